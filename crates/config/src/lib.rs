@@ -1,0 +1,1 @@
+//! Reads configuration: YAML with the file, line and key of every error.

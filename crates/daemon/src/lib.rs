@@ -1,0 +1,1 @@
+//! Being a good daemon: logs, signals, readiness, metrics, status.

@@ -1,0 +1,1 @@
+//! One health check: tcp, tls or https, and every way it can end.

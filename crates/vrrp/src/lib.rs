@@ -1,0 +1,1 @@
+//! VRRP without a clock or a socket: packets and the state machine.

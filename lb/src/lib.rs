@@ -1,0 +1,1 @@
+//! A TCP load balancer in front of kube-apiservers.

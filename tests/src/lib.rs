@@ -1,0 +1,1 @@
+//! The lab: hosts, faults, probers and scenarios.

@@ -1,0 +1,1 @@
+//! VRRP with an address that cannot be left behind.
