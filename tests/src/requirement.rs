@@ -1,0 +1,265 @@
+//! What a test needs from the machine, and what becomes of it where that is missing.
+//!
+//! A test that cannot run is *skipped* with its reason on one line of stderr, which
+//! the test runner (`bin/rungs.rs`) counts and lists:
+//!
+//! ```text
+//! SKIPPED keepalived_takes_over (needs: peers): no keepalived in .deps/peers; run `make deps`
+//! ```
+//!
+//! `STERNPOST_REQUIRE=root,kubernetes,…` names what this machine must offer; a test
+//! that misses one of those fails instead.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Failed, Trial};
+
+/// The programs `make deps` unpacks into [`peers`].
+const PEERS: [&str; 8] = [
+    "haproxy",
+    "keepalived",
+    "nginx",
+    "etcd",
+    "etcdctl",
+    "tcpdump",
+    "tshark",
+    "wrk",
+];
+
+/// The programs `make kubernetes` builds into [`kubernetes`].
+const KUBERNETES: [&str; 9] = [
+    "etcd",
+    "etcdctl",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubeadm",
+    "kubectl",
+    "kubelet",
+];
+
+/// The capabilities a lab of namespaces takes, as bits of `CapEff`: CAP_NET_ADMIN,
+/// CAP_NET_RAW and CAP_SYS_ADMIN (capability.h).
+const CAPABILITIES: u64 = 1 << 12 | 1 << 13 | 1 << 21;
+
+/// One thing a test needs from the machine it runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// Root's capabilities over network namespaces.
+    Root,
+    /// The real Kubernetes commands and etcd 3.6.
+    Kubernetes,
+    /// The programs of other people that tests run against.
+    Peers,
+    /// What boots a machine: systemd-nspawn and a root file system.
+    Machine,
+}
+
+/// A requirement this machine does not meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// What is missing.
+    pub requirement: Requirement,
+    /// Why, and the way out, in one line.
+    pub reason: String,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "(needs: {}): {}", self.requirement.name(), self.reason)
+    }
+}
+
+impl std::error::Error for Missing {}
+
+impl Requirement {
+    /// Its name in `STERNPOST_REQUIRE` and in the line of a skipped test.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Kubernetes => "kubernetes",
+            Self::Peers => "peers",
+            Self::Machine => "machine",
+        }
+    }
+
+    /// Whether this machine meets it.
+    ///
+    /// # Errors
+    /// What is missing, with the way out.
+    pub fn met(self) -> Result<(), Missing> {
+        let met = match self {
+            Self::Root => root(),
+            Self::Kubernetes => all_in(&kubernetes(), &KUBERNETES, "make kubernetes"),
+            Self::Peers => all_in(&peers().join("bin"), &PEERS, "make deps"),
+            Self::Machine => root().and_then(|()| booting()),
+        };
+        met.map_err(|reason| Missing {
+            requirement: self,
+            reason,
+        })
+    }
+
+    fn is_demanded(self) -> bool {
+        env::var("STERNPOST_REQUIRE").is_ok_and(|names| names_contain(&names, self))
+    }
+}
+
+/// A test that runs where all of `requirements` are met, fails where one is missing
+/// that `STERNPOST_REQUIRE` names, and is skipped elsewhere.
+pub fn trial(
+    name: impl Into<String>,
+    requirements: &[Requirement],
+    test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    let name = name.into();
+    match requirements
+        .iter()
+        .find_map(|requirement| requirement.met().err())
+    {
+        None => Trial::test(name, test),
+        Some(missing) if missing.requirement.is_demanded() => {
+            Trial::test(name, move || Err(missing.to_string().into()))
+        }
+        Some(missing) => {
+            announce(&name, &missing);
+            Trial::test(name, move || Err(missing.to_string().into()))
+                .with_ignored_flag(true)
+        }
+    }
+}
+
+/// The folder of the real Kubernetes commands and etcd: `STERNPOST_K8S_BIN`, or what
+/// `make kubernetes` builds.
+pub fn kubernetes() -> PathBuf {
+    folder("STERNPOST_K8S_BIN", ".kubernetes/bin")
+}
+
+/// The folder other people's packages are unpacked in: `STERNPOST_PEERS`, or what
+/// `make deps` fills. Programs are started from its `bin`; see [`peer`].
+pub fn peers() -> PathBuf {
+    folder("STERNPOST_PEERS", ".deps/peers")
+}
+
+/// The program `name` among the [`peers`].
+pub fn peer(name: &str) -> PathBuf {
+    peers().join("bin").join(name)
+}
+
+/// The root file system of booted machines: `STERNPOST_MACHINE`, or what `make deps`
+/// makes. Only ever the lower layer of an overlay.
+pub fn machine() -> PathBuf {
+    folder("STERNPOST_MACHINE", ".deps/machine")
+}
+
+fn folder(variable: &str, default: &str) -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = tests.parent().unwrap_or(tests);
+    env::var_os(variable).map_or_else(|| workspace.join(default), PathBuf::from)
+}
+
+fn names_contain(names: &str, requirement: Requirement) -> bool {
+    names
+        .split(',')
+        .any(|name| name.trim() == requirement.name())
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the test runner reads this line from stderr"
+)]
+fn announce(name: &str, missing: &Missing) {
+    eprintln!("SKIPPED {name} {missing}");
+}
+
+fn root() -> Result<(), String> {
+    let status = fs::read_to_string("/proc/self/status")
+        .map_err(|error| format!("/proc/self/status is not readable: {error}"))?;
+    match effective_capabilities(&status) {
+        Some(held) if held & CAPABILITIES == CAPABILITIES => Ok(()),
+        _ => Err(
+            "namespaces take root with CAP_SYS_ADMIN and CAP_NET_ADMIN; run it as root"
+                .to_owned(),
+        ),
+    }
+}
+
+fn effective_capabilities(status: &str) -> Option<u64> {
+    let held = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(held.trim(), 16).ok()
+}
+
+fn booting() -> Result<(), String> {
+    all_in(&peers().join("bin"), &["systemd-nspawn"], "make deps")?;
+    all_in(
+        &machine().join("usr/lib/systemd"),
+        &["systemd"],
+        "make deps",
+    )
+}
+
+fn all_in(folder: &Path, names: &[&str], way_out: &str) -> Result<(), String> {
+    match names.iter().find(|name| !folder.join(name).is_file()) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "no {name} in {}; run `{way_out}`",
+            folder.display()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effective_capabilities_are_read_from_their_line_only() {
+        let status = "Name:\tcat\nCapPrm:\t0000000000000001\nCapEff:\t000001ffffffffff\n";
+        assert_eq!(effective_capabilities(status), Some(0x1ff_ffff_ffff));
+        assert_eq!(effective_capabilities("Name:\tcat\n"), None);
+    }
+
+    #[test]
+    fn a_list_of_requirements_is_matched_by_whole_names() {
+        for (names, demanded) in [
+            ("root", true),
+            ("kubernetes, root", true),
+            ("rooted", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                names_contain(names, Requirement::Root),
+                demanded,
+                "{names:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_missing_program_is_named_with_the_way_out() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        assert_eq!(all_in(&folder, &["lib.rs"], "make deps"), Ok(()));
+        let missing = all_in(&folder, &["lib.rs", "haproxy"], "make deps").unwrap_err();
+        assert!(missing.starts_with("no haproxy in "), "{missing}");
+        assert!(missing.ends_with("; run `make deps`"), "{missing}");
+    }
+
+    #[test]
+    fn a_skipped_test_reads_as_the_runner_expects() {
+        let reason = "no wrk in .deps/peers/bin; run `make deps`".to_owned();
+        let missing = Missing {
+            requirement: Requirement::Peers,
+            reason,
+        };
+        assert_eq!(
+            missing.to_string(),
+            "(needs: peers): no wrk in .deps/peers/bin; run `make deps`"
+        );
+    }
+}
