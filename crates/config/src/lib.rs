@@ -1,1 +1,28 @@
-//! Reads configuration: YAML with the file, line and key of every error.
+//! Reads configuration files: YAML, with the file, line and key of every error.
+//!
+//! ```text
+//! text ──tree──▶ Node (line per value) ──read──▶ T as written ──owner──▶ what the program runs on
+//!        │                       │                                │
+//!        └── not YAML, twice,    └── unknown key, wrong type,     └── Source::error(path, problem)
+//!            too deep, too large     missing key
+//! ```
+//!
+//! A file's type `T` derives `Deserialize` and mirrors the text. Keys that a struct
+//! does not name are refused without `deny_unknown_fields`. `flatten`, `untagged` and
+//! internally tagged enums are not for these types: serde buffers their content and
+//! the lines are lost. For "exactly one of these keys" write a struct of `Option`s and
+//! ask [`Source::one_of`].
+
+mod address;
+mod document;
+mod error;
+mod path;
+mod period;
+mod size;
+
+pub use address::{Address, AddressError};
+pub use document::{API_VERSION, Document, Source, parse, read};
+pub use error::{Error, Errors};
+pub use path::KeyPath;
+pub use period::{Period, PeriodError};
+pub use size::{Size, SizeError};
