@@ -1,0 +1,3 @@
+//! `api-lb`: the command line.
+
+fn main() {}

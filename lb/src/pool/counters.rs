@@ -1,0 +1,58 @@
+//! What many workers count and others read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::worker::End;
+
+/// Whose turn it is; one per backend, shared by all workers.
+#[derive(Debug, Default)]
+pub struct Cursor(AtomicU64);
+
+impl Cursor {
+    /// Takes the next turn.
+    pub fn take(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// What came in at a frontend or went to a server. Workers add, `/metrics` and `/status`
+/// read; no order between two counters is promised.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections open at this moment.
+    pub open: AtomicU64,
+    /// Connections since the start: accepted (frontend) or established (server).
+    pub connections: AtomicU64,
+    /// Dials that failed or timed out (server only).
+    pub dial_failures: AtomicU64,
+    /// Bytes from clients to servers.
+    pub sent: AtomicU64,
+    /// Bytes from servers to clients.
+    pub received: AtomicU64,
+    /// Ends by kind, in the order of [`End::ALL`].
+    ends: [AtomicU64; End::ALL.len()],
+}
+
+impl Counters {
+    /// A connection begins.
+    pub fn opened(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection that had begun is over.
+    pub fn closed(&self, end: End) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(count) = self.ends.get(end.index()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many connections have ended this way.
+    #[must_use]
+    pub fn ended(&self, end: End) -> u64 {
+        self.ends
+            .get(end.index())
+            .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,302 @@
+//! The seam between control and traffic: what goes into a worker and what comes out.
+//!
+//! ```text
+//!   control ──Command──▶ worker ──Event──▶ control
+//!                          │
+//!                          └─ counters (atomics, read by /metrics and /status)
+//! ```
+//!
+//! A worker runs on a thread of its own. It accepts from the listeners of its [`Snapshot`],
+//! picks, dials, relays and ends connections until it is told to stop. It decides nothing
+//! that [`crate::pool`] can decide.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+
+use crate::pool::{ListenerId, ServerId, Snapshot};
+
+/// Commands waiting for one worker. They are rare (state changes, reloads, operators), and
+/// control waits when the queue is full.
+pub const COMMANDS: usize = 64;
+
+/// Events waiting for control, from all workers. A worker does not wait when the queue is
+/// full: it drops the event and counts it, since traffic goes before its log.
+pub const EVENTS: usize = 8192;
+
+/// What control tells a worker. Commands are obeyed in order.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Route by this from here on. Listeners that it does not name are closed, new ones
+    /// are accepted from; established connections stay as they are.
+    Snapshot(Arc<Snapshot>),
+    /// Accept what already waits, then close every listener. Established connections stay.
+    StopAccepting,
+    /// End connections established to this server, with a reset to the client.
+    Cut(ServerId, Which),
+    /// End one connection, with a reset to both sides.
+    Kill(ConnectionId),
+    /// End everything at once ([`End::Shutdown`]) and leave the thread.
+    Shutdown,
+}
+
+/// Which connections of a server are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// Those whose client has sent something since the server last did.
+    Unanswered,
+}
+
+/// Names a connection for the life of the process: the worker in the upper 16 bits, a
+/// count from 1 in the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+impl ConnectionId {
+    /// The `count`th connection of this worker.
+    #[must_use]
+    pub const fn new(worker: u16, count: u64) -> Self {
+        Self(((worker as u64) << 48) | (count & 0xffff_ffff_ffff))
+    }
+}
+
+/// What a worker tells control.
+#[derive(Debug)]
+pub enum Event {
+    /// A connection has ended. Sent when the snapshot wants ends reported.
+    Ended(Box<Record>),
+    /// A dial failed or timed out; the client went on to another server or was given up.
+    DialFailed {
+        /// The server that was dialled.
+        server: ServerId,
+        /// The system's word for it; `TimedOut` when the attempt's time was used up.
+        kind: std::io::ErrorKind,
+    },
+    /// Accepting failed; it goes on after a pause when resources are missing.
+    AcceptFailed {
+        /// The socket that was accepted from.
+        listener: ListenerId,
+        /// The system's error.
+        error: std::io::Error,
+    },
+}
+
+/// One connection, when it is over.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its name.
+    pub id: ConnectionId,
+    /// When it was accepted.
+    pub accepted: SystemTime,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// The address the client connected to.
+    pub bind: SocketAddr,
+    /// The frontend's name.
+    pub frontend: Arc<str>,
+    /// The backend's name.
+    pub backend: Arc<str>,
+    /// The server it was connected to, if it came to that.
+    pub server: Option<Arc<str>>,
+    /// Our address towards the server: what the server saw as the client.
+    pub source: Option<SocketAddr>,
+    /// Dials made.
+    pub attempts: u32,
+    /// From accepted to connected.
+    pub connected_after: Option<Duration>,
+    /// From accepted to the server's first byte.
+    pub first_byte_after: Option<Duration>,
+    /// From accepted to ended.
+    pub lasted: Duration,
+    /// Bytes from the client to the server.
+    pub sent: u64,
+    /// Bytes from the server to the client.
+    pub received: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+/// Every way a connection can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// Both sides closed in order, the client first.
+    ClientClosed,
+    /// Both sides closed in order, the server first.
+    ServerClosed,
+    /// The client reset it; the server was given a reset.
+    ClientReset,
+    /// The server reset it; the client was given a reset.
+    ServerReset,
+    /// The client no longer acknowledged (keepalive or TCP_USER_TIMEOUT).
+    ClientGone,
+    /// The server no longer acknowledged (keepalive or TCP_USER_TIMEOUT).
+    ServerGone,
+    /// The client went away before a server was connected.
+    ClientAborted,
+    /// The backend has no server that may be used; the client was reset.
+    NoServer,
+    /// Every server was dialled in vain; the client was reset.
+    DialFailed,
+    /// The dial budget (time or attempts) was used up; the client was reset.
+    DialBudget,
+    /// No file descriptor or memory for the server's socket; the client was reset.
+    NoResources,
+    /// The server became unreachable; the client was reset.
+    ServerUnreachable,
+    /// The server hangs and owed an answer; the client was reset.
+    ServerHung,
+    /// Quiet both ways for longer than the configured idle time.
+    Idle,
+    /// By an operator's command.
+    Killed,
+    /// The process ended before the connection did.
+    Shutdown,
+}
+
+impl End {
+    /// Every end, in the order of [`End::index`].
+    pub const ALL: [Self; 16] = [
+        Self::ClientClosed,
+        Self::ServerClosed,
+        Self::ClientReset,
+        Self::ServerReset,
+        Self::ClientGone,
+        Self::ServerGone,
+        Self::ClientAborted,
+        Self::NoServer,
+        Self::DialFailed,
+        Self::DialBudget,
+        Self::NoResources,
+        Self::ServerUnreachable,
+        Self::ServerHung,
+        Self::Idle,
+        Self::Killed,
+        Self::Shutdown,
+    ];
+
+    /// Its place in [`End::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The word in logs, metrics and status.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "clientClosed",
+            Self::ServerClosed => "serverClosed",
+            Self::ClientReset => "clientReset",
+            Self::ServerReset => "serverReset",
+            Self::ClientGone => "clientGone",
+            Self::ServerGone => "serverGone",
+            Self::ClientAborted => "clientAborted",
+            Self::NoServer => "noServer",
+            Self::DialFailed => "dialFailed",
+            Self::DialBudget => "dialBudget",
+            Self::NoResources => "noResources",
+            Self::ServerUnreachable => "serverUnreachable",
+            Self::ServerHung => "serverHung",
+            Self::Idle => "idle",
+            Self::Killed => "killed",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// How a cut of this kind is named.
+    #[must_use]
+    pub const fn of_cut(which: Which) -> Self {
+        match which {
+            Which::All => Self::ServerUnreachable,
+            Which::Unanswered => Self::ServerHung,
+        }
+    }
+}
+
+/// What a worker counts for itself.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Connections it has, dialling ones included. Zero after a drain.
+    pub open: AtomicU64,
+    /// Accepts that failed.
+    pub accept_failures: AtomicU64,
+    /// Events dropped because the queue was full.
+    pub events_dropped: AtomicU64,
+}
+
+/// What a worker is started with.
+#[derive(Debug)]
+pub struct Setup {
+    /// From 0; names the thread and the connections.
+    pub number: u16,
+    /// Where its commands come from; it ends as by [`Command::Shutdown`] when closed.
+    pub commands: mpsc::Receiver<Command>,
+    /// Where its events go.
+    pub events: Outlet,
+    /// What it counts for itself.
+    pub gauges: Arc<Gauges>,
+}
+
+/// Where a worker's events go. Never waits.
+#[derive(Clone, Debug)]
+pub struct Outlet {
+    events: mpsc::Sender<Event>,
+    gauges: Arc<Gauges>,
+}
+
+impl Outlet {
+    /// Hands an event to control, or drops and counts it when the queue is full.
+    pub fn send(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            self.gauges.events_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Control's end of a worker.
+#[derive(Debug)]
+pub struct Handle {
+    /// Where its commands go.
+    pub commands: mpsc::Sender<Command>,
+    /// What it counts for itself.
+    pub gauges: Arc<Gauges>,
+    /// Its thread; ends after [`Command::Shutdown`].
+    pub thread: JoinHandle<()>,
+}
+
+/// Starts a worker on a thread of its own. `run` is the data path: it returns when the
+/// worker is told to shut down.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn(
+    number: u16,
+    events: mpsc::Sender<Event>,
+    run: fn(Setup),
+) -> std::io::Result<Handle> {
+    let (commands, inlet) = mpsc::channel(COMMANDS);
+    let gauges = Arc::new(Gauges::default());
+    let setup = Setup {
+        number,
+        commands: inlet,
+        events: Outlet {
+            events,
+            gauges: Arc::clone(&gauges),
+        },
+        gauges: Arc::clone(&gauges),
+    };
+    let thread = std::thread::Builder::new()
+        .name(format!("worker-{number}"))
+        .spawn(move || run(setup))?;
+    Ok(Handle {
+        commands,
+        gauges,
+        thread,
+    })
+}
