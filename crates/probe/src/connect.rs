@@ -1,0 +1,79 @@
+//! The first step of every check: a TCP connection.
+
+use std::io;
+
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::wire::Progress;
+use crate::{LocalFault, Outcome, Target};
+
+/// Opens a connection, or says how that failed.
+pub(crate) async fn connect(
+    target: Target,
+    progress: &Progress,
+) -> Result<TcpStream, Outcome> {
+    let socket = socket(target).map_err(Outcome::Local)?;
+    let stream = socket
+        .connect(target.address)
+        .await
+        .map_err(|e| outcome(&e, progress))?;
+    // A check is one small write and one small read: never wait to fill a segment.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+fn socket(target: Target) -> Result<TcpSocket, LocalFault> {
+    let opened = match target.address.is_ipv4() {
+        true => TcpSocket::new_v4(),
+        false => TcpSocket::new_v6(),
+    };
+    let socket = opened.map_err(|e| fault(&e))?;
+    if let Some(source) = target.source {
+        socket
+            .bind((source, 0).into())
+            .map_err(|e| bind_fault(&e))?;
+    }
+    Ok(socket)
+}
+
+fn outcome(error: &io::Error, progress: &Progress) -> Outcome {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Outcome::Refused,
+        io::ErrorKind::HostUnreachable => Outcome::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable => Outcome::NetworkUnreachable,
+        io::ErrorKind::TimedOut => Outcome::ConnectTimeout,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+            progress.reset()
+        }
+        _ => Outcome::Local(fault(error)),
+    }
+}
+
+fn fault(error: &io::Error) -> LocalFault {
+    /// `errno` of a full file table, from Linux's `errno-base.h`: 23 and 24.
+    const FILE_TABLES: [i32; 2] = [23, 24];
+    /// `ENOBUFS`, from Linux's `errno.h`.
+    const NO_BUFFERS: i32 = 105;
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => LocalFault::Denied,
+        // A connect finds no free local port.
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory => {
+            LocalFault::Exhausted
+        }
+        kind => match error.raw_os_error() {
+            Some(errno) if FILE_TABLES.contains(&errno) || errno == NO_BUFFERS => {
+                LocalFault::Exhausted
+            }
+            _ => LocalFault::Socket(kind),
+        },
+    }
+}
+
+fn bind_fault(error: &io::Error) -> LocalFault {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => LocalFault::Exhausted,
+        io::ErrorKind::PermissionDenied => LocalFault::Denied,
+        // Not an address of this machine, or one of the other family.
+        _ => LocalFault::Source,
+    }
+}

@@ -1,0 +1,148 @@
+//! One `GET` and its response over HTTP/1.1, on a connection of its own.
+
+use std::error::Error;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::header::{CONNECTION, HOST, USER_AGENT};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use crate::wire::Progress;
+use crate::{Http, Outcome, Stage, Target, tls};
+
+/// The largest head of a response: an API server's is some 300 bytes.
+const HEAD_LIMIT: usize = 16 * 1024;
+/// The largest body: a failed `/readyz` lists some fifty lines, 3 KiB.
+pub(crate) const BODY_LIMIT: usize = 64 * 1024;
+/// How long the end of a connection is waited for once the outcome is clear.
+pub(crate) const LINGER: Duration = Duration::from_millis(250);
+
+type Client = SendRequest<Empty<Bytes>>;
+
+/// Asks, and returns the outcome with the stream when it can still be closed properly.
+pub(crate) async fn exchange<S>(
+    stream: S,
+    http: &Http,
+    target: Target,
+    progress: &Progress,
+) -> (Outcome, Option<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    progress.enter(Stage::Request);
+    let mut builder = Builder::new();
+    builder.max_buf_size(HEAD_LIMIT);
+    let (client, connection) = match builder.handshake(TokioIo::new(stream)).await {
+        Ok(parts) => parts,
+        Err(error) => return (outcome(&error, progress), None),
+    };
+    let Ok(request) = request(http, target) else {
+        return (
+            Outcome::Local(crate::LocalFault::Socket(io::ErrorKind::InvalidInput)),
+            None,
+        );
+    };
+    let mut driver = pin!(connection.without_shutdown());
+    let mut end = None;
+    let outcome = {
+        let mut answer = pin!(answer(client, request, http, progress));
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut answer => break outcome,
+                result = &mut driver, if end.is_none() => end = Some(result),
+            }
+        }
+    };
+    let end = match end {
+        Some(end) => Some(end),
+        None => timeout(LINGER, driver).await.ok(),
+    };
+    (
+        outcome,
+        end.and_then(Result::ok).map(|parts| parts.io.into_inner()),
+    )
+}
+
+fn request(http: &Http, target: Target) -> hyper::http::Result<Request<Empty<Bytes>>> {
+    let host = http
+        .host
+        .clone()
+        .unwrap_or_else(|| target.address.to_string());
+    Request::builder()
+        .method(Method::GET)
+        .uri(http.path.clone())
+        .header(HOST, host)
+        .header(
+            USER_AGENT,
+            concat!("sternpost-probe/", env!("CARGO_PKG_VERSION")),
+        )
+        .header(CONNECTION, "close")
+        .body(Empty::new())
+}
+
+async fn answer(
+    mut client: Client,
+    request: Request<Empty<Bytes>>,
+    http: &Http,
+    progress: &Progress,
+) -> Outcome {
+    let response = match client.send_request(request).await {
+        Ok(response) => response,
+        Err(error) => return outcome(&error, progress),
+    };
+    progress.enter(Stage::Body);
+    let status = response.status().as_u16();
+    if http.statuses.allow(status) {
+        return progress.decide(body(response, progress).await);
+    }
+    progress.decide(Outcome::Status(status));
+    // Only so that the connection can be closed properly: the outcome is clear.
+    let _ = timeout(LINGER, body(response, progress)).await;
+    Outcome::Status(status)
+}
+
+async fn body(response: Response<Incoming>, progress: &Progress) -> Outcome {
+    let mut body = response.into_body();
+    let mut left = BODY_LIMIT;
+    while let Some(frame) = body.frame().await {
+        let length = match frame {
+            Ok(frame) => frame.data_ref().map_or(0, Bytes::len),
+            Err(error) => return outcome(&error, progress),
+        };
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return Outcome::BodyTooLarge,
+        }
+    }
+    Outcome::Passed
+}
+
+fn outcome(error: &hyper::Error, progress: &Progress) -> Outcome {
+    if error.is_parse() {
+        return Outcome::BadResponse;
+    }
+    match io_source(error) {
+        Some(error) => tls::outcome(error, progress),
+        None => progress.closed(),
+    }
+}
+
+fn io_source(error: &hyper::Error) -> Option<&io::Error> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error);
+        }
+        source = error.source();
+    }
+    None
+}
