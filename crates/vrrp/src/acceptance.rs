@@ -1,0 +1,154 @@
+//! Is an advert meant for this router, and does it come from one of its group?
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use crate::packet::{Addresses, Advert, Auth, Envelope};
+use crate::{AdvertInterval, Dialect, Dialects, Refusal, TTL, Version, Vrid};
+
+/// What this router is set to, and so what its peers must be.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// Virtual Rtr ID.
+    pub vrid: Vrid,
+    /// Version.
+    pub version: Version,
+    /// Our interval: VRRPv2 refuses another, VRRPv3 adopts it.
+    pub interval: AdvertInterval,
+    /// Our authentication; [`Auth::None`] for VRRPv3.
+    pub auth: Auth,
+    /// Our addresses.
+    pub addresses: Addresses,
+    /// Address that our own adverts come from.
+    pub source: IpAddr,
+    /// How adverts travel.
+    pub path: Path,
+    /// Where keepalived's habits are spoken.
+    pub dialects: Dialects,
+}
+
+/// How adverts travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Path {
+    /// To the group of the family, with TTL 255.
+    Multicast,
+    /// To each peer.
+    Unicast {
+        /// Who may send to us.
+        senders: Senders,
+        /// TTLs accepted; keepalived's `min_ttl` and `max_ttl`. `None`: 255, or any with
+        /// [`Dialect::AnyUnicastTtl`].
+        ttl: Option<RangeInclusive<u8>>,
+    },
+}
+
+/// Who may send unicast adverts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Senders {
+    /// Everybody: keepalived without `check_unicast_src`.
+    Any,
+    /// These only.
+    Only(Vec<IpAddr>),
+}
+
+/// What is odd about an advert that is accepted all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Notice {
+    /// The peer has another set of addresses: after a move some would be nowhere.
+    #[error("peer has other addresses")]
+    OtherAddresses,
+    /// The peer has another interval (VRRPv3), which a Backup adopts.
+    #[error("peer advertises every {0}")]
+    OtherInterval(AdvertInterval),
+}
+
+/// Judges one advert. The order is: not for us, our own, then whatever shows a peer that
+/// is configured otherwise.
+///
+/// # Errors
+/// The first [`Refusal`] that applies.
+pub fn judge(
+    advert: &Advert,
+    envelope: &Envelope,
+    expected: &Expected,
+) -> Result<Vec<Notice>, Refusal> {
+    if advert.vrid != expected.vrid {
+        return Err(Refusal::OtherVrid(advert.vrid.get()));
+    }
+    if envelope.source == expected.source {
+        return Err(Refusal::OwnSource);
+    }
+    travelled(envelope, expected)?;
+    if advert.version != expected.version {
+        return Err(Refusal::OtherVersion(advert.version));
+    }
+    authenticated(advert.auth, expected.auth)?;
+    let mut notices = Vec::new();
+    notices.extend(addresses(advert, expected)?);
+    notices.extend(interval(advert, expected)?);
+    Ok(notices)
+}
+
+fn travelled(envelope: &Envelope, expected: &Expected) -> Result<(), Refusal> {
+    match (&expected.path, envelope.is_multicast()) {
+        (Path::Multicast, false) => Err(Refusal::Unicast),
+        (Path::Unicast { .. }, true) => Err(Refusal::Multicast),
+        (Path::Multicast, true) => within(envelope.ttl, &(TTL..=TTL)),
+        (Path::Unicast { senders, ttl }, false) => {
+            sender(envelope.source, senders)?;
+            let any = expected.dialects.has(Dialect::AnyUnicastTtl);
+            let default = if any { 0..=TTL } else { TTL..=TTL };
+            within(envelope.ttl, ttl.as_ref().unwrap_or(&default))
+        }
+    }
+}
+
+fn within(ttl: u8, allowed: &RangeInclusive<u8>) -> Result<(), Refusal> {
+    if allowed.contains(&ttl) {
+        Ok(())
+    } else {
+        Err(Refusal::Ttl(ttl))
+    }
+}
+
+fn sender(source: IpAddr, senders: &Senders) -> Result<(), Refusal> {
+    match senders {
+        Senders::Any => Ok(()),
+        Senders::Only(peers) if peers.contains(&source) => Ok(()),
+        Senders::Only(_) => Err(Refusal::UnknownPeer(source)),
+    }
+}
+
+fn authenticated(theirs: Auth, ours: Auth) -> Result<(), Refusal> {
+    match (theirs, ours) {
+        (Auth::None, Auth::None) => Ok(()),
+        (Auth::Simple(theirs), Auth::Simple(ours)) if theirs == ours => Ok(()),
+        (Auth::Simple(_), Auth::Simple(_)) => Err(Refusal::Password),
+        (Auth::None, Auth::Simple(_)) | (Auth::Simple(_), Auth::None) => {
+            Err(Refusal::AuthType)
+        }
+    }
+}
+
+fn addresses(advert: &Advert, expected: &Expected) -> Result<Option<Notice>, Refusal> {
+    if advert.addresses.family() != expected.addresses.family() {
+        return Err(Refusal::Addresses);
+    }
+    if advert.addresses.same_set(&expected.addresses) {
+        return Ok(None);
+    }
+    if expected.dialects.has(Dialect::OtherAddresses) {
+        return Ok(Some(Notice::OtherAddresses));
+    }
+    Err(Refusal::Addresses)
+}
+
+fn interval(advert: &Advert, expected: &Expected) -> Result<Option<Notice>, Refusal> {
+    if advert.interval == expected.interval {
+        return Ok(None);
+    }
+    match expected.version {
+        Version::V2 => Err(Refusal::Interval(advert.interval)),
+        Version::V3 => Ok(Some(Notice::OtherInterval(advert.interval))),
+    }
+}
