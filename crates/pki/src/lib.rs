@@ -1,1 +1,36 @@
-//! Keys, certificates and requests as values.
+//! Keys and certificates as values; files are the last step.
+//!
+//! ```text
+//!   Profile (subject, SANs, purposes) ─┐
+//!   Authority (certificate + key) ─────┼─▶ issue(now) ─▶ Issued { certificate, key }
+//!   SystemTime ────────────────────────┘                    │
+//!                                                           ▼
+//!   ControlPlane (names, addresses) ──▶ issue(now) ──▶ ControlPlaneSet ──▶ Vec<File> ──▶ write
+//!                                                           │
+//!                                                           └──▶ Kubeconfig ──▶ YAML
+//! ```
+//!
+//! Everything is ECDSA P-256 (SHA-256), on ring. The crate reads no clock: the time of
+//! issue is an argument, and certificates begin [`BACKDATE`] before it, for the clocks
+//! that are behind. `Debug` never shows a private key.
+
+#![forbid(unsafe_code)]
+
+mod authority;
+mod control_plane;
+mod files;
+mod key;
+mod kubeconfig;
+mod layout;
+mod network;
+mod profile;
+
+pub use authority::{Authority, BACKDATE, CA_LIFETIME, IssueError, LEAF_LIFETIME};
+pub use control_plane::{
+    ControlPlane, ControlPlaneError, ControlPlaneSet, Node, NodeSet,
+};
+pub use files::{File, Mode, WriteError, write};
+pub use key::{Issued, PrivatePem, ServiceAccountKey};
+pub use kubeconfig::Kubeconfig;
+pub use network::{NetworkError, ServiceNetwork};
+pub use profile::{Name, NameError, Profile, Purpose};

@@ -1,0 +1,168 @@
+//! A certificate authority: signs what a [`Profile`] says.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SerialNumber,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use thiserror::Error;
+use time::OffsetDateTime;
+
+use crate::key::generate;
+use crate::profile::subject;
+use crate::{Issued, NameError, PrivatePem, Profile};
+
+/// How long before the time of issue a certificate begins: clocks of other machines
+/// may be behind by this much.
+pub const BACKDATE: Duration = Duration::from_secs(5 * 60);
+/// How long an authority lasts: 10 years of 365 days, as with kubeadm.
+pub const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// How long a leaf lasts: 365 days, as with kubeadm.
+pub const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
+/// Octets of a serial number: RFC 5280, section 4.1.2.2, allows 20. The first bit is
+/// kept clear so that DER needs no octet more.
+const SERIAL_OCTETS: usize = 20;
+
+/// An authority's certificate and key.
+pub struct Authority {
+    certificate_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// Why nothing was issued.
+#[derive(Debug, Error)]
+pub enum IssueError {
+    /// The machine gave no randomness.
+    #[error("the machine gave no random bytes")]
+    Random,
+    /// No key could be made.
+    #[error("no key could be made")]
+    Key(#[source] rcgen::Error),
+    /// A key or certificate in PEM form cannot be used.
+    #[error("the authority's certificate or key cannot be used")]
+    Adopt(#[source] rcgen::Error),
+    /// The certificate could not be signed.
+    #[error("the certificate for {subject} could not be signed")]
+    Sign {
+        /// Whom it was for.
+        subject: String,
+        /// What the library said.
+        source: rcgen::Error,
+    },
+    /// A name cannot stand in a certificate.
+    #[error("the certificate for {subject} cannot be issued")]
+    Name {
+        /// Whom it was for.
+        subject: String,
+        /// Which name.
+        source: NameError,
+    },
+}
+
+impl Authority {
+    /// Makes a new authority that signs itself. `now` is the time of issue.
+    ///
+    /// # Errors
+    /// When the machine gives no randomness.
+    pub fn new(common_name: &str, now: SystemTime) -> Result<Self, IssueError> {
+        let key = generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = subject(common_name, std::iter::empty());
+        // Signs leaves alone: no authority stands below this one.
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::CrlSign,
+        ];
+        params.use_authority_key_identifier_extension = true;
+        date(&mut params, now, CA_LIFETIME)?;
+        let certificate =
+            params
+                .self_signed(&key)
+                .map_err(|source| IssueError::Sign {
+                    subject: common_name.to_owned(),
+                    source,
+                })?;
+        let certificate_pem = certificate.pem();
+        Ok(Self {
+            certificate_pem,
+            issuer: Issuer::new(params, key),
+        })
+    }
+
+    /// Issues a certificate with a new key. `now` is the time of issue.
+    ///
+    /// # Errors
+    /// When a name cannot stand in a certificate or the machine gives no randomness.
+    pub fn issue(
+        &self,
+        profile: &Profile,
+        now: SystemTime,
+    ) -> Result<Issued, IssueError> {
+        let subject = || profile.common_name.clone();
+        let key = generate()?;
+        let mut params = profile.params().map_err(|source| IssueError::Name {
+            subject: subject(),
+            source,
+        })?;
+        date(&mut params, now, LEAF_LIFETIME)?;
+        let certificate =
+            params
+                .signed_by(&key, &self.issuer)
+                .map_err(|source| IssueError::Sign {
+                    subject: subject(),
+                    source,
+                })?;
+        Ok(Issued {
+            certificate_pem: certificate.pem(),
+            key_pem: PrivatePem::of(&key),
+        })
+    }
+
+    /// The authority's certificate in PEM form: what others trust.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// The authority's key: whoever has it is the authority.
+    #[must_use]
+    pub fn key_pem(&self) -> PrivatePem {
+        PrivatePem::of(self.issuer.key())
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
+}
+
+fn date(
+    params: &mut CertificateParams,
+    now: SystemTime,
+    lifetime: Duration,
+) -> Result<(), IssueError> {
+    // To the second: that is all a certificate can say.
+    let now = OffsetDateTime::from(now)
+        .replace_nanosecond(0)
+        .unwrap_or_else(|_| now.into());
+    params.not_before = now - BACKDATE;
+    params.not_after = now + lifetime;
+    params.serial_number = Some(serial()?);
+    Ok(())
+}
+
+fn serial() -> Result<SerialNumber, IssueError> {
+    let mut octets = [0; SERIAL_OCTETS];
+    SystemRandom::new()
+        .fill(&mut octets)
+        .map_err(|_| IssueError::Random)?;
+    let [first, ..] = &mut octets;
+    *first = *first & 0x7f | 0x40;
+    Ok(SerialNumber::from(octets.to_vec()))
+}
