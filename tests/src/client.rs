@@ -1,0 +1,290 @@
+//! A client that opens a new TLS connection every 10 ms and asks one question on it.
+//!
+//! It owns one thread in the client host's namespace; dropping it ends it. It never retries:
+//! what a request became is recorded once. Session resumption is off, so each is a full
+//! handshake with the server that got the connection.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsConnector;
+
+use crate::error::{Doing, LabError};
+use crate::host::NamespaceHost;
+
+/// Between two connections.
+pub const EVERY: Duration = Duration::from_millis(10);
+/// An answer later than this is slow.
+pub const SLOW: Duration = Duration::from_millis(300);
+/// When a request that got no answer has failed.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a request became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Still on its way.
+    Open,
+    /// Status 200 and the whole body.
+    Answered,
+    /// Anything else, in words.
+    Failed(String),
+}
+
+/// One connection with its one request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// When the connection was begun.
+    pub opened: Instant,
+    /// When it was over.
+    pub ended: Option<Instant>,
+    /// What it became.
+    pub outcome: Outcome,
+}
+
+/// Where the client's questions go.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The virtual address and its port.
+    pub target: SocketAddr,
+    /// Whom to trust, and as whom to come.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// The path to GET.
+    pub path: String,
+}
+
+/// A running client.
+#[derive(Debug)]
+pub struct Client {
+    record: Arc<Mutex<Vec<Request>>>,
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Client {
+    /// Starts asking from `host`.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(host: &NamespaceHost, question: Question) -> Result<Self, LabError> {
+        let record = Arc::<Mutex<Vec<Request>>>::default();
+        let ending = Arc::new(AtomicBool::new(false));
+        let (to, end) = (record.clone(), ending.clone());
+        let thread = host.netns().thread("client", move || {
+            if let Ok(runtime) = runtime() {
+                runtime.block_on(ask_on(question, to, &end));
+            }
+        })?;
+        Ok(Self {
+            record,
+            ending,
+            thread: Some(thread),
+        })
+    }
+
+    /// The requests opened in `from..to`.
+    #[must_use]
+    pub fn requests(&self, from: Instant, to: Instant) -> Vec<Request> {
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = record.partition_point(|r| r.opened < from);
+        let last = record.partition_point(|r| r.opened < to);
+        record.get(first..last).unwrap_or_default().to_vec()
+    }
+
+    /// Whether the last request that ended was answered.
+    #[must_use]
+    pub fn answered_last(&self) -> bool {
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = record.iter().rev().take(200).find(|r| r.ended.is_some());
+        last.is_some_and(|r| r.outcome == Outcome::Answered)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+/// What the requests of a stretch add up to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// All that ended.
+    pub asked: usize,
+    /// Opened after the fault and not answered.
+    pub failed: usize,
+    /// Answered, later than [`SLOW`].
+    pub slow: usize,
+    /// The longest time to an answer.
+    pub slowest: Duration,
+    /// Open at the fault or when the address moved, and lost by it.
+    pub in_flight: usize,
+    /// Why those that count as failed did.
+    pub reasons: Vec<String>,
+}
+
+/// Adds up. `instants` are the fault and the moves of the address: what was open across one
+/// of them and failed is in flight, not failed.
+#[must_use]
+pub fn sum(requests: &[Request], instants: &[Instant]) -> Sum {
+    let mut sum = Sum::default();
+    for request in requests {
+        let Some(ended) = request.ended else { continue };
+        let took = ended.saturating_duration_since(request.opened);
+        sum.asked += 1;
+        let across = |at: &&Instant| request.opened <= **at && **at <= ended;
+        match &request.outcome {
+            Outcome::Open => {}
+            Outcome::Answered => {
+                sum.slow += usize::from(took > SLOW);
+                sum.slowest = sum.slowest.max(took);
+            }
+            Outcome::Failed(_) if instants.iter().find(across).is_some() => {
+                sum.in_flight += 1;
+            }
+            Outcome::Failed(why) => {
+                sum.failed += 1;
+                sum.reasons.push(format!("after {took:?}: {why}"));
+            }
+        }
+    }
+    sum
+}
+
+/// A runtime for one thread of the lab.
+///
+/// # Errors
+/// When the kernel gives no epoll descriptor.
+pub fn runtime() -> Result<tokio::runtime::Runtime, LabError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .doing("a runtime")
+}
+
+async fn ask_on(
+    question: Question,
+    record: Arc<Mutex<Vec<Request>>>,
+    ending: &AtomicBool,
+) {
+    let question = Arc::new(question);
+    let mut slots = interval(EVERY);
+    // An absolute schedule: a stall of the lab must not thin the questions out.
+    slots.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    while !ending.load(Ordering::Relaxed) {
+        slots.tick().await;
+        let number = begin(&record);
+        let (question, record) = (question.clone(), record.clone());
+        tokio::spawn(async move {
+            let outcome = match timeout(PATIENCE, ask(&question)).await {
+                Ok(Ok(())) => Outcome::Answered,
+                Ok(Err(why)) => Outcome::Failed(why),
+                Err(_) => Outcome::Failed("no answer in time".into()),
+            };
+            end(&record, number, outcome);
+        });
+    }
+}
+
+fn begin(record: &Mutex<Vec<Request>>) -> usize {
+    let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+    record.push(Request {
+        opened: Instant::now(),
+        ended: None,
+        outcome: Outcome::Open,
+    });
+    record.len() - 1
+}
+
+fn end(record: &Mutex<Vec<Request>>, number: usize, outcome: Outcome) {
+    let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(request) = record.get_mut(number) {
+        request.ended = Some(Instant::now());
+        request.outcome = outcome;
+    }
+}
+
+async fn ask(question: &Question) -> Result<(), String> {
+    let mut stream = connect(question).await?;
+    let request = get(question, "close");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .map_err(|e| format!("request: {e}"))?;
+    let mut answer = Vec::new();
+    stream
+        .read_to_end(&mut answer)
+        .await
+        .map_err(|e| format!("answer: {e}"))?;
+    // Closed by both sides; what a reset says after the whole answer is of no interest.
+    drop(stream.shutdown().await);
+    if answer.starts_with(b"HTTP/1.1 200") {
+        return Ok(());
+    }
+    let line = answer.split(|b| *b == b'\r').next().unwrap_or_default();
+    Err(format!("answer: {:?}", String::from_utf8_lossy(line)))
+}
+
+/// A TLS connection to the target.
+pub(crate) async fn connect(
+    question: &Question,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
+    let tcp = TcpStream::connect(question.target).await;
+    let tcp = tcp.map_err(|e| format!("connect: {e}"))?;
+    tcp.set_nodelay(true).map_err(|e| format!("connect: {e}"))?;
+    let name = ServerName::from(question.target.ip());
+    let connector = TlsConnector::from(question.tls.clone());
+    connector
+        .connect(name, tcp)
+        .await
+        .map_err(|e| format!("handshake: {e}"))
+}
+
+/// The request line and headers.
+pub(crate) fn get(question: &Question, connection: &str) -> String {
+    let Question { path, target, .. } = question;
+    format!("GET {path} HTTP/1.1\r\nHost: {target}\r\nConnection: {connection}\r\n\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_open_at_an_instant_is_in_flight_what_came_later_has_failed() {
+        let zero = Instant::now();
+        let at = |ms| zero + Duration::from_millis(ms);
+        let row = |opened, ended, outcome| Request {
+            opened: at(opened),
+            ended: Some(at(ended)),
+            outcome,
+        };
+        let failed = || Outcome::Failed("reset".into());
+        let requests = [
+            row(0, 5, Outcome::Answered),
+            row(10, 30, failed()),
+            row(21, 40, failed()),
+            row(25, 400, Outcome::Answered),
+            Request {
+                opened: at(50),
+                ended: None,
+                outcome: Outcome::Open,
+            },
+        ];
+        let sum = sum(&requests, &[at(20)]);
+        assert_eq!(
+            (sum.asked, sum.in_flight, sum.failed, sum.slow),
+            (4, 1, 1, 1)
+        );
+        assert_eq!(sum.slowest, Duration::from_millis(375));
+    }
+}

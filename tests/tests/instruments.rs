@@ -1,0 +1,160 @@
+//! The instruments against plain `ip addr` moves: what they say must be true before they may
+//! judge a daemon. Needs root; without it each test says *skipped*.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lab::holders::{self, What};
+use lab::host::Host;
+use lab::prober::{self, Prober};
+use lab::process::Program;
+use lab::segment::Segment;
+use lab::timeline::Timeline;
+use lab::{LabError, fault, netns, wait};
+
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+const HOSTS: [(&str, Ipv4Addr); 3] = [
+    ("a", Ipv4Addr::new(10, 77, 0, 11)),
+    ("b", Ipv4Addr::new(10, 77, 0, 12)),
+    ("client", Ipv4Addr::new(10, 77, 0, 50)),
+];
+
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+fn segment(test: &str) -> Result<Option<Segment>, LabError> {
+    if !lab::is_root() {
+        println!("skipped: needs root for network namespaces");
+        return Ok(None);
+    }
+    let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    Segment::new(&logs, &HOSTS).map(Some)
+}
+
+fn ms(value: u64) -> Duration {
+    Duration::from_millis(value)
+}
+
+#[test]
+fn a_segment_stands_in_well_below_a_second_and_leaves_nothing() -> Result<(), LabError> {
+    let started = Instant::now();
+    let Some(segment) = segment("segment")? else {
+        return Ok(());
+    };
+    let took = started.elapsed();
+    println!("a segment of 3 hosts: {took:?}");
+    assert!(took < ms(900), "took {took:?}");
+    let path = segment.bridge().path();
+    assert!(path.exists());
+    drop(segment);
+    assert!(!path.exists());
+    Ok(())
+}
+
+#[test]
+fn a_move_with_a_hole_is_an_outage_of_that_length() -> Result<(), LabError> {
+    let Some(segment) = segment("hole")? else {
+        return Ok(());
+    };
+    let [a, b, client] = segment.hosts() else {
+        panic!("three hosts")
+    };
+    let timeline = Timeline::watch(VIP, segment.hosts())?;
+    a.output("ip", &["addr", "add", "10.77.0.100/24", "dev", "eth0"])?;
+    let prober = Prober::start(VIP, client, &[a.clone(), b.clone()])?;
+    wait::until("the first answer", ms(2000), || prober.last())?;
+    let from = Instant::now();
+    a.output("ip", &["addr", "del", "10.77.0.100/24", "dev", "eth0"])?;
+    wait::pass(ms(50), || false);
+    b.output("ip", &["addr", "add", "10.77.0.100/24", "dev", "eth0"])?;
+    // No gratuitous ARP here: the client is told by hand.
+    client.output("ip", &["neigh", "flush", "dev", "eth0"])?;
+    let answers = || {
+        prober
+            .last()
+            .filter(|p| p.answered.is_some_and(|(_, who)| who == 1))
+    };
+    wait::until("b's answer", ms(2000), answers)?;
+    wait::pass(ms(30), || false);
+    let outage = prober::outage(&prober.probes(from, Instant::now()));
+    let events = timeline.events();
+    let gone = events.iter().find(|e| e.what == What::LetsGo).map(|e| e.at);
+    let held = holders::sole_since(&events, "b");
+    let (Some(gone), Some(held)) = (gone, held) else {
+        panic!("events: {events:?}")
+    };
+    let hole = held - gone;
+    println!("outage {outage:?}, hole by netlink {hole:?}");
+    assert!(
+        outage >= hole.saturating_sub(ms(2)),
+        "{outage:?} < {hole:?}"
+    );
+    assert!(hole >= ms(49) && hole < ms(150), "{hole:?}");
+    assert_eq!(
+        holders::overlap(&events, from, Instant::now()),
+        Duration::ZERO
+    );
+    Ok(())
+}
+
+#[test]
+fn a_cut_a_one_way_loss_and_their_healing() -> Result<(), LabError> {
+    let Some(segment) = segment("cut")? else {
+        return Ok(());
+    };
+    let [a, b, client] = segment.hosts() else {
+        panic!("three hosts")
+    };
+    let prober = Prober::start(b.address(), client, &[a.clone(), b.clone()])?;
+    let heard = || prober.last().and_then(|p| p.answered);
+    let silent = || heard().is_none().then_some(());
+    wait::until("an answer", ms(2000), heard)?;
+    segment.cut("b")?;
+    wait::until("silence after the cut", ms(500), silent)?;
+    segment.heal("b")?;
+    wait::until("an answer after healing", ms(2000), heard)?;
+    segment.isolate("b")?;
+    wait::until("silence behind a closed port", ms(500), silent)?;
+    segment.heal("b")?;
+    wait::until("an answer after opening", ms(2000), heard)?;
+    fault::deafen(b, client.address(), fault::Lost::Vrrp)?;
+    wait::pass(ms(50), || false);
+    assert!(heard().is_some(), "VRRP alone is lost, not UDP");
+    fault::undeafen(b)?;
+    fault::deafen(b, client.address(), fault::Lost::All)?;
+    wait::until("silence one way", ms(500), silent)?;
+    fault::undeafen(b)?;
+    wait::until("an answer after undeafen", ms(2000), heard)?;
+    Ok(())
+}
+
+#[test]
+fn a_process_is_killed_with_its_children() -> Result<(), LabError> {
+    let Some(segment) = segment("process")? else {
+        return Ok(());
+    };
+    let host = segment.host("a")?;
+    let shell = Program::new("sh", Path::new("/bin/sh"), segment.logs())
+        .args(["-c", "echo hello; sleep 600 & sleep 600"]);
+    let mut process = host.start(&shell)?;
+    let both = || (host.netns().processes().len() == 3).then_some(());
+    wait::until("the shell and its children", ms(2000), both)?;
+    assert!(process.alive());
+    process.kill();
+    let none = || host.netns().processes().is_empty().then_some(());
+    wait::until("their end", ms(500), none)?;
+    Ok(())
+}
+
+#[test]
+fn what_a_killed_run_left_is_swept() -> Result<(), LabError> {
+    if !lab::is_root() {
+        println!("skipped: needs root for network namespaces");
+        return Ok(());
+    }
+    // A pid above pid_max: nobody's.
+    let name = "sp-99999999-0-left";
+    lab::command::run("ip", &["netns", "add", name])?;
+    netns::sweep();
+    assert!(!Path::new("/run/netns").join(name).exists());
+    Ok(())
+}
