@@ -158,8 +158,8 @@ pub enum Note {
     LowerDiscarded,
     /// A Backup follows another interval than before (VRRPv3).
     IntervalAdopted(AdvertInterval),
-    /// An Active heard a router that should yield; it was answered not long ago.
-    ConflictUnanswered,
+    /// An advert is due, but the last is less than 10 ms old: it follows at that distance.
+    AnswerDeferred,
     /// Another router claims the owner's 255.
     TwoOwners,
     /// Another router advertises from our own source address.
@@ -178,10 +178,6 @@ pub struct Actions(Vec<Action>);
 impl Actions {
     pub(super) fn push(&mut self, action: Action) {
         self.0.push(action);
-    }
-
-    pub(super) fn note(&mut self, note: Note) {
-        self.0.push(Action::Note(note));
     }
 
     /// In order.
