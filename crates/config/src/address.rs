@@ -36,16 +36,25 @@ impl fmt::Display for AddressError {
                 write!(f, "has no port; write \"{whole}\"")
             }
             Self::Brackets(ip, port) => {
-                write!(f, "needs brackets around the address; write \"[{ip}]:{port}\"")
+                write!(
+                    f,
+                    "needs brackets around the address; write \"[{ip}]:{port}\""
+                )
             }
             Self::Port(port) => {
                 write!(f, "has the port \"{port}\"; allowed: 1 to 65535")
             }
             Self::Name => {
-                write!(f, "has a name where an IP address must stand; write \"10.0.0.1:{EXAMPLE_PORT}\"")
+                write!(
+                    f,
+                    "has a name where an IP address must stand; write \"10.0.0.1:{EXAMPLE_PORT}\""
+                )
             }
             Self::Shape => {
-                write!(f, "is not an address with a port; write \"10.0.0.1:{EXAMPLE_PORT}\" or \"[::1]:{EXAMPLE_PORT}\"")
+                write!(
+                    f,
+                    "is not an address with a port; write \"10.0.0.1:{EXAMPLE_PORT}\" or \"[::1]:{EXAMPLE_PORT}\""
+                )
             }
         }
     }
@@ -69,7 +78,10 @@ impl FromStr for Address {
 }
 
 fn why_not(text: &str) -> AddressError {
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .unwrap_or(text);
     if let Ok(ip) = bare.parse::<IpAddr>() {
         return AddressError::NoPort(ip);
     }
@@ -80,7 +92,10 @@ fn why_not(text: &str) -> AddressError {
     match (inner.parse::<IpAddr>(), port.parse::<u16>()) {
         (Ok(IpAddr::V6(ip)), Ok(port)) => AddressError::Brackets(ip, port),
         (Ok(_), _) => AddressError::Port(port.to_owned()),
-        (Err(_), Ok(_)) if host.contains(|c: char| c.is_ascii_alphabetic()) && !host.contains(':') => {
+        (Err(_), Ok(_))
+            if host.contains(|c: char| c.is_ascii_alphabetic())
+                && !host.contains(':') =>
+        {
             AddressError::Name
         }
         (Err(_), _) => AddressError::Shape,
@@ -101,7 +116,9 @@ impl From<Address> for SocketAddr {
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -117,7 +134,12 @@ mod tests {
 
     #[test]
     fn reads() {
-        for text in ["10.0.0.1:6443", "[::1]:6443", "[fe80::1%3]:1", "0.0.0.0:65535"] {
+        for text in [
+            "10.0.0.1:6443",
+            "[::1]:6443",
+            "[fe80::1%3]:1",
+            "0.0.0.0:65535",
+        ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
     }
@@ -128,15 +150,37 @@ mod tests {
             ("10.0.0.13", "has no port; write \"10.0.0.13:6443\""),
             ("::1", "has no port; write \"[::1]:6443\""),
             ("[::1]", "has no port; write \"[::1]:6443\""),
-            ("fe80::1:2:3:4:5:6:6443", "needs brackets around the address; write \"[fe80::1:2:3:4:5:6]:6443\""),
+            (
+                "fe80::1:2:3:4:5:6:6443",
+                "needs brackets around the address; write \"[fe80:0:1:2:3:4:5:6]:6443\"",
+            ),
             ("10.0.0.1:0", "has the port \"0\"; allowed: 1 to 65535"),
-            ("10.0.0.1:65536", "has the port \"65536\"; allowed: 1 to 65535"),
-            ("10.0.0.1:https", "has the port \"https\"; allowed: 1 to 65535"),
-            ("m1.example:6443", "has a name where an IP address must stand; write \"10.0.0.1:6443\""),
-            ("", "is not an address with a port; write \"10.0.0.1:6443\" or \"[::1]:6443\""),
-            ("10.0.0.256:1", "is not an address with a port; write \"10.0.0.1:6443\" or \"[::1]:6443\""),
+            (
+                "10.0.0.1:65536",
+                "has the port \"65536\"; allowed: 1 to 65535",
+            ),
+            (
+                "10.0.0.1:https",
+                "has the port \"https\"; allowed: 1 to 65535",
+            ),
+            (
+                "m1.example:6443",
+                "has a name where an IP address must stand; write \"10.0.0.1:6443\"",
+            ),
+            (
+                "",
+                "is not an address with a port; write \"10.0.0.1:6443\" or \"[::1]:6443\"",
+            ),
+            (
+                "10.0.0.256:1",
+                "is not an address with a port; write \"10.0.0.1:6443\" or \"[::1]:6443\"",
+            ),
         ] {
-            assert_eq!(text.parse::<Address>().unwrap_err().to_string(), problem, "{text}");
+            assert_eq!(
+                text.parse::<Address>().unwrap_err().to_string(),
+                problem,
+                "{text}"
+            );
         }
     }
 }

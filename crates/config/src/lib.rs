@@ -16,13 +16,19 @@
 mod address;
 mod document;
 mod error;
+mod fault;
+mod nearest;
 mod path;
 mod period;
+mod reader;
 mod size;
+mod text;
+mod tree;
 
 pub use address::{Address, AddressError};
 pub use document::{API_VERSION, Document, Source, parse, read};
 pub use error::{Error, Errors};
+pub use nearest::suggest;
 pub use path::KeyPath;
 pub use period::{Period, PeriodError};
 pub use size::{Size, SizeError};

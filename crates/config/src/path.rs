@@ -42,7 +42,9 @@ impl KeyPath {
     /// The mapping or list this value stands in; nothing for the top of the file.
     pub fn parent(&self) -> Option<Self> {
         let (_, above) = self.steps.split_last()?;
-        Some(Self { steps: above.to_vec() })
+        Some(Self {
+            steps: above.to_vec(),
+        })
     }
 
     pub(crate) fn steps(&self) -> &[Step] {

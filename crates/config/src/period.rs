@@ -33,7 +33,10 @@ impl fmt::Display for PeriodError {
                 write!(f, "has the unit \"{unit}\"; allowed: ms, s, m, h")
             }
             Self::Shape => {
-                write!(f, "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\"")
+                write!(
+                    f,
+                    "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\""
+                )
             }
             Self::TooLong => write!(f, "is longer than time goes here"),
         }
@@ -46,7 +49,9 @@ impl FromStr for Period {
     type Err = PeriodError;
 
     fn from_str(text: &str) -> Result<Self, PeriodError> {
-        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         if number.is_empty() || unit.starts_with(['.', ',']) {
             return Err(PeriodError::Shape);
@@ -88,7 +93,9 @@ impl From<Period> for Duration {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -127,10 +134,22 @@ mod tests {
     fn refuses_with_the_way_out() {
         for (text, problem) in [
             ("2", "has no unit; write \"2s\""),
-            ("", "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\""),
-            ("s", "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\""),
-            ("-1s", "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\""),
-            ("1.5s", "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\""),
+            (
+                "",
+                "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\"",
+            ),
+            (
+                "s",
+                "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\"",
+            ),
+            (
+                "-1s",
+                "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\"",
+            ),
+            (
+                "1.5s",
+                "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\"",
+            ),
             ("2 s", "has the unit \" s\"; allowed: ms, s, m, h"),
             ("2sec", "has the unit \"sec\"; allowed: ms, s, m, h"),
             ("2S", "has the unit \"S\"; allowed: ms, s, m, h"),
@@ -138,7 +157,11 @@ mod tests {
             ("18446744073709551616ms", "is longer than time goes here"),
             ("18446744073709552s", "is longer than time goes here"),
         ] {
-            assert_eq!(text.parse::<Period>().unwrap_err().to_string(), problem, "{text}");
+            assert_eq!(
+                text.parse::<Period>().unwrap_err().to_string(),
+                problem,
+                "{text}"
+            );
         }
     }
 }

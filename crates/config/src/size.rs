@@ -44,7 +44,9 @@ impl FromStr for Size {
     type Err = SizeError;
 
     fn from_str(text: &str) -> Result<Self, SizeError> {
-        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         if number.is_empty() || unit.starts_with(['.', ',']) {
             return Err(SizeError::Shape);
@@ -79,7 +81,9 @@ impl fmt::Display for Size {
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -115,11 +119,18 @@ mod tests {
         for (text, problem) in [
             ("64", "has no unit; write \"64KiB\""),
             ("64KB", "has the unit \"KB\"; allowed: B, KiB, MiB, GiB"),
-            ("1.5MiB", "is not a size; write it like \"64KiB\" or \"1MiB\""),
+            (
+                "1.5MiB",
+                "is not a size; write it like \"64KiB\" or \"1MiB\"",
+            ),
             ("KiB", "is not a size; write it like \"64KiB\" or \"1MiB\""),
             ("17179869184GiB", "is more than any machine has"),
         ] {
-            assert_eq!(text.parse::<Size>().unwrap_err().to_string(), problem, "{text}");
+            assert_eq!(
+                text.parse::<Size>().unwrap_err().to_string(),
+                problem,
+                "{text}"
+            );
         }
     }
 }
