@@ -171,6 +171,22 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, LabError> {
         .doing("a runtime")
 }
 
+/// Asks once, from `host`.
+///
+/// # Errors
+/// When the thread cannot be started; the inner result is the answer's.
+pub fn once(
+    host: &NamespaceHost,
+    question: &Question,
+) -> Result<Result<(), String>, LabError> {
+    let question = question.clone();
+    host.run(move || {
+        let runtime = runtime()?;
+        let asked = runtime.block_on(async { timeout(PATIENCE, ask(&question)).await });
+        Ok(asked.unwrap_or_else(|_| Err("no answer in time".into())))
+    })?
+}
+
 async fn ask_on(
     question: Question,
     record: Arc<Mutex<Vec<Request>>>,

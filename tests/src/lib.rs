@@ -14,8 +14,11 @@
 //! Everything is stamped on one monotonic clock. Everything a lab makes it removes when it is
 //! dropped; what a killed run left is removed by the next ([`netns::sweep`]).
 
+pub mod binaries;
 pub mod client;
 pub mod command;
+pub mod control_plane;
+pub mod daemons;
 pub mod error;
 pub mod fault;
 pub mod holders;
@@ -23,6 +26,7 @@ pub mod host;
 pub mod netns;
 pub mod prober;
 pub mod process;
+pub mod requirement;
 pub mod schedule;
 pub mod segment;
 pub mod timeline;

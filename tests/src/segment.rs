@@ -72,6 +72,12 @@ impl Segment {
         &self.bridge
     }
 
+    /// The folder of the segment's sockets, configurations and data; goes with it.
+    #[must_use]
+    pub fn files(&self) -> &Path {
+        &self.files
+    }
+
     /// Where logs of this segment's processes go.
     #[must_use]
     pub fn logs(&self) -> &Path {
