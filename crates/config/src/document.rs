@@ -204,7 +204,13 @@ impl Source {
             }
             // At the root, or hidden before: reading again would tell nothing new.
             // Each pass hides one more value of a bounded tree, so this ends.
-            if at == KeyPath::root() || reported >= REPORTED || !hidden.insert(at) {
+            if reported >= REPORTED {
+                let problem =
+                    format!("more may be wrong; these are the first {REPORTED}");
+                errors.push(Error::of_file(&self.name, problem).on_line(self.line(&at)));
+                return None;
+            }
+            if at == KeyPath::root() || !hidden.insert(at) {
                 return None;
             }
         }

@@ -64,13 +64,13 @@ impl fmt::Display for Error {
             write!(f, ":{line}")?;
         }
         if self.at != KeyPath::root() {
-            write!(f, ": {}", Printable(&self.at.to_string()))?;
+            write!(f, ": {}", Printable(&self.at.to_string(), SHOWN))?;
         }
         write!(f, ": ")?;
         if let Some(value) = &self.value {
             write!(f, "{} ", Quoted(value))?;
         }
-        write!(f, "{}", self.problem)
+        write!(f, "{}", Printable(&self.problem, usize::MAX))
     }
 }
 
@@ -173,23 +173,24 @@ pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", Printable(self.0))
+        write!(f, "\"{}\"", Printable(self.0, SHOWN))
     }
 }
 
-/// Text from a file, safe for a terminal: control characters escaped, length bounded.
-struct Printable<'a>(&'a str);
+/// Text from a file, safe for a terminal: control characters escaped, at most so many
+/// characters.
+struct Printable<'a>(&'a str, usize);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars().take(SHOWN) {
+        for character in self.0.chars().take(self.1) {
             if character.is_control() {
                 write!(f, "{}", character.escape_default())?;
             } else {
                 write!(f, "{character}")?;
             }
         }
-        if self.0.chars().nth(SHOWN).is_some() {
+        if self.0.chars().nth(self.1).is_some() {
             write!(f, "…")?;
         }
         Ok(())

@@ -17,14 +17,25 @@ pub fn suggest<'a>(word: &str, allowed: impl IntoIterator<Item = &'a str>) -> St
 }
 
 /// The one name near enough to be what was meant: a letter in three may differ, and
-/// `advert_interval` is as near to `advertInterval` as can be.
+/// `advert_interval` is as near to `advertInterval` as can be. Failing that, the one
+/// that holds the word: `addr` in `address`.
 fn nearest<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
     let word = bare(word);
+    if word.len() > LONGEST {
+        return None;
+    }
     let far = |name: &&str| strsim::damerau_levenshtein(&word, &bare(name));
     let name = allowed.iter().copied().min_by_key(far)?;
     let reach = (word.chars().count().max(name.chars().count()) / 3).max(1);
-    (word.len() <= LONGEST && far(&name) <= reach).then_some(name)
+    if far(&name) <= reach {
+        return Some(name);
+    }
+    let holds = |name: &&str| word.len() >= TELLING && bare(name).contains(&word);
+    allowed.iter().copied().find(holds)
 }
+
+/// Fewer letters stand in too many names to tell one.
+const TELLING: usize = 3;
 
 /// Beyond this no name is meant, and comparing would take quadratic time.
 const LONGEST: usize = 64;
@@ -48,7 +59,9 @@ mod tests {
             ("bnid", Some("bind")),
             ("advert_interval", Some("advertInterval")),
             ("advertinterval", Some("advertInterval")),
-            ("interval", None),
+            ("interval", Some("advertInterval")),
+            ("adv", Some("advertInterval")),
+            ("ad", None),
             ("Name", Some("name")),
             ("nam", Some("name")),
             ("v", None),

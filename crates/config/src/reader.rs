@@ -1,6 +1,7 @@
 //! Gives a tree to serde, value by value, each claiming the errors that occur in it.
 
 use crate::KeyPath;
+use crate::error::Quoted;
 use crate::fault::Fault;
 use crate::tree::{Entry, Node, Value};
 use serde::de::value::StrDeserializer;
@@ -32,6 +33,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads the value with `seed`. Types with rules of their own (addresses, times)
+    /// refuse a text after it was read, so the place is noted here too.
+    fn feed<'de, S: DeserializeSeed<'de>>(self, seed: S) -> Read<S::Value> {
+        let at = self.at.clone();
+        seed.deserialize(self).map_err(|fault| fault.or_at(&at))
+    }
+
     fn inner(&self, node: &'a Node, at: KeyPath) -> Self {
         Self {
             node,
@@ -56,10 +64,9 @@ impl<'a> Reader<'a> {
     fn plain(&self, wanted: &str) -> Read<&'a str> {
         match self.scalar(wanted)? {
             (text, true) => Ok(text),
-            (text, false) => {
-                let hint = format!("is text in quotes; write {wanted}, as in {text}");
-                Err(Fault::value(hint))
-            }
+            (_, false) => Err(Fault::value(format!(
+                "stands in quotes; write {wanted} without them"
+            ))),
         }
     }
 
@@ -95,7 +102,8 @@ impl<'a> Reader<'a> {
                 "has no value; write a list, or leave the key out",
             )),
             Value::Scalar { text, .. } => Err(Fault::value(format!(
-                "is one value; write a list: [\"{text}\"]"
+                "is one value; write a list: [{}]",
+                Quoted(text)
             ))),
             Value::Map(_) => Err(Fault::value(
                 "is a mapping; write a list, each item with a dash before it",
@@ -367,7 +375,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
             let at = self.reader.at.index(self.next);
             self.next += 1;
             if !self.reader.hidden.contains(&at) {
-                return seed.deserialize(self.reader.inner(item, at)).map(Some);
+                return self.reader.inner(item, at).feed(seed).map(Some);
             }
         }
         Ok(None)
@@ -405,7 +413,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Read<S::Value> {
         match self.value.take() {
-            Some(value) => seed.deserialize(value),
+            Some(value) => value.feed(seed),
             None => Err(Fault::echo()),
         }
     }
@@ -469,7 +477,7 @@ impl<'de> VariantAccess<'de> for Content<'_> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Read<S::Value> {
-        seed.deserialize(self.needed()?)
+        self.needed()?.feed(seed)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Read<V::Value> {

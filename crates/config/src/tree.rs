@@ -102,8 +102,8 @@ fn not_yaml(name: &str, text: &str, error: &ScanError) -> Error {
         let whole = text.lines().nth(line.checked_sub(1)?)?;
         whole.split(|c: char| !c.is_whitespace()).next()
     };
-    // The scanner notices some tabs only when it looks for what comes after them.
-    let tabbed = [line, line.saturating_sub(1)]
+    // The scanner names the line it stands on, or that of the value before the tab.
+    let tabbed = [line, line + 1, line.saturating_sub(1)]
         .into_iter()
         .find(|line| indent(*line).is_some_and(|indent| indent.contains('\t')));
     match tabbed {
@@ -114,6 +114,14 @@ fn not_yaml(name: &str, text: &str, error: &ScanError) -> Error {
         None => {
             Error::of_file(name, format!("is not YAML: {}", error.info())).on_line(line)
         }
+    }
+}
+
+fn shown(tag: &Tag) -> String {
+    if tag.is_yaml_core_schema() {
+        format!("!!{}", tag.suffix)
+    } else {
+        tag.to_string()
     }
 }
 
@@ -210,7 +218,7 @@ impl<'a> Builder<'a> {
         match tag {
             Some(tag) => {
                 let problem =
-                    format!("has the tag \"{tag}\"; write the value without it");
+                    format!("has the tag \"{}\"; write the value without it", shown(tag));
                 Err(self.fatal(line, problem))
             }
             None => Ok(()),
