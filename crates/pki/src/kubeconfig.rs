@@ -171,3 +171,54 @@ fn render(value: &Value, depth: usize, text: &mut String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::{Authority, Profile};
+
+    fn identity() -> Issued {
+        let authority = Authority::new("ca", SystemTime::UNIX_EPOCH).unwrap();
+        let profile = Profile::client("admin", &[]);
+        authority.issue(&profile, SystemTime::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn yaml_in_full() {
+        let identity = identity();
+        let kubeconfig =
+            Kubeconfig::new("k8s", "https://[fd00::1]:6443", "CA\n", "me", &identity);
+        let expected = format!(
+            r#"apiVersion: "v1"
+clusters:
+- cluster:
+    certificate-authority-data: "Q0EK"
+    server: "https://[fd00::1]:6443"
+  name: "k8s"
+contexts:
+- context:
+    cluster: "k8s"
+    user: "me"
+  name: "me@k8s"
+current-context: "me@k8s"
+kind: "Config"
+users:
+- name: "me"
+  user:
+    client-certificate-data: "{}"
+    client-key-data: "{}"
+"#,
+            STANDARD.encode(&identity.certificate_pem),
+            STANDARD.encode(identity.key_pem.expose()),
+        );
+        assert_eq!(kubeconfig.to_yaml(), expected);
+    }
+
+    #[test]
+    fn debug_does_not_show_the_key() {
+        let kubeconfig = Kubeconfig::new("k8s", "https://x", "CA", "me", &identity());
+        assert_eq!(format!("{kubeconfig:?}"), "Kubeconfig(me@k8s)");
+    }
+}
