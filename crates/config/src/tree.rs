@@ -97,7 +97,9 @@ pub(crate) fn build(name: &str, text: &str) -> Result<Tree, Error> {
 }
 
 fn not_yaml(name: &str, text: &str, error: &ScanError) -> Error {
-    let line = error.marker().line();
+    // At the end of the text the scanner may be one line past the last.
+    let last = text.matches(['\n', '\r']).count() + 1;
+    let line = error.marker().line().clamp(1, last);
     let indent = |line: usize| {
         let whole = text.lines().nth(line.checked_sub(1)?)?;
         whole.split(|c: char| !c.is_whitespace()).next()
