@@ -171,3 +171,51 @@ impl From<SocketAddr> for Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_as_haproxy_and_the_kubelet_have_them() {
+        let statuses = Statuses::default();
+        for (status, allowed) in [
+            (199, false),
+            (200, true),
+            (399, true),
+            (400, false),
+            (503, false),
+        ] {
+            assert_eq!(statuses.allow(status), allowed, "{status}");
+        }
+    }
+
+    #[test]
+    fn statuses_read_and_write_alike() {
+        for text in ["200", "200-399", "200-299,404"] {
+            assert_eq!(text.parse::<Statuses>().unwrap().to_string(), text);
+        }
+        let statuses: Statuses = "200-201, 404".parse().unwrap();
+        assert!(statuses.allow(201) && statuses.allow(404) && !statuses.allow(202));
+    }
+
+    #[test]
+    fn refuses_what_is_no_status() {
+        for text in ["", "ok", "99", "600", "300-200", "200-", "200,,201", "-200"] {
+            assert!(text.parse::<Statuses>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_refused_before_it_is_made() {
+        let path = |text: &str| Http::new(text).map(|_| ());
+        assert_eq!(path("/readyz?verbose"), Ok(()));
+        for text in ["", "readyz", "/a b", "http://x/", "/\r\nX: y"] {
+            assert_eq!(path(text), Err(RequestError::Path(text.to_owned())));
+        }
+        let host = |text: &str| Http::new("/").unwrap().with_host(text).map(|_| ());
+        assert_eq!(host("k8s.example"), Ok(()));
+        assert_eq!(host("a\nb"), Err(RequestError::Host("a\nb".to_owned())));
+        assert_eq!(host(""), Err(RequestError::Host(String::new())));
+    }
+}

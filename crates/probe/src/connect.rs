@@ -36,6 +36,7 @@ fn socket(target: Target) -> Result<TcpSocket, LocalFault> {
     Ok(socket)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "an open set, not ours")]
 fn outcome(error: &io::Error, progress: &Progress) -> Outcome {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Outcome::Refused,
@@ -49,6 +50,7 @@ fn outcome(error: &io::Error, progress: &Progress) -> Outcome {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "an open set, not ours")]
 fn fault(error: &io::Error) -> LocalFault {
     /// `errno` of a full file table, from Linux's `errno-base.h`: 23 and 24.
     const FILE_TABLES: [i32; 2] = [23, 24];
@@ -69,11 +71,56 @@ fn fault(error: &io::Error) -> LocalFault {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "an open set, not ours")]
 fn bind_fault(error: &io::Error) -> LocalFault {
     match error.kind() {
         io::ErrorKind::AddrInUse => LocalFault::Exhausted,
         io::ErrorKind::PermissionDenied => LocalFault::Denied,
         // Not an address of this machine, or one of the other family.
         _ => LocalFault::Source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Heard, Stage};
+
+    /// What Linux says to a connect, by `errno`; loopback shows only some of it.
+    #[test]
+    fn every_errno_of_a_connect() {
+        for (errno, expected) in [
+            (111, Outcome::Refused),
+            (113, Outcome::HostUnreachable),
+            (101, Outcome::NetworkUnreachable),
+            (110, Outcome::ConnectTimeout),
+            (104, Outcome::Reset(Stage::Connect, Heard::Nothing)),
+            (99, Outcome::Local(LocalFault::Exhausted)),
+            (24, Outcome::Local(LocalFault::Exhausted)),
+            (105, Outcome::Local(LocalFault::Exhausted)),
+            (1, Outcome::Local(LocalFault::Denied)),
+            (13, Outcome::Local(LocalFault::Denied)),
+            (
+                22,
+                Outcome::Local(LocalFault::Socket(io::ErrorKind::InvalidInput)),
+            ),
+        ] {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(outcome(&error, &Progress::default()), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_source_must_be_ours_and_of_the_same_family() {
+        for (errno, expected) in [
+            (99, LocalFault::Source),
+            (22, LocalFault::Source),
+            (97, LocalFault::Source),
+            (98, LocalFault::Exhausted),
+            (13, LocalFault::Denied),
+        ] {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(bind_fault(&error), expected, "{error}");
+        }
     }
 }

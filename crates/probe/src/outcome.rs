@@ -91,7 +91,8 @@ pub enum Untrusted {
     Name,
     /// It is not for servers (extended key usage).
     Purpose,
-    /// A signature does not match.
+    /// Its signature does not match: often another authority of the same name, such as
+    /// another cluster's.
     Signature,
     /// It has been revoked.
     Revoked,
@@ -252,9 +253,52 @@ impl fmt::Display for Untrusted {
             Self::Issuer => "is signed by no trusted authority",
             Self::Name => "is for another name",
             Self::Purpose => "is not for a server",
-            Self::Signature => "has a wrong signature",
+            Self::Signature => "is not signed by the trusted authority of that name",
             Self::Revoked => "has been revoked",
             Self::Malformed => "cannot be used",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reach_of_every_outcome() {
+        use Heard::{Bytes, Nothing};
+        use Outcome as O;
+        use Reach::{Answered, Silent, Unknown, Unreachable};
+        for (outcome, reach) in [
+            (O::Passed, Answered),
+            (O::Local(LocalFault::Exhausted), Unknown),
+            (O::Refused, Unreachable),
+            (O::HostUnreachable, Unreachable),
+            (O::NetworkUnreachable, Unreachable),
+            (O::ConnectTimeout, Unreachable),
+            (O::Reset(Stage::Connect, Nothing), Unreachable),
+            (O::Reset(Stage::Handshake, Nothing), Silent),
+            (O::Reset(Stage::Request, Bytes), Answered),
+            (O::Closed(Stage::Handshake, Nothing), Silent),
+            (O::Closed(Stage::Body, Bytes), Answered),
+            (O::HandshakeTimeout(Nothing), Silent),
+            (O::HandshakeTimeout(Bytes), Answered),
+            (O::TlsProtocol, Answered),
+            (O::TlsRefused(40), Answered),
+            (O::TlsUntrusted(Untrusted::Issuer), Answered),
+            (O::TlsExpired, Answered),
+            (O::TlsNotYetValid, Answered),
+            (O::NoResponse(Nothing), Silent),
+            (O::NoResponse(Bytes), Answered),
+            (O::BadResponse, Answered),
+            (O::Status(500), Answered),
+            (O::BodyTimeout, Answered),
+            (O::BodyTooLarge, Answered),
+        ] {
+            assert_eq!(outcome.reach(), reach, "{outcome:?}");
+            assert_eq!(outcome.passed(), outcome == O::Passed);
+            let word = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(outcome.name().chars().all(word), "{}", outcome.name());
+        }
     }
 }

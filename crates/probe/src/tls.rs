@@ -255,6 +255,7 @@ pub(crate) fn outcome(error: &io::Error, progress: &Progress) -> Outcome {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "an open set, not ours")]
 fn io_outcome(kind: io::ErrorKind, progress: &Progress) -> Outcome {
     match kind {
         io::ErrorKind::UnexpectedEof => progress.closed(),
@@ -266,6 +267,7 @@ fn io_outcome(kind: io::ErrorKind, progress: &Progress) -> Outcome {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "an open set, not ours")]
 fn tls_outcome(error: &rustls::Error) -> Outcome {
     match error {
         rustls::Error::InvalidCertificate(why) => certificate_outcome(why),
@@ -274,6 +276,7 @@ fn tls_outcome(error: &rustls::Error) -> Outcome {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "an open set, not ours")]
 fn certificate_outcome(error: &CertificateError) -> Outcome {
     use CertificateError as E;
     match error {
