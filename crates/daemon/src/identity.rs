@@ -42,7 +42,10 @@ impl Identity {
             path: path.to_owned(),
             reloads: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
-            loaded: Mutex::new(Loaded { at: now, refused: None }),
+            loaded: Mutex::new(Loaded {
+                at: now,
+                refused: None,
+            }),
         }
     }
 
@@ -59,7 +62,12 @@ impl Identity {
     /// A reload was taken: the file's contents run since `now`.
     pub fn reloaded(&self, now: SystemTime) {
         self.reloads.fetch_add(1, Ordering::Relaxed);
-        self.record(|loaded| *loaded = Loaded { at: now, refused: None });
+        self.record(|loaded| {
+            *loaded = Loaded {
+                at: now,
+                refused: None,
+            }
+        });
     }
 
     /// A reload was refused: what ran before goes on.
@@ -78,7 +86,10 @@ impl Identity {
         let mut all = match own {
             Value::Object(map) => map,
             Value::Null => serde_json::Map::new(),
-            other @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            other @ (Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)) => {
                 serde_json::Map::from_iter([("status".to_owned(), other)])
             }
         };
@@ -104,8 +115,11 @@ impl Identity {
         let prefix = self.prefix();
         let (loaded, current) =
             self.record(|loaded| (loaded.at, loaded.refused.is_none()));
-        text.gauge(&format!("{prefix}_build_info"), "Version that runs, always 1.")
-            .sample(&[("version", VERSION)], 1_u64);
+        text.gauge(
+            &format!("{prefix}_build_info"),
+            "Version that runs, always 1.",
+        )
+        .sample(&[("version", VERSION)], 1_u64);
         text.gauge(
             &format!("{prefix}_start_time_seconds"),
             "When the daemon started, in seconds since 1970.",
@@ -125,16 +139,26 @@ impl Identity {
             &format!("{prefix}_config_reloads_total"),
             "Reloads of the config file, by what became of them.",
         )
-        .sample(&[("outcome", "taken")], self.reloads.load(Ordering::Relaxed))
-        .sample(&[("outcome", "refused")], self.refusals.load(Ordering::Relaxed));
+        .sample(
+            &[("outcome", "taken")],
+            self.reloads.load(Ordering::Relaxed),
+        )
+        .sample(
+            &[("outcome", "refused")],
+            self.refusals.load(Ordering::Relaxed),
+        );
     }
 }
 
 fn seconds(at: SystemTime) -> f64 {
-    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
 }
 
 /// A time as `/status` and the logs print it: RFC 3339, UTC.
 pub fn rfc3339(at: SystemTime) -> String {
-    OffsetDateTime::from(at).format(&Rfc3339).unwrap_or_else(|_| "unknown".to_owned())
+    OffsetDateTime::from(at)
+        .format(&Rfc3339)
+        .unwrap_or_else(|_| "unknown".to_owned())
 }

@@ -37,7 +37,11 @@ const CLASSES: usize = 1024;
 impl<C: Ord + Clone> Limiter<C> {
     /// `burst` lines of one class per `window`.
     pub fn new(burst: u32, window: Duration) -> Self {
-        Self { burst, window, classes: BTreeMap::new() }
+        Self {
+            burst,
+            window,
+            classes: BTreeMap::new(),
+        }
     }
 
     /// Whether a line of `class` may be said at `now`.
@@ -59,7 +63,9 @@ impl<C: Ord + Clone> Limiter<C> {
             return Verdict::Hush;
         }
         entry.said += 1;
-        Verdict::Say { suppressed: std::mem::take(&mut entry.suppressed) }
+        Verdict::Say {
+            suppressed: std::mem::take(&mut entry.suppressed),
+        }
     }
 
     fn forget_oldest(&mut self) {

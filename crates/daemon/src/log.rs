@@ -25,7 +25,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { format: Format::Text, level: "info".to_owned() }
+        Self {
+            format: Format::Text,
+            level: "info".to_owned(),
+        }
     }
 }
 
@@ -38,7 +41,9 @@ pub struct Log {}
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The level is no filter.
-    #[error("is not a log level; allowed: error, warn, info, debug, trace, or by part: info,vrrp=debug")]
+    #[error(
+        "is not a log level; allowed: error, warn, info, debug, trace, or by part: info,vrrp=debug"
+    )]
     Level,
 }
 

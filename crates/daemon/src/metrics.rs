@@ -72,10 +72,18 @@ impl Text {
     /// The page.
     pub fn finish(self) -> String {
         let mut page = String::new();
-        for Family { name, help, kind, samples } in self.families {
+        for Family {
+            name,
+            help,
+            kind,
+            samples,
+        } in self.families
+        {
             let help = escape(&help, &[('\\', "\\\\"), ('\n', "\\n")]);
             let kind = kind.name();
-            page.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{samples}"));
+            page.push_str(&format!(
+                "# HELP {name} {help}\n# TYPE {name} {kind}\n{samples}"
+            ));
         }
         page
     }
@@ -86,7 +94,12 @@ impl Text {
         let place = known.unwrap_or(self.families.len());
         if known.is_none() {
             let help = help.to_owned();
-            self.families.push(Family { name, help, kind, samples: String::new() });
+            self.families.push(Family {
+                name,
+                help,
+                kind,
+                samples: String::new(),
+            });
         }
         #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
         &mut self.families[place]
@@ -156,15 +169,27 @@ impl Histogram {
 
     /// Counts one duration. The sum holds 584 years.
     pub fn observe(&self, took: Duration) {
-        let bucket = self.bounds.iter().zip(&self.counts).find(|(bound, _)| took <= **bound);
-        bucket.map_or(&self.above, |(_, count)| count).fetch_add(1, Ordering::Relaxed);
+        let bucket = self
+            .bounds
+            .iter()
+            .zip(&self.counts)
+            .find(|(bound, _)| took <= **bound);
+        bucket
+            .map_or(&self.above, |(_, count)| count)
+            .fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 }
 
 impl Family {
-    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], le: Option<&str>, value: Number) {
+    fn line(
+        &mut self,
+        suffix: &str,
+        labels: &[(&str, &str)],
+        le: Option<&str>,
+        value: Number,
+    ) {
         self.samples.push_str(&self.name);
         self.samples.push_str(suffix);
         let mut open = '{';
@@ -251,7 +276,10 @@ impl From<Duration> for Number {
 /// `name` with what a metric's name cannot hold replaced by `_`.
 fn identifier(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    let mut out: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+    let mut out: String = name
+        .chars()
+        .map(|c| if fits(c) { c } else { '_' })
+        .collect();
     if out.is_empty() || out.starts_with(|c: char| c.is_ascii_digit()) {
         out.insert(0, '_');
     }

@@ -15,13 +15,18 @@ pub fn render<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
         .map(|(column, name)| width(column).max(name.chars().count()))
         .collect();
     let line = |cells: Vec<&str>| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let padded = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
         let whole = padded.collect::<Vec<_>>().join("  ");
         let mut cut: String = whole.trim_end().chars().take(WIDTH).collect();
         cut.push('\n');
         cut
     };
-    let body = rows.iter().map(|row| line(row.iter().map(String::as_str).collect()));
+    let body = rows
+        .iter()
+        .map(|row| line(row.iter().map(String::as_str).collect()));
     std::iter::once(line(head.to_vec())).chain(body).collect()
 }
 
