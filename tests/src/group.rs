@@ -1,0 +1,330 @@
+//! Masters with their programs, and what can befall them.
+//!
+//! A program that is started again after a fault is the same value as before: same files, same
+//! flags.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+
+use crate::error::LabError;
+use crate::fault::{self, Lost};
+use crate::holders::What;
+use crate::host::{Host, NamespaceHost};
+use crate::process::{Process, Program};
+use crate::segment::Segment;
+use crate::timeline::Timeline;
+
+/// How long a program may take to say that it is ready. etcd waits for its peers.
+const READY: Duration = Duration::from_secs(30);
+/// How long a program may take to end after SIGTERM.
+const STOPPED: Duration = Duration::from_secs(10);
+
+/// What a program is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// A member of etcd.
+    Etcd,
+    /// kube-apiserver or the stand-in.
+    Apiserver,
+    /// The load balancer.
+    ApiLb,
+    /// The holder of the address.
+    VipDaemon,
+}
+
+impl Role {
+    /// The word for it in scenarios and tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Apiserver => "apiserver",
+            Self::ApiLb => "api-lb",
+            Self::VipDaemon => "vip-daemon",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        [Self::Etcd, Self::Apiserver, Self::ApiLb, Self::VipDaemon]
+            .into_iter()
+            .find(|role| role.name() == word)
+            .ok_or_else(|| {
+                format!("{word:?} is none of etcd, apiserver, api-lb, vip-daemon")
+            })
+    }
+}
+
+/// One program on one host: `a/vip-daemon`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The host.
+    pub host: String,
+    /// The program.
+    pub role: Role,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.role.name())
+    }
+}
+
+/// What can be done to a group, good or bad.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fault {
+    /// kill -9 of a program.
+    Kill(Target),
+    /// SIGTERM, and its end.
+    Stop(Target),
+    /// SIGTERM, its end, and a new start.
+    Restart(Target),
+    /// A new start of a program that ended.
+    Start(Target),
+    /// SIGSTOP.
+    Pause(Target),
+    /// SIGCONT.
+    Resume(Target),
+    /// SIGHUP.
+    Reload(Target),
+    /// Cable cut and everything on the host killed.
+    KillHost(String),
+    /// Cable back and every program started.
+    StartHost(String),
+    /// Cable cut: no carrier.
+    Cut(String),
+    /// The port at the bridge closed: carrier, but nothing passes.
+    Isolate(String),
+    /// Cable or port back.
+    Heal(String),
+    /// The virtual address deleted by somebody else.
+    DeleteAddress(String),
+    /// `host` no longer hears the adverts of `from`.
+    Deafen {
+        /// Who hears nothing.
+        host: String,
+        /// Who is not heard.
+        from: String,
+    },
+    /// `host` hears everybody again.
+    Undeafen(String),
+}
+
+/// One host of a group.
+#[derive(Debug)]
+pub struct Member {
+    host: Arc<NamespaceHost>,
+    programs: BTreeMap<Role, Program>,
+    running: BTreeMap<Role, Process>,
+}
+
+/// The masters of a segment around one virtual address.
+#[derive(Debug)]
+pub struct Group {
+    // Processes end before their hosts go: fields are dropped from the top.
+    members: Vec<Member>,
+    timeline: Timeline,
+    vip: Ipv4Addr,
+    segment: Segment,
+}
+
+impl Group {
+    /// A group of the hosts named in `masters`; nothing runs yet.
+    ///
+    /// # Errors
+    /// When a host is missing or the address cannot be watched.
+    pub fn new(
+        segment: Segment,
+        vip: Ipv4Addr,
+        masters: &[&str],
+    ) -> Result<Self, LabError> {
+        let mut members = Vec::new();
+        for name in masters {
+            members.push(Member {
+                host: segment.host(name)?.clone(),
+                programs: BTreeMap::new(),
+                running: BTreeMap::new(),
+            });
+        }
+        let timeline = Timeline::watch(vip, segment.hosts())?;
+        Ok(Self {
+            members,
+            timeline,
+            vip,
+            segment,
+        })
+    }
+
+    /// Where it all stands.
+    #[must_use]
+    pub fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// Who holds the address.
+    #[must_use]
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// The masters' hosts.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Arc<NamespaceHost>> {
+        self.members.iter().map(|m| m.host.clone()).collect()
+    }
+
+    /// Gives a host a program, or another one for the same role.
+    ///
+    /// # Errors
+    /// When there is no such host.
+    pub fn assign(
+        &mut self,
+        host: &str,
+        role: Role,
+        program: Program,
+    ) -> Result<(), LabError> {
+        self.member(host)?.programs.insert(role, program);
+        Ok(())
+    }
+
+    /// Starts one role on every host that has it, and waits until all are ready: members of
+    /// one etcd wait for each other.
+    ///
+    /// # Errors
+    /// When one does not become ready.
+    pub fn start_all(&mut self, role: Role) -> Result<(), LabError> {
+        for member in &mut self.members {
+            if member.programs.contains_key(&role) {
+                member.launch(role)?;
+            }
+        }
+        let mut running = self
+            .members
+            .iter_mut()
+            .filter_map(|m| m.running.get_mut(&role));
+        running.try_for_each(|process| process.ready(READY))
+    }
+
+    /// Fails when a program that should run has ended by itself.
+    ///
+    /// # Errors
+    /// The first such program.
+    pub fn running(&mut self) -> Result<(), LabError> {
+        let mut all = self.members.iter_mut().flat_map(|m| m.running.values_mut());
+        all.try_for_each(Process::running)
+    }
+
+    /// Does it, and returns the instant just before it took effect.
+    ///
+    /// # Errors
+    /// When it cannot be done.
+    pub fn strike(&mut self, fault: &Fault) -> Result<Instant, LabError> {
+        let now = Instant::now();
+        match fault {
+            Fault::Kill(at) => self.process(at)?.kill(),
+            Fault::Stop(at) => self.stop(at)?,
+            Fault::Restart(at) => {
+                self.stop(at)?;
+                self.start(at)?;
+            }
+            Fault::Start(at) => self.start(at)?,
+            Fault::Pause(at) => self.process(at)?.pause(),
+            Fault::Resume(at) => self.process(at)?.resume(),
+            Fault::Reload(at) => self.process(at)?.signal(Signal::SIGHUP),
+            Fault::KillHost(host) => self.kill_host(host)?,
+            Fault::StartHost(host) => self.start_host(host)?,
+            Fault::Cut(host) => {
+                self.segment.cut(host)?;
+                self.timeline.reach(host, What::Cut);
+            }
+            Fault::Isolate(host) => {
+                self.segment.isolate(host)?;
+                self.timeline.reach(host, What::Cut);
+            }
+            Fault::Heal(host) => self.heal(host)?,
+            Fault::DeleteAddress(host) => {
+                let vip = format!("{}/24", self.vip);
+                self.member(host)?
+                    .host
+                    .output("ip", &["addr", "del", &vip, "dev", "eth0"])?;
+            }
+            Fault::Deafen { host, from } => {
+                let from = self.segment.host(from)?.address();
+                fault::deafen(self.segment.host(host)?, from, Lost::Vrrp)?;
+            }
+            Fault::Undeafen(host) => fault::undeafen(self.segment.host(host)?)?,
+        }
+        Ok(now)
+    }
+
+    fn kill_host(&mut self, host: &str) -> Result<(), LabError> {
+        // First the cable: what a dying process would still say is not heard.
+        self.segment.cut(host)?;
+        self.timeline.reach(host, What::Cut);
+        let member = self.member(host)?;
+        member.running.clear();
+        member.host.kill_all();
+        Ok(())
+    }
+
+    fn start_host(&mut self, host: &str) -> Result<(), LabError> {
+        self.heal(host)?;
+        let member = self.member(host)?;
+        let roles: Vec<Role> = member.programs.keys().copied().collect();
+        for role in roles {
+            member.launch(role)?.ready(READY)?;
+        }
+        Ok(())
+    }
+
+    fn heal(&self, host: &str) -> Result<(), LabError> {
+        self.segment.heal(host)?;
+        self.timeline.reach(host, What::Healed);
+        Ok(())
+    }
+
+    fn stop(&mut self, at: &Target) -> Result<(), LabError> {
+        self.process(at)?.stop(STOPPED)?;
+        self.member(&at.host)?.running.remove(&at.role);
+        Ok(())
+    }
+
+    fn start(&mut self, at: &Target) -> Result<(), LabError> {
+        self.member(&at.host)?.launch(at.role)?.ready(READY)
+    }
+
+    fn member(&mut self, host: &str) -> Result<&mut Member, LabError> {
+        let found = self.members.iter_mut().find(|m| m.host.name() == host);
+        found.ok_or_else(|| LabError::Missing(format!("no master is called {host:?}")))
+    }
+
+    fn process(&mut self, at: &Target) -> Result<&mut Process, LabError> {
+        let found = self.member(&at.host)?.running.get_mut(&at.role);
+        found.ok_or_else(|| LabError::Missing(format!("{at} does not run")))
+    }
+}
+
+impl Member {
+    fn launch(&mut self, role: Role) -> Result<&mut Process, LabError> {
+        let name = || format!("no {} for {}", role.name(), self.host.name());
+        let program = self
+            .programs
+            .get(&role)
+            .ok_or_else(|| LabError::Missing(name()))?;
+        // The one before gives its place (and the name of its notify socket) free.
+        self.running.remove(&role);
+        let process = self.host.start(program)?;
+        Ok(self.running.entry(role).or_insert(process))
+    }
+}

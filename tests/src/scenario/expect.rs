@@ -1,0 +1,167 @@
+//! Whether what a step expects is so: one look at the instruments, and what was measured.
+
+use std::time::{Duration, Instant};
+
+use super::run::Stage;
+use super::{AtLeast, Expect};
+use crate::client::{PATIENCE, Request, Sum, sum};
+use crate::holders;
+use crate::prober;
+use crate::sniffer::Frame;
+use crate::wait;
+
+/// What was measured, with its name.
+pub(super) type Measured = Vec<(&'static str, Duration)>;
+
+/// Looks once. `since` is the last fault, `within` the time it all may have taken.
+pub(super) fn look(
+    expect: &Expect,
+    stage: &Stage,
+    since: Instant,
+    within: Option<Duration>,
+) -> Result<Measured, String> {
+    let mut measured = Measured::new();
+    if let Some(host) = &expect.holder {
+        measured.push(("held after", holder(host, stage, since, within)?));
+    }
+    if let Some(host) = &expect.without {
+        let holders = holders::current(&stage.group.timeline().events());
+        if holders.contains(host) {
+            return Err(format!("{host} holds the address"));
+        }
+    }
+    if let Some(wanted) = &expect.gratuitous_arp {
+        let vip = stage.vip;
+        frames(wanted, stage, since, "gratuitous ARPs", |frame| {
+            *frame == Frame::GratuitousArp(vip)
+        })?;
+    }
+    if let Some(wanted) = &expect.released {
+        frames(
+            wanted,
+            stage,
+            since,
+            "adverts with priority 0",
+            |frame| match frame {
+                Frame::Advert(advert) => advert.priority == vrrp::Priority::RELEASE,
+                Frame::Garbled(_) | Frame::GratuitousArp(_) | Frame::ArpReply(_) => false,
+            },
+        )?;
+    }
+    if let Some(most) = expect.outage_at_most {
+        let outage = prober::outage(&stage.prober.probes(since, Instant::now()));
+        if outage > most.0 {
+            return Err(format!("outage {outage:?}, at most {most}"));
+        }
+        measured.push(("outage", outage));
+    }
+    requests(expect, stage, since, &mut measured)?;
+    watchers(expect, stage, since)?;
+    Ok(measured)
+}
+
+fn holder(
+    host: &str,
+    stage: &Stage,
+    since: Instant,
+    within: Option<Duration>,
+) -> Result<Duration, String> {
+    let events = stage.group.timeline().events();
+    let Some(held) = holders::sole_since(&events, host) else {
+        let now = holders::current(&events);
+        return Err(format!("{host} is not the one holder; it is with {now:?}"));
+    };
+    let took = held.saturating_duration_since(since);
+    match within {
+        Some(within) if took > within => Err(format!("{host} held it after {took:?}")),
+        Some(_) | None => Ok(took),
+    }
+}
+
+fn frames(
+    wanted: &AtLeast,
+    stage: &Stage,
+    since: Instant,
+    name: &str,
+    is: impl Fn(&Frame) -> bool,
+) -> Result<(), String> {
+    let seen = stage.sniffer.seen(since, Instant::now());
+    let count = seen
+        .iter()
+        .filter(|s| s.from == wanted.from && is(&s.what))
+        .count();
+    if count >= wanted.at_least {
+        return Ok(());
+    }
+    let AtLeast { from, at_least } = wanted;
+    Err(format!("{count} {name} from {from}, at least {at_least}"))
+}
+
+fn requests(
+    expect: &Expect,
+    stage: &Stage,
+    since: Instant,
+    measured: &mut Measured,
+) -> Result<(), String> {
+    let Some(client) = &stage.client else {
+        return Ok(());
+    };
+    if expect.answered && !client.answered_last() {
+        return Err("the last request was not answered".into());
+    }
+    if expect.failed_at_most.is_none()
+        && expect.slow_at_most.is_none()
+        && expect.answers_at_least.is_none()
+    {
+        return Ok(());
+    }
+    let sum = ended(stage, since)?;
+    measured.push(("slowest request", sum.slowest));
+    over("failed", sum.failed, expect.failed_at_most)
+        .map_err(|said| format!("{said}: {:?}", sum.reasons))?;
+    over("slow", sum.slow, expect.slow_at_most)?;
+    let answers = sum.asked - sum.failed - sum.in_flight;
+    match expect.answers_at_least {
+        Some(least) if answers < least => {
+            Err(format!("{answers} answers, at least {least}"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The requests since `since`, when all of them have ended.
+pub(super) fn ended(stage: &Stage, since: Instant) -> Result<Sum, String> {
+    let Some(client) = &stage.client else {
+        return Ok(Sum::default());
+    };
+    let now = Instant::now();
+    let over = |requests: &Vec<Request>| requests.iter().all(|r| r.ended.is_some());
+    let requests = wait::until("the end of all requests", PATIENCE * 2, || {
+        Some(client.requests(since, now)).filter(over)
+    })
+    .map_err(|late| late.to_string())?;
+    let mut instants = vec![since];
+    let events = stage.group.timeline().events();
+    instants.extend(holders::moves(&events, since, now));
+    Ok(sum(&requests, &instants))
+}
+
+fn watchers(expect: &Expect, stage: &Stage, since: Instant) -> Result<(), String> {
+    let Some(watchers) = &stage.watchers else {
+        return Ok(());
+    };
+    let cuts = watchers.cuts(since, Instant::now()).len();
+    over("cut long-lived connections", cuts, expect.cuts_at_most)?;
+    let open = watchers.open();
+    match expect.watchers {
+        Some(wanted) if open != wanted => Err(format!("{open} open, {wanted} wanted")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn over(name: &str, count: usize, most: Option<usize>) -> Result<(), String> {
+    match most {
+        Some(most) if count > most => Err(format!("{count} {name}, at most {most}")),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,108 @@
+//! Every file of `tests/scenarios` is a trial: one claim, tested on the wire with the real
+//! binaries, `cycles` times, each in a lab of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use lab::requirement::{Requirement, trial};
+use lab::scenario::{Figures, Outcome, Scenario, cycle, parse};
+use lab::{binaries, netns, signals};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    netns::sweep();
+    signals::clean_up_on_interrupt();
+    let mut arguments = Arguments::from_args();
+    // Two scenarios at once would disturb each other's clocks.
+    arguments.test_threads.get_or_insert(1);
+    libtest_mimic::run(&arguments, trials()).exit();
+}
+
+fn trials() -> Vec<Trial> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    files.sort();
+    let files = files.into_iter().map(|path| {
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        trial(
+            format!("scenario::{name}"),
+            &[Requirement::Root],
+            move || test(&path, &name),
+        )
+    });
+    files.collect()
+}
+
+fn test(path: &Path, name: &str) -> Result<(), Failed> {
+    let text = fs::read_to_string(path)?;
+    let file = path.display();
+    let scenario = parse(&text).map_err(|error| format!("{file}: {error}"))?;
+    scenario.makes_sense()?;
+    let logs = binaries::output("lab-logs").join(name);
+    // The logs of an earlier run would only mislead.
+    drop(fs::remove_dir_all(&logs));
+    cycles(&scenario, name, &logs)
+}
+
+/// Runs the cycles. A void one is printed and run again; more than one in twenty (and one
+/// for small counts) means that the machine is too busy to judge anything.
+#[expect(
+    clippy::print_stdout,
+    reason = "what was measured belongs to the result"
+)]
+fn cycles(scenario: &Scenario, name: &str, logs: &Path) -> Result<(), Failed> {
+    let mut measured = BTreeMap::<&str, Vec<Duration>>::new();
+    let (mut met, mut void) = (0, 0);
+    while met < scenario.cycles {
+        let logs = logs.join(format!("{}", met + void + 1));
+        match cycle(scenario, &logs)? {
+            Outcome::Met(Figures(figures)) => {
+                met += 1;
+                for (figure, took) in figures {
+                    measured.entry(figure).or_default().push(took);
+                }
+            }
+            Outcome::Missed(said) => {
+                let (claim, logs) = (&scenario.claim, logs.display());
+                let cycle = met + void + 1;
+                return Err(
+                    format!("{claim}\ncycle {cycle}: {said}\nlogs: {logs}").into()
+                );
+            }
+            Outcome::Void(late) => {
+                void += 1;
+                println!("{name}: void cycle, the prober was {late:.1?} late");
+                if void > (scenario.cycles / 20).max(1) {
+                    return Err(
+                        format!("{void} void cycles: the machine is too busy").into()
+                    );
+                }
+            }
+        }
+    }
+    println!("{name}: {met} cycles, {void} void{}", table(&measured));
+    Ok(())
+}
+
+fn table(measured: &BTreeMap<&str, Vec<Duration>>) -> String {
+    let line = |(name, took): (&&str, &Vec<Duration>)| {
+        let mut took = took.clone();
+        took.sort();
+        let at = |n: usize| took.get(n).copied().unwrap_or_default();
+        let (min, median, max) = (at(0), at(took.len() / 2), at(took.len() - 1));
+        format!("; {name} {min:.1?}/{median:.1?}/{max:.1?}")
+    };
+    measured.iter().map(line).collect()
+}
