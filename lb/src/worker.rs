@@ -209,6 +209,12 @@ impl End {
         }
     }
 
+    /// Whether both sides have seen an orderly end; all others are given a reset.
+    #[must_use]
+    pub const fn is_orderly(self) -> bool {
+        matches!(self, Self::ClientClosed | Self::ServerClosed)
+    }
+
     /// How a cut of this kind is named.
     #[must_use]
     pub const fn of_cut(which: Which) -> Self {
@@ -278,7 +284,7 @@ pub struct Handle {
 pub fn spawn(
     number: u16,
     events: mpsc::Sender<Event>,
-    run: fn(Setup),
+    run: impl FnOnce(Setup) + Send + 'static,
 ) -> std::io::Result<Handle> {
     let (commands, inlet) = mpsc::channel(COMMANDS);
     let gauges = Arc::new(Gauges::default());

@@ -1,53 +1,40 @@
 //! What the program runs on: no half-states, every default filled in.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The whole configuration, as meant.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Threads that carry traffic.
-    pub workers: NonZeroUsize,
+    pub workers: NonZeroU16,
     /// How long a drain waits for the connections that are left.
     pub drain_timeout: Duration,
     /// Where `/metrics`, `/status`, `/livez` and `/readyz` are read over TCP.
-    pub admin: Option<SocketAddr>,
+    pub admin: SocketAddr,
     /// The unix socket of `api-lb status`.
     pub socket: PathBuf,
-    /// What is logged, and how.
-    pub log: Log,
+    /// How a log line looks, and which are written.
+    pub log: daemon::log::Settings,
+    /// Whether every connection leaves a line when it ends.
+    pub log_connections: Switch,
     /// In the order of the file; names are unique.
     pub frontends: Vec<Frontend>,
     /// In the order of the file; names are unique.
     pub backends: Vec<Backend>,
-}
-
-/// What is logged, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// One line of text or one JSON object per event.
-    pub format: Format,
-    /// `error`, `warn`, `info`, `debug` or `trace`.
-    pub level: String,
-    /// Whether every connection leaves a line when it ends.
-    pub connections: Switch,
-}
-
-/// The shape of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
+    /// What is allowed and probably not wanted: one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// A choice written `on` or `off`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Switch {
     /// Written `on`.
+    #[default]
     On,
     /// Written `off`.
     Off,
@@ -57,20 +44,20 @@ pub enum Switch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frontend {
     /// Unique among the frontends.
-    pub name: String,
+    pub name: Arc<str>,
     /// Every address that is listened on; at least one.
     pub binds: Vec<SocketAddr>,
     /// The backend's name; it exists.
-    pub backend: String,
+    pub backend: Arc<str>,
     /// Options of the clients' sockets.
     pub tcp: Tcp,
 }
 
 /// A group of servers that can stand in for one another.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Backend {
     /// Unique among the backends.
-    pub name: String,
+    pub name: Arc<str>,
     /// How a server is chosen.
     pub balance: Balance,
     /// How long and how often a connection to a server is tried.
@@ -86,9 +73,11 @@ pub struct Backend {
 }
 
 /// How a server is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Balance {
     /// In turn, by weight; exact over a cycle and over all workers.
+    #[default]
     Roundrobin,
 }
 
@@ -124,64 +113,29 @@ pub struct Keepalive {
 }
 
 /// How the servers of a backend are watched.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Check {
-    /// What is asked.
-    pub kind: CheckKind,
+    /// What is asked; certificates are loaded.
+    pub probe: probe::Check,
     /// From the start of one check to the start of the next.
     pub interval: Duration,
     /// The longest a check may take as a whole.
     pub timeout: Duration,
     /// Passed checks in a row until a server counts as up.
-    pub rise: u32,
+    pub rise: NonZeroU32,
     /// Failed checks in a row until it does not.
-    pub fall: u32,
-}
-
-/// What a check asks.
-#[derive(Clone, Debug, PartialEq)]
-pub enum CheckKind {
-    /// A TCP connection.
-    Tcp,
-    /// A TLS handshake.
-    Tls(TlsCheck),
-    /// A request in clear.
-    Http(HttpCheck),
-    /// A TLS handshake and a request.
-    Https(TlsCheck, HttpCheck),
-}
-
-/// How a check trusts a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsCheck {
-    /// The authorities, PEM; the server is not verified when absent.
-    pub ca_file: Option<PathBuf>,
-    /// The name to verify; the server's address when absent.
-    pub server_name: Option<String>,
-    /// The certificate and key to show, both PEM.
-    pub identity: Option<(PathBuf, PathBuf)>,
-}
-
-/// What a check requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpCheck {
-    /// Path and query.
-    pub path: String,
-    /// The `Host` header; the server's address when absent.
-    pub host: Option<String>,
-    /// The first and last status of each range that passes.
-    pub statuses: Vec<(u16, u16)>,
+    pub fall: NonZeroU32,
 }
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Unique in the backend.
-    pub name: String,
-    /// Where it listens.
+    pub name: Arc<str>,
+    /// Where it listens; unique in the backend.
     pub address: SocketAddr,
     /// Its share, 1 to 256.
     pub weight: u16,
-    /// Out of use by the operator's word.
+    /// Whether the operator has taken it out of use.
     pub disabled: bool,
 }

@@ -1,8 +1,35 @@
 //! The configuration: [`File`] as it is written, [`Config`] as it is meant.
 
+mod checks;
+mod collide;
+mod convert;
+mod file;
 mod meant;
 
+use std::path::Path;
+
+use config::Errors;
+
+pub use file::File;
 pub use meant::{
-    Backend, Balance, Check, CheckKind, Config, Dial, Format, Frontend, HttpCheck,
-    Keepalive, Log, Server, Switch, Tcp, TlsCheck,
+    Backend, Balance, Check, Config, Dial, Frontend, Keepalive, Server, Switch, Tcp,
 };
+
+/// What `kind` must say.
+pub const KIND: &str = "ApiLb";
+
+/// Reads a file and the certificates it names.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn read(path: &Path) -> Result<Config, Errors> {
+    convert::convert(config::read(path, KIND)?)
+}
+
+/// Reads a text, which errors call `name`, and the certificates it names.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn parse(name: &str, text: &str) -> Result<Config, Errors> {
+    convert::convert(config::parse(name, text, KIND)?)
+}

@@ -6,7 +6,9 @@
 //! [`Arc`] that both hold.
 
 mod counters;
+mod cuts;
 mod dialling;
+mod judge;
 mod rotation;
 mod state;
 
@@ -15,7 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use counters::{Counters, Cursor};
+pub use cuts::{Standing, cuts};
 pub use dialling::{Attempt, Dialling, Failure};
+pub use judge::Judge;
 pub use rotation::Rotation;
 pub use state::{State, Tier};
 

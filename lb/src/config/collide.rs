@@ -1,0 +1,103 @@
+//! Refuses what cannot work together: listeners that take each other's address, a server
+//! that is the balancer itself, names that lead nowhere.
+
+use std::net::SocketAddr;
+
+use config::KeyPath;
+
+use super::convert::Reading;
+use super::meant::Config;
+
+pub(super) fn refuse(config: &Config, reading: &mut Reading<'_>) {
+    listeners(config, reading);
+    servers(config, reading);
+    references(config, reading);
+}
+
+fn listeners(config: &Config, reading: &mut Reading<'_>) {
+    let admin = KeyPath::root().key("admin").key("address");
+    let mut known = vec![(admin, config.admin)];
+    for (at, bind) in binds(config) {
+        if let Some((other, address)) = known.iter().find(|(_, a)| overlap(*a, bind)) {
+            let problem = format!(
+                "collides with {other} ({address}) on one host; write another address or port"
+            );
+            reading.refuse(&at, problem);
+        }
+        known.push((at, bind));
+    }
+}
+
+fn binds(config: &Config) -> Vec<(KeyPath, SocketAddr)> {
+    let frontends = KeyPath::root().key("frontends");
+    let each = config.frontends.iter().enumerate();
+    each.flat_map(|(i, frontend)| {
+        let at = frontends.index(i).key("bind");
+        let binds = frontend.binds.iter().enumerate();
+        binds.map(move |(k, &bind)| (at.index(k), bind))
+    })
+    .collect()
+}
+
+/// Whether two listeners of one host take the same connections. IPv6 binds are IPv6 only.
+pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port()
+        && a.is_ipv4() == b.is_ipv4()
+        && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+}
+
+fn servers(config: &Config, reading: &mut Reading<'_>) {
+    let binds = binds(config);
+    for (i, backend) in config.backends.iter().enumerate() {
+        let list = KeyPath::root().key("backends").index(i).key("servers");
+        let mut seen = Vec::new();
+        for (k, server) in backend.servers.iter().enumerate() {
+            let at = list.index(k).key("address");
+            if server.address.ip().is_unspecified() || server.address.ip().is_multicast()
+            {
+                reading.refuse(&at, "is not the address of a server");
+            } else if let Some((bind, _)) =
+                binds.iter().find(|(_, b)| is_ourselves(*b, server.address))
+            {
+                reading.refuse(&at, format!("is what {bind} listens on: the balancer would connect to itself; write the apiserver's own address"));
+            } else if seen.contains(&server.address) {
+                reading.refuse(
+                    &at,
+                    format!("stands twice in {list}; write a weight instead"),
+                );
+            }
+            seen.push(server.address);
+        }
+    }
+}
+
+fn is_ourselves(bind: SocketAddr, server: SocketAddr) -> bool {
+    bind == server || (overlap(bind, server) && server.ip().is_loopback())
+}
+
+fn references(config: &Config, reading: &mut Reading<'_>) {
+    let names: Vec<&str> = config
+        .backends
+        .iter()
+        .map(|backend| &*backend.name)
+        .collect();
+    for (i, frontend) in config.frontends.iter().enumerate() {
+        if !names.contains(&&*frontend.backend) {
+            let at = KeyPath::root().key("frontends").index(i).key("backend");
+            reading.refuse(
+                &at,
+                format!("is not a backend; there is {}", names.join(", ")),
+            );
+        }
+    }
+    for (i, name) in names.iter().enumerate() {
+        if !config
+            .frontends
+            .iter()
+            .any(|frontend| &*frontend.backend == *name)
+        {
+            let at = KeyPath::root().key("backends").index(i).key("name");
+            reading.refuse(&at, "is used by no frontend; remove the backend");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The file as it is written. Every key is described in `docs/config/api-lb.md`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use config::{Address, Period, PeriodError};
+use serde::{Deserialize, Deserializer, de};
+
+use super::meant::{Balance, Switch};
+
+/// What `apiVersion` and `kind` stand above.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct File {
+    pub(super) workers: Option<u32>,
+    pub(super) drain_timeout: Option<Period>,
+    #[serde(default)]
+    pub(super) admin: Admin,
+    pub(super) socket: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) log: Log,
+    pub(super) frontends: Vec<Frontend>,
+    pub(super) backends: Vec<Backend>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Admin {
+    pub(super) address: Option<Address>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Log {
+    pub(super) format: daemon::log::Format,
+    pub(super) level: Level,
+    pub(super) connections: Switch,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Level {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Frontend {
+    pub(super) name: String,
+    pub(super) bind: Vec<Address>,
+    pub(super) backend: String,
+    #[serde(default)]
+    pub(super) tcp_keepalive: Keepalive,
+    pub(super) tcp_user_timeout: Option<Limit>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Backend {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) balance: Balance,
+    #[serde(default)]
+    pub(super) timeouts: Timeouts,
+    #[serde(default)]
+    pub(super) dial_budget: DialBudget,
+    #[serde(default)]
+    pub(super) tcp_keepalive: Keepalive,
+    pub(super) tcp_user_timeout: Option<Limit>,
+    pub(super) check: Option<Check>,
+    pub(super) servers: Vec<Server>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Timeouts {
+    pub(super) connect: Option<Period>,
+    pub(super) idle: Option<Limit>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct DialBudget {
+    pub(super) time: Option<Period>,
+    pub(super) attempts: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Keepalive {
+    pub(super) idle: Option<Limit>,
+    pub(super) interval: Option<Period>,
+    pub(super) probes: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Check {
+    pub(super) tcp: Option<Nothing>,
+    pub(super) tls: Option<Tls>,
+    pub(super) http: Option<Http>,
+    pub(super) https: Option<Https>,
+    pub(super) interval: Option<Period>,
+    pub(super) timeout: Option<Period>,
+    pub(super) rise: Option<u32>,
+    pub(super) fall: Option<u32>,
+}
+
+/// `{}`: a key without settings.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Nothing {}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Tls {
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) server_name: Option<String>,
+    pub(super) cert_file: Option<PathBuf>,
+    pub(super) key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Http {
+    pub(super) path: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) status: Option<String>,
+}
+
+/// The keys of [`Tls`] and of [`Http`]; written out, since `flatten` loses the lines.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Https {
+    path: Option<String>,
+    host: Option<String>,
+    status: Option<String>,
+    ca_file: Option<PathBuf>,
+    server_name: Option<String>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+}
+
+impl Https {
+    pub(super) fn split(self) -> (Tls, Http) {
+        let Self {
+            path,
+            host,
+            status,
+            ca_file,
+            server_name,
+            cert_file,
+            key_file,
+        } = self;
+        let tls = Tls {
+            ca_file,
+            server_name,
+            cert_file,
+            key_file,
+        };
+        (tls, Http { path, host, status })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Server {
+    pub(super) name: String,
+    pub(super) address: Address,
+    pub(super) weight: Option<u32>,
+    #[serde(default)]
+    pub(super) disabled: bool,
+}
+
+/// A time, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Off,
+    After(Period),
+}
+
+impl FromStr for Limit {
+    type Err = PeriodError;
+
+    fn from_str(text: &str) -> Result<Self, PeriodError> {
+        if text == "off" {
+            Ok(Self::Off)
+        } else {
+            text.parse().map(Self::After)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(|problem| de::Error::custom(format!("{problem}, or \"off\"")))
+    }
+}
+
+impl Level {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! Frontends, backends and servers as they stand: configuration, states, counters.
+//!
+//! The control thread owns it. What workers and readers see are the [`Snapshot`] and the
+//! [`View`] that it gives out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::check::{Checked, Plan};
+use crate::config::{self, Config, Switch};
+use crate::listener::Listener;
+use crate::pool::{
+    Backend, Counters, Cursor, Frontend, Judge, Server, ServerId, Snapshot, Standing,
+    State, cuts,
+};
+use crate::worker::Which;
+
+/// Frontends, backends and servers as they stand.
+#[derive(Debug, Default)]
+pub struct Roster {
+    frontends: Vec<Front>,
+    backends: Vec<Back>,
+    report_ends: bool,
+    generation: u64,
+    last_server: u32,
+    was_ever_usable: bool,
+}
+
+/// What all who only read see of it.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// In the order of the configuration.
+    pub frontends: Vec<Front>,
+    /// In the order of the configuration.
+    pub backends: Vec<Back>,
+    /// Some server was usable since the start.
+    pub was_ever_usable: bool,
+}
+
+/// A frontend.
+#[derive(Clone, Debug)]
+pub struct Front {
+    /// As configured.
+    pub meant: config::Frontend,
+    /// Its listening sockets, in the order of its binds.
+    pub listeners: Vec<Arc<Listener>>,
+    /// What has come in here.
+    pub counters: Arc<Counters>,
+}
+
+/// A backend.
+#[derive(Clone, Debug)]
+pub struct Back {
+    /// As configured.
+    pub meant: Arc<config::Backend>,
+    /// In the order of the configuration.
+    pub members: Vec<Member>,
+    cursor: Arc<Cursor>,
+}
+
+/// A server with what its checks have said.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Who it is.
+    pub server: Arc<Server>,
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: SystemTime,
+    /// How often the state has changed.
+    pub changes: u64,
+    /// The last check.
+    pub last: Option<Last>,
+    /// Checks by outcome.
+    pub checks: BTreeMap<&'static str, u64>,
+    judge: Judge,
+    is_cut: bool,
+}
+
+/// The last check of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Last {
+    /// When it ended.
+    pub at: SystemTime,
+    /// How.
+    pub outcome: probe::Outcome,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What follows from a check.
+#[derive(Debug, Default)]
+pub struct Consequence {
+    /// The server's state is another one.
+    pub change: Option<Change>,
+    /// Connections to end.
+    pub cuts: Vec<(ServerId, Which)>,
+}
+
+/// A server's state has changed.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The backend's name.
+    pub backend: Arc<str>,
+    /// The server's name.
+    pub server: Arc<str>,
+    /// What it was.
+    pub from: State,
+    /// What it is.
+    pub to: State,
+    /// The check that decided.
+    pub outcome: probe::Outcome,
+}
+
+impl Roster {
+    /// Takes another configuration. What has the same name (and, for a server, the same
+    /// address) keeps its counters, cursor and state.
+    ///
+    /// `listeners` holds one for each bind of the configuration.
+    pub fn replace(
+        &mut self,
+        config: &Config,
+        listeners: &[Arc<Listener>],
+        now: SystemTime,
+    ) {
+        let old = std::mem::take(&mut self.backends);
+        self.report_ends = config.log_connections == Switch::On;
+        self.frontends = config
+            .frontends
+            .iter()
+            .map(|meant| self.front(meant, listeners))
+            .collect();
+        self.backends = config
+            .backends
+            .iter()
+            .map(|meant| self.back(meant, &old, now))
+            .collect();
+    }
+
+    fn front(&self, meant: &config::Frontend, listeners: &[Arc<Listener>]) -> Front {
+        let old = self
+            .frontends
+            .iter()
+            .find(|front| front.meant.name == meant.name);
+        let of = |address| listeners.iter().find(|l| l.address == address).cloned();
+        Front {
+            counters: old
+                .map(|front| Arc::clone(&front.counters))
+                .unwrap_or_default(),
+            listeners: meant
+                .binds
+                .iter()
+                .filter_map(|&address| of(address))
+                .collect(),
+            meant: meant.clone(),
+        }
+    }
+
+    fn back(&mut self, meant: &config::Backend, old: &[Back], now: SystemTime) -> Back {
+        let old = old.iter().find(|back| back.meant.name == meant.name);
+        let members = meant.servers.iter();
+        Back {
+            members: members
+                .map(|server| self.member(server, meant, old, now))
+                .collect(),
+            cursor: old.map(|back| Arc::clone(&back.cursor)).unwrap_or_default(),
+            meant: Arc::new(meant.clone()),
+        }
+    }
+
+    fn member(
+        &mut self,
+        server: &config::Server,
+        backend: &config::Backend,
+        old: Option<&Back>,
+        now: SystemTime,
+    ) -> Member {
+        let same = |member: &&Member| {
+            member.server.name == server.name && member.server.address == server.address
+        };
+        let old = old.and_then(|back| back.members.iter().find(same)).cloned();
+        let mut member = old.unwrap_or_else(|| self.stranger(server, backend, now));
+        member.server = Arc::new(Server {
+            id: member.server.id,
+            name: Arc::clone(&server.name),
+            address: server.address,
+            weight: server.weight,
+            counters: Arc::clone(&member.server.counters),
+        });
+        member.judge = match (server.disabled, member.state) {
+            // What was known before it was disabled says nothing about it afterwards.
+            (false, State::Disabled) => {
+                Judge::new(backend.check.rise, backend.check.fall)
+            }
+            _ => member
+                .judge
+                .with_limits(backend.check.rise, backend.check.fall),
+        };
+        member.enter(
+            if server.disabled {
+                State::Disabled
+            } else {
+                member.judge.state()
+            },
+            now,
+        );
+        member
+    }
+
+    fn stranger(
+        &mut self,
+        server: &config::Server,
+        backend: &config::Backend,
+        now: SystemTime,
+    ) -> Member {
+        self.last_server += 1;
+        Member {
+            server: Arc::new(Server {
+                id: ServerId(self.last_server),
+                name: Arc::clone(&server.name),
+                address: server.address,
+                weight: server.weight,
+                counters: Arc::default(),
+            }),
+            state: State::Unknown,
+            since: now,
+            changes: 0,
+            last: None,
+            checks: BTreeMap::new(),
+            judge: Judge::new(backend.check.rise, backend.check.fall),
+            is_cut: false,
+        }
+    }
+
+    /// Whom to check, and how.
+    #[must_use]
+    pub fn plans(&self) -> Vec<Plan> {
+        let each = self.backends.iter().flat_map(|back| {
+            back.members
+                .iter()
+                .map(move |member| (&back.meant.check, member))
+        });
+        each.filter(|(_, member)| member.state != State::Disabled)
+            .map(|(check, member)| Plan {
+                server: member.server.id,
+                address: member.server.address,
+                probe: check.probe.clone(),
+                interval: check.interval,
+                timeout: check.timeout,
+            })
+            .collect()
+    }
+
+    /// Takes in the result of a check. One of a server that is no longer configured, or
+    /// disabled, is passed over.
+    pub fn record(&mut self, checked: &Checked, now: SystemTime) -> Consequence {
+        let id = checked.server;
+        let of = |back: &&mut Back| back.members.iter().any(|m| m.server.id == id);
+        let Some(back) = self.backends.iter_mut().find(of) else {
+            return Consequence::default();
+        };
+        let outcome = checked.report.outcome;
+        let change = back.record(id, checked.report, now);
+        let cuts = back.cuts(id, !outcome.passed());
+        let is_usable = |member: &Member| member.state.is_usable();
+        self.was_ever_usable |= back.members.iter().any(is_usable);
+        Consequence { change, cuts }
+    }
+
+    /// The next snapshot.
+    pub fn snapshot(&mut self) -> Snapshot {
+        self.generation += 1;
+        let backends: Vec<Arc<Backend>> = self
+            .backends
+            .iter()
+            .map(|back| Arc::new(back.backend()))
+            .collect();
+        let of = |name: &Arc<str>| backends.iter().find(|b| b.name == *name).cloned();
+        let frontends = self.frontends.iter().filter_map(|front| {
+            Some(Arc::new(Frontend {
+                name: Arc::clone(&front.meant.name),
+                listeners: front.listeners.clone(),
+                backend: of(&front.meant.backend)?,
+                counters: Arc::clone(&front.counters),
+            }))
+        });
+        Snapshot {
+            generation: self.generation,
+            frontends: frontends.collect(),
+            report_ends: self.report_ends,
+        }
+    }
+
+    /// What readers see.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View {
+            frontends: self.frontends.clone(),
+            backends: self.backends.clone(),
+            was_ever_usable: self.was_ever_usable,
+        }
+    }
+}
+
+impl View {
+    /// Whether some server can be expected to answer.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        let mut members = self.backends.iter().flat_map(|back| &back.members);
+        members.any(|member| member.state.is_usable())
+    }
+
+    /// The names of a server's backend and of itself.
+    #[must_use]
+    pub fn server(&self, id: ServerId) -> Option<(&str, &str)> {
+        self.backends.iter().find_map(|back| {
+            let member = back.members.iter().find(|member| member.server.id == id)?;
+            Some((&*back.meant.name, &*member.server.name))
+        })
+    }
+}
+
+impl Back {
+    fn backend(&self) -> Backend {
+        let servers = self
+            .members
+            .iter()
+            .map(|m| (Arc::clone(&m.server), m.state));
+        Backend::new(
+            Arc::clone(&self.meant.name),
+            self.meant.dial,
+            self.meant.tcp,
+            self.meant.idle,
+            Arc::clone(&self.cursor),
+            servers.collect(),
+        )
+    }
+
+    fn record(
+        &mut self,
+        id: ServerId,
+        report: probe::Report,
+        now: SystemTime,
+    ) -> Option<Change> {
+        let member = self
+            .members
+            .iter_mut()
+            .find(|member| member.server.id == id)?;
+        if member.state == State::Disabled {
+            return None;
+        }
+        let from = member.record(report, now);
+        (from != member.state).then(|| Change {
+            backend: Arc::clone(&self.meant.name),
+            server: Arc::clone(&member.server.name),
+            from,
+            to: member.state,
+            outcome: report.outcome,
+        })
+    }
+
+    fn cuts(&mut self, checked: ServerId, has_failed: bool) -> Vec<(ServerId, Which)> {
+        let standings: Vec<Standing> = self
+            .members
+            .iter()
+            .map(|member| Standing {
+                state: member.state,
+                is_cut: member.is_cut,
+                has_failed_now: has_failed && member.server.id == checked,
+            })
+            .collect();
+        let decided = self.members.iter_mut().zip(cuts(&standings));
+        decided
+            .filter_map(|(member, which)| {
+                member.is_cut |= which == Some(Which::All);
+                Some((member.server.id, which?))
+            })
+            .collect()
+    }
+}
+
+impl Member {
+    /// The state before.
+    fn record(&mut self, report: probe::Report, now: SystemTime) -> State {
+        let outcome = report.outcome;
+        *self.checks.entry(outcome.name()).or_default() += 1;
+        self.last = Some(Last {
+            at: now,
+            outcome,
+            took: report.took,
+        });
+        let before = self.state;
+        let state = self.judge.record(outcome.passed(), outcome.reach());
+        self.enter(state, now);
+        before
+    }
+
+    fn enter(&mut self, state: State, now: SystemTime) {
+        if state != self.state {
+            self.state = state;
+            self.since = now;
+            self.changes += 1;
+        }
+        self.is_cut &= state == State::Unreachable;
+    }
+}
