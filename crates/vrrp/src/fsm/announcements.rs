@@ -26,6 +26,7 @@ pub(super) struct Announcements {
     regular: Option<Instant>,
     soon: Option<Instant>,
     later: Option<Instant>,
+    deferred: Option<Instant>,
     window: Option<Window>,
 }
 
@@ -44,6 +45,7 @@ impl Announcements {
             regular: first.map(|delay| now + delay),
             soon: None,
             later: None,
+            deferred: None,
             window: None,
         }
     }
@@ -67,7 +69,7 @@ impl Announcements {
             self.soon = Some(now + SOON);
             self.later = Some(now + LATER);
         } else {
-            self.later = self.later.max(Some(window.ends.max(now + SOON)));
+            self.deferred = Some(window.ends.max(now + SOON));
         }
         at_once
     }
@@ -81,12 +83,13 @@ impl Announcements {
         if regular {
             self.regular = self.refresh.map(|every| now + every);
         }
-        soon || later || regular
+        let deferred = self.deferred.take_if(is_due).is_some();
+        soon || later || regular || deferred
     }
 
     /// The next one.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        [self.regular, self.soon, self.later]
+        [self.regular, self.soon, self.later, self.deferred]
             .into_iter()
             .flatten()
             .min()

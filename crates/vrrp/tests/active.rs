@@ -1,0 +1,392 @@
+//! The Active and its rivals: M1 to M13 of the conformance cases that need no wire, with
+//! a row on each side of every comparison.
+#![cfg(test)]
+
+mod table;
+
+use std::time::Duration;
+
+use table::{check, settings, settings_v2};
+use vrrp::fsm::{Announcing, Settings};
+use vrrp::{Dialects, Priority};
+
+/// Without the second burst, whose deadline would hide others.
+fn quiet() -> Settings {
+    Settings {
+        announcing: Announcing {
+            second: None,
+            refresh: None,
+        },
+        ..settings()
+    }
+}
+
+/// Active since 360.9375 ms.
+const ACTIVE: &str = "
+    0 | start    | initialize>backup started | backup | 360.9375
+    @ | deadline | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
+";
+
+fn active(settings: Settings, rows: &str) {
+    check(settings, &format!("{ACTIVE}\n{rows}"));
+}
+
+#[test]
+fn m1_a_lower_priority_is_answered_at_once() {
+    let rows = "
+        400 | heard .13 99 100 | advert 100, announce | active | 420
+        @   | deadline         | announce | active | 500
+        @   | deadline         | advert 100 | active | 600
+        @   | deadline         | advert 100, announce | active | 700
+        @   | deadline         | advert 100 | active | 800
+    ";
+    active(quiet(), rows);
+}
+
+#[test]
+fn m1_adverts_in_answer_keep_a_distance() {
+    let rows = "
+        370.937499 | heard .13 99 100 | (AnswerDeferred), announce | active | 370.9375
+        @          | deadline         | advert 100 | active | 390.937499
+        380.9375   | heard .13 99 100 | advert 100, announce | active | 400.9375
+        # The advert that is due sooner anyway is not put off.
+        475        | deadline         | announce | active | 480.9375
+        479.5      | heard .13 99 100 | advert 100, announce | active | 499.5
+    ";
+    active(quiet(), rows);
+}
+
+#[test]
+fn m1_five_answers_in_a_second_then_one_at_its_end() {
+    let rows = "
+        400 | heard .13 99 100 | advert 100, announce | active | 420
+        410 | heard .13 99 100 | advert 100, announce | active | 430
+        420 | heard .13 99 100 | advert 100, announce | active | 440
+        430 | heard .13 99 100 | advert 100, announce | active | 450
+        440 | heard .13 99 100 | advert 100, announce | active | 460
+        # The sixth is announced when the window closes, 1 s after the first.
+        450 | heard .13 99 100 | advert 100 | active | 460
+        @   | deadline         | announce | active | 550
+        @   | deadline         | advert 100 | active | 640
+        @   | deadline         | announce | active | 650
+        @   | deadline         | advert 100 | active | 750
+        @   | deadline         | advert 100 | active | 850
+        @   | deadline         | advert 100 | active | 950
+        @   | deadline         | advert 100 | active | 1050
+        @   | deadline         | advert 100 | active | 1150
+        @   | deadline         | advert 100 | active | 1250
+        @   | deadline         | advert 100 | active | 1350
+        @   | deadline         | advert 100 | active | 1400
+        # On this side of its end the window is closed, on that side a new one opens.
+        1399.999999 | foreign  | - | active | 1419.999999
+        1400        | foreign  | announce | active | 1419.999999
+        @           | deadline | announce | active | 1420
+    ";
+    active(quiet(), rows);
+}
+
+#[test]
+fn m1_v2_by_the_letter_discards_and_as_keepalived_answers() {
+    let begin = "
+        0 | start    | initialize>backup started | backup | 3609.375
+        @ | deadline | advert 100, acquire, announce, backup>active activeDown | active | 4609.375
+    ";
+    let letter = Settings {
+        dialects: Dialects::RFC,
+        ..settings_v2()
+    };
+    let rows = "
+        4000 | heard .13 99 1000 | (LowerDiscarded) | active | 4609.375
+        4100 | heard .13 0 1000  | advert 100, announce | active | 4120
+    ";
+    check(letter, &format!("{begin}\n{rows}"));
+    let rows = "4000 | heard .13 99 1000 | advert 100, announce | active | 4020";
+    check(settings_v2(), &format!("{begin}\n{rows}"));
+}
+
+#[test]
+fn m2_m3_equal_priorities_are_decided_by_address() {
+    let rows = "400 | heard .11 100 100 | advert 100, announce | active | 420";
+    active(quiet(), rows);
+    let rows = "400 | heard .13 100 100 | release, active>backup higherAddress | backup | 760.9375";
+    active(quiet(), rows);
+}
+
+#[test]
+fn m4_a_higher_priority_is_given_way_in_the_same_step() {
+    let rows = "400 | heard .11 101 100 | release, active>backup higherPriority | backup | 760.9375";
+    active(quiet(), rows);
+    let rows = "400 | heard .13 99 100 | advert 100, announce | active | 420";
+    active(quiet(), rows);
+}
+
+#[test]
+fn m5_a_release_heard_by_the_active_is_answered() {
+    let rows = "400 | heard .13 0 100 | advert 100, announce | active | 420";
+    active(quiet(), rows);
+}
+
+#[test]
+fn m6_our_own_address_as_sender_decides_nothing() {
+    let rows = "
+        400 | heard .12 100 100 | (OwnSource) | active | 460.9375
+        401 | heard .12 200 100 | (OwnSource) | active | 460.9375
+        402 | heard .12 0 100   | (OwnSource) | active | 460.9375
+    ";
+    active(quiet(), rows);
+    let table = "
+        0  | start             | initialize>backup started | backup | 360.9375
+        10 | heard .12 200 100 | (OwnSource) | backup | 360.9375
+    ";
+    check(settings(), table);
+}
+
+#[test]
+fn m7_two_owners_are_decided_by_address_and_named() {
+    let owner = Settings {
+        priority: Priority::OWNER,
+        ..quiet()
+    };
+    let table = "
+        0   | start             | advert 255, acquire, announce, initialize>active started | active | 100
+        50  | heard .11 255 100 | (TwoOwners), advert 255, announce | active | 70
+        60  | heard .13 255 100 | (TwoOwners), release, active>backup higherAddress | backup | 360.390625
+        70  | heard .13 255 100 | (TwoOwners) | backup | 370.390625
+        80  | heard .13 254 100 | (LowerDiscarded) | backup | 370.390625
+    ";
+    check(owner, table);
+}
+
+#[test]
+fn m8_a_stop_releases_and_is_final() {
+    let rows = "
+        400 | stop              | advert 0, release, active>initialize stopped | initialize | -
+        401 | stop              | (NoMatter) | initialize | -
+        402 | heard .13 50 100  | (NoMatter) | initialize | -
+        403 | fault             | (NoMatter) | initialize | -
+        404 | recover           | (NoMatter) | initialize | -
+        405 | foreign           | (NoMatter) | initialize | -
+        406 | lost              | (NoMatter) | initialize | -
+        407 | yield 10          | (NoMatter) | initialize | -
+        500 | start             | initialize>backup started | backup | 860.9375
+        501 | stop              | backup>initialize stopped | initialize | -
+    ";
+    active(settings(), rows);
+}
+
+#[test]
+fn m9_a_second_burst_follows_then_a_refresh_if_wanted() {
+    let millis = |n| Some(Duration::from_millis(n));
+    let rows = "
+        @          | deadline | advert 100 | active | 510.9375
+        @-0.000001 | deadline | - | active | 510.9375
+        @          | deadline | announce | active | 560.9375
+        @          | deadline | advert 100 | active | 660.9375
+        @          | deadline | advert 100 | active | 760.9375
+    ";
+    let second = Announcing {
+        second: millis(150),
+        refresh: None,
+    };
+    active(
+        Settings {
+            announcing: second,
+            ..settings()
+        },
+        rows,
+    );
+    let rows = "
+        @ | deadline | advert 100 | active | 510.9375
+        @ | deadline | announce | active | 560.9375
+        @ | deadline | advert 100 | active | 580.9375
+        @ | deadline | announce | active | 650.9375
+        @ | deadline | announce | active | 660.9375
+    ";
+    let refresh = Announcing {
+        second: millis(150),
+        refresh: millis(70),
+    };
+    active(
+        Settings {
+            announcing: refresh,
+            ..settings()
+        },
+        rows,
+    );
+    let rows = "
+        @ | deadline | advert 100 | active | 510.9375
+        @ | deadline | announce | active | 560.9375
+        @ | deadline | advert 100 | active | 660.9375
+        @ | deadline | advert 100, announce | active | 760.9375
+    ";
+    let only = Announcing {
+        second: None,
+        refresh: millis(150),
+    };
+    active(
+        Settings {
+            announcing: only,
+            ..settings()
+        },
+        rows,
+    );
+}
+
+#[test]
+fn m10_a_lost_address_is_put_back_five_times_a_minute() {
+    let rows = "
+        400 | lost | acquire, announce | active | 460.9375
+        410 | lost | acquire, announce | active | 460.9375
+        420 | lost | acquire, announce | active | 460.9375
+        430 | lost | acquire, announce | active | 460.9375
+        440 | lost | acquire, announce | active | 460.9375
+        450 | lost | (AddressLostTooOften), advert 0, release, active>fault addressLost | fault | 60450
+        # Nobody reported this fault, so nobody's report ends it; time does.
+        500        | recover  | (NoMatter) | fault | 60450
+        501        | lost     | (NoMatter) | fault | 60450
+        @-0.000001 | deadline | (NoMatter) | fault | 60450
+        @          | deadline | fault>backup recovered | backup | 60810.9375
+    ";
+    active(settings(), rows);
+    let rows = "
+        400 | lost  | acquire, announce | active | 460.9375
+        400 | lost  | acquire, announce | active | 460.9375
+        400 | lost  | acquire, announce | active | 460.9375
+        400 | lost  | acquire, announce | active | 460.9375
+        400 | lost  | acquire, announce | active | 460.9375
+        400 | lost  | (AddressLostTooOften), advert 0, release, active>fault addressLost | fault | 60400
+        500 | fault | - | fault | -
+        600 | recover | fault>backup recovered | backup | 960.9375
+    ";
+    active(settings(), rows);
+}
+
+#[test]
+fn m10_losses_a_minute_apart_do_not_count_together() {
+    // The sixth loss, on each side of a minute after the first. Adverts every 40 s, so
+    // that few rows are between them; the skew is 24.375 s.
+    let slow = |last: &str| {
+        format!(
+            "
+            0      | start    | initialize>backup started | backup | 144375
+            @      | deadline | advert 100, acquire, announce, backup>active activeDown | active | 184375
+            150000 | lost     | acquire, announce | active | 184375
+            150001 | lost     | acquire, announce | active | 184375
+            150001 | lost     | acquire, announce | active | 184375
+            150001 | lost     | acquire, announce | active | 184375
+            150001 | lost     | acquire, announce | active | 184375
+            184375 | deadline | advert 100 | active | 224375
+            {last}
+        "
+        )
+    };
+    let every = table::interval(vrrp::Version::V3, 40_000);
+    let settings = Settings {
+        interval: every,
+        ..quiet()
+    };
+    let many = "209999.999999 | lost | (AddressLostTooOften), advert 0, release, active>fault addressLost | fault | 269999.999999";
+    check(settings.clone(), &slow(many));
+    let few = "210000 | lost | acquire, announce | active | 224375";
+    check(settings, &slow(few));
+}
+
+#[test]
+fn m11_a_fault_releases_and_recovery_listens_anew() {
+    let rows = "
+        400 | fault             | advert 0, release, active>fault fault | fault | -
+        410 | fault             | - | fault | -
+        420 | heard .13 200 100 | (NoMatter) | fault | -
+        430 | deadline          | (NoMatter) | fault | -
+        440 | foreign           | (NoMatter) | fault | -
+        450 | start             | (NoMatter) | fault | -
+        460 | yield 5           | (NoMatter) | fault | -
+        500 | recover           | fault>backup recovered | backup | 860.9375
+        501 | recover           | (NoMatter) | backup | 860.9375
+        502 | fault             | backup>fault fault | fault | -
+        503 | stop              | fault>initialize stopped | initialize | -
+    ";
+    active(settings(), rows);
+    active(settings(), "400 | recover | (NoMatter) | active | 460.9375");
+}
+
+#[test]
+fn m12_leftover_addresses_stay_while_nobody_else_is_heard() {
+    let table = "
+        0 | start leftover | initialize>backup started | backup | 360.9375
+        @ | deadline       | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
+    ";
+    check(settings(), table);
+}
+
+#[test]
+fn m12_leftover_addresses_go_at_the_first_sign_of_another_active() {
+    let begin = "0 | start leftover | initialize>backup started | backup | 360.9375";
+    let then = [
+        "
+        50 | heard .13 200 100 | release | backup | 410.9375
+        60 | heard .13 200 100 | - | backup | 420.9375
+        ",
+        "50 | heard .13 99 100 | release, (LowerDiscarded) | backup | 360.9375",
+        "50 | foreign          | release | backup | 360.9375",
+        "50 | stop             | release, backup>initialize stopped | initialize | -",
+        "50 | fault            | release, backup>fault fault | fault | -",
+        // A release claims nothing, it makes room.
+        "
+        50 | heard .13 0 100   | - | backup | 110.9375
+        60 | heard .13 200 100 | release | backup | 420.9375
+        ",
+        // Somebody has done it for us.
+        "
+        50 | lost              | - | backup | 360.9375
+        60 | heard .13 200 100 | - | backup | 420.9375
+        ",
+    ];
+    for rows in then {
+        check(settings(), &format!("{begin}\n{rows}"));
+    }
+    let owner = Settings {
+        priority: Priority::OWNER,
+        ..settings()
+    };
+    let table = "0 | start leftover | advert 255, acquire, announce, initialize>active started | active | 100";
+    check(owner, table);
+}
+
+#[test]
+fn m13_the_winner_announces_after_the_loser() {
+    let rows = "
+        362        | heard .13 99 100 | (AnswerDeferred), announce | active | 370.9375
+        @          | deadline         | advert 100 | active | 382
+        @-0.000001 | deadline         | - | active | 382
+        @          | deadline         | announce | active | 470.9375
+        @          | deadline         | advert 100 | active | 562
+        @          | deadline         | announce | active | 570.9375
+        @          | deadline         | advert 100 | active | 670.9375
+    ";
+    active(quiet(), rows);
+}
+
+#[test]
+fn m13_the_loser_sends_nothing_more() {
+    let rows = "
+        362 | heard .11 99 100  | (AnswerDeferred), announce | active | 370.9375
+        363 | heard .13 200 100 | release, active>backup higherPriority | backup | 723.9375
+        371 | deadline          | (NoMatter) | backup | 723.9375
+        382 | deadline          | (NoMatter) | backup | 723.9375
+        400 | foreign           | - | backup | 723.9375
+    ";
+    active(settings(), rows);
+}
+
+#[test]
+fn another_holder_on_the_wire_is_contradicted() {
+    let rows = "
+        400 | foreign  | announce | active | 420
+        @   | deadline | announce | active | 460.9375
+        @   | deadline | advert 100 | active | 560.9375
+        @   | deadline | advert 100 | active | 600
+        @   | deadline | announce | active | 660.9375
+    ";
+    active(quiet(), rows);
+}
