@@ -7,7 +7,12 @@
 //!   (one task per server)└─▶ status, metrics, log (only read)
 //! ```
 
+pub mod check;
 pub mod config;
 pub mod listener;
 pub mod pool;
+pub mod report;
+pub mod roster;
+pub mod simple;
+pub mod tcp;
 pub mod worker;
