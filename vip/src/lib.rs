@@ -1,1 +1,33 @@
-//! VRRP with an address that cannot be left behind.
+//! vip-daemon: VRRP with an address that cannot be left behind.
+//!
+//! ```text
+//!            adverts' thread (real-time where allowed)             control runtime
+//!  ┌───────────────────────────────────────────────────┐  ┌───────────────────────────┐
+//!  linux::Receiver ─adverts─┐                             track ──follow──▶ probe
+//!                           ▼                               │
+//!                        driver ◀──────── standing ─────── Tracker ◀── release ── status
+//!  linux::Monitor ─notices─▶│                                                       ▲
+//!                  vrrp::fsm::Router                                                │
+//!                           ▼                                                       │
+//!                         claim              record (watch) ───────────────────────▶│
+//!                           ▼                                                       │
+//!                     Effects: linux::Linux                fleet: start, change, stop
+//!             (raw socket, netlink, gratuitous ARP)
+//!  └───────────────────────────────────────────────────┘  └───────────────────────────┘
+//! ```
+//!
+//! `vrrp` says who *should* hold the address, [`claim`] who *may*, [`driver`] performs it
+//! through [`driver::Effects`]. Between the threads are bounded queues and `watch`es only.
+
+pub mod claim;
+pub mod cli;
+pub mod config;
+pub mod driver;
+mod fleet;
+pub mod linux;
+mod live;
+mod privileges;
+mod run;
+mod status;
+mod thread;
+pub mod track;

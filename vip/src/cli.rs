@@ -1,0 +1,190 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use daemon::{client, exit, log, table};
+use serde_json::{Value, json};
+use tokio::runtime;
+
+use crate::config::Config;
+use crate::driver::chain;
+use crate::run;
+
+const CONFIG: &str = "/etc/sternpost/vip-daemon.yaml";
+const SOCKET: &str = "/run/sternpost/vip-daemon.sock";
+
+/// VRRP with an address that cannot be left behind.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run in the foreground until a signal ends it; SIGHUP reads the file again.
+    Run(ConfigFile),
+    /// Say whether a configuration file is good, and touch nothing.
+    Check(ConfigFile),
+    /// Show where the addresses are and why.
+    Status {
+        #[command(flatten)]
+        socket: Socket,
+        /// Everything, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give the addresses up and stay out, as long as another node takes them.
+    Release {
+        #[command(flatten)]
+        socket: Socket,
+        /// Only this router.
+        #[arg(long)]
+        router: Option<String>,
+        /// Take part again.
+        #[arg(long)]
+        resume: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, default_value = CONFIG)]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Socket {
+    /// The daemon's socket.
+    #[arg(long, default_value = SOCKET)]
+    socket: PathBuf,
+}
+
+impl Cli {
+    /// Does what was asked; the exit code.
+    pub fn execute(self) -> u8 {
+        match self.command {
+            Command::Run(file) => daemon(&file.config),
+            Command::Check(file) => check(&file.config),
+            Command::Status { socket, json } => status(&socket.socket, json),
+            Command::Release { socket, router, resume } => {
+                release(&socket.socket, router.as_deref(), resume)
+            }
+        }
+    }
+}
+
+fn daemon(path: &Path) -> u8 {
+    let config = match Config::read(path) {
+        Ok(config) => config,
+        Err(errors) => return fail(exit::USAGE, &errors.to_string()),
+    };
+    let log = match log::init(&config.log) {
+        Ok(log) => log,
+        Err(error) => return fail(exit::USAGE, &format!("log: {error}")),
+    };
+    match on_runtime(run::run(path, config, log)) {
+        Ok(Ok(())) => exit::DONE,
+        Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
+        Err(error) => fail(exit::FAILED, &error.to_string()),
+    }
+}
+
+fn check(path: &Path) -> u8 {
+    match Config::read(path) {
+        Ok(config) => {
+            config.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
+            say(&format!("{}: good, {} router(s)", path.display(), config.routers.len()));
+            exit::DONE
+        }
+        Err(errors) => fail(exit::USAGE, &errors.to_string()),
+    }
+}
+
+fn status(socket: &Path, json: bool) -> u8 {
+    match on_runtime(client::get(socket, "/status")) {
+        Ok(Ok(status)) if json => {
+            say(&format!("{status:#}"));
+            exit::DONE
+        }
+        Ok(Ok(status)) => {
+            say(&readable(&status));
+            exit::DONE
+        }
+        Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
+        Err(error) => fail(exit::FAILED, &error.to_string()),
+    }
+}
+
+fn release(socket: &Path, router: Option<&str>, resume: bool) -> u8 {
+    let body = json!({ "router": router, "resume": resume });
+    match on_runtime(client::post(socket, "/release", &body)) {
+        Ok(Ok(answer)) => {
+            say(&readable(&answer));
+            exit::DONE
+        }
+        Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
+        Err(error) => fail(exit::FAILED, &error.to_string()),
+    }
+}
+
+fn on_runtime<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    Ok(runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
+}
+
+/// A line per router, and a line for whatever needs a person.
+fn readable(status: &Value) -> String {
+    let none = Vec::new();
+    let routers = status.get("routers").and_then(Value::as_array).unwrap_or(&none);
+    let rows: Vec<_> = routers
+        .iter()
+        .map(|router| {
+            [
+                text(router, "name"),
+                text(router, "interface"),
+                text(router, "vrid"),
+                text(router, "state"),
+                format!("{}/{}", text(router, "priority"), text(router, "configuredPriority")),
+                text(router, "reason"),
+                text(router, "since"),
+            ]
+        })
+        .collect();
+    let head = ["ROUTER", "INTERFACE", "VRID", "STATE", "PRIORITY", "REASON", "SINCE"];
+    let mut page = table::render(head, &rows);
+    for router in routers {
+        for key in ["out", "failing", "alarm"] {
+            if router.get(key).is_some_and(|value| !value.is_null()) {
+                let (name, value) = (text(router, "name"), text(router, key));
+                page.push_str(&format!("{name}: {key}: {value}\n"));
+            }
+        }
+    }
+    page.trim_end().to_owned()
+}
+
+fn text(value: &Value, key: &str) -> String {
+    match value.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn fail(code: u8, message: &str) -> u8 {
+    complain(message);
+    code
+}
+
+#[expect(clippy::print_stdout, reason = "what the command was asked for")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "what a person at the terminal must see")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,442 @@
+//! From the file to what the program runs on. Every error is kept, so that one run of
+//! `check` names them all.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Document, Error, Errors, KeyPath, Period, Source};
+use vrrp::packet::{Auth, PASSWORD_OCTETS, Password};
+use vrrp::{AdvertInterval, Family, Priority, Version, Vrid};
+
+use super::target::url;
+use super::{
+    Address, Announce, Config, Effect, Preempt, Router, Target, Track, Travel, file,
+};
+
+const ADMIN: SocketAddr =
+    SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
+const SOCKET: &str = "/run/sternpost/vip-daemon.sock";
+/// `IFNAMSIZ` less the closing NUL.
+const INTERFACE_BYTES: usize = 15;
+const NAME_BYTES: usize = 64;
+/// keepalived's limit; an advert with so many still fits every network's MTU.
+const ADDRESSES: usize = 20;
+const TRACK_INTERVAL: Duration = Duration::from_secs(1);
+/// Below this, a busy machine looks like a dead endpoint.
+const SHORTEST_DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECONDS_10: Duration = Duration::from_millis(10);
+
+/// Converts, or says everything that is wrong.
+pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors> {
+    let mut reader = Reader {
+        source: &document.source,
+        errors: Errors::new(),
+        warnings: Vec::new(),
+    };
+    let file = &document.file;
+    let at = KeyPath::root().key("routers");
+    if file.routers.is_empty() {
+        reader.refuse::<()>(&at, "is empty; write at least one router");
+    }
+    let routers: Vec<_> = file
+        .routers
+        .iter()
+        .enumerate()
+        .filter_map(|(position, router)| reader.router(router, &at.index(position)))
+        .collect();
+    reader.unique(&routers, &at);
+    let config = Config {
+        routers,
+        admin: file.admin.address.map_or(ADMIN, |address| address.0),
+        socket: file.socket.clone().unwrap_or_else(|| PathBuf::from(SOCKET)),
+        log: file.log.clone(),
+        warnings: reader.warnings,
+    };
+    reader.errors.or(config)
+}
+
+struct Reader<'a> {
+    source: &'a Source,
+    errors: Errors,
+    warnings: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn router(&mut self, file: &file::Router, at: &KeyPath) -> Option<Router> {
+        let name = self.name(&file.name, &at.key("name"));
+        let interface = self.interface(&file.interface, &at.key("interface"));
+        let vrid = self.number(Some(file.vrid), 1..=255, 1, &at.key("vrid"));
+        let version = self.version(file.version, &at.key("version"));
+        let priority =
+            self.number(file.priority, 1..=255, 100, &at.key("priority"));
+        let interval =
+            self.interval(version?, file.advert_interval, &at.key("advertInterval"));
+        let addresses = self.addresses(&file.addresses, &at.key("addresses"));
+        let travel = self.travel(file.unicast.as_ref(), &at.key("unicast"));
+        let auth = self.auth(version?, file.auth.as_ref(), &at.key("auth"));
+        let announce = self.announce(&file.announce, &at.key("announce"));
+        let tracks = self.tracks(&file.track, &at.key("track"));
+        let preempt = self.preempt(file, at);
+        self.weigh(file, tracks.as_deref().unwrap_or_default(), &at.key("track"));
+        Some(Router {
+            name: name?,
+            interface: interface?,
+            vrid: Vrid::new(vrid?)?,
+            version: version?,
+            priority: Priority::new(priority?),
+            interval: interval?,
+            travel: travel?,
+            addresses: addresses?,
+            preempt: preempt?,
+            auth: auth?,
+            announce: announce?,
+            tracks: tracks?,
+        })
+    }
+
+    fn name(&mut self, name: &str, at: &KeyPath) -> Option<String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.len() > NAME_BYTES || !name.chars().all(allowed) {
+            return self.refuse(at, "is not a name; allowed: 1 to 64 of a-z A-Z 0-9 - _ .");
+        }
+        Some(name.to_owned())
+    }
+
+    fn interface(&mut self, name: &str, at: &KeyPath) -> Option<String> {
+        let bad = |c: char| c.is_whitespace() || c == '/' || c == ':';
+        if name.is_empty() || name.len() > INTERFACE_BYTES || name.contains(bad) {
+            return self.refuse(at, "is not an interface's name; allowed: 1 to 15 bytes");
+        }
+        Some(name.to_owned())
+    }
+
+    fn version(&mut self, version: Option<i64>, at: &KeyPath) -> Option<Version> {
+        match version {
+            None | Some(3) => Some(Version::V3),
+            Some(2) => Some(Version::V2),
+            Some(_) => self.refuse(at, "is not a version of VRRP; allowed: 2, 3"),
+        }
+    }
+
+    fn interval(
+        &mut self,
+        version: Version,
+        period: Option<Period>,
+        at: &KeyPath,
+    ) -> Option<AdvertInterval> {
+        let Some(Period(every)) = period else {
+            return Some(AdvertInterval::DEFAULT);
+        };
+        match (AdvertInterval::new(version, every), version) {
+            (Ok(interval), _) => Some(interval),
+            (Err(_), Version::V2) => self.refuse(
+                at,
+                "is not an interval of VRRPv2; allowed: whole seconds from 1s to 255s \
+                 (write version: 3 for less than a second)",
+            ),
+            (Err(_), Version::V3) => self.refuse(
+                at,
+                "is not an interval of VRRPv3; allowed: 10ms to 40950ms in steps of 10ms",
+            ),
+        }
+    }
+
+    fn addresses(&mut self, texts: &[String], at: &KeyPath) -> Option<Vec<Address>> {
+        if texts.is_empty() || texts.len() > ADDRESSES {
+            return self.refuse(at, "must hold 1 to 20 addresses");
+        }
+        let read = texts.iter().enumerate().map(|(position, text)| {
+            let at = at.index(position);
+            match text.parse::<Address>() {
+                Ok(address) if Family::of(address.ip) == Family::V6 => {
+                    self.refuse(&at, "is IPv6, which this version does not do yet")
+                }
+                Ok(address) => Some(address),
+                Err(error) => self.refuse(&at, error),
+            }
+        });
+        let addresses: Vec<_> = read.collect::<Vec<_>>().into_iter().collect::<Option<_>>()?;
+        let distinct: BTreeSet<_> = addresses.iter().map(|address| address.ip).collect();
+        if distinct.len() < addresses.len() {
+            return self.refuse(at, "names an address twice");
+        }
+        Some(addresses)
+    }
+
+    fn travel(&mut self, file: Option<&file::Unicast>, at: &KeyPath) -> Option<Travel> {
+        let Some(unicast) = file else {
+            return Some(Travel::Multicast);
+        };
+        let peers_at = at.key("peers");
+        if unicast.peers.is_empty() {
+            return self.refuse(
+                &peers_at,
+                "is empty; name the other nodes, or leave unicast out for multicast",
+            );
+        }
+        let peers: Vec<_> = (unicast.peers.iter().enumerate())
+            .map(|(position, text)| self.ip(text, &peers_at.index(position)))
+            .collect();
+        let source_at = at.key("source");
+        let source = match &unicast.source {
+            None => None,
+            Some(text) => Some(self.ip(text, &source_at)?),
+        };
+        let peers: Vec<_> = peers.into_iter().collect::<Option<_>>()?;
+        if let Some(position) = peers.iter().position(|peer| Some(*peer) == source) {
+            return self.refuse(&peers_at.index(position), "is our own source address");
+        }
+        Some(Travel::Unicast { source, peers })
+    }
+
+    fn ip(&mut self, text: &str, at: &KeyPath) -> Option<IpAddr> {
+        match text.parse() {
+            Ok(ip @ IpAddr::V4(_)) => Some(ip),
+            Ok(IpAddr::V6(_)) => {
+                self.refuse(at, "is IPv6, which this version does not do yet")
+            }
+            Err(_) => self.refuse(at, "is not an IP address; write it like \"192.168.220.101\""),
+        }
+    }
+
+    fn preempt(&mut self, file: &file::Router, at: &KeyPath) -> Option<Preempt> {
+        let delay = self.period(
+            file.preempt_delay,
+            Duration::ZERO,
+            Duration::ZERO..=Duration::from_secs(1000),
+            &at.key("preemptDelay"),
+        )?;
+        match file.preempt {
+            None | Some(true) => Some(Preempt::After(delay)),
+            Some(false) if delay.is_zero() => Some(Preempt::Never),
+            Some(false) => self.refuse(
+                &at.key("preemptDelay"),
+                "delays what preempt: false never does; remove one of them",
+            ),
+        }
+    }
+
+    fn auth(
+        &mut self,
+        version: Version,
+        file: Option<&file::Auth>,
+        at: &KeyPath,
+    ) -> Option<Auth> {
+        let Some(auth) = file else {
+            return Some(Auth::None);
+        };
+        if version == Version::V3 {
+            return self.refuse(at, "is for version: 2 only; VRRPv3 has no passwords");
+        }
+        let at = at.key("passFile");
+        let text = self.secret(&auth.pass_file, &at)?;
+        let password = text.lines().next().unwrap_or_default().trim_end();
+        if password.is_empty() {
+            return self.refuse(&at, "has no password on its first line");
+        }
+        if password.len() > PASSWORD_OCTETS {
+            self.warn(&at, "holds more than 8 bytes; VRRPv2 uses the first 8");
+        }
+        Some(Auth::Simple(Password::new(password)))
+    }
+
+    fn secret(&mut self, path: &Path, at: &KeyPath) -> Option<String> {
+        match fs::read_to_string(path) {
+            Err(error) => self.refuse(at, format!("cannot be read: {error}")),
+            Ok(text) => {
+                let mode = fs::metadata(path).map_or(0, |about| about.permissions().mode());
+                if mode & 0o077 != 0 {
+                    self.warn(at, "can be read by others; chmod 0600");
+                }
+                Some(text)
+            }
+        }
+    }
+
+    fn announce(&mut self, file: &file::Announce, at: &KeyPath) -> Option<Announce> {
+        let burst = self.number::<u32>(file.burst, 1..=100, 5, &at.key("burst"));
+        let again = self.period(
+            file.again,
+            Duration::from_secs(5),
+            Duration::ZERO..=Duration::from_secs(255),
+            &at.key("again"),
+        );
+        let refresh = self.refresh(file.refresh, &at.key("refresh"));
+        let some = |period: Duration| (!period.is_zero()).then_some(period);
+        Some(Announce { burst: burst?, again: some(again?), refresh: some(refresh?) })
+    }
+
+    fn refresh(&mut self, refresh: Option<Period>, at: &KeyPath) -> Option<Duration> {
+        if refresh == Some(Period(Duration::ZERO)) {
+            return Some(Duration::ZERO);
+        }
+        let hour = Duration::from_secs(3600);
+        self.period(refresh, Duration::from_secs(60), SECOND..=hour, at)
+    }
+
+    fn tracks(&mut self, files: &[file::Track], at: &KeyPath) -> Option<Vec<Track>> {
+        let read = files.iter().enumerate();
+        let tracks: Vec<_> =
+            read.map(|(position, file)| self.track(file, &at.index(position))).collect();
+        tracks.into_iter().collect()
+    }
+
+    fn track(&mut self, file: &file::Track, at: &KeyPath) -> Option<Track> {
+        let target = self.target(file, at);
+        let weight = self.number(file.weight, -254..=254, 0, &at.key("weight"));
+        let minute = Duration::from_secs(60);
+        let hour = Duration::from_secs(3600);
+        let interval_at = at.key("interval");
+        let interval =
+            self.period(file.interval, TRACK_INTERVAL, MILLISECONDS_10..=hour, &interval_at);
+        let default = interval.unwrap_or(TRACK_INTERVAL).clamp(SHORTEST_DEFAULT_TIMEOUT, minute);
+        let timeout =
+            self.period(file.timeout, default, MILLISECONDS_10..=minute, &at.key("timeout"));
+        let fall = self.number(file.fall, 1..=100, 2, &at.key("fall"));
+        let rise = self.number(file.rise, 1..=100, 2, &at.key("rise"));
+        Some(Track {
+            target: target?,
+            effect: match weight? {
+                0 => Effect::Fault,
+                weight => Effect::Weight(weight),
+            },
+            interval: interval?,
+            timeout: timeout?,
+            fall: NonZeroU32::new(fall?)?,
+            rise: NonZeroU32::new(rise?)?,
+        })
+    }
+
+    fn target(&mut self, file: &file::Track, at: &KeyPath) -> Option<Target> {
+        let one = self.source.one_of(at, &["https", "http", "tcp"]);
+        self.errors.keep(one)?;
+        if let Some(https) = &file.https {
+            self.https(https, &at.key("https"))
+        } else if let Some(http) = &file.http {
+            let at = at.key("http").key("url");
+            let (address, path) = self.try_at(&at, url("http", 80, &http.url))?;
+            self.usable(Target::Http { address, path }, &at)
+        } else {
+            file.tcp.as_ref().map(|tcp| Target::Tcp(tcp.address.0))
+        }
+    }
+
+    fn https(&mut self, https: &file::Https, at: &KeyPath) -> Option<Target> {
+        let url_at = at.key("url");
+        let (address, path) = self.try_at(&url_at, url("https", 443, &https.url))?;
+        let ca_at = at.key("caFile");
+        let authorities = match &https.ca_file {
+            None => None,
+            Some(path) => match fs::read(path) {
+                Ok(pem) => Some(pem),
+                Err(error) => {
+                    return self.refuse(&ca_at, format!("cannot be read: {error}"));
+                }
+            },
+        };
+        if authorities.is_none() && !address.ip().is_loopback() {
+            self.warn(&url_at, "is not verified; name a caFile");
+        }
+        let suspect = if authorities.is_some() { &ca_at } else { &url_at };
+        let server_name = https.server_name.clone();
+        self.usable(Target::Https { address, path, authorities, server_name }, suspect)
+    }
+
+    fn usable(&mut self, target: Target, at: &KeyPath) -> Option<Target> {
+        let check = target.check();
+        self.try_at(at, check)?;
+        Some(target)
+    }
+
+    /// Weights that cannot do what they are for.
+    fn weigh(&mut self, file: &file::Router, tracks: &[Track], at: &KeyPath) {
+        for (position, track) in tracks.iter().enumerate() {
+            let at = at.index(position).key("weight");
+            let weighs = matches!(track.effect, Effect::Weight(_));
+            if weighs && file.priority == Some(255) {
+                self.warn(&at, "changes nothing: priority 255 is fixed");
+            } else if weighs && file.preempt == Some(false) {
+                self.warn(&at, "moves nothing where peers have preempt: false; weight 0 does");
+            }
+        }
+    }
+
+    /// What must not stand twice in one file.
+    fn unique(&mut self, routers: &[Router], at: &KeyPath) {
+        let mut names = BTreeSet::new();
+        let mut groups = BTreeSet::new();
+        let mut held = BTreeSet::new();
+        for (position, router) in routers.iter().enumerate() {
+            let at = at.index(position);
+            let v6 = router.family() == Family::V6;
+            if !names.insert(&router.name) {
+                self.refuse::<()>(&at.key("name"), "is the name of another router");
+            }
+            if !groups.insert((&router.interface, router.vrid, v6)) {
+                let problem = "is the VRID of another router on this interface";
+                self.refuse::<()>(&at.key("vrid"), problem);
+            }
+            for (position, address) in router.addresses.iter().enumerate() {
+                if !held.insert(address.ip) {
+                    let at = at.key("addresses").index(position);
+                    self.refuse::<()>(&at, "is an address of another router");
+                }
+            }
+        }
+    }
+
+    fn number<T: TryFrom<i64>>(
+        &mut self,
+        number: Option<i64>,
+        allowed: RangeInclusive<i64>,
+        default: i64,
+        at: &KeyPath,
+    ) -> Option<T> {
+        let number = number.unwrap_or(default);
+        if !allowed.contains(&number) {
+            let (low, high) = (allowed.start(), allowed.end());
+            return self.refuse(at, format!("is out of range; allowed: {low} to {high}"));
+        }
+        T::try_from(number).ok()
+    }
+
+    fn period(
+        &mut self,
+        period: Option<Period>,
+        default: Duration,
+        allowed: RangeInclusive<Duration>,
+        at: &KeyPath,
+    ) -> Option<Duration> {
+        let period = period.map_or(default, |period| period.0);
+        if !allowed.contains(&period) {
+            let (low, high) = (Period(*allowed.start()), Period(*allowed.end()));
+            return self.refuse(at, format!("is out of range; allowed: {low} to {high}"));
+        }
+        Some(period)
+    }
+
+    fn try_at<T, E: Display>(&mut self, at: &KeyPath, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => self.refuse(at, error),
+        }
+    }
+
+    fn refuse<T>(&mut self, at: &KeyPath, problem: impl Display) -> Option<T> {
+        let error: Error = self.source.error(at, problem.to_string());
+        self.errors.push(error);
+        None
+    }
+
+    fn warn(&mut self, at: &KeyPath, problem: impl Display) {
+        self.warnings.push(self.source.error(at, problem.to_string()).to_string());
+    }
+}

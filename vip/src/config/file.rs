@@ -1,0 +1,146 @@
+//! `vip-daemon.yaml` as written. What each key means stands in
+//! `docs/config/vip-daemon.md`; what the program runs on is [`super::Config`].
+
+use std::path::PathBuf;
+
+use config::{Address as Endpoint, Period};
+use daemon::log;
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct File {
+    /// One entry per router.
+    pub routers: Vec<Router>,
+    /// The admin listener.
+    #[serde(default)]
+    pub admin: Admin,
+    /// The unix socket.
+    pub socket: Option<PathBuf>,
+    /// The log.
+    #[serde(default)]
+    pub log: log::Settings,
+}
+
+/// `admin`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Admin {
+    /// Where it listens.
+    pub address: Option<Endpoint>,
+}
+
+/// `routers[]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Router {
+    /// Its name.
+    pub name: String,
+    /// The interface.
+    pub interface: String,
+    /// Virtual router identifier.
+    pub vrid: i64,
+    /// 2 or 3.
+    pub version: Option<i64>,
+    /// Priority.
+    pub priority: Option<i64>,
+    /// Time between adverts.
+    pub advert_interval: Option<Period>,
+    /// Peers, instead of multicast.
+    pub unicast: Option<Unicast>,
+    /// The virtual addresses.
+    pub addresses: Vec<String>,
+    /// Whether to take the address from a lower priority.
+    pub preempt: Option<bool>,
+    /// How long to wait before doing so.
+    pub preempt_delay: Option<Period>,
+    /// VRRPv2's password.
+    pub auth: Option<Auth>,
+    /// Gratuitous ARP.
+    #[serde(default)]
+    pub announce: Announce,
+    /// What the priority depends on.
+    #[serde(default)]
+    pub track: Vec<Track>,
+}
+
+/// `routers[].unicast`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unicast {
+    /// Where adverts come from.
+    pub source: Option<String>,
+    /// Where they go to.
+    pub peers: Vec<String>,
+}
+
+/// `routers[].auth`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Auth {
+    /// The file that holds the password.
+    pub pass_file: PathBuf,
+}
+
+/// `routers[].announce`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Announce {
+    /// Frames per address and burst.
+    pub burst: Option<i64>,
+    /// When the second burst follows.
+    pub again: Option<Period>,
+    /// How often one frame per address is sent while active.
+    pub refresh: Option<Period>,
+}
+
+/// `routers[].track[]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Track {
+    /// A `GET` over TLS.
+    pub https: Option<Https>,
+    /// A plain `GET`.
+    pub http: Option<Http>,
+    /// A connection.
+    pub tcp: Option<Tcp>,
+    /// What it does to the priority.
+    pub weight: Option<i64>,
+    /// Time between checks.
+    pub interval: Option<Period>,
+    /// Time a check may take.
+    pub timeout: Option<Period>,
+    /// Failures in a row.
+    pub fall: Option<i64>,
+    /// Passes in a row.
+    pub rise: Option<i64>,
+}
+
+/// `routers[].track[].https`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Https {
+    /// What to get.
+    pub url: String,
+    /// Whom to trust.
+    pub ca_file: Option<PathBuf>,
+    /// The name in the certificate.
+    pub server_name: Option<String>,
+}
+
+/// `routers[].track[].http`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Http {
+    /// What to get.
+    pub url: String,
+}
+
+/// `routers[].track[].tcp`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tcp {
+    /// Where to connect.
+    pub address: Endpoint,
+}

@@ -1,0 +1,152 @@
+//! What the daemon runs on: [`Config`], made from a [`file::File`] in one conversion that
+//! reports everything that is wrong with it at once.
+
+mod address;
+mod convert;
+pub mod file;
+mod target;
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::Errors;
+use daemon::log;
+use vrrp::packet::Auth;
+use vrrp::{AdvertInterval, Family, Priority, Version, Vrid};
+
+pub use address::{Address, AddressError};
+pub use target::{Target, TargetError};
+
+/// What `kind` says.
+pub const KIND: &str = "VipDaemon";
+
+/// A configuration without half-states.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// One VRRP instance each; their names differ.
+    pub routers: Vec<Router>,
+    /// Where the admin endpoint listens.
+    pub admin: SocketAddr,
+    /// Where commands are taken.
+    pub socket: PathBuf,
+    /// How to log.
+    pub log: log::Settings,
+    /// What is allowed and probably not meant, for the log and for `check`.
+    pub warnings: Vec<String>,
+}
+
+/// One VRRP instance. Two are equal when running one is running the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Router {
+    /// Its name in logs, metrics and commands.
+    pub name: String,
+    /// The interface it works on.
+    pub interface: String,
+    /// Virtual router identifier.
+    pub vrid: Vrid,
+    /// Which protocol it speaks.
+    pub version: Version,
+    /// Priority before tracking.
+    pub priority: Priority,
+    /// Time between adverts.
+    pub interval: AdvertInterval,
+    /// How adverts travel.
+    pub travel: Travel,
+    /// The virtual addresses in the order they are advertised; never empty, one family.
+    pub addresses: Vec<Address>,
+    /// Whether a lower priority is displaced.
+    pub preempt: Preempt,
+    /// VRRPv2's password.
+    pub auth: Auth,
+    /// Gratuitous ARP.
+    pub announce: Announce,
+    /// What the priority depends on.
+    pub tracks: Vec<Track>,
+}
+
+impl Router {
+    /// The family of its addresses.
+    pub fn family(&self) -> Family {
+        self.addresses.first().map_or(Family::V4, |address| Family::of(address.ip))
+    }
+}
+
+/// How adverts travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Travel {
+    /// To the group.
+    Multicast,
+    /// To each peer.
+    Unicast {
+        /// Our end; the interface's first address when absent.
+        source: Option<IpAddr>,
+        /// The other ends; never empty.
+        peers: Vec<IpAddr>,
+    },
+}
+
+/// Whether a router with a higher priority takes the addresses from one with a lower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preempt {
+    /// Whoever has them keeps them.
+    Never,
+    /// It does, after this time.
+    After(Duration),
+}
+
+/// Gratuitous ARP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announce {
+    /// Frames per address and burst.
+    pub burst: u32,
+    /// When the last burst of an election follows the first; `None`: never.
+    pub again: Option<Duration>,
+    /// Time between single frames while active; `None`: never.
+    pub refresh: Option<Duration>,
+}
+
+/// One thing the priority depends on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Track {
+    /// What is asked.
+    pub target: Target,
+    /// What the answer does.
+    pub effect: Effect,
+    /// From the start of one check to the start of the next.
+    pub interval: Duration,
+    /// How long one may take.
+    pub timeout: Duration,
+    /// Failures in a row until it counts as failed.
+    pub fall: NonZeroU32,
+    /// Passes in a row until it counts as passed.
+    pub rise: NonZeroU32,
+}
+
+/// What the result of a check does to its router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Below zero: added to the priority while the check fails. Above: while it passes.
+    Weight(i32),
+    /// The router steps down while the check fails.
+    Fault,
+}
+
+impl Config {
+    /// Reads and converts the file at `path`, and the files it names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, Errors> {
+        convert::convert(&config::read(path, KIND)?)
+    }
+
+    /// The same for a text that errors call `name`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Errors> {
+        convert::convert(&config::parse(name, text, KIND)?)
+    }
+}

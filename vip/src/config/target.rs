@@ -1,0 +1,134 @@
+//! What a track asks: the values of the file, comparable for reload, and the check they
+//! make.
+
+use std::net::{IpAddr, SocketAddr};
+
+use probe::{Check, Http, Https, RequestError, Tls, TlsError, Trust};
+
+/// What is asked, with the contents of the files it names, so that a reload sees a
+/// changed authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A connection.
+    Tcp(SocketAddr),
+    /// A plain `GET`.
+    Http {
+        /// Whom.
+        address: SocketAddr,
+        /// What.
+        path: String,
+    },
+    /// A `GET` over TLS.
+    Https {
+        /// Whom.
+        address: SocketAddr,
+        /// What.
+        path: String,
+        /// PEM of whom to trust; without it the certificate is not looked at.
+        authorities: Option<Vec<u8>>,
+        /// The name the certificate must carry; the address when absent.
+        server_name: Option<String>,
+    },
+}
+
+/// Why a target cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// The request is none.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The handshake cannot be prepared.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Not `scheme://ip[:port]/path`.
+    #[error("is not a URL with an IP address; write it like \"{0}://127.0.0.1:9000/readyz\"")]
+    Url(&'static str),
+}
+
+impl Target {
+    /// Whom it asks.
+    pub fn address(&self) -> SocketAddr {
+        match self {
+            Self::Tcp(address) | Self::Http { address, .. } | Self::Https { address, .. } => {
+                *address
+            }
+        }
+    }
+
+    /// As `status` and the log name it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Tcp(address) => format!("tcp://{address}"),
+            Self::Http { address, path } => format!("http://{address}{path}"),
+            Self::Https { address, path, .. } => format!("https://{address}{path}"),
+        }
+    }
+
+    /// The check.
+    ///
+    /// # Errors
+    /// When the path, the authorities or the server name cannot be used.
+    pub fn check(&self) -> Result<Check, TargetError> {
+        Ok(match self {
+            Self::Tcp(_) => Check::Tcp,
+            Self::Http { path, .. } => Check::Http(Http::new(path)?),
+            Self::Https { path, authorities, server_name, .. } => {
+                let trust = match authorities {
+                    Some(pem) => Trust::from_pem(pem)?,
+                    None => Trust::Insecure,
+                };
+                let tls = Tls::new(&trust, server_name.as_deref(), None)?;
+                Check::Https(Https { tls, http: Http::new(path)? })
+            }
+        })
+    }
+}
+
+/// Takes `scheme://ip[:port]/path` apart.
+///
+/// # Errors
+/// [`TargetError::Url`] for everything else, names included: resolving one would make the
+/// address depend on DNS.
+pub(super) fn url(
+    scheme: &'static str,
+    default_port: u16,
+    text: &str,
+) -> Result<(SocketAddr, String), TargetError> {
+    let rest = text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://"));
+    let rest = rest.ok_or(TargetError::Url(scheme))?;
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/"),
+    };
+    let bare = authority.trim_start_matches('[').trim_end_matches(']');
+    let address = match (authority.parse::<SocketAddr>(), bare.parse::<IpAddr>()) {
+        (Ok(address), _) => address,
+        (Err(_), Ok(ip)) => SocketAddr::new(ip, default_port),
+        (Err(_), Err(_)) => return Err(TargetError::Url(scheme)),
+    };
+    Ok((address, path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_urls_apart_and_refuses_names() {
+        for (text, expected) in [
+            ("https://127.0.0.1:9000/readyz", Some(("127.0.0.1:9000", "/readyz"))),
+            ("https://127.0.0.1", Some(("127.0.0.1:443", "/"))),
+            ("https://[::1]:9000/a?b=c", Some(("[::1]:9000", "/a?b=c"))),
+            ("https://[::1]/a", Some(("[::1]:443", "/a"))),
+            ("https://localhost/a", None),
+            ("http://127.0.0.1/a", None),
+            ("127.0.0.1:9000/a", None),
+        ] {
+            let read = url("https", 443, text).ok();
+            let expected = expected.map(|(address, path)| {
+                (address.parse().unwrap(), path.to_owned())
+            });
+            assert_eq!(read, expected, "{text}");
+        }
+    }
+}

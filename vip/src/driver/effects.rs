@@ -1,0 +1,82 @@
+//! What a driver does to the world, as a trait: performed on a real machine by
+//! [`crate::linux::Linux`], recorded by the tests.
+
+use std::io;
+
+use vrrp::Priority;
+use vrrp::packet::{Checksum, Envelope};
+
+use crate::config::Address;
+use crate::linux::RequestError;
+
+/// The deeds of one router. Each returns at once: a driver that waits is a driver that
+/// is late.
+pub trait Effects {
+    /// Sends one advert with this priority to every destination.
+    ///
+    /// # Errors
+    /// [`Failure::Send`].
+    fn advertise(&mut self, priority: Priority, checksum: Checksum) -> Result<(), Failure>;
+
+    /// Puts the addresses on the interface; those that are there stay.
+    ///
+    /// # Errors
+    /// [`Failure::Netlink`].
+    fn acquire(&mut self) -> Result<(), Failure>;
+
+    /// Gives the addresses that are held a new lifetime. Called only while they are held:
+    /// the kernel creates what it does not find.
+    ///
+    /// # Errors
+    /// [`Failure::Netlink`].
+    fn renew(&mut self) -> Result<(), Failure>;
+
+    /// Takes the addresses off the interface; those that are not there are no error.
+    ///
+    /// # Errors
+    /// [`Failure::Netlink`].
+    fn release(&mut self) -> Result<(), Failure>;
+
+    /// Sends one burst of announcements.
+    ///
+    /// # Errors
+    /// [`Failure::Send`].
+    fn announce(&mut self) -> Result<(), Failure>;
+
+    /// Looks at the interface.
+    ///
+    /// # Errors
+    /// [`Failure::Netlink`].
+    fn survey(&mut self) -> Result<Survey, Failure>;
+}
+
+/// Why a deed was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A frame or datagram was not sent.
+    #[error("cannot send")]
+    Send(#[source] io::Error),
+    /// The kernel refused a change.
+    #[error(transparent)]
+    Netlink(RequestError),
+}
+
+/// The state of the interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// It is up and has a carrier.
+    pub running: bool,
+    /// Addresses of this router that carry our mark.
+    pub ours: Vec<Address>,
+    /// Addresses of this router that are not there.
+    pub missing: Vec<Address>,
+}
+
+/// What came off the wire, taken out of its IP header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    /// What the IP header says.
+    pub envelope: Envelope,
+    /// The VRRP message.
+    pub payload: Vec<u8>,
+}

@@ -1,0 +1,94 @@
+//! What a driver tells the rest of the program: one value, published by its owner, read
+//! through a `watch`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use tokio::time::Instant;
+use vrrp::fsm::Reason;
+use vrrp::{AdvertInterval, Priority, State};
+
+use crate::track::Out;
+
+/// State and counts of one router.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Where it stands.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// Why it went there.
+    pub reason: Reason,
+    /// The priority it advertises with.
+    pub priority: Priority,
+    /// Why it stays out, if it does.
+    pub out: Option<Out>,
+    /// Whether the interface is up and has a carrier.
+    pub running: bool,
+    /// Whether the addresses are on the interface by our hand.
+    pub holding: bool,
+    /// The Active that was heard last, its priority, and when.
+    pub heard: Option<Heard>,
+    /// What went wrong with the last effect, until one succeeds.
+    pub failing: Option<String>,
+    /// A peer that is configured otherwise, as last heard.
+    pub alarm: Option<String>,
+    /// Counts since the start.
+    pub counts: Counts,
+}
+
+/// Another router's last advert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// From where.
+    pub from: IpAddr,
+    /// With which priority.
+    pub priority: Priority,
+    /// With which interval.
+    pub interval: AdvertInterval,
+    /// When.
+    pub at: Instant,
+}
+
+/// Counts since the start of the daemon.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// Adverts sent, with priority 0 and without.
+    pub sent: u64,
+    /// Of these, with priority 0.
+    pub sent_release: u64,
+    /// Adverts accepted.
+    pub accepted: u64,
+    /// Datagrams turned away, by [`vrrp::Refusal::name`] and `overflow`.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Changes of state by where to and [`Reason::name`].
+    pub transitions: BTreeMap<(&'static str, &'static str), u64>,
+    /// Bursts of announcements.
+    pub announcements: u64,
+    /// Times an address was taken away by somebody.
+    pub addresses_lost: u64,
+    /// Effects that failed, by name.
+    pub failures: BTreeMap<&'static str, u64>,
+}
+
+/// The class of refusals that never reached the parser: the queue was full.
+pub const OVERFLOW: &str = "overflow";
+
+impl Record {
+    /// A router that has not started.
+    pub fn new(priority: Priority, now: Instant) -> Self {
+        Self {
+            state: State::Initialize,
+            since: now,
+            reason: Reason::Stopped,
+            priority,
+            out: None,
+            running: false,
+            holding: false,
+            heard: None,
+            failing: None,
+            alarm: None,
+            counts: Counts::default(),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The routers that run: starts, changes and stops them, and is what `status` reads.
+//!
+//! Lives on the control runtime. Each [`Member`] is one router on the adverts' thread
+//! together with its checks, which stay here.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use daemon::metrics::{Histogram, NETWORK};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, timeout};
+
+use crate::config::Router;
+use crate::driver::{COMMANDS, Command, Record, chain};
+use crate::linux::OpenError;
+use crate::live::Life;
+use crate::thread::Thread;
+use crate::track::{Tracker, follow};
+
+/// A release is one advert and one netlink request per address: milliseconds. A router
+/// that needs longer is stuck; the kernel's lifetime then takes the address away.
+const STOP: Duration = Duration::from_secs(2);
+
+/// One router that runs.
+pub struct Member {
+    /// As configured.
+    pub router: Router,
+    /// Its checks and what they make of its priority.
+    pub tracker: Arc<Tracker>,
+    /// What its driver publishes.
+    pub record: watch::Receiver<Record>,
+    /// How late its driver wakes.
+    pub lateness: Arc<Histogram>,
+    commands: mpsc::Sender<Command>,
+    task: Arc<JoinHandle<()>>,
+    _checks: Checks,
+}
+
+/// The running checks of a router; dropped, they end.
+struct Checks(Vec<AbortHandle>);
+
+impl Drop for Checks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Why a router did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its sockets could not be had.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Its task ended before it answered.
+    #[error("router {0} ended while it was started")]
+    Ended(String),
+}
+
+/// All routers that run.
+pub struct Fleet {
+    thread: Thread,
+    /// Whether memory is locked, or why not.
+    memory: std::io::Result<()>,
+    members: Mutex<Vec<Arc<Member>>>,
+}
+
+impl Fleet {
+    /// Without any router.
+    pub fn new(thread: Thread, memory: std::io::Result<()>) -> Self {
+        Self { thread, memory, members: Mutex::new(Vec::new()) }
+    }
+
+    /// Whether the adverts' thread is real-time, or why not.
+    pub fn realtime(&self) -> &std::io::Result<()> {
+        self.thread.realtime()
+    }
+
+    /// Whether memory is locked, or why not.
+    pub fn memory(&self) -> &std::io::Result<()> {
+        &self.memory
+    }
+
+    /// The routers that run, in the order of the file.
+    pub fn members(&self) -> Vec<Arc<Member>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Starts all of `routers`, or none.
+    ///
+    /// # Errors
+    /// That of the first router that does not start; those before it are stopped again.
+    pub async fn start(&self, routers: &[Router]) -> Result<(), StartError> {
+        let mut started = Vec::new();
+        for router in routers {
+            match self.member(router).await {
+                Ok(member) => started.push(Arc::new(member)),
+                Err(error) => {
+                    stop(started).await;
+                    return Err(error);
+                }
+            }
+        }
+        self.set(started);
+        Ok(())
+    }
+
+    /// Makes what runs what `routers` say. Routers that did not change keep their state;
+    /// where only the priority or the checks did, the address stays too; others stop in
+    /// good order and start anew.
+    ///
+    /// # Errors
+    /// One per router that did not start; all others run.
+    pub async fn change(&self, routers: &[Router]) -> Vec<StartError> {
+        let mut before = self.members();
+        let mut after = Vec::new();
+        let mut fresh = Vec::new();
+        for router in routers {
+            let known = before.iter().position(|member| lives_on(&member.router, router));
+            match known.map(|position| before.swap_remove(position)) {
+                Some(member) if member.router == *router => after.push(member),
+                Some(member) => after.push(Arc::new(adjusted(&member, router))),
+                None => fresh.push(router),
+            }
+        }
+        stop(before).await;
+        let mut errors = Vec::new();
+        for router in fresh {
+            match self.member(router).await {
+                Ok(member) => after.push(Arc::new(member)),
+                Err(error) => errors.push(error),
+            }
+        }
+        self.set(after);
+        errors
+    }
+
+    /// Stops every router: priority 0, then the address is removed.
+    pub async fn stop(&self) {
+        stop(self.members()).await;
+        self.set(Vec::new());
+    }
+
+    fn set(&self, members: Vec<Arc<Member>>) {
+        *self.members.lock().unwrap_or_else(PoisonError::into_inner) = members;
+    }
+
+    async fn member(&self, router: &Router) -> Result<Member, StartError> {
+        let tracker = Arc::new(Tracker::new(router, false));
+        let initial = Record::new(tracker.standing().priority, Instant::now());
+        let (publish, record) = watch::channel(initial);
+        let (commands, orders) = mpsc::channel(COMMANDS);
+        let lateness = Arc::new(Histogram::new(NETWORK));
+        let life = Life {
+            router: router.clone(),
+            standing: tracker.subscribe(),
+            commands: orders,
+            record: publish,
+            lateness: Arc::clone(&lateness),
+        };
+        let (opened, answer) = oneshot::channel();
+        // First, so that most have a verdict before the first election.
+        let checks = checks(router, &tracker);
+        let task = self.thread.handle().spawn(life.run(opened));
+        answer.await.map_err(|_| StartError::Ended(router.name.clone()))??;
+        Ok(Member {
+            router: router.clone(),
+            tracker,
+            record,
+            lateness,
+            commands,
+            task: Arc::new(task),
+            _checks: checks,
+        })
+    }
+}
+
+impl Member {
+    /// Is its task still there?
+    pub fn alive(&self) -> bool {
+        !self.task.is_finished()
+    }
+
+    async fn stop(&self) {
+        let (done, answer) = oneshot::channel();
+        let asked = async {
+            if self.commands.send(Command::Stop(done)).await.is_ok() {
+                // An error means that it has ended, which is what was asked for.
+                let _ = answer.await;
+            }
+        };
+        if timeout(STOP, asked).await.is_err() {
+            tracing::error!(router = self.router.name, "did not stop in time");
+            self.task.abort();
+        }
+    }
+}
+
+async fn stop(members: Vec<Arc<Member>>) {
+    let all = members.iter().map(|member| member.stop());
+    futures_util::future::join_all(all).await;
+}
+
+/// Can a running router become this one without an election?
+fn lives_on(running: &Router, wanted: &Router) -> bool {
+    let same = Router {
+        priority: running.priority,
+        tracks: running.tracks.clone(),
+        ..wanted.clone()
+    };
+    same == *running
+}
+
+fn adjusted(member: &Member, router: &Router) -> Member {
+    member.tracker.reconfigure(&member.router, router);
+    Member {
+        router: router.clone(),
+        tracker: Arc::clone(&member.tracker),
+        record: member.record.clone(),
+        lateness: Arc::clone(&member.lateness),
+        commands: member.commands.clone(),
+        task: Arc::clone(&member.task),
+        _checks: checks(router, &member.tracker),
+    }
+}
+
+fn checks(router: &Router, tracker: &Arc<Tracker>) -> Checks {
+    let all = router.tracks.iter().cloned().enumerate();
+    let running = all.map(|(position, track)| {
+        let tracker = Arc::clone(tracker);
+        let name = router.name.clone();
+        let check = async move {
+            let error = follow(&tracker, &name, position, &track).await;
+            tracing::error!(router = name, "cannot check: {}", chain(&error));
+        };
+        tokio::spawn(check).abort_handle()
+    });
+    Checks(running.collect())
+}

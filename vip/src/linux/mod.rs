@@ -1,0 +1,359 @@
+//! The effects on a real machine: sockets, netlink, ARP. Linux only, as the product is.
+//!
+//! [`Linux`] is what a driver acts through; [`Receiver`] and [`Monitor`] are what it is
+//! fed from.
+
+mod advert;
+mod arp;
+mod monitor;
+mod netlink;
+mod sys;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+
+use vrrp::packet::{Addresses, Advert, Checksum};
+use vrrp::{Family, Priority};
+
+use crate::config::{Address, Router};
+use crate::driver::{Effects, Failure, Survey};
+
+pub use advert::{Receiver, Sender};
+pub use arp::{Frame, Wire, gratuitous};
+pub use monitor::{Monitor, Notice};
+pub use netlink::{Link, Netlink, PROTOCOL, Present, Put, RequestError};
+pub(crate) use sys::round_robin;
+
+/// Seconds an address of ours lives without being renewed. The kernel counts in whole
+/// seconds and looks once a second, so 1 is the least: an address whose daemon is gone is
+/// gone after 1.0 to 1.3 s.
+pub const LIFETIME: u32 = 1;
+
+/// Why a router cannot work on this machine, with the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such interface.
+    #[error(
+        "router {router}: there is no interface {interface} (there are: {present}); \
+         correct `interface`, or start after it exists"
+    )]
+    NoInterface {
+        /// The router.
+        router: String,
+        /// Its interface.
+        interface: String,
+        /// What there is instead.
+        present: String,
+    },
+    /// It has no address that adverts could come from.
+    #[error(
+        "router {router}: {interface} has no IPv4 address for adverts to come from; \
+         give it one, or write unicast.source"
+    )]
+    NoSource {
+        /// The router.
+        router: String,
+        /// Its interface.
+        interface: String,
+    },
+    /// The address adverts should come from is somebody else's.
+    #[error("router {router}: unicast.source {source_address} is not on {interface}")]
+    ForeignSource {
+        /// The router.
+        router: String,
+        /// Its interface.
+        interface: String,
+        /// What was configured.
+        source_address: IpAddr,
+    },
+    /// It is no Ethernet.
+    #[error("router {router}: {interface} has no hardware address to announce")]
+    NoEthernet {
+        /// The router.
+        router: String,
+        /// Its interface.
+        interface: String,
+    },
+    /// A right is missing.
+    #[error(
+        "router {router}: the kernel refuses raw sockets; run as root, or give the \
+         process CAP_NET_RAW and CAP_NET_ADMIN (the unit has both)"
+    )]
+    NotPermitted {
+        /// The router.
+        router: String,
+    },
+    /// A socket could not be had.
+    #[error("router {router}: cannot open a socket on {interface}")]
+    Socket {
+        /// The router.
+        router: String,
+        /// Its interface.
+        interface: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel could not be asked.
+    #[error(transparent)]
+    Netlink(#[from] RequestError),
+}
+
+/// Everything one router needs on this machine.
+pub struct Linux {
+    router: Router,
+    advert: Advert,
+    link: Link,
+    source: Ipv4Addr,
+    netlink: Netlink,
+    sender: Sender,
+    wire: Wire,
+    frames: Vec<Frame>,
+    /// Addresses that were there before us and are not ours to renew or remove.
+    foreign: Vec<Address>,
+}
+
+impl Linux {
+    /// Opens everything; changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with the way out.
+    pub fn open(router: &Router) -> Result<Self, OpenError> {
+        let mut netlink = Netlink::open()?;
+        let link = find(&mut netlink, router)?;
+        let source = source(&mut netlink, router, &link)?;
+        let mac = link.mac.ok_or_else(|| OpenError::NoEthernet {
+            router: router.name.clone(),
+            interface: router.interface.clone(),
+        })?;
+        let failed = |error| not_opened(router, error);
+        let sender = Sender::open(&link, source, &router.travel).map_err(failed)?;
+        let wire = Wire::open(link.index).map_err(failed)?;
+        let frames = router.addresses.iter().filter_map(|address| match address.ip {
+            IpAddr::V4(ip) => Some(gratuitous(mac, ip)),
+            IpAddr::V6(_) => None,
+        });
+        Ok(Self {
+            advert: advert(router)?,
+            frames: frames.collect(),
+            router: router.clone(),
+            link,
+            source,
+            netlink,
+            sender,
+            wire,
+            foreign: Vec::new(),
+        })
+    }
+
+    /// The socket that hears adverts. Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`OpenError::NotPermitted`], [`OpenError::Socket`].
+    pub fn receiver(&self) -> Result<Receiver, OpenError> {
+        Receiver::open(&self.link, &self.router.travel)
+            .map_err(|error| not_opened(&self.router, error))
+    }
+
+    /// The interface.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Where adverts come from.
+    pub fn source(&self) -> IpAddr {
+        IpAddr::V4(self.source)
+    }
+
+    /// Virtual addresses that lie in no network of the interface: reachable only where a
+    /// route says so.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn stray(&mut self) -> Result<Vec<Address>, RequestError> {
+        let present = self.netlink.addresses(self.link.index)?;
+        let covered = |address: &Address| {
+            present.iter().any(|there| !there.ours && there.address.covers(address.ip))
+        };
+        let all = self.router.addresses.iter().copied();
+        Ok(all.filter(|address| !covered(address)).collect())
+    }
+
+    fn present(&mut self) -> Result<Vec<Present>, Failure> {
+        self.netlink.addresses(self.link.index).map_err(Failure::Netlink)
+    }
+
+    /// Puts one address there, or finds that somebody else has.
+    fn put(&mut self, address: Address) -> Result<(), Failure> {
+        let put = self.netlink.put(self.link.index, address, LIFETIME, Put::New);
+        match put {
+            Ok(()) => Ok(()),
+            Err(error) if error.refusal() == Some(io::ErrorKind::AlreadyExists) => {
+                self.adopt(address)
+            }
+            Err(error) => Err(Failure::Netlink(error)),
+        }
+    }
+
+    /// Renews what a run before this one left, and leaves alone what is not ours.
+    fn adopt(&mut self, address: Address) -> Result<(), Failure> {
+        let there = self.present()?;
+        let there = there.iter().find(|there| there.address == address);
+        if there.is_some_and(|there| !there.ours) {
+            self.disown(address);
+            return Ok(());
+        }
+        self.netlink
+            .put(self.link.index, address, LIFETIME, Put::Renew)
+            .map_err(Failure::Netlink)
+    }
+
+    fn disown(&mut self, address: Address) {
+        if !self.foreign.contains(&address) {
+            tracing::warn!(
+                router = self.router.name, %address, interface = self.link.name,
+                "the address is configured by somebody else: not renewed, not removed"
+            );
+            self.foreign.push(address);
+        }
+    }
+
+    fn own(&self) -> Vec<Address> {
+        let all = self.router.addresses.iter().copied();
+        all.filter(|address| !self.foreign.contains(address)).collect()
+    }
+}
+
+impl Effects for Linux {
+    fn advertise(&mut self, priority: Priority, checksum: Checksum) -> Result<(), Failure> {
+        self.advert.priority = priority;
+        self.sender.send(&self.advert, checksum).map_err(Failure::Send)
+    }
+
+    fn acquire(&mut self) -> Result<(), Failure> {
+        self.foreign.clear();
+        let all = self.router.addresses.clone();
+        all.into_iter().try_for_each(|address| self.put(address))
+    }
+
+    fn renew(&mut self) -> Result<(), Failure> {
+        for address in self.own() {
+            self.netlink
+                .put(self.link.index, address, LIFETIME, Put::Renew)
+                .map_err(Failure::Netlink)?;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        for address in self.own() {
+            let removed = self.netlink.remove(self.link.index, address);
+            outcome = outcome.and(removed.map_err(Failure::Netlink));
+        }
+        outcome
+    }
+
+    fn announce(&mut self) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        for _ in 0..self.router.announce.burst {
+            for frame in &self.frames {
+                outcome = outcome.and(self.wire.send(frame).map_err(Failure::Send));
+            }
+        }
+        outcome
+    }
+
+    fn survey(&mut self) -> Result<Survey, Failure> {
+        let links = self.netlink.links().map_err(Failure::Netlink)?;
+        let link = links.into_iter().find(|link| link.index == self.link.index);
+        let present = self.present()?;
+        let mut survey = Survey { running: link.is_some_and(|link| link.running), ..Survey::default() };
+        for address in self.router.addresses.clone() {
+            let there = present.iter().find(|there| there.address == address);
+            match there {
+                None => survey.missing.push(address),
+                Some(there) if there.ours => survey.ours.push(address),
+                Some(_) => self.disown(address),
+            }
+        }
+        Ok(survey)
+    }
+}
+
+fn advert(router: &Router) -> Result<Advert, OpenError> {
+    let addresses = router.addresses.iter().map(|address| address.ip).collect();
+    let addresses = Addresses::new(addresses);
+    let addresses = addresses.map_err(|error| OpenError::Socket {
+        router: router.name.clone(),
+        interface: router.interface.clone(),
+        source: io::Error::other(error),
+    })?;
+    Ok(Advert {
+        version: router.version,
+        vrid: router.vrid,
+        priority: router.priority,
+        interval: router.interval,
+        auth: router.auth,
+        addresses,
+    })
+}
+
+fn find(netlink: &mut Netlink, router: &Router) -> Result<Link, OpenError> {
+    let links = netlink.links()?;
+    let names: Vec<_> = links.iter().map(|link| link.name.clone()).collect();
+    let found = links.into_iter().find(|link| link.name == router.interface);
+    found.ok_or_else(|| OpenError::NoInterface {
+        router: router.name.clone(),
+        interface: router.interface.clone(),
+        present: names.join(", "),
+    })
+}
+
+/// Where adverts come from: as configured, else the first address of the interface that
+/// is not a virtual one.
+fn source(
+    netlink: &mut Netlink,
+    router: &Router,
+    link: &Link,
+) -> Result<Ipv4Addr, OpenError> {
+    let present = netlink.addresses(link.index)?;
+    let mut own = present.iter().filter(|there| {
+        let ip = there.address.ip;
+        !there.ours
+            && Family::of(ip) == Family::V4
+            && router.addresses.iter().all(|address| address.ip != ip)
+    });
+    let wanted = match &router.travel {
+        crate::config::Travel::Unicast { source: Some(source), .. } => Some(*source),
+        crate::config::Travel::Unicast { source: None, .. }
+        | crate::config::Travel::Multicast => None,
+    };
+    let found = match wanted {
+        Some(source) => own.find(|there| there.address.ip == source),
+        None => own.find(|there| !there.secondary),
+    };
+    match (found.map(|there| there.address.ip), wanted) {
+        (Some(IpAddr::V4(ip)), _) => Ok(ip),
+        (Some(IpAddr::V6(_)) | None, Some(source_address)) => Err(OpenError::ForeignSource {
+            router: router.name.clone(),
+            interface: router.interface.clone(),
+            source_address,
+        }),
+        (Some(IpAddr::V6(_)) | None, None) => Err(OpenError::NoSource {
+            router: router.name.clone(),
+            interface: router.interface.clone(),
+        }),
+    }
+}
+
+fn not_opened(router: &Router, source: io::Error) -> OpenError {
+    if source.kind() == io::ErrorKind::PermissionDenied {
+        return OpenError::NotPermitted { router: router.name.clone() };
+    }
+    OpenError::Socket {
+        router: router.name.clone(),
+        interface: router.interface.clone(),
+        source,
+    }
+}

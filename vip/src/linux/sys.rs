@@ -1,0 +1,52 @@
+//! The two system calls that no safe wrapper of our libraries offers. Every `unsafe`
+//! block of this crate is here.
+
+#![expect(
+    unsafe_code,
+    reason = "two of the kernel's C interfaces, each with its safety comment"
+)]
+
+use std::io;
+
+use socket2::{SockAddr, Socket};
+
+/// `AF_PACKET` as wide as the field it goes into.
+const PACKET_FAMILY: libc::sa_family_t = 17;
+
+/// The size of a `sockaddr_ll`: 20 bytes on every Linux (packet(7)).
+const LINK_ADDRESS_LENGTH: libc::socklen_t = 20;
+
+/// Binds an `AF_PACKET` socket to one interface, for sending only: protocol 0 installs
+/// no receive hook, so that the kernel never copies a frame into it.
+///
+/// # Errors
+/// What bind(2) says: the interface is gone (`ENODEV`), or is not ours to use.
+pub(super) fn bind_for_sending(socket: &Socket, interface: u32) -> io::Result<()> {
+    let interface = i32::try_from(interface).map_err(io::Error::other)?;
+    // SAFETY: `SockAddrStorage` is larger than and aligned for `sockaddr_ll`; it is zeroed
+    // by socket2 before the call, every field written is plain data, and the length set
+    // is that of the structure written.
+    let ((), address) = unsafe {
+        SockAddr::try_init(|storage, length| {
+            let link = storage.cast::<libc::sockaddr_ll>();
+            (*link).sll_family = PACKET_FAMILY;
+            (*link).sll_protocol = 0;
+            (*link).sll_ifindex = interface;
+            *length = LINK_ADDRESS_LENGTH;
+            Ok(())
+        })
+    }?;
+    socket.bind(&address)
+}
+
+/// Puts the calling thread under `SCHED_RR` with the given priority (1–99).
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_NICE` or a `RLIMIT_RTPRIO`, or where the kernel's real-time
+/// group has no budget.
+pub(crate) fn round_robin(priority: u8) -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: i32::from(priority) };
+    // SAFETY: pid 0 is the calling thread and the pointer is valid for the call.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameters) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

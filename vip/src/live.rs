@@ -1,0 +1,204 @@
+//! The life of one router on this machine: sockets, feeders, driver, again when the
+//! interface comes back as another.
+//!
+//! Runs as one task on the adverts' thread, with two feeders of its own: one reads
+//! adverts, one the kernel's notices. Ends when its driver is told to stop.
+
+use std::sync::Arc;
+
+use daemon::metrics::Histogram;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use vrrp::Refusal;
+
+use crate::config::Router;
+use crate::driver::{
+    ADVERTS, Command, Datagram, Driver, Ended, Inputs, NOTICES, OVERFLOW, Record, Setup,
+    chain,
+};
+use crate::linux::{Linux, Monitor, Notice, OpenError, Receiver};
+use crate::track::Standing;
+
+/// One router and what connects it to the rest of the program.
+pub struct Life {
+    /// The router as configured.
+    pub router: Router,
+    /// What tracking makes of the priority.
+    pub standing: watch::Receiver<Standing>,
+    /// What somebody wants.
+    pub commands: mpsc::Receiver<Command>,
+    /// Where it publishes.
+    pub record: watch::Sender<Record>,
+    /// Where it counts how late it wakes.
+    pub lateness: Arc<Histogram>,
+}
+
+/// A driver with its feeders; dropped, these end.
+struct Open {
+    driver: Driver<Linux>,
+    adverts: mpsc::Receiver<Result<Datagram, Refusal>>,
+    notices: mpsc::Receiver<Notice>,
+    _feeders: Feeders,
+}
+
+struct Feeders([AbortHandle; 2]);
+
+impl Drop for Feeders {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Life {
+    /// Opens everything, says whether that worked, and lives.
+    pub async fn run(mut self, opened: oneshot::Sender<Result<(), OpenError>>) {
+        let mut open = match self.open() {
+            Ok(open) => {
+                // Whoever started us may have stopped waiting; then commands end us.
+                let _ = opened.send(Ok(()));
+                open
+            }
+            Err(error) => {
+                let _ = opened.send(Err(error));
+                return;
+            }
+        };
+        loop {
+            let mut inputs = Inputs {
+                adverts: open.adverts,
+                notices: open.notices,
+                standing: self.standing,
+                commands: self.commands,
+            };
+            let ended = open.driver.run(&mut inputs).await;
+            self.standing = inputs.standing;
+            self.commands = inputs.commands;
+            match ended {
+                Ended::Stopped | Ended::Abandoned => return,
+                Ended::InterfaceGone => match self.reopened().await {
+                    Some(again) => open = again,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn open(&self) -> Result<Open, OpenError> {
+        // Subscribed first: what changes while the rest is opened is not missed.
+        let monitor = Monitor::open().map_err(|source| self.failed(source))?;
+        let mut linux = Linux::open(&self.router)?;
+        for address in linux.stray()? {
+            tracing::warn!(
+                router = self.router.name, %address, interface = self.router.interface,
+                "the address lies in no network of the interface"
+            );
+        }
+        let receiver = linux.receiver()?;
+        let setup = Setup {
+            router: &self.router,
+            interface: linux.link().index,
+            source: linux.source(),
+            standing: *self.standing.borrow(),
+            record: self.record.clone(),
+            lateness: Arc::clone(&self.lateness),
+        };
+        let driver = Driver::new(setup, linux)
+            .map_err(|error| self.failed(std::io::Error::other(error)))?;
+        let (advert_sender, adverts) = mpsc::channel(ADVERTS);
+        let (notice_sender, notices) = mpsc::channel(NOTICES);
+        let name = self.router.name.clone();
+        let record = self.record.clone();
+        let hearing = tokio::spawn(hear(name.clone(), receiver, advert_sender, record));
+        let watching = tokio::spawn(watch_kernel(name, monitor, notice_sender));
+        let feeders = Feeders([hearing.abort_handle(), watching.abort_handle()]);
+        Ok(Open { driver, adverts, notices, _feeders: feeders })
+    }
+
+    /// Waits for an interface of that name that can be used, or for the end.
+    async fn reopened(&mut self) -> Option<Open> {
+        let router = &self.router.name;
+        let interface = &self.router.interface;
+        tracing::warn!(router, interface, "the interface is gone; waiting for it");
+        let mut monitor = Monitor::open().ok()?;
+        loop {
+            match self.open() {
+                Ok(open) => return Some(open),
+                Err(error) => {
+                    tracing::debug!(router = self.router.name, "{}", chain(&error));
+                }
+            }
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => {
+                    if let Some(Command::Stop(done)) = command {
+                        // Whoever asked may have stopped waiting.
+                        let _ = done.send(());
+                    }
+                    return None;
+                }
+                notice = monitor.next() => {
+                    notice.ok()?;
+                }
+            }
+        }
+    }
+
+    fn failed(&self, source: std::io::Error) -> OpenError {
+        OpenError::Socket {
+            router: self.router.name.clone(),
+            interface: self.router.interface.clone(),
+            source,
+        }
+    }
+}
+
+/// Feeds adverts to the driver. When its queue is full, what comes is dropped and
+/// counted: the next advert says the same.
+async fn hear(
+    router: String,
+    receiver: Receiver,
+    adverts: mpsc::Sender<Result<Datagram, Refusal>>,
+    record: watch::Sender<Record>,
+) {
+    loop {
+        match receiver.next().await {
+            Ok(heard) => {
+                if let Err(mpsc::error::TrySendError::Full(_)) = adverts.try_send(heard) {
+                    record.send_modify(|record| {
+                        *record.counts.refused.entry(OVERFLOW).or_default() += 1;
+                    });
+                }
+            }
+            // The link is down: it is the monitor that says so, and that it is back.
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
+            Err(error) => {
+                tracing::error!(router, "cannot receive adverts: {error}");
+                return;
+            }
+        }
+        if adverts.is_closed() {
+            return;
+        }
+    }
+}
+
+/// Feeds the kernel's notices to the driver; waits when it is busy, the kernel keeps them.
+async fn watch_kernel(
+    router: String,
+    mut monitor: Monitor,
+    notices: mpsc::Sender<Notice>,
+) {
+    loop {
+        match monitor.next().await {
+            Ok(notice) => {
+                if notices.send(notice).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::error!(router, "cannot watch the kernel: {error}");
+                return;
+            }
+        }
+    }
+}

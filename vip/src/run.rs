@@ -1,0 +1,157 @@
+//! `vip-daemon run`: puts the parts together, and obeys signals.
+//!
+//! The order of a start: read the file, take the sockets, give up rights, start the
+//! adverts' thread, start the routers, say ready. Of an end: routers first (priority 0,
+//! address removed), everything else after.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use daemon::admin::{Admin, BindError, Listen};
+use daemon::log::Log;
+use daemon::signals::{Signal, Signals};
+use daemon::{Identity, notify};
+use tokio::sync::oneshot;
+
+use crate::config::Config;
+use crate::driver::chain;
+use crate::fleet::{Fleet, StartError};
+use crate::privileges;
+use crate::status::Status;
+use crate::thread::Thread;
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A listener could not be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A router could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The kernel refused something every process gets.
+    #[error("cannot {operation}")]
+    Kernel {
+        /// What was asked.
+        operation: &'static str,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// When it cannot start; afterwards nothing ends it but a signal.
+pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> {
+    let kernel = |operation| move |source| RunError::Kernel { operation, source };
+    let mut signals = Signals::new().map_err(kernel("watch signals"))?;
+    let listen =
+        Listen { tcp: vec![config.admin], socket: Some(config.socket.clone()) };
+    let admin = Admin::bind(&listen)?;
+    privileges::reduce().map_err(kernel("give up rights"))?;
+    let memory = privileges::lock_memory();
+    let thread = Thread::start().map_err(kernel("start the adverts' thread"))?;
+    report(&config, &thread, &memory);
+    let fleet = Arc::new(Fleet::new(thread, memory));
+    fleet.start(&config.routers).await?;
+    let identity = Arc::new(Identity::new("vip-daemon", path, SystemTime::now()));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let surface = Arc::new(Status { fleet: Arc::clone(&fleet) });
+    let serving = tokio::spawn(admin.serve(Arc::clone(&identity), surface, async {
+        // Sent or dropped: both mean the end.
+        let _ = stopped.await;
+    }));
+    notify::ready();
+    tracing::info!(routers = config.routers.len(), "running");
+    obey(&mut signals, path, &fleet, &identity, &log).await;
+    notify::stopping();
+    fleet.stop().await;
+    drop(stop);
+    // What it could still say was said to its log.
+    let _ = serving.await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn obey(
+    signals: &mut Signals,
+    path: &Path,
+    fleet: &Fleet,
+    identity: &Identity,
+    log: &Log,
+) {
+    let period = notify::watchdog_period();
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => match signal {
+                Signal::Terminate => return,
+                Signal::Reload => reload(path, fleet, identity, log).await,
+            },
+            () = watchdog(period) => notify::watchdog(),
+        }
+    }
+}
+
+async fn watchdog(period: Option<std::time::Duration>) {
+    match period {
+        Some(period) => tokio::time::sleep(period).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads the file again. What is wrong with it changes nothing.
+async fn reload(path: &Path, fleet: &Fleet, identity: &Identity, log: &Log) {
+    notify::reloading();
+    match Config::read(path) {
+        Err(errors) => {
+            tracing::error!("the configuration is refused, what ran goes on:\n{errors}");
+            identity.reload_refused(&errors, SystemTime::now());
+        }
+        Ok(config) => {
+            warn(&config);
+            // The level was checked when the file was read.
+            let _ = log.set_level(&config.log.level);
+            let errors = fleet.change(&config.routers).await;
+            for error in &errors {
+                tracing::error!("{}", chain(error));
+            }
+            match errors.first() {
+                Some(error) => identity.reload_refused(&chain(error), SystemTime::now()),
+                None => identity.reloaded(SystemTime::now()),
+            }
+            tracing::info!(routers = config.routers.len(), "reloaded");
+        }
+    }
+    notify::ready();
+}
+
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+fn report(config: &Config, thread: &Thread, memory: &io::Result<()>) {
+    /// Shorter intervals flap on a busy machine without real-time scheduling.
+    const SAFE: std::time::Duration = std::time::Duration::from_millis(30);
+    warn(config);
+    if let Err(error) = memory {
+        tracing::info!("memory is not locked: {error}");
+    }
+    if let Err(error) = thread.realtime() {
+        tracing::info!("no real-time scheduling: {error}");
+        for router in &config.routers {
+            if router.interval.duration() < SAFE {
+                tracing::warn!(
+                    router = router.name, interval = %router.interval,
+                    "not safe without real-time scheduling: a busy machine moves the address"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Tracking: checks of what an address is good for, and what they make of the priority.
+//!
+//! [`standing`] decides; [`Tracker`] keeps the verdicts of one router's checks and
+//! publishes the result; [`follow`] runs one check again and again, on the control
+//! runtime, never on the adverts' thread.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use probe::{Outcome, Tally, Verdict};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use vrrp::Priority;
+
+use crate::config::{Effect, Router, Track, TargetError};
+
+/// What a router runs with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The priority.
+    pub priority: Priority,
+    /// Why it stays out, if it does.
+    pub out: Option<Out>,
+}
+
+/// Why a router leaves the address to the others. It still takes it when there are none:
+/// never nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Out {
+    /// A check of weight 0 fails.
+    Fault,
+    /// `vip-daemon release`.
+    Released,
+}
+
+impl Out {
+    /// Name for logs, metrics and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fault => "fault",
+            Self::Released => "released",
+        }
+    }
+}
+
+/// Decides what the verdicts make of the configured priority. No verdict yet counts as
+/// failed.
+pub fn standing(
+    base: Priority,
+    verdicts: &[(Effect, Option<Verdict>)],
+    released: bool,
+) -> Standing {
+    let fails = |verdict: Option<Verdict>| verdict != Some(Verdict::Up);
+    let weights = verdicts.iter().map(|(effect, verdict)| match effect {
+        Effect::Weight(weight) if (*weight < 0) == fails(*verdict) => *weight,
+        Effect::Weight(_) | Effect::Fault => 0,
+    });
+    let fault = verdicts
+        .iter()
+        .any(|(effect, verdict)| *effect == Effect::Fault && fails(*verdict));
+    let out = match (released, fault) {
+        (true, _) => Some(Out::Released),
+        (false, true) => Some(Out::Fault),
+        (false, false) => None,
+    };
+    let priority = match out {
+        Some(_) => Priority::MIN,
+        None => base.adjusted(weights.sum()),
+    };
+    Standing { priority, out }
+}
+
+/// The verdicts on one router, and whether it was told to stay out.
+pub struct Tracker {
+    state: Mutex<State>,
+    standing: watch::Sender<Standing>,
+}
+
+struct State {
+    base: Priority,
+    checks: Vec<(Effect, Option<Verdict>)>,
+    last: Vec<Option<Last>>,
+    released: bool,
+    /// A reload has brought checks without a verdict: what holds goes on holding until
+    /// all have one, so that a new check does not move the address by being new.
+    settling: bool,
+}
+
+/// The last result of one check, for `status`.
+#[derive(Debug, Clone)]
+pub struct Last {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// One check as `status` shows it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What it does.
+    pub effect: Effect,
+    /// What it has come to.
+    pub verdict: Option<Verdict>,
+    /// Its last result.
+    pub last: Option<Last>,
+}
+
+impl Tracker {
+    /// For a router without a verdict yet.
+    pub fn new(router: &Router, released: bool) -> Self {
+        let checks: Vec<_> =
+            router.tracks.iter().map(|track| (track.effect, None)).collect();
+        let standing = standing(router.priority, &checks, released);
+        let last = vec![None; checks.len()];
+        Self {
+            state: Mutex::new(State {
+                base: router.priority,
+                checks,
+                last,
+                released,
+                settling: false,
+            }),
+            standing: watch::Sender::new(standing),
+        }
+    }
+
+    /// What the driver follows.
+    pub fn subscribe(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
+    /// What holds right now.
+    pub fn standing(&self) -> Standing {
+        *self.standing.borrow()
+    }
+
+    /// Was it told to stay out?
+    pub fn released(&self) -> bool {
+        self.with(|state| state.released)
+    }
+
+    /// Tells it to stay out, or to take part again.
+    pub fn release(&self, released: bool) {
+        self.change(|state| state.released = released);
+    }
+
+    /// Takes in a change of one check's verdict.
+    pub fn record(&self, position: usize, verdict: Verdict) {
+        self.change(|state| {
+            if let Some((_, known)) = state.checks.get_mut(position) {
+                *known = Some(verdict);
+            }
+        });
+    }
+
+    /// Takes on another priority and other checks without a stop: checks that stay keep
+    /// their verdict.
+    pub fn reconfigure(&self, before: &Router, after: &Router) {
+        self.change(|state| {
+            let known = |track: &Track| {
+                let position = before.tracks.iter().position(|old| old == track)?;
+                state.checks.get(position)?.1
+            };
+            let checks = after.tracks.iter().map(|track| (track.effect, known(track)));
+            state.checks = checks.collect();
+            state.last = vec![None; state.checks.len()];
+            state.base = after.priority;
+            state.settling = true;
+        });
+    }
+
+    fn saw(&self, position: usize, last: Last) {
+        self.with(|state| {
+            if let Some(known) = state.last.get_mut(position) {
+                *known = Some(last);
+            }
+        });
+    }
+
+    /// Every check in the order of the file.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.with(|state| {
+            let both = state.checks.iter().zip(&state.last);
+            both.map(|((effect, verdict), last)| Seen {
+                effect: *effect,
+                verdict: *verdict,
+                last: last.clone(),
+            })
+            .collect()
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let standing = self.with(|state| {
+            change(state);
+            state.settling &= state.checks.iter().any(|(_, verdict)| verdict.is_none());
+            let settled = !state.settling;
+            settled.then(|| standing(state.base, &state.checks, state.released))
+        });
+        let Some(standing) = standing else {
+            return;
+        };
+        self.standing.send_if_modified(|known| {
+            let changed = *known != standing;
+            *known = standing;
+            changed
+        });
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Runs one check of `router` for ever. A check that is still running is not overtaken;
+/// the ones it made impossible are left out. Returns only when the check cannot be made,
+/// which a configuration that was accepted rules out.
+pub async fn follow(
+    tracker: &Tracker,
+    router: &str,
+    position: usize,
+    track: &Track,
+) -> TargetError {
+    let check = match track.target.check() {
+        Ok(check) => check,
+        Err(error) => return error,
+    };
+    let mut tally = Tally::new(track.rise, track.fall);
+    let mut ticks = interval(track.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        let started = Instant::now();
+        let target = probe::Target::from(track.target.address());
+        let report = probe::run(&check, target, track.timeout).await;
+        let passed = report.outcome.passed();
+        let outcome = report.outcome.name();
+        tracker.saw(position, Last { outcome: report.outcome, took: started.elapsed() });
+        if let Some(verdict) = tally.record(passed) {
+            let check = track.target.name();
+            tracing::info!(router, check, outcome, ?verdict, "tracked check changed");
+            tracker.record(position, verdict);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Effect::{Fault, Weight};
+    use Verdict::{Down, Up};
+
+    fn of(base: u8, verdicts: &[(Effect, Option<Verdict>)], released: bool) -> (u8, Option<Out>) {
+        let standing = standing(Priority::new(base), verdicts, released);
+        (standing.priority.get(), standing.out)
+    }
+
+    #[test]
+    fn k1_k5_weights_are_summed_and_clamped() {
+        for (base, verdicts, priority) in [
+            (200, &[][..], 200),
+            (200, &[(Weight(-120), Some(Up))], 200),
+            (200, &[(Weight(-120), Some(Down))], 80),
+            (200, &[(Weight(-120), None)], 80),
+            (100, &[(Weight(50), Some(Up))], 150),
+            (100, &[(Weight(50), Some(Down))], 100),
+            (100, &[(Weight(50), None)], 100),
+            (100, &[(Weight(-30), Some(Down)), (Weight(-40), Some(Down))], 30),
+            (100, &[(Weight(-30), Some(Down)), (Weight(50), Some(Up))], 120),
+            (100, &[(Weight(-254), Some(Down))], 1),
+            (200, &[(Weight(254), Some(Up))], 254),
+            (255, &[(Weight(-254), Some(Down))], 255),
+        ] {
+            assert_eq!(of(base, verdicts, false), (priority, None), "{base} {verdicts:?}");
+        }
+    }
+
+    #[test]
+    fn k3_fault_and_release_stay_out_with_the_lowest_priority() {
+        for (base, verdicts, released, expected) in [
+            (200, &[(Fault, Some(Up))][..], false, (200, None)),
+            (200, &[(Fault, Some(Down))], false, (1, Some(Out::Fault))),
+            (200, &[(Fault, None)], false, (1, Some(Out::Fault))),
+            (255, &[(Fault, Some(Down))], false, (1, Some(Out::Fault))),
+            (200, &[(Fault, Some(Up))], true, (1, Some(Out::Released))),
+            (200, &[(Fault, Some(Down))], true, (1, Some(Out::Released))),
+        ] {
+            assert_eq!(of(base, verdicts, released), expected, "{base} {verdicts:?}");
+        }
+    }
+}
