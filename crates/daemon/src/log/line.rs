@@ -116,7 +116,7 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(lines);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(address = "10.0.0.1:6443", "listening");
-            tracing::error!(error = "a\nb", "broken");
+            tracing::error!(error = %"a\nb", "broken");
         });
         queue.finish();
         let mut text = String::new();
@@ -128,7 +128,7 @@ mod tests {
     fn journal_lines_have_a_level_and_no_time() {
         assert_eq!(
             written(Format::Text, true),
-            "<6>listening address=\"10.0.0.1:6443\"\n<3>broken error=\"a\\nb\"\n"
+            "<6>listening address=\"10.0.0.1:6443\"\n<3>broken error=a\\nb\n"
         );
     }
 

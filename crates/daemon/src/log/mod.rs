@@ -11,6 +11,7 @@
 mod line;
 mod queue;
 
+use crate::metrics::Text;
 use queue::Queue;
 use serde::Deserialize;
 use std::env;
@@ -116,9 +117,16 @@ impl Log {
             .map_err(|_| LogError::Twice)
     }
 
-    /// Lines thrown away because stderr did not take them; for a counter.
+    /// Lines thrown away because stderr did not take them.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()
+    }
+
+    /// Adds the log's metrics, whose names begin with `prefix` (`api_lb`).
+    pub fn metrics(&self, prefix: &str, out: &mut Text) {
+        let name = format!("{prefix}_log_lines_dropped_total");
+        let help = "Log lines thrown away because stderr did not take them.";
+        out.counter(&name, help).sample(&[], self.dropped());
     }
 }
 

@@ -124,8 +124,27 @@ impl Write for LineWriter {
 
 impl Drop for LineWriter {
     fn drop(&mut self) {
-        self.queue.push(std::mem::take(&mut self.line));
+        self.queue.push(one_line(std::mem::take(&mut self.line)));
     }
+}
+
+/// An event is one line, whatever a peer put into a value: a line of its own would
+/// look like one of ours.
+fn one_line(mut text: Vec<u8>) -> Vec<u8> {
+    let end = text.strip_suffix(b"\n").map_or(text.len(), <[u8]>::len);
+    if text.iter().take(end).all(|byte| *byte != b'\n') {
+        return text;
+    }
+    text.truncate(end);
+    let mut line: Vec<u8> = Vec::with_capacity(text.len() + 8);
+    for byte in text {
+        match byte {
+            b'\n' => line.extend_from_slice(b"\\n"),
+            other => line.push(other),
+        }
+    }
+    line.push(b'\n');
+    line
 }
 
 #[cfg(test)]
@@ -161,6 +180,20 @@ mod tests {
         queue.finish();
         assert!(start.elapsed() >= PATIENCE);
         drop(release);
+    }
+
+    #[test]
+    fn an_event_is_one_line() {
+        for (event, line) in [
+            ("a\n", "a\n"),
+            ("a\nb\n", "a\\nb\n"),
+            ("\n\n", "\\n\n"),
+            ("a", "a"),
+            ("a\nb", "a\\nb\n"),
+            ("", ""),
+        ] {
+            assert_eq!(one_line(event.into()), line.as_bytes(), "{event:?}");
+        }
     }
 
     #[test]
