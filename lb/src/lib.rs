@@ -8,11 +8,17 @@
 //! ```
 
 pub mod check;
+pub mod cli;
 pub mod config;
+pub mod control;
+pub mod limits;
 pub mod listener;
+pub mod metrics;
 pub mod pool;
 pub mod report;
 pub mod roster;
 pub mod simple;
+pub mod status;
+pub mod surface;
 pub mod tcp;
 pub mod worker;

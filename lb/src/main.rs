@@ -1,3 +1,9 @@
 //! `api-lb`: the command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    api_lb::cli::Cli::parse().go()
+}

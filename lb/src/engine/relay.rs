@@ -8,7 +8,7 @@
 
 /// One of the two peers of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub(super) enum Side {
     /// Whoever connected to the frontend.
     Client,
     /// The server that was dialled.
@@ -17,7 +17,7 @@ pub enum Side {
 
 /// One direction of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
+pub(super) enum Flow {
     /// From the client to the server.
     Up,
     /// From the server to the client.
@@ -25,9 +25,18 @@ pub enum Flow {
 }
 
 impl Flow {
+    /// The flow that reads from `side`.
+    #[must_use]
+    pub(super) const fn from(side: Side) -> Self {
+        match side {
+            Side::Client => Self::Up,
+            Side::Server => Self::Down,
+        }
+    }
+
     /// The side that this flow reads from.
     #[must_use]
-    pub const fn source(self) -> Side {
+    pub(super) const fn source(self) -> Side {
         match self {
             Self::Up => Side::Client,
             Self::Down => Side::Server,
@@ -36,32 +45,23 @@ impl Flow {
 
     /// The side that this flow writes to.
     #[must_use]
-    pub const fn destination(self) -> Side {
+    pub(super) const fn destination(self) -> Side {
         self.opposite().source()
     }
 
     /// The other direction.
     #[must_use]
-    pub const fn opposite(self) -> Self {
+    pub(super) const fn opposite(self) -> Self {
         match self {
             Self::Up => Self::Down,
             Self::Down => Self::Up,
-        }
-    }
-
-    /// The flow that reads from `side`.
-    #[must_use]
-    pub const fn from(side: Side) -> Self {
-        match side {
-            Side::Client => Self::Up,
-            Side::Server => Self::Down,
         }
     }
 }
 
 /// How bytes cross: through the worker's scratch buffer or through a pipe in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Via {
+pub(super) enum Via {
     /// `recv` and `send`.
     Copy,
     /// `splice` into a pipe and out of it.
@@ -70,21 +70,24 @@ pub enum Via {
 
 /// What a poll reported about one socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "the four bits that epoll reports")]
-pub struct Ready {
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the four bits that epoll reports"
+)]
+pub(super) struct Ready {
     /// There may be something to read.
-    pub readable: bool,
+    pub(super) readable: bool,
     /// There may be room to write.
-    pub writable: bool,
+    pub(super) writable: bool,
     /// The peer will send no more: an end of file follows the bytes that are queued.
-    pub hup: bool,
+    pub(super) hup: bool,
     /// The socket has an error; the next call on it says which.
-    pub error: bool,
+    pub(super) error: bool,
 }
 
 /// Why a socket failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(super) enum Fault {
     /// The peer reset the connection, or was written to after it had closed.
     Reset,
     /// The kernel gave the peer up: keepalive or unacknowledged data.
@@ -97,7 +100,7 @@ pub enum Fault {
 
 /// What a read took from a flow's source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Took {
+pub(super) enum Took {
     /// Some bytes; `full` when the read was filled, so that more may be waiting.
     Bytes {
         /// How many.
@@ -115,7 +118,7 @@ pub enum Took {
 
 /// What a write gave to a flow's destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gave {
+pub(super) enum Gave {
     /// Everything that there was.
     All,
     /// The destination took no more; `left` bytes are pending.
@@ -129,7 +132,7 @@ pub enum Gave {
 
 /// How a relay is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub(super) enum Over {
     /// Both directions ended in order; `first` is the side that ended first.
     Closed {
         /// Who ended first.
@@ -146,7 +149,7 @@ pub enum Over {
 
 /// The one thing to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Read once from the source and write that to the destination; answer with
     /// [`Relay::carried`].
     Carry {
@@ -159,6 +162,9 @@ pub enum Step {
     Flush(Flow),
     /// Tell the destination that no more comes; answer with [`Relay::shut`].
     Shut(Flow),
+    /// Ask the socket for its error, which no read will meet; answer with
+    /// [`Relay::failed`].
+    Inquire(Side),
     /// Nothing, until a poll reports something.
     Wait,
     /// Close both sockets.
@@ -195,7 +201,12 @@ struct Half {
 }
 
 impl Half {
-    const NEW: Self = Self { course: Course::Open, via: Via::Copy, streak: 0, pending: 0 };
+    const NEW: Self = Self {
+        course: Course::Open,
+        via: Via::Copy,
+        streak: 0,
+        pending: 0,
+    };
 
     const fn finished(&self) -> bool {
         matches!(self.course, Course::Finished)
@@ -225,15 +236,22 @@ struct Socket {
     writable: bool,
     /// Sticky: a short read uses up readiness, yet the end of file behind it makes no edge.
     hup: bool,
+    /// Sticky: an error was reported, and no read or write has met it yet.
+    error: bool,
 }
 
 impl Socket {
-    const NEW: Self = Self { readable: false, writable: false, hup: false };
+    const NEW: Self = Self {
+        readable: false,
+        writable: false,
+        hup: false,
+        error: false,
+    };
 }
 
 /// The relay of one session.
 #[derive(Clone, Copy, Debug)]
-pub struct Relay {
+pub(super) struct Relay {
     client: Socket,
     server: Socket,
     up: Half,
@@ -253,7 +271,7 @@ impl Default for Relay {
 impl Relay {
     /// A relay that knows nothing yet of its sockets.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             client: Socket::NEW,
             server: Socket::NEW,
@@ -266,42 +284,47 @@ impl Relay {
     }
 
     /// Notes what a poll reported. Readiness only grows here; attempts take it away.
-    pub fn ready(&mut self, side: Side, ready: Ready) {
+    pub(super) fn ready(&mut self, side: Side, ready: Ready) {
         let socket = self.socket(side);
         socket.readable |= ready.readable | ready.hup | ready.error;
         socket.writable |= ready.writable | ready.error;
         socket.hup |= ready.hup;
+        socket.error |= ready.error;
     }
 
     /// Forgets what is known of `side`: its socket was replaced by a new one.
-    pub fn replaced(&mut self, side: Side) {
+    pub(super) fn replaced(&mut self, side: Side) {
         *self.socket(side) = Socket::NEW;
-    }
-
-    /// Whether the client is known to have bytes, or an end, that were not read yet.
-    #[must_use]
-    pub const fn client_spoke(&self) -> bool {
-        self.client.readable
     }
 
     /// Bytes that were read from the flow's source and not yet written.
     #[must_use]
-    pub const fn pending(&self, flow: Flow) -> u32 {
+    pub(super) const fn pending(&self, flow: Flow) -> u32 {
         self.half_ref(flow).pending
     }
 
     /// The one thing to do next.
     #[must_use]
-    pub fn next(&self) -> Step {
+    pub(super) fn next(&self) -> Step {
         let first = self.turn;
-        if let Some(step) = self.step_of(first).or_else(|| self.step_of(first.opposite())) {
+        if let Some(step) = self
+            .step_of(first)
+            .or_else(|| self.step_of(first.opposite()))
+        {
             return step;
         }
-        if self.over() { Step::Over(self.verdict()) } else { Step::Wait }
+        if let Some(side) = self.unmet_error() {
+            return Step::Inquire(side);
+        }
+        if self.over() {
+            Step::Over(self.verdict())
+        } else {
+            Step::Wait
+        }
     }
 
     /// How a [`Step::Carry`] went. `gave` counts only when bytes were taken.
-    pub fn carried(&mut self, flow: Flow, via: Via, took: Took, gave: Gave) {
+    pub(super) fn carried(&mut self, flow: Flow, via: Via, took: Took, gave: Gave) {
         self.turn = flow.opposite();
         match took {
             Took::Bytes { len, full } => {
@@ -321,13 +344,34 @@ impl Relay {
     }
 
     /// How a [`Step::Flush`] went.
-    pub fn flushed(&mut self, flow: Flow, gave: Gave) {
+    pub(super) fn flushed(&mut self, flow: Flow, gave: Gave) {
         self.gave(flow, gave);
     }
 
     /// A [`Step::Shut`] was performed.
-    pub fn shut(&mut self, flow: Flow) {
+    pub(super) fn shut(&mut self, flow: Flow) {
         self.half(flow).course = Course::Finished;
+    }
+
+    /// The answer to [`Step::Inquire`].
+    pub(super) fn failed(&mut self, side: Side, fault: Fault) {
+        self.socket(side).error = false;
+        self.broken.get_or_insert((side, fault));
+        self.drop_half(Flow::from(side).opposite());
+        if side == Side::Client {
+            self.drop_half(Flow::Up);
+        }
+    }
+
+    /// The side with an error that nothing else will come upon: its flow has ended, or it is
+    /// a client whose bytes a server does not take, which nobody will ask for any more. The
+    /// last words of a server are still delivered, however slowly its client reads.
+    fn unmet_error(&self) -> Option<Side> {
+        let server = self.server.error && !matches!(self.down.course, Course::Open);
+        let client = self.client.error;
+        client
+            .then_some(Side::Client)
+            .or(server.then_some(Side::Server))
     }
 
     fn step_of(&self, flow: Flow) -> Option<Step> {
@@ -341,7 +385,10 @@ impl Relay {
         }
         match half.course {
             Course::Open => (writable && self.socket_ref(flow.source()).readable)
-                .then_some(Step::Carry { flow, via: half.via }),
+                .then_some(Step::Carry {
+                    flow,
+                    via: half.via,
+                }),
             // A close follows when nothing else is left: it says the same in one call less.
             Course::Ended => (!self.over()).then_some(Step::Shut(flow)),
             Course::Finished => None,
@@ -358,7 +405,9 @@ impl Relay {
         match (self.broken, self.first) {
             (Some((by, fault)), _) => Over::Broken { by, fault },
             (None, Some(first)) => Over::Closed { first },
-            (None, None) => Over::Closed { first: Side::Client },
+            (None, None) => Over::Closed {
+                first: Side::Client,
+            },
         }
     }
 
@@ -381,6 +430,7 @@ impl Relay {
     /// The source is gone: what it sent is still delivered, what it was to get is dropped.
     fn source_failed(&mut self, flow: Flow, fault: Fault) {
         self.broken.get_or_insert((flow.source(), fault));
+        self.socket(flow.source()).error = false;
         self.half(flow).course = Course::Ended;
         self.drop_half(flow.opposite());
     }
@@ -392,6 +442,7 @@ impl Relay {
         let destination = self.socket(flow.destination());
         destination.readable = true;
         destination.hup = true;
+        destination.error = false;
     }
 
     fn drop_half(&mut self, flow: Flow) {

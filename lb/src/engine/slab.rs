@@ -9,7 +9,7 @@ const PAGE: usize = 64;
 
 /// Names a slot for as long as its value lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key {
+pub(super) struct Key {
     index: u32,
     generation: u32,
 }
@@ -18,21 +18,18 @@ impl Key {
     /// The key as one number, for what an event carries: 31 bits of index and 32 of
     /// generation, shifted so that the lowest bit is free for the caller.
     #[must_use]
-    pub const fn to_bits(self) -> u64 {
+    pub(super) const fn to_bits(self) -> u64 {
         ((self.generation as u64) << 32) | ((self.index as u64) << 1)
     }
 
     /// The inverse of [`Key::to_bits`]; the lowest bit is ignored.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of 64 bits")]
-    pub const fn from_bits(bits: u64) -> Self {
-        Self { index: (bits as u32) >> 1, generation: (bits >> 32) as u32 }
-    }
-
-    /// The slot, for tables that are kept beside the slab.
-    #[must_use]
-    pub const fn index(self) -> u32 {
-        self.index
+    pub(super) const fn from_bits(bits: u64) -> Self {
+        Self {
+            index: (bits as u32) >> 1,
+            generation: (bits >> 32) as u32,
+        }
     }
 }
 
@@ -44,7 +41,7 @@ struct Slot<T> {
 }
 
 /// Values in slots that never move.
-pub struct Slab<T> {
+pub(super) struct Slab<T> {
     pages: Vec<Box<[Slot<T>]>>,
     free: Option<u32>,
     len: usize,
@@ -52,30 +49,31 @@ pub struct Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { pages: Vec::new(), free: None, len: 0 }
+        Self {
+            pages: Vec::new(),
+            free: None,
+            len: 0,
+        }
     }
 }
 
 impl<T> Slab<T> {
     /// Values held.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nothing is held.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Puts what `make` returns for its key into a slot.
-    pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
+    pub(super) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         if self.free.is_none() {
             self.grow();
         }
         let index = self.free.unwrap_or_default();
-        let mut key = Key { index, generation: 0 };
+        let mut key = Key {
+            index,
+            generation: 0,
+        };
         if let Some(slot) = Self::slot(&mut self.pages, index) {
             key.generation = slot.generation;
             let next = slot.next.take();
@@ -87,7 +85,7 @@ impl<T> Slab<T> {
     }
 
     /// The value of `key`, unless it was removed.
-    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = Self::slot(&mut self.pages, key.index)?;
         if slot.generation != key.generation {
             return None;
@@ -96,7 +94,7 @@ impl<T> Slab<T> {
     }
 
     /// Takes the value of `key` out, and its slot back.
-    pub fn remove(&mut self, key: Key) -> Option<T> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<T> {
         let slot = Self::slot(&mut self.pages, key.index)?;
         if slot.generation != key.generation {
             return None;
@@ -110,18 +108,25 @@ impl<T> Slab<T> {
     }
 
     /// The keys of all values, in no order that means anything.
-    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         let slots = self.pages.iter().flat_map(|page| page.iter());
-        (0u32..).zip(slots).filter(|(_, slot)| slot.value.is_some()).map(
-            |(index, slot)| Key { index, generation: slot.generation },
-        )
+        (0u32..)
+            .zip(slots)
+            .filter(|(_, slot)| slot.value.is_some())
+            .map(|(index, slot)| Key {
+                index,
+                generation: slot.generation,
+            })
     }
 
     /// All keys with their values.
-    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         let slots = self.pages.iter().flat_map(|page| page.iter());
         (0u32..).zip(slots).filter_map(|(index, slot)| {
-            let key = Key { index, generation: slot.generation };
+            let key = Key {
+                index,
+                generation: slot.generation,
+            };
             slot.value.as_ref().map(|value| (key, value))
         })
     }
@@ -150,7 +155,10 @@ mod tests {
 
     #[test]
     fn a_key_survives_the_way_through_an_event() {
-        let key = Key { index: (1 << 31) - 1, generation: u32::MAX };
+        let key = Key {
+            index: (1 << 31) - 1,
+            generation: u32::MAX,
+        };
         assert_eq!(Key::from_bits(key.to_bits()), key);
         assert_eq!(Key::from_bits(key.to_bits() | 1), key);
     }
@@ -161,7 +169,7 @@ mod tests {
         let old = slab.insert_with(|_| "old");
         slab.remove(old);
         let new = slab.insert_with(|_| "new");
-        assert_eq!(old.index(), new.index());
+        assert_eq!(old.index, new.index);
         assert_eq!(slab.get_mut(old), None);
         assert_eq!(slab.remove(old), None);
         assert_eq!(slab.get_mut(new), Some(&mut "new"));
@@ -175,7 +183,10 @@ mod tests {
         for round in 0..20_000u32 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             if random >> 30 == 0 || map.len() > 300 {
-                let bits = map.keys().copied().min_by_key(|bits| bits ^ u64::from(random));
+                let bits = map
+                    .keys()
+                    .copied()
+                    .min_by_key(|bits| bits ^ u64::from(random));
                 let Some(bits) = bits else { continue };
                 assert_eq!(slab.remove(Key::from_bits(bits)), map.remove(&bits));
             } else {
@@ -184,8 +195,10 @@ mod tests {
             }
             assert_eq!(slab.len(), map.len());
         }
-        let held: HashMap<_, _> =
-            slab.iter().map(|(key, value)| (key.to_bits(), *value)).collect();
+        let held: HashMap<_, _> = slab
+            .iter()
+            .map(|(key, value)| (key.to_bits(), *value))
+            .collect();
         assert_eq!(held, map);
         assert_eq!(slab.keys().count(), map.len());
     }

@@ -10,27 +10,33 @@ use super::slab::Key;
 
 /// The wheel's resolution. A deadline fires at its tick or up to one tick later: fine enough
 /// for dial timeouts, coarse enough that a busy worker turns the wheel once per many events.
-pub const TICK: Duration = Duration::from_millis(4);
+pub(super) const TICK: Duration = Duration::from_millis(4);
 /// Slots: a power of two that spans 4 s; later deadlines go round again.
-const SLOTS: usize = 1024;
+const SLOTS: u32 = 1024;
 
 /// A point in time, in [`TICK`]s since the worker started. 32 bits last for 198 days; the
 /// arithmetic wraps, and no deadline is half that far away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tick(u32);
+pub(super) struct Tick(u32);
 
 impl Tick {
     /// The last tick that is over after `since_start`.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "wraps on purpose, see the type")]
-    pub const fn at(since_start: Duration) -> Self {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "wraps on purpose, see the type"
+    )]
+    pub(super) const fn at(since_start: Duration) -> Self {
         Self((since_start.as_nanos() / TICK.as_nanos()) as u32)
     }
 
     /// The first tick that is not before `self` plus `wait`.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "wraps on purpose, see the type")]
-    pub const fn after(self, wait: Duration) -> Self {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "wraps on purpose, see the type"
+    )]
+    pub(super) const fn after(self, wait: Duration) -> Self {
         let ticks = wait.as_nanos().div_ceil(TICK.as_nanos()) as u32;
         Self(self.0.wrapping_add(ticks).wrapping_add(1))
     }
@@ -38,13 +44,13 @@ impl Tick {
     /// Whether `self` is `now` or earlier.
     #[must_use]
     #[expect(clippy::cast_possible_wrap, reason = "the sign is the answer")]
-    pub const fn is_due(self, now: Self) -> bool {
+    pub(super) const fn is_due(self, now: Self) -> bool {
         (now.0.wrapping_sub(self.0) as i32) >= 0
     }
 }
 
 /// The deadlines of one worker.
-pub struct Wheel {
+pub(super) struct Wheel {
     slots: Box<[Vec<(Key, Tick)>]>,
     /// Ticks up to and including this one have been turned.
     turned: Tick,
@@ -54,29 +60,37 @@ pub struct Wheel {
 impl Wheel {
     /// An empty wheel that starts to turn at `now`.
     #[must_use]
-    pub fn new(now: Tick) -> Self {
-        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), turned: now, len: 0 }
+    pub(super) fn new(now: Tick) -> Self {
+        Self {
+            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
+            turned: now,
+            len: 0,
+        }
     }
 
     /// Lets `key` fire at `deadline`, or at the next turn when that is over.
-    pub fn insert(&mut self, key: Key, deadline: Tick) {
+    pub(super) fn insert(&mut self, key: Key, deadline: Tick) {
         let first = Tick(self.turned.0.wrapping_add(1));
-        let tick = if deadline.is_due(first) { first } else { deadline };
-        if let Some(slot) = self.slots.get_mut(tick.0 as usize % SLOTS) {
+        let tick = if deadline.is_due(first) {
+            first
+        } else {
+            deadline
+        };
+        if let Some(slot) = self.slots.get_mut((tick.0 % SLOTS) as usize) {
             slot.push((key, deadline));
             self.len += 1;
         }
     }
 
     /// Moves what is due at `now` into `due`.
-    pub fn turn(&mut self, now: Tick, due: &mut Vec<Key>) {
+    pub(super) fn turn(&mut self, now: Tick, due: &mut Vec<Key>) {
         let behind = now.0.wrapping_sub(self.turned.0);
         if !self.turned.is_due(now) || self.turned == now {
             return;
         }
         if self.len > 0 {
-            for step in 1..=behind.min(SLOTS as u32) {
-                self.turn_slot(self.turned.0.wrapping_add(step) as usize % SLOTS, now, due);
+            for step in 1..=behind.min(SLOTS) {
+                self.turn_slot(self.turned.0.wrapping_add(step) % SLOTS, now, due);
             }
         }
         self.turned = now;
@@ -84,19 +98,21 @@ impl Wheel {
 
     /// How long a worker may sleep from tick `now` on: `None` when nothing waits.
     #[must_use]
-    pub fn sleep(&self, now: Tick) -> Option<Duration> {
+    pub(super) fn sleep(&self, now: Tick) -> Option<Duration> {
         if self.len == 0 {
             return None;
         }
         let used = |step: &u32| {
-            let slot = self.slots.get(now.0.wrapping_add(*step) as usize % SLOTS);
+            let slot = self.slots.get((now.0.wrapping_add(*step) % SLOTS) as usize);
             slot.is_some_and(|slot| !slot.is_empty())
         };
-        Some(TICK * (1..SLOTS as u32).find(used).unwrap_or(SLOTS as u32))
+        Some(TICK * (1..SLOTS).find(used).unwrap_or(SLOTS))
     }
 
-    fn turn_slot(&mut self, index: usize, now: Tick, due: &mut Vec<Key>) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
+    fn turn_slot(&mut self, index: u32, now: Tick, due: &mut Vec<Key>) {
+        let Some(slot) = self.slots.get_mut(index as usize) else {
+            return;
+        };
         let before = slot.len();
         slot.retain(|(key, deadline)| {
             let is_due = deadline.is_due(now);
@@ -141,7 +157,10 @@ mod tests {
             assert_eq!(due, [key], "{wait_ms} ms: on time");
             assert_eq!(wheel.sleep(deadline), None);
             let waited = TICK * (deadline.0 - 10);
-            assert!(waited >= wait && waited <= wait + 2 * TICK, "{waited:?} for {wait:?}");
+            assert!(
+                waited >= wait && waited <= wait + 2 * TICK,
+                "{waited:?} for {wait:?}"
+            );
         }
     }
 

@@ -1,0 +1,134 @@
+//! The command line: `run`, `check`, `status`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::{Parser, Subcommand};
+use daemon::exit;
+
+use crate::{config, control, status};
+
+/// A TCP load balancer in front of kube-apiservers.
+#[derive(Debug, Parser)]
+#[command(name = "api-lb", version, about, long_about = None)]
+pub struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Balance until told to stop.
+    Run {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
+    },
+    /// Say whether a configuration file is good; touch nothing.
+    Check {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
+    },
+    /// Show frontends and servers of the running daemon.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// The daemon's socket.
+        #[arg(long, value_name = "PATH", default_value = SOCKET)]
+        socket: PathBuf,
+    },
+}
+
+const CONFIG: &str = "/etc/sternpost/api-lb.yaml";
+const SOCKET: &str = "/run/sternpost/api-lb.sock";
+
+impl Cli {
+    /// Does what was asked for; the process ends with what this returns.
+    #[must_use]
+    pub fn go(self) -> ExitCode {
+        let code = match self.task {
+            Task::Run { config } => run(&config),
+            Task::Check { config } => check(&config),
+            Task::Status { json, socket } => show(&socket, json),
+        };
+        ExitCode::from(code)
+    }
+}
+
+fn run(path: &std::path::Path) -> u8 {
+    let config = match config::read(path) {
+        Ok(config) => config,
+        Err(errors) => return fail(exit::USAGE, &errors),
+    };
+    let log = match daemon::log::init(&config.log) {
+        Ok(log) => log,
+        Err(error) => return fail(exit::FAILED, &error),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let code = match runtime {
+        Err(error) => fail(exit::FAILED, &error),
+        Ok(runtime) => match runtime.block_on(control::run(path, config)) {
+            Ok(()) => exit::DONE,
+            Err(error) => fail(exit::FAILED, &error),
+        },
+    };
+    drop(log);
+    code
+}
+
+fn check(path: &std::path::Path) -> u8 {
+    match config::read(path) {
+        Err(errors) => fail(exit::USAGE, &errors),
+        Ok(config) => {
+            let servers = config.backends.iter().map(|backend| backend.servers.len());
+            let warnings = config.warnings.iter().map(|w| format!("warning: {w}\n"));
+            say(&format!(
+                "{}{} is good: {} frontends, {} backends, {} servers\n",
+                warnings.collect::<String>(),
+                path.display(),
+                config.frontends.len(),
+                config.backends.len(),
+                servers.sum::<usize>(),
+            ))
+        }
+    }
+}
+
+fn show(socket: &std::path::Path, as_json: bool) -> u8 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let answer = match runtime {
+        Err(error) => return fail(exit::FAILED, &error),
+        Ok(runtime) => runtime.block_on(daemon::client::get(socket, "/status")),
+    };
+    match answer {
+        Err(error) => fail(exit::FAILED, &error),
+        Ok(answer) if as_json => say(&format!("{answer:#}\n")),
+        Ok(answer) => say(&status::table(&answer, SystemTime::now())),
+    }
+}
+
+/// Nobody reads on when this fails (`api-lb status | head -1`).
+fn say(text: &str) -> u8 {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    exit::DONE
+}
+
+/// Prints an error with its causes.
+fn fail(code: u8, error: &dyn std::error::Error) -> u8 {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    let _ = writeln!(std::io::stderr(), "{text}");
+    code
+}

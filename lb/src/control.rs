@@ -1,0 +1,313 @@
+//! The control thread: owns the roster, the listeners and the workers; obeys signals and
+//! the results of checks. Everything that changes, changes here.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use daemon::Identity;
+use daemon::admin::{Admin, Listen};
+use daemon::signals::{Signal, Signals};
+use tokio::sync::{mpsc, watch};
+
+use crate::check::{Checked, RESULTS, Watch};
+use crate::config::{self, Config};
+use crate::limits::Limits;
+use crate::listener::{self, BindError, Listener};
+use crate::pool::ServerId;
+use crate::roster::{Change, Roster, View};
+use crate::surface::{Outside, Phase};
+use crate::worker::{self, Command, EVENTS, Handle};
+use crate::{report, simple};
+
+/// How often a drain looks whether the last connection is over.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A bind cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The admin listeners cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] daemon::admin::BindError),
+    /// The system gives no signals, threads or runtime.
+    #[error("the system refuses what every process has")]
+    System(#[from] std::io::Error),
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ::config::Errors),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// Runs the daemon with this configuration until it is told to stop.
+///
+/// # Errors
+/// When it cannot start; nothing is left open then.
+pub async fn run(path: &Path, config: Config) -> Result<(), StartError> {
+    let limits = Limits::raise();
+    let signals = Signals::new()?;
+    let listeners = listener::open_all(&config, &[])?;
+    let admin = Admin::bind(&Listen {
+        tcp: vec![config.admin],
+        socket: Some(config.socket.clone()),
+    })?;
+    let identity = Arc::new(Identity::new("api-lb", path, SystemTime::now()));
+    let (events, inlet) = mpsc::channel(EVENTS);
+    let (view, seen) = watch::channel(Arc::new(View::default()));
+    let reporter = report::begin(inlet, seen.clone())?;
+    let workers = (0..config.workers.get())
+        .map(|number| worker::spawn(number, events.clone(), simple::run))
+        .collect::<std::io::Result<Vec<Handle>>>()?;
+    drop(events);
+    let (phase, phase_seen) = watch::channel(Phase::Accepting);
+    let outside = Arc::new(Outside {
+        view: seen,
+        phase: phase_seen,
+        workers: workers
+            .iter()
+            .map(|worker| Arc::clone(&worker.gauges))
+            .collect(),
+        limits,
+    });
+    let (results, checked) = mpsc::channel(RESULTS);
+    let mut control = Control {
+        path: path.to_owned(),
+        identity: Arc::clone(&identity),
+        roster: Roster::default(),
+        listeners: Vec::new(),
+        watches: HashMap::new(),
+        workers,
+        results,
+        view,
+        phase,
+        drain_timeout: config.drain_timeout,
+    };
+    control.take(&config, listeners).await;
+    log_start(&config, &limits);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(admin.serve(identity, outside, async {
+        // Either way it is time to stop.
+        let _ = stopped.await;
+    }));
+    daemon::notify::ready();
+    control.work(signals, checked).await;
+    control.end(reporter);
+    drop(stop);
+    if let Ok(Err(error)) = serving.await {
+        tracing::error!(%error, "the admin listeners failed");
+    }
+    Ok(())
+}
+
+fn log_start(config: &Config, limits: &Limits) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    for frontend in &config.frontends {
+        for bind in &frontend.binds {
+            tracing::info!(frontend = &*frontend.name, %bind, "listening");
+        }
+    }
+    tracing::info!(
+        workers = config.workers,
+        openFiles = limits.open_files,
+        connections = limits.connections,
+        "limits"
+    );
+}
+
+struct Control {
+    path: PathBuf,
+    identity: Arc<Identity>,
+    roster: Roster,
+    listeners: Vec<Arc<Listener>>,
+    watches: HashMap<ServerId, Watch>,
+    workers: Vec<Handle>,
+    results: mpsc::Sender<Checked>,
+    view: watch::Sender<Arc<View>>,
+    phase: watch::Sender<Phase>,
+    drain_timeout: Duration,
+}
+
+impl Control {
+    /// Runs by this configuration from here on. Everything that can fail has been done.
+    async fn take(&mut self, config: &Config, listeners: Vec<Arc<Listener>>) {
+        self.roster.replace(config, &listeners, SystemTime::now());
+        for frontend in &config.frontends {
+            set_options(frontend, &listeners);
+        }
+        self.listeners = listeners;
+        self.drain_timeout = config.drain_timeout;
+        // All anew: certificates may have changed although the configuration did not.
+        self.watches = self
+            .roster
+            .plans()
+            .into_iter()
+            .map(|plan| (plan.server, Watch::begin(plan, self.results.clone())))
+            .collect();
+        self.publish().await;
+    }
+
+    async fn publish(&mut self) {
+        let snapshot = Arc::new(self.roster.snapshot());
+        self.command(&Command::Snapshot(snapshot)).await;
+        self.show();
+    }
+
+    fn show(&self) {
+        self.view.send_replace(Arc::new(self.roster.view()));
+    }
+
+    async fn command(&self, command: &Command) {
+        for worker in &self.workers {
+            // Fails only when the worker has left, which nothing but its end does.
+            let _ = worker.commands.send(command.clone()).await;
+        }
+    }
+
+    async fn work(&mut self, mut signals: Signals, mut checked: mpsc::Receiver<Checked>) {
+        let mut drain = None;
+        let mut beat = daemon::notify::watchdog_period().map(tokio::time::interval);
+        loop {
+            tokio::select! {
+                signal = signals.next() => match (signal, &drain) {
+                    (Signal::Reload, None) => self.reload().await,
+                    (Signal::Reload, Some(_)) => tracing::warn!("no reload while draining"),
+                    (Signal::Terminate, None) => drain = Some(self.drain().await),
+                    (Signal::Terminate, Some(_)) => return,
+                },
+                Some(checked) = checked.recv() => self.check(&checked).await,
+                () = finished(&self.workers, drain) => return,
+                () = tick(&mut beat) => daemon::notify::watchdog(),
+            }
+        }
+    }
+
+    async fn check(&mut self, checked: &Checked) {
+        let consequence = self.roster.record(checked, SystemTime::now());
+        match &consequence.change {
+            Some(change) => {
+                log_change(change);
+                self.publish().await;
+            }
+            None => self.show(),
+        }
+        for (server, which) in consequence.cuts {
+            self.command(&Command::Cut(server, which)).await;
+        }
+    }
+
+    async fn reload(&mut self) {
+        daemon::notify::reloading();
+        match self.read() {
+            Ok((config, listeners)) => {
+                self.take(&config, listeners).await;
+                self.identity.reloaded(SystemTime::now());
+                config
+                    .warnings
+                    .iter()
+                    .for_each(|warning| tracing::warn!("{warning}"));
+                tracing::info!(file = %self.path.display(), "reloaded");
+            }
+            Err(error) => {
+                self.identity.reload_refused(&error, SystemTime::now());
+                tracing::error!(%error, "reload refused; what ran before goes on");
+            }
+        }
+        daemon::notify::ready();
+    }
+
+    fn read(&self) -> Result<(Config, Vec<Arc<Listener>>), ReloadError> {
+        let config = config::read(&self.path)?;
+        let listeners = listener::open_all(&config, &self.listeners)?;
+        Ok((config, listeners))
+    }
+
+    /// Begins to drain; until when.
+    async fn drain(&mut self) -> tokio::time::Instant {
+        daemon::notify::stopping();
+        self.phase.send_replace(Phase::Draining);
+        self.command(&Command::StopAccepting).await;
+        self.listeners.clear();
+        let left = open(&self.workers);
+        tracing::info!(connections = left, timeout = ?self.drain_timeout, "draining");
+        tokio::time::Instant::now() + self.drain_timeout
+    }
+
+    /// Ends the workers and waits for the last line of the log.
+    fn end(self, reporter: std::thread::JoinHandle<()>) {
+        let left = open(&self.workers);
+        for worker in self.workers {
+            // A full queue or a closed one: the sender's end ends the worker as well.
+            let _ = worker.commands.try_send(Command::Shutdown);
+            drop(worker.commands);
+            if worker.thread.join().is_err() {
+                tracing::error!("a worker had panicked");
+            }
+        }
+        if reporter.join().is_err() {
+            tracing::error!("the reporter had panicked");
+        }
+        tracing::info!(cut = left, "stopped");
+    }
+}
+
+fn set_options(frontend: &config::Frontend, listeners: &[Arc<Listener>]) {
+    for listener in listeners
+        .iter()
+        .filter(|l| frontend.binds.contains(&l.address))
+    {
+        if let Err(error) = listener.set_options(frontend.tcp) {
+            tracing::error!(bind = %listener.address, %error, "socket options not set");
+        }
+    }
+}
+
+fn log_change(change: &Change) {
+    let Change {
+        backend,
+        server,
+        from,
+        to,
+        outcome,
+    } = change;
+    let (from, to) = (from.name(), to.name());
+    if change.to.is_usable() {
+        tracing::info!(backend = &**backend, server = &**server, from, to, check = %outcome, "server");
+    } else {
+        tracing::warn!(backend = &**backend, server = &**server, from, to, check = %outcome, "server");
+    }
+}
+
+fn open(workers: &[Handle]) -> u64 {
+    workers
+        .iter()
+        .map(|worker| worker.gauges.open.load(Ordering::Relaxed))
+        .sum()
+}
+
+/// Returns when a drain is over: no connection is left, or no time. Never without a drain.
+async fn finished(workers: &[Handle], until: Option<tokio::time::Instant>) {
+    let Some(until) = until else {
+        return std::future::pending().await;
+    };
+    while open(workers) > 0 && tokio::time::Instant::now() < until {
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
+}
+
+async fn tick(beat: &mut Option<tokio::time::Interval>) {
+    match beat {
+        Some(beat) => drop(beat.tick().await),
+        None => std::future::pending().await,
+    }
+}

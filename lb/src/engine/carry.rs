@@ -1,0 +1,180 @@
+//! The system calls of the relay: one read and one write per step.
+//!
+//! Each function tries once, takes what the kernel gives, and says what happened in the
+//! words of [`super::relay`]. What the destination would not take is held for the flow.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::pipe::{SpliceFlags, splice};
+
+use super::pending::{Held, Pending, Stores};
+use super::pipes::Pipe;
+use super::relay::{Fault, Gave, Took};
+
+/// What one worker reads into. One for all of its sessions: nothing stays in it.
+pub(super) const SCRATCH: usize = 64 * 1024;
+/// The most that one splice moves. A pipe of 16 slots holds more than 64 KiB where the
+/// network gives large pages, so the limit is this and not the pipe's size.
+const SPLICE: usize = 1024 * 1024;
+
+const SPLICE_FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
+const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+
+/// Moves bytes through `scratch`.
+pub(super) fn copy(
+    from: impl AsFd,
+    to: impl AsFd,
+    scratch: &mut [u8],
+    stores: &mut Stores,
+    held: &mut Held,
+) -> (Took, Gave) {
+    let len = match retry(|| recv(&from, &mut *scratch, RecvFlags::empty())) {
+        Ok((_, 0)) => return (Took::Eof, Gave::All),
+        Ok((_, len)) => len,
+        Err(Errno::AGAIN) => return (Took::Empty, Gave::All),
+        Err(errno) => return (Took::Failed(fault_of(errno)), Gave::All),
+    };
+    let took = Took::Bytes {
+        len: count(len),
+        full: len == scratch.len(),
+    };
+    let bytes = scratch.get(..len).unwrap_or_default();
+    let gave = match retry(|| send(&to, bytes, SEND_FLAGS)) {
+        Ok(sent) if sent == len => Gave::All,
+        Ok(sent) => keep(bytes, sent, stores, held),
+        Err(Errno::AGAIN) => keep(bytes, 0, stores, held),
+        Err(errno) => Gave::Failed(fault_of(errno)),
+    };
+    (took, gave)
+}
+
+/// Moves bytes through a pipe in the kernel; `None` when there is no pipe.
+pub(super) fn through_pipe(
+    from: impl AsFd,
+    to: impl AsFd,
+    stores: &mut Stores,
+    held: &mut Held,
+) -> Option<(Took, Gave)> {
+    let pipe = stores.pipes.lend()?;
+    let took = match pull(from.as_fd(), &pipe) {
+        Ok(0) => Took::Eof,
+        Ok(len) => Took::Bytes {
+            len: count(len),
+            full: false,
+        },
+        Err(Errno::AGAIN) => Took::Empty,
+        Err(errno) => Took::Failed(fault_of(errno)),
+    };
+    let Took::Bytes { len, .. } = took else {
+        stores.pipes.give_back(pipe);
+        return Some((took, Gave::All));
+    };
+    Some((took, push(pipe, len, to.as_fd(), stores, held)))
+}
+
+/// Writes what a flow holds; `left` is how much that is.
+pub(super) fn flush(
+    to: impl AsFd,
+    left: u32,
+    stores: &mut Stores,
+    held: &mut Held,
+) -> Gave {
+    match std::mem::take(held) {
+        Held::Nothing => Gave::All,
+        Held::Pipe(pipe) => push(pipe, left, to.as_fd(), stores, held),
+        Held::Bytes(pending) => flush_bytes(to, pending, stores, held),
+    }
+}
+
+/// What an error of a connected socket means.
+#[must_use]
+pub(super) const fn fault_of(errno: Errno) -> Fault {
+    match errno {
+        Errno::CONNRESET | Errno::PIPE | Errno::NOTCONN | Errno::CONNABORTED => {
+            Fault::Reset
+        }
+        Errno::TIMEDOUT => Fault::TimedOut,
+        Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::NETDOWN => Fault::Unreachable,
+        _ => Fault::Other,
+    }
+}
+
+fn flush_bytes(
+    to: impl AsFd,
+    mut pending: Box<Pending>,
+    stores: &mut Stores,
+    held: &mut Held,
+) -> Gave {
+    let sent = match retry(|| send(&to, pending.rest(), SEND_FLAGS)) {
+        Ok(sent) => sent,
+        Err(Errno::AGAIN) => 0,
+        Err(errno) => {
+            stores.abandoned(Held::Bytes(pending));
+            return Gave::Failed(fault_of(errno));
+        }
+    };
+    pending.advance(sent);
+    let left = count(pending.rest().len());
+    if left == 0 {
+        stores.emptied(Held::Bytes(pending));
+        return Gave::All;
+    }
+    *held = Held::Bytes(pending);
+    Gave::Part { left }
+}
+
+fn keep(bytes: &[u8], sent: usize, stores: &mut Stores, held: &mut Held) -> Gave {
+    let rest = bytes.get(sent..).unwrap_or_default();
+    *held = stores.hold(rest);
+    Gave::Part {
+        left: count(rest.len()),
+    }
+}
+
+fn pull(from: BorrowedFd<'_>, pipe: &Pipe) -> rustix::io::Result<usize> {
+    retry(|| splice(from, None, pipe.inlet(), None, SPLICE, SPLICE_FLAGS))
+}
+
+fn push(
+    pipe: Pipe,
+    len: u32,
+    to: BorrowedFd<'_>,
+    stores: &mut Stores,
+    held: &mut Held,
+) -> Gave {
+    let want = len as usize;
+    let sent = match retry(|| splice(pipe.outlet(), None, to, None, want, SPLICE_FLAGS)) {
+        Ok(sent) => sent,
+        Err(Errno::AGAIN) => 0,
+        Err(errno) => {
+            stores.abandoned(Held::Pipe(pipe));
+            return Gave::Failed(fault_of(errno));
+        }
+    };
+    if sent >= want {
+        stores.emptied(Held::Pipe(pipe));
+        return Gave::All;
+    }
+    *held = Held::Pipe(pipe);
+    Gave::Part {
+        left: count(want - sent),
+    }
+}
+
+/// A signal is no reason to stop; the loop ends because a call that is not interrupted
+/// never waits.
+fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// No read here is larger than [`SPLICE`].
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,126 @@
+//! The workers as a crew: who has the fewest sessions, and the hand that passes one over.
+//!
+//! Workers share their listening sockets, and the kernel wakes whichever sleeps. Under a
+//! light load that is always the same one, and a few long-lived connections would all be its
+//! own. So a worker that has accepted looks who has fewer, and hands over.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::bell::Bell;
+use crate::pool::Frontend;
+use crate::worker::Gauges;
+
+/// Sessions that wait for one worker to take them over. It is woken for the first; more than
+/// this means that it is too busy to be given any.
+const INBOX: usize = 256;
+
+/// A client that another worker has accepted.
+#[derive(Debug)]
+pub(super) struct Handed {
+    /// Its socket.
+    pub(super) client: OwnedFd,
+    /// Its address.
+    pub(super) address: SocketAddr,
+    /// Where it came in.
+    pub(super) frontend: Arc<Frontend>,
+}
+
+#[derive(Debug)]
+struct Member {
+    /// What it counts: its open sessions are its load. Absent until it has started.
+    gauges: OnceLock<Arc<Gauges>>,
+    inbox: Mutex<Vec<Handed>>,
+    bell: Arc<Bell>,
+}
+
+/// All workers of the process.
+#[derive(Debug)]
+pub struct Crew {
+    members: Box<[Member]>,
+}
+
+impl Crew {
+    /// A crew of `size` workers, none of which has sessions.
+    ///
+    /// # Errors
+    /// When the process has no file descriptors left.
+    pub fn new(size: usize) -> std::io::Result<Arc<Self>> {
+        let member = |_| {
+            Ok(Member {
+                gauges: OnceLock::new(),
+                inbox: Mutex::new(Vec::new()),
+                bell: Arc::new(Bell::new()?),
+            })
+        };
+        let members = (0..size).map(member).collect::<std::io::Result<_>>()?;
+        Ok(Arc::new(Self { members }))
+    }
+
+    /// The bell of worker `number`.
+    #[must_use]
+    pub(super) fn bell(&self, number: usize) -> Option<&Arc<Bell>> {
+        self.members.get(number).map(|member| &member.bell)
+    }
+
+    /// Worker `me` has started and counts here.
+    pub(super) fn join(&self, me: usize, gauges: Arc<Gauges>) {
+        if let Some(member) = self.members.get(me) {
+            // A worker joins once; a second time would change nothing.
+            let _ = member.gauges.set(gauges);
+        }
+    }
+
+    /// Who should have the session that `me` has accepted, if it is not `me`.
+    ///
+    /// The difference that is tolerated grows with the load: between a few long-lived
+    /// connections one more or less matters, between hundreds of short ones a hand-over
+    /// costs more than it evens out.
+    #[must_use]
+    pub(super) fn better_than(&self, me: usize) -> Option<usize> {
+        let mine = self.members.get(me)?.load()?;
+        let loads = self.members.iter().enumerate();
+        let loads = loads.filter_map(|(n, member)| Some((n, member.load()?)));
+        let (least, load) = loads.min_by_key(|(_, load)| *load)?;
+        (mine > load + load / 4).then_some(least)
+    }
+
+    /// Hands a client to worker `to`, whose load it becomes at once.
+    ///
+    /// # Errors
+    /// The client, when `to` has too many waiting already.
+    pub(super) fn hand(&self, to: usize, handed: Handed) -> Result<(), Handed> {
+        let Some(member) = self.members.get(to) else {
+            return Err(handed);
+        };
+        {
+            let mut inbox = member.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            if inbox.len() >= INBOX {
+                return Err(handed);
+            }
+            let Some(gauges) = member.gauges.get() else {
+                return Err(handed);
+            };
+            gauges.open.fetch_add(1, Ordering::Relaxed);
+            inbox.push(handed);
+        }
+        member.bell.ring();
+        Ok(())
+    }
+
+    /// What was handed to worker `me`, into `into`.
+    pub(super) fn take(&self, me: usize, into: &mut Vec<Handed>) {
+        if let Some(member) = self.members.get(me) {
+            let mut inbox = member.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut *inbox, into);
+        }
+    }
+}
+
+impl Member {
+    fn load(&self) -> Option<u64> {
+        Some(self.gauges.get()?.open.load(Ordering::Relaxed))
+    }
+}

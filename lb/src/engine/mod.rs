@@ -1,0 +1,37 @@
+//! The data path: sessions in a slab, on an edge-triggered epoll, one thread per worker.
+//!
+//! ```text
+//!            Command            clients that others accepted
+//!               │                        │
+//!             bell ◀─────────────────── crew ◀── hands over ──┐
+//!               ▼                                             │
+//!   poll ──▶ worker ──▶ listeners (accept in batches) ────────┤
+//!               │                                             ▼
+//!               └──▶ sessions ──▶ session ──▶ machine (where it stands: pure)
+//!                      │  slab        │          └▶ relay (what to carry next: pure)
+//!                      │  wheel       └▶ carry (recv, send, splice) ─▶ pending, pipes
+//!                      │  queue
+//!                      └──▶ dial (connect) · report (how it was) ──▶ Event
+//! ```
+//!
+//! `docs/life-of-a-connection.md` draws the states and says what an idle connection costs.
+
+mod bell;
+mod carry;
+mod crew;
+mod dial;
+mod listeners;
+mod machine;
+mod pending;
+mod pipes;
+mod poll;
+mod relay;
+mod report;
+mod session;
+mod sessions;
+mod slab;
+mod wheel;
+mod worker;
+
+pub use crew::Crew;
+pub use worker::run;

@@ -1,0 +1,365 @@
+//! One session: two sockets, a machine, and what is needed to say in the end how it was.
+//!
+//! Idle, it is this struct in its slab slot and nothing else: no buffer, no timer entry. Its
+//! size is the memory that a connection costs, so every field has to earn its place.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+
+use super::carry;
+use super::machine::Machine;
+use super::pending::{Held, Stores};
+use super::relay::{Fault, Flow, Gave, Over, Side, Step, Took, Via};
+use super::wheel::Tick;
+use crate::pool::{Attempt, Backend, Counters, Dialling, Frontend, Server};
+use crate::worker::End;
+
+/// Bytes a session may move before others get their turn: enough that the round through the
+/// others costs a bulk stream nothing, little enough that it delays a small request by tens
+/// of microseconds.
+const TURN: u32 = 512 * 1024;
+/// Bytes that a session moves before it adds them to the shared counters. A counter is
+/// behind by at most this much per session, and workers do not fight over its cache line.
+const REPORT: u64 = 1024 * 1024;
+
+/// Where a session came in: what it keeps of its frontend. Not the frontend itself, which
+/// would keep listening sockets open for as long as a session lasts.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// The frontend's name.
+    pub(super) frontend: Arc<str>,
+    /// The frontend's counters.
+    pub(super) counters: Arc<Counters>,
+    /// Where its sessions go.
+    pub(super) backend: Arc<Backend>,
+}
+
+impl Origin {
+    /// What a session keeps of this frontend.
+    #[must_use]
+    pub(super) fn of(frontend: &Frontend) -> Rc<Self> {
+        Rc::new(Self {
+            frontend: Arc::clone(&frontend.name),
+            counters: Arc::clone(&frontend.counters),
+            backend: Arc::clone(&frontend.backend),
+        })
+    }
+}
+
+/// What a session carries in its dial, and what in its relay: never both.
+#[derive(Debug)]
+pub(super) enum Load {
+    /// While servers are dialled.
+    Dial {
+        /// The dials so far.
+        dials: Dialling,
+        /// The session's turn of the backend's cursor.
+        turn: u64,
+    },
+    /// While bytes cross.
+    Relay {
+        /// Pending bytes towards the server.
+        up: Held,
+        /// Pending bytes towards the client.
+        down: Held,
+        /// Bytes given to the server.
+        sent: u64,
+        /// Bytes given to the client.
+        received: u64,
+    },
+}
+
+/// How often the server's socket was written to: its first write leaves at once by itself,
+/// from the second on TCP_NODELAY has to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// Not yet.
+    None,
+    /// Once.
+    One,
+    /// More often; TCP_NODELAY is set.
+    Many,
+}
+
+/// One client, and the server it was given.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Where it stands.
+    pub(super) machine: Machine,
+    /// The client's socket.
+    pub(super) client: OwnedFd,
+    /// The socket of the server that is dialled or connected.
+    pub(super) socket: Option<OwnedFd>,
+    /// What it carries.
+    pub(super) load: Load,
+    /// The server that `socket` belongs to.
+    pub(super) server: Option<Arc<Server>>,
+    /// Where it came in.
+    pub(super) origin: Rc<Origin>,
+    /// Its number among the sessions of this worker.
+    pub(super) count: u64,
+    /// The client's address.
+    pub(super) address: SocketAddr,
+    /// When it was accepted, since the worker's start.
+    pub(super) accepted: Duration,
+    /// From accepted to connected, in microseconds.
+    pub(super) connected_after: Option<std::num::NonZeroU32>,
+    /// From accepted to the server's first byte, in microseconds.
+    pub(super) first_byte_after: Option<std::num::NonZeroU32>,
+    /// When its entry in the wheel fires.
+    pub(super) timer: Option<Tick>,
+    /// Dials made.
+    pub(super) attempts: u16,
+    /// Whether it waits for another turn.
+    pub(super) queued: bool,
+    /// Writes to the server's socket.
+    pub(super) writes: Writes,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// There is nothing to do until a poll reports something.
+    Rests,
+    /// There is more to do, and others go first.
+    Again,
+    /// The relay is over.
+    Over(Over),
+}
+
+/// What a session borrows from its worker for a turn.
+#[derive(Debug)]
+pub(super) struct Tools {
+    /// What is read into.
+    pub(super) scratch: Box<[u8]>,
+    /// Pipes and buffers.
+    pub(super) stores: Stores,
+    /// The worker's clock.
+    pub(super) now: Duration,
+}
+
+impl Session {
+    /// Performs the relay's steps until there is nothing to do or the turn is used up.
+    pub(super) fn turn(&mut self, tools: &mut Tools) -> Turn {
+        let mut moved = 0u32;
+        while moved < TURN {
+            match self.machine.relay().next() {
+                Step::Carry { flow, via } => {
+                    moved = moved.saturating_add(self.carry(flow, via, tools));
+                }
+                Step::Flush(flow) => self.flush(flow, tools),
+                Step::Shut(flow) => self.shut(flow),
+                Step::Inquire(side) => self.inquire(side),
+                Step::Wait => return Turn::Rests,
+                Step::Over(over) => return Turn::Over(over),
+            }
+        }
+        Turn::Again
+    }
+
+    /// The next server to dial.
+    ///
+    /// # Errors
+    /// The end, when no server is left or the dial budget is used up.
+    pub(super) fn next_dial(&mut self, now: Duration) -> Result<Attempt, End> {
+        let elapsed = now.saturating_sub(self.accepted);
+        match &mut self.load {
+            Load::Dial { dials, turn } => {
+                dials.next(&self.origin.backend, *turn, elapsed)
+            }
+            Load::Relay { .. } => Err(End::DialFailed),
+        }
+    }
+
+    /// Microseconds since it was accepted.
+    #[must_use]
+    pub(super) fn age(&self, now: Duration) -> Option<std::num::NonZeroU32> {
+        let age = now.saturating_sub(self.accepted).as_micros();
+        std::num::NonZeroU32::new(u32::try_from(age).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// Bytes given to the server and to the client.
+    #[must_use]
+    pub(super) const fn bytes(&self) -> (u64, u64) {
+        match &self.load {
+            Load::Dial { .. } => (0, 0),
+            Load::Relay { sent, received, .. } => (*sent, *received),
+        }
+    }
+
+    fn carry(&mut self, flow: Flow, via: Via, tools: &mut Tools) -> u32 {
+        self.before_write(flow);
+        let Some(sides) = Sides::of(&self.client, self.socket.as_ref(), flow) else {
+            return 0;
+        };
+        let Some(held) = self.load.held(flow) else {
+            return 0;
+        };
+        let spliced = match via {
+            Via::Pipe => {
+                carry::through_pipe(sides.from, sides.to, &mut tools.stores, held)
+            }
+            Via::Copy => None,
+        };
+        let (via, (took, gave)) = match spliced {
+            Some(outcome) => (Via::Pipe, outcome),
+            None => {
+                let Tools {
+                    scratch, stores, ..
+                } = tools;
+                (
+                    Via::Copy,
+                    carry::copy(sides.from, sides.to, scratch, stores, held),
+                )
+            }
+        };
+        self.machine.relay().carried(flow, via, took, gave);
+        let Took::Bytes { len, .. } = took else {
+            return 0;
+        };
+        self.crossed(flow, given(len, gave), tools.now);
+        len
+    }
+
+    fn flush(&mut self, flow: Flow, tools: &mut Tools) {
+        self.before_write(flow);
+        let before = self.machine.relay().pending(flow);
+        let Some(sides) = Sides::of(&self.client, self.socket.as_ref(), flow) else {
+            return;
+        };
+        let Some(held) = self.load.held(flow) else {
+            return;
+        };
+        let gave = carry::flush(sides.to, before, &mut tools.stores, held);
+        self.machine.relay().flushed(flow, gave);
+        self.crossed(flow, given(before, gave), tools.now);
+    }
+
+    fn shut(&mut self, flow: Flow) {
+        if let Some(sides) = Sides::of(&self.client, self.socket.as_ref(), flow) {
+            // Fails only when the peer is gone, which the next poll says better.
+            let _ = rustix::net::shutdown(sides.to, rustix::net::Shutdown::Write);
+        }
+        self.machine.relay().shut(flow);
+    }
+
+    fn inquire(&mut self, side: Side) {
+        let socket = match side {
+            Side::Client => Some(&self.client),
+            Side::Server => self.socket.as_ref(),
+        };
+        let error = socket.and_then(|socket| sockopt::socket_error(socket).ok());
+        let fault = match error {
+            Some(Err(errno)) => carry::fault_of(errno),
+            Some(Ok(())) | None => Fault::Other,
+        };
+        self.machine.relay().failed(side, fault);
+    }
+
+    fn before_write(&mut self, flow: Flow) {
+        if flow.destination() == Side::Client || self.writes == Writes::Many {
+            return;
+        }
+        if self.writes == Writes::None {
+            self.writes = Writes::One;
+            return;
+        }
+        self.writes = Writes::Many;
+        if let Some(socket) = &self.socket {
+            // Without it small requests wait for acknowledgements; they still arrive.
+            let _ = sockopt::set_tcp_nodelay(socket, true);
+        }
+    }
+
+    fn crossed(&mut self, flow: Flow, len: u32, now: Duration) {
+        self.machine.crossed(flow, Tick::at(now));
+        if flow == Flow::Down && self.first_byte_after.is_none() {
+            self.first_byte_after = self.age(now);
+        }
+        let (total, counter) = match (&mut self.load, flow) {
+            (Load::Dial { .. }, _) => return,
+            (Load::Relay { sent, .. }, Flow::Up) => (sent, Counter::Sent),
+            (Load::Relay { received, .. }, Flow::Down) => (received, Counter::Received),
+        };
+        let before = *total;
+        *total += u64::from(len);
+        let whole = (*total / REPORT - before / REPORT) * REPORT;
+        if whole > 0 {
+            self.count_bytes(counter, whole);
+        }
+    }
+
+    /// Adds what the shared counters do not have yet.
+    pub(super) fn settle_bytes(&self) {
+        let (sent, received) = self.bytes();
+        self.count_bytes(Counter::Sent, sent % REPORT);
+        self.count_bytes(Counter::Received, received % REPORT);
+    }
+
+    fn count_bytes(&self, counter: Counter, bytes: u64) {
+        let both = [
+            Some(&self.origin.counters),
+            self.server.as_ref().map(|s| &s.counters),
+        ];
+        for counters in both.into_iter().flatten() {
+            let counter = match counter {
+                Counter::Sent => &counters.sent,
+                Counter::Received => &counters.received,
+            };
+            counter.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Counter {
+    Sent,
+    Received,
+}
+
+/// The sockets of a flow, in its direction.
+struct Sides<'a> {
+    from: BorrowedFd<'a>,
+    to: BorrowedFd<'a>,
+}
+
+impl<'a> Sides<'a> {
+    fn of(client: &'a OwnedFd, server: Option<&'a OwnedFd>, flow: Flow) -> Option<Self> {
+        let (client, server) = (client.as_fd(), server?.as_fd());
+        Some(match flow {
+            Flow::Up => Self {
+                from: client,
+                to: server,
+            },
+            Flow::Down => Self {
+                from: server,
+                to: client,
+            },
+        })
+    }
+}
+
+impl Load {
+    fn held(&mut self, flow: Flow) -> Option<&mut Held> {
+        match (self, flow) {
+            (Self::Dial { .. }, _) => None,
+            (Self::Relay { up, .. }, Flow::Up) => Some(up),
+            (Self::Relay { down, .. }, Flow::Down) => Some(down),
+        }
+    }
+}
+
+/// Of `len` bytes, how many the destination has.
+const fn given(len: u32, gave: Gave) -> u32 {
+    match gave {
+        Gave::All => len,
+        Gave::Part { left } => len.saturating_sub(left),
+        Gave::Failed(_) => 0,
+    }
+}

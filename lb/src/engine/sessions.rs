@@ -1,0 +1,433 @@
+//! The sessions of one worker: opened, dialled, carried and ended here.
+//!
+//! Everything a session does starts with an event that names its key, and comes back as an
+//! [`Action`] of its machine. Two lists wait beside the slab: the wheel for what has a
+//! deadline, the queue for what has used up its turn.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::carry::SCRATCH;
+use super::dial;
+use super::machine::{Action, Event, Machine, end_of, resets};
+use super::pending::{Held, Stores};
+use super::pipes::{BUDGET, Pipes};
+use super::poll::Poll;
+use super::relay::{Ready, Side};
+use super::report::record_of;
+use super::session::{Load, Origin, Session, Tools, Turn, Writes};
+use super::slab::{Key, Slab};
+use super::wheel::{Tick, Wheel};
+use crate::pool::{Attempt, Dialling, Failure, ServerId};
+use crate::worker::{self, ConnectionId, End, Gauges, Outlet, Which};
+
+/// How long a session is young at least: long enough for a dial to succeed.
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// A client as it comes in.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// Its socket.
+    pub(super) client: OwnedFd,
+    /// Its address.
+    pub(super) address: SocketAddr,
+    /// Where it came in.
+    pub(super) origin: Rc<Origin>,
+}
+
+/// The sessions of one worker.
+pub(super) struct Sessions {
+    number: u16,
+    /// Where their sockets are watched, beside the worker's listeners and its bell.
+    pub(super) poll: Poll,
+    slab: Slab<Session>,
+    wheel: Wheel,
+    due: Vec<Key>,
+    queue: Vec<Key>,
+    running: Vec<Key>,
+    tools: Tools,
+    start: Instant,
+    count: u64,
+    outlet: Outlet,
+    gauges: Arc<Gauges>,
+    /// Whether ends are wanted as events.
+    pub(super) report: bool,
+}
+
+impl Sessions {
+    /// None yet.
+    #[must_use]
+    pub(super) fn new(
+        number: u16,
+        poll: Poll,
+        outlet: Outlet,
+        gauges: Arc<Gauges>,
+    ) -> Self {
+        let stores = Stores::new(Pipes::new(BUDGET));
+        let scratch = vec![0; SCRATCH].into_boxed_slice();
+        Self {
+            number,
+            poll,
+            slab: Slab::default(),
+            wheel: Wheel::new(Tick::at(Duration::ZERO)),
+            due: Vec::new(),
+            queue: Vec::new(),
+            running: Vec::new(),
+            tools: Tools {
+                scratch,
+                stores,
+                now: Duration::ZERO,
+            },
+            start: Instant::now(),
+            count: 0,
+            outlet,
+            gauges,
+            report: false,
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub(super) const fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Reads the clock, once per round of the worker.
+    pub(super) fn read_clock(&mut self) {
+        self.tools.now = self.start.elapsed();
+    }
+
+    /// Now, since the worker's start.
+    #[must_use]
+    pub(super) const fn now(&self) -> Duration {
+        self.tools.now
+    }
+
+    /// How long the worker may sleep: `None` until something happens.
+    #[must_use]
+    pub(super) fn sleep(&self) -> Option<Duration> {
+        if self.queue.is_empty() {
+            self.wheel.sleep(self.tick())
+        } else {
+            Some(Duration::ZERO)
+        }
+    }
+
+    /// A client has come, which [`Gauges::open`] counts already: a server is dialled for it.
+    pub(super) fn open(&mut self, arrival: Arrival) {
+        self.count += 1;
+        arrival.origin.counters.opened();
+        let turn = arrival.origin.backend.cursor.take();
+        let session = Session {
+            machine: Machine::new(self.tick()),
+            client: arrival.client,
+            socket: None,
+            load: Load::Dial {
+                dials: Dialling::default(),
+                turn,
+            },
+            server: None,
+            origin: arrival.origin,
+            count: self.count,
+            address: arrival.address,
+            accepted: self.tools.now,
+            connected_after: None,
+            first_byte_after: None,
+            timer: None,
+            attempts: 0,
+            queued: false,
+            writes: Writes::None,
+        };
+        let key = self.slab.insert_with(|_| session);
+        match self
+            .slab
+            .get_mut(key)
+            .map(|s| self.poll.add_socket(&s.client, key, Side::Client))
+        {
+            Some(Ok(())) => self.dial(key),
+            Some(Err(_)) | None => self.end(key, End::NoResources),
+        }
+    }
+
+    /// A poll reported on a socket.
+    pub(super) fn on_socket(&mut self, key: Key, side: Side, ready: Ready) {
+        let event = match side {
+            Side::Client => Event::Client(ready),
+            Side::Server => Event::Server(ready),
+        };
+        self.on(key, event);
+    }
+
+    /// Lets the deadlines fire that have come.
+    pub(super) fn on_time(&mut self) {
+        let now = self.tick();
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.turn(now, &mut due);
+        for key in due.drain(..) {
+            self.on_timer(key, now);
+        }
+        self.due = due;
+    }
+
+    /// Gives each session that waits for it another turn.
+    pub(super) fn on_queue(&mut self) {
+        std::mem::swap(&mut self.queue, &mut self.running);
+        let mut running = std::mem::take(&mut self.running);
+        for key in running.drain(..) {
+            if let Some(session) = self.slab.get_mut(key) {
+                session.queued = false;
+                self.turn(key);
+            }
+        }
+        self.running = running;
+    }
+
+    /// Ends sessions that are established to this server.
+    pub(super) fn cut(&mut self, server: ServerId, which: Which) {
+        let theirs = |(key, session): (Key, &Session)| {
+            session
+                .server
+                .as_ref()
+                .is_some_and(|s| s.id == server)
+                .then_some(key)
+        };
+        let keys: Vec<Key> = self.slab.iter().filter_map(theirs).collect();
+        keys.into_iter()
+            .for_each(|key| self.on(key, Event::Cut(which)));
+    }
+
+    /// Ends one session.
+    pub(super) fn kill(&mut self, id: ConnectionId) {
+        let number = self.number;
+        let is_it = |session: &Session| ConnectionId::new(number, session.count) == id;
+        let key = self
+            .slab
+            .iter()
+            .find_map(|(key, s)| is_it(s).then_some(key));
+        if let Some(key) = key {
+            self.on(key, Event::Kill);
+        }
+    }
+
+    /// Ends every session.
+    pub(super) fn shutdown(&mut self) {
+        let keys: Vec<Key> = self.slab.keys().collect();
+        keys.into_iter()
+            .for_each(|key| self.on(key, Event::Shutdown));
+    }
+
+    fn tick(&self) -> Tick {
+        Tick::at(self.tools.now)
+    }
+
+    fn on(&mut self, key: Key, event: Event) {
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
+        let idle = session.origin.backend.idle;
+        let action = session.machine.on(event, idle);
+        self.perform(key, action);
+    }
+
+    fn perform(&mut self, key: Key, action: Action) {
+        match action {
+            Action::Wait => {}
+            Action::Turn => self.turn(key),
+            Action::Connected => self.connected(key),
+            Action::Redial(failure) => self.redial(key, failure),
+            Action::Settle => self.settle(key),
+            Action::Sleep(until) => self.arm(key, until),
+            Action::End(end) => self.end(key, end),
+        }
+    }
+
+    fn turn(&mut self, key: Key) {
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
+        if session.queued {
+            return;
+        }
+        match session.turn(&mut self.tools) {
+            Turn::Rests => {}
+            Turn::Again => {
+                session.queued = true;
+                self.queue.push(key);
+            }
+            Turn::Over(over) => self.end(key, end_of(over)),
+        }
+    }
+
+    fn dial(&mut self, key: Key) {
+        // Ends because each round uses up an attempt of the dial budget.
+        loop {
+            let now = self.tools.now;
+            let Some(session) = self.slab.get_mut(key) else {
+                return;
+            };
+            match session.next_dial(now) {
+                Err(end) => return self.end(key, end),
+                Ok(attempt) => match self.begin(key, attempt) {
+                    Begun::Dialling => return,
+                    Begun::Failed => {}
+                    Begun::Shortage => return self.end(key, End::NoResources),
+                },
+            }
+        }
+    }
+
+    fn begin(&mut self, key: Key, attempt: Attempt) -> Begun {
+        let now = self.tick();
+        let Some(session) = self.slab.get_mut(key) else {
+            return Begun::Dialling;
+        };
+        let begun = dial::begin(&attempt.server.address);
+        session.server = Some(attempt.server);
+        session.attempts = session.attempts.saturating_add(1);
+        let socket = match begun {
+            Ok(socket) => socket,
+            Err(errno) if dial::is_shortage(errno) => return Begun::Shortage,
+            Err(errno) => {
+                self.dial_failed(key, Failure::Refused, dial::kind(errno));
+                return Begun::Failed;
+            }
+        };
+        if self.poll.add_socket(&socket, key, Side::Server).is_err() {
+            return Begun::Shortage;
+        }
+        let tcp = &session.origin.backend.tcp;
+        if dial::is_urgent(tcp, attempt.timeout + YOUNG) {
+            dial::settle(&socket, tcp);
+            session.writes = Writes::Many;
+        }
+        session.socket = Some(socket);
+        let deadline = now.after(attempt.timeout);
+        session.machine.dialling(deadline);
+        self.arm(key, deadline);
+        Begun::Dialling
+    }
+
+    fn redial(&mut self, key: Key, failure: Failure) {
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
+        let socket = session.socket.take();
+        let kind = match failure {
+            Failure::TimedOut => ErrorKind::TimedOut,
+            Failure::Refused => socket
+                .and_then(dial::failure)
+                .unwrap_or(ErrorKind::ConnectionReset),
+        };
+        self.dial_failed(key, failure, kind);
+        self.dial(key);
+    }
+
+    fn dial_failed(&mut self, key: Key, failure: Failure, kind: ErrorKind) {
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
+        let Some(server) = session.server.take() else {
+            return;
+        };
+        if let Load::Dial { dials, .. } = &mut session.load {
+            dials.failed(server.id, failure);
+        }
+        server
+            .counters
+            .dial_failures
+            .fetch_add(1, Ordering::Relaxed);
+        self.outlet.send(worker::Event::DialFailed {
+            server: server.id,
+            kind,
+        });
+    }
+
+    fn connected(&mut self, key: Key) {
+        let now = self.tools.now;
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
+        session.connected_after = session.age(now);
+        session.load = Load::Relay {
+            up: Held::Nothing,
+            down: Held::Nothing,
+            sent: 0,
+            received: 0,
+        };
+        if let Some(server) = &session.server {
+            server.counters.opened();
+        }
+        self.turn(key);
+    }
+
+    fn settle(&mut self, key: Key) {
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
+        if let Some(socket) = &session.socket {
+            dial::settle(socket, &session.origin.backend.tcp);
+        }
+        self.on(key, Event::Timer(self.tick()));
+    }
+
+    fn on_timer(&mut self, key: Key, now: Tick) {
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
+        // An entry that was overtaken by an earlier deadline fires for nothing.
+        if session.timer.is_some_and(|timer| timer.is_due(now)) {
+            session.timer = None;
+            self.on(key, Event::Timer(now));
+        }
+    }
+
+    fn arm(&mut self, key: Key, deadline: Tick) {
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
+        if session.timer.is_none_or(|timer| !timer.is_due(deadline)) {
+            session.timer = Some(deadline);
+            self.wheel.insert(key, deadline);
+        }
+    }
+
+    fn end(&mut self, key: Key, end: End) {
+        let Some(mut session) = self.slab.remove(key) else {
+            return;
+        };
+        session.settle_bytes();
+        session.origin.counters.closed(end);
+        if let (Load::Relay { .. }, Some(server)) = (&session.load, &session.server) {
+            server.counters.closed(end);
+        }
+        if self.report {
+            let id = ConnectionId::new(self.number, session.count);
+            let record = record_of(&session, id, end, self.tools.now);
+            self.outlet.send(worker::Event::Ended(Box::new(record)));
+        }
+        if let Load::Relay { up, down, .. } = &mut session.load {
+            self.tools.stores.abandoned(std::mem::take(up));
+            self.tools.stores.abandoned(std::mem::take(down));
+        }
+        if resets(end) {
+            dial::reset_on_close(&session.client);
+            session.socket.iter().for_each(dial::reset_on_close);
+        }
+        self.gauges.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What became of a dial at once.
+enum Begun {
+    /// It is under way.
+    Dialling,
+    /// It failed at once.
+    Failed,
+    /// There is no descriptor or memory for it.
+    Shortage,
+}

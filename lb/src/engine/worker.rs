@@ -1,0 +1,206 @@
+//! The loop of one worker: wait, look, act.
+//!
+//! It owns a thread. Control feeds it commands, the kernel events, and its crew clients; it
+//! ends on [`Command::Shutdown`] or when control has gone.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll as Readiness, Waker};
+
+use super::crew::{Crew, Handed};
+use super::listeners::{Accepted, BATCH, Entrance, LAST_BATCH, Listeners};
+use super::poll::{Poll, Token};
+use super::sessions::{Arrival, Sessions};
+use crate::pool::{ListenerId, Snapshot};
+use crate::worker::{Command, Event, Setup};
+
+/// Carries traffic until told to stop: the `run` of [`crate::worker::spawn`].
+pub fn run(setup: Setup, crew: Arc<Crew>) {
+    let outlet = setup.events.clone();
+    if let Err(error) = Worker::new(setup, crew).and_then(Worker::work) {
+        outlet.send(Event::AcceptFailed {
+            listener: ListenerId(u32::MAX),
+            error,
+        });
+    }
+}
+
+struct Worker {
+    me: usize,
+    setup: Setup,
+    crew: Arc<Crew>,
+    waker: Waker,
+    listeners: Listeners,
+    sessions: Sessions,
+    handed: Vec<Handed>,
+    stopped: bool,
+}
+
+impl Worker {
+    fn new(setup: Setup, crew: Arc<Crew>) -> std::io::Result<Self> {
+        let me = usize::from(setup.number);
+        let bell = crew.bell(me).ok_or(std::io::ErrorKind::NotFound)?;
+        let poll = Poll::new()?;
+        poll.add_bell(bell)?;
+        let waker = Waker::from(Arc::clone(bell));
+        let gauges = Arc::clone(&setup.gauges);
+        crew.join(me, Arc::clone(&gauges));
+        let sessions = Sessions::new(setup.number, poll, setup.events.clone(), gauges);
+        Ok(Self {
+            me,
+            setup,
+            crew,
+            waker,
+            listeners: Listeners::default(),
+            sessions,
+            handed: Vec::new(),
+            stopped: false,
+        })
+    }
+
+    fn work(mut self) -> std::io::Result<()> {
+        self.on_bell();
+        let mut before = self.sessions.len();
+        while !self.stopped {
+            let relieved = self.sessions.len() < before;
+            before = self.sessions.len();
+            let rest =
+                self.listeners
+                    .resume(self.sessions.now(), relieved, &self.sessions.poll);
+            let timeout = [self.sessions.sleep(), rest].into_iter().flatten().min();
+            self.sessions.poll.wait(timeout)?;
+            self.sessions.read_clock();
+            let mut n = 0;
+            while let Some((token, ready)) = self.sessions.poll.event(n) {
+                n += 1;
+                match token {
+                    Token::Socket(key, side) => self.sessions.on_socket(key, side, ready),
+                    Token::Listener(id) => self.on_listener(id),
+                    Token::Bell => self.on_bell(),
+                }
+            }
+            self.sessions.on_time();
+            self.sessions.on_queue();
+        }
+        Ok(())
+    }
+
+    fn on_bell(&mut self) {
+        if let Some(bell) = self.crew.bell(self.me) {
+            bell.heard();
+        }
+        let waker = self.waker.clone();
+        let mut context = Context::from_waker(&waker);
+        while let Readiness::Ready(command) = self.setup.commands.poll_recv(&mut context)
+        {
+            self.obey(command.unwrap_or(Command::Shutdown));
+            if self.stopped {
+                return;
+            }
+        }
+        self.crew.take(self.me, &mut self.handed);
+        let mut handed = std::mem::take(&mut self.handed);
+        for Handed {
+            client,
+            address,
+            frontend,
+        } in handed.drain(..)
+        {
+            let origin = self.listeners.origin_of(&frontend);
+            self.sessions.open(Arrival {
+                client,
+                address,
+                origin,
+            });
+        }
+        self.handed = handed;
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Snapshot(snapshot) => self.route_by(&snapshot),
+            Command::StopAccepting => self.route_by(&Snapshot {
+                report_ends: self.sessions.report,
+                ..Snapshot::default()
+            }),
+            Command::Cut(server, which) => self.sessions.cut(server, which),
+            Command::Kill(id) => self.sessions.kill(id),
+            Command::Shutdown => {
+                self.sessions.shutdown();
+                self.stopped = true;
+            }
+        }
+    }
+
+    /// Whoever waits at an entrance that closes is still let in.
+    fn route_by(&mut self, snapshot: &Snapshot) {
+        self.sessions.report = snapshot.report_ends;
+        let (gone, errors) = self.listeners.replace(snapshot, &self.sessions.poll);
+        for entrance in gone {
+            self.accept(&entrance, LAST_BATCH);
+        }
+        for (listener, error) in errors {
+            self.setup
+                .events
+                .send(Event::AcceptFailed { listener, error });
+        }
+    }
+
+    fn on_listener(&mut self, id: ListenerId) {
+        if self.listeners.rests() {
+            return;
+        }
+        if let Some(entrance) = self.listeners.get(id).cloned() {
+            self.accept(&entrance, BATCH);
+        }
+    }
+
+    fn accept(&mut self, entrance: &Entrance, batch: usize) {
+        for _ in 0..batch {
+            match entrance.accept() {
+                Accepted::Client(client, address) => self.place(
+                    entrance,
+                    Handed {
+                        client,
+                        address,
+                        frontend: Arc::clone(&entrance.frontend),
+                    },
+                ),
+                Accepted::Gone => {}
+                Accepted::Nobody => return,
+                Accepted::Failed(error) => {
+                    return self.accept_failed(entrance.id(), error);
+                }
+            }
+        }
+    }
+
+    /// Gives a client to the least loaded worker.
+    fn place(&mut self, entrance: &Entrance, handed: Handed) {
+        let mine = match self.crew.better_than(self.me) {
+            Some(other) => match self.crew.hand(other, handed) {
+                Ok(()) => return,
+                Err(handed) => handed,
+            },
+            None => handed,
+        };
+        self.setup.gauges.open.fetch_add(1, Ordering::Relaxed);
+        self.sessions.open(Arrival {
+            client: mine.client,
+            address: mine.address,
+            origin: std::rc::Rc::clone(&entrance.origin),
+        });
+    }
+
+    fn accept_failed(&mut self, listener: ListenerId, error: std::io::Error) {
+        self.setup
+            .gauges
+            .accept_failures
+            .fetch_add(1, Ordering::Relaxed);
+        self.setup
+            .events
+            .send(Event::AcceptFailed { listener, error });
+        self.listeners
+            .pause(self.sessions.now(), &self.sessions.poll);
+    }
+}

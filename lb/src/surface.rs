@@ -1,0 +1,105 @@
+//! What `/livez`, `/readyz`, `/metrics` and `/status` answer. Only reads.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use daemon::admin::{CommandError, Surface};
+use daemon::metrics::Text;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::limits::Limits;
+use crate::roster::View;
+use crate::worker::Gauges;
+use crate::{metrics, status};
+
+/// Where the process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// All binds are open.
+    Accepting,
+    /// The listeners are closed; the connections that are left go on.
+    Draining,
+}
+
+impl Phase {
+    /// The word in `/status`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepting => "accepting",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// What the outside sees.
+#[derive(Debug)]
+pub struct Outside {
+    /// Frontends, backends, servers.
+    pub view: watch::Receiver<Arc<View>>,
+    /// Where the process is in its life.
+    pub phase: watch::Receiver<Phase>,
+    /// One for each worker, in their order.
+    pub workers: Vec<Arc<Gauges>>,
+    /// What the system allows.
+    pub limits: Limits,
+}
+
+impl Outside {
+    fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.borrow())
+    }
+}
+
+impl Surface for Outside {
+    fn alive(&self) -> bool {
+        true
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        readiness(*self.phase.borrow(), &self.view())
+    }
+
+    fn metrics(&self, out: &mut Text) {
+        let is_ready = self.ready().is_ok();
+        metrics::view(out, &self.view());
+        metrics::process(out, &self.workers, &self.limits, is_ready);
+    }
+
+    fn status(&self) -> Value {
+        let open = |gauges: &Arc<Gauges>| gauges.open.load(Ordering::Relaxed);
+        let connections = self.workers.iter().map(open).sum();
+        status::json(
+            &self.view(),
+            *self.phase.borrow(),
+            self.ready(),
+            connections,
+            &self.limits,
+        )
+    }
+
+    fn commands(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn command(
+        &self,
+        name: &str,
+        _body: Value,
+    ) -> BoxFuture<'_, Result<Value, CommandError>> {
+        let unknown = CommandError::NotFound(format!("there is no command {name}"));
+        Box::pin(std::future::ready(Err(unknown)))
+    }
+}
+
+/// A balancer that never had a usable server is ready, so that a first apiserver can be
+/// born behind the address.
+fn readiness(phase: Phase, view: &View) -> Result<(), String> {
+    match phase {
+        Phase::Draining => Err("draining: the listeners are closed".to_owned()),
+        Phase::Accepting if view.is_usable() || !view.was_ever_usable => Ok(()),
+        Phase::Accepting => Err("no server is up or draining".to_owned()),
+    }
+}
