@@ -15,6 +15,7 @@
 //! each hand in a [`admin::Surface`].
 
 pub mod admin;
+mod chain;
 pub mod client;
 pub mod exit;
 mod identity;
@@ -25,4 +26,5 @@ pub mod notify;
 pub mod signals;
 pub mod table;
 
+pub use chain::chain;
 pub use identity::{Identity, VERSION, rfc3339};

@@ -1,17 +1,15 @@
 //! Gives a tree to serde, value by value, each claiming the errors that occur in it.
 
+mod access;
+
 use crate::KeyPath;
 use crate::error::Quoted;
 use crate::fault::Fault;
 use crate::tree::{Entry, Node, Value};
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
-};
+use access::{Entries, Items, Variant};
+use serde::de::{DeserializeSeed, Deserializer, Visitor};
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::slice;
 
 /// One value of the tree. Values in `hidden` are known to be wrong: whatever holds
 /// them is read as if they were not written, to find what else is wrong.
@@ -354,141 +352,5 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             .variant()
             .and_then(|variant| visitor.visit_enum(variant));
         read.map_err(|fault| fault.or_at(&self.at))
-    }
-}
-
-/// The items of a list.
-struct Items<'a> {
-    reader: Reader<'a>,
-    items: slice::Iter<'a, Node>,
-    next: usize,
-}
-
-impl<'de> SeqAccess<'de> for Items<'_> {
-    type Error = Fault;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Read<Option<S::Value>> {
-        for item in self.items.by_ref() {
-            let at = self.reader.at.index(self.next);
-            self.next += 1;
-            if !self.reader.hidden.contains(&at) {
-                return self.reader.inner(item, at).feed(seed).map(Some);
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// The keys and values of a mapping.
-struct Entries<'a> {
-    reader: Reader<'a>,
-    entries: slice::Iter<'a, Entry>,
-    value: Option<Reader<'a>>,
-}
-
-impl<'de> MapAccess<'de> for Entries<'_> {
-    type Error = Fault;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Read<Option<S::Value>> {
-        for entry in self.entries.by_ref() {
-            let at = self.reader.at.key(&entry.key);
-            if !self.reader.hidden.contains(&at) {
-                self.value = Some(self.reader.inner(&entry.node, at.clone()));
-                let key: StrDeserializer<'_, Fault> =
-                    entry.key.as_str().into_deserializer();
-                return seed
-                    .deserialize(key)
-                    .map(Some)
-                    .map_err(|fault| fault.or_at(&at));
-            }
-        }
-        Ok(None)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Read<S::Value> {
-        match self.value.take() {
-            Some(value) => value.feed(seed),
-            None => Err(Fault::echo()),
-        }
-    }
-}
-
-/// One of several: a name alone, or a name with its content.
-struct Variant<'a> {
-    name: &'a str,
-    at: KeyPath,
-    content: Option<Reader<'a>>,
-}
-
-impl<'a, 'de> EnumAccess<'de> for Variant<'a> {
-    type Error = Fault;
-    type Variant = Content<'a>;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(
-        self,
-        seed: S,
-    ) -> Read<(S::Value, Content<'a>)> {
-        let name: StrDeserializer<'_, Fault> = self.name.into_deserializer();
-        let variant = seed
-            .deserialize(name)
-            .map_err(|fault| fault.or_at(&self.at))?;
-        Ok((
-            variant,
-            Content {
-                name: self.name,
-                content: self.content,
-            },
-        ))
-    }
-}
-
-/// What stands behind the name of a variant.
-struct Content<'a> {
-    name: &'a str,
-    content: Option<Reader<'a>>,
-}
-
-impl<'a> Content<'a> {
-    fn needed(self) -> Read<Reader<'a>> {
-        let name = self.name;
-        self.content.ok_or_else(|| {
-            Fault::value(format!("needs its settings; write {{{name}: {{…}}}}"))
-        })
-    }
-}
-
-impl<'de> VariantAccess<'de> for Content<'_> {
-    type Error = Fault;
-
-    fn unit_variant(self) -> Read<()> {
-        match self.content {
-            Some(content) if !content.node.is_null() => {
-                let problem = format!("takes no settings; write \"{}\" alone", self.name);
-                Err(Fault::value(problem).or_at(&content.at))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Read<S::Value> {
-        self.needed()?.feed(seed)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Read<V::Value> {
-        self.needed()?.deserialize_seq(visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Read<V::Value> {
-        self.needed()?.deserialize_struct("", fields, visitor)
     }
 }
