@@ -70,9 +70,11 @@ impl Cli {
             Command::Run(file) => daemon(&file.config),
             Command::Check(file) => check(&file.config),
             Command::Status { socket, json } => status(&socket.socket, json),
-            Command::Release { socket, router, resume } => {
-                release(&socket.socket, router.as_deref(), resume)
-            }
+            Command::Release {
+                socket,
+                router,
+                resume,
+            } => release(&socket.socket, router.as_deref(), resume),
         }
     }
 }
@@ -96,8 +98,15 @@ fn daemon(path: &Path) -> u8 {
 fn check(path: &Path) -> u8 {
     match Config::read(path) {
         Ok(config) => {
-            config.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
-            say(&format!("{}: good, {} router(s)", path.display(), config.routers.len()));
+            config
+                .warnings
+                .iter()
+                .for_each(|warning| complain(&format!("warning: {warning}")));
+            say(&format!(
+                "{}: good, {} router(s)",
+                path.display(),
+                config.routers.len()
+            ));
             exit::DONE
         }
         Err(errors) => fail(exit::USAGE, &errors.to_string()),
@@ -132,13 +141,19 @@ fn release(socket: &Path, router: Option<&str>, resume: bool) -> u8 {
 }
 
 fn on_runtime<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
-    Ok(runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
+    Ok(runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work))
 }
 
 /// A line per router, and a line for whatever needs a person.
 fn readable(status: &Value) -> String {
     let none = Vec::new();
-    let routers = status.get("routers").and_then(Value::as_array).unwrap_or(&none);
+    let routers = status
+        .get("routers")
+        .and_then(Value::as_array)
+        .unwrap_or(&none);
     let rows: Vec<_> = routers
         .iter()
         .map(|router| {
@@ -147,17 +162,30 @@ fn readable(status: &Value) -> String {
                 text(router, "interface"),
                 text(router, "vrid"),
                 text(router, "state"),
-                format!("{}/{}", text(router, "priority"), text(router, "configuredPriority")),
+                format!(
+                    "{}/{}",
+                    text(router, "priority"),
+                    text(router, "configuredPriority")
+                ),
                 text(router, "reason"),
                 text(router, "since"),
             ]
         })
         .collect();
-    let head = ["ROUTER", "INTERFACE", "VRID", "STATE", "PRIORITY", "REASON", "SINCE"];
+    let head = [
+        "ROUTER",
+        "INTERFACE",
+        "VRID",
+        "STATE",
+        "PRIORITY",
+        "REASON",
+        "SINCE",
+    ];
     let mut page = table::render(head, &rows);
     for router in routers {
         for key in ["out", "failing", "alarm"] {
-            if router.get(key).is_some_and(|value| !value.is_null()) {
+            let value = router.get(key).filter(|value| !value.is_null());
+            if value.is_some_and(|value| *value != json!({})) {
                 let (name, value) = (text(router, "name"), text(router, key));
                 page.push_str(&format!("{name}: {key}: {value}\n"));
             }
@@ -184,7 +212,10 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-#[expect(clippy::print_stderr, reason = "what a person at the terminal must see")]
+#[expect(
+    clippy::print_stderr,
+    reason = "what a person at the terminal must see"
+)]
 fn complain(text: &str) {
     eprintln!("{text}");
 }

@@ -68,7 +68,11 @@ pub struct Fleet {
 impl Fleet {
     /// Without any router.
     pub fn new(thread: Thread, memory: std::io::Result<()>) -> Self {
-        Self { thread, memory, members: Mutex::new(Vec::new()) }
+        Self {
+            thread,
+            memory,
+            members: Mutex::new(Vec::new()),
+        }
     }
 
     /// Whether the adverts' thread is real-time, or why not.
@@ -83,7 +87,10 @@ impl Fleet {
 
     /// The routers that run, in the order of the file.
     pub fn members(&self) -> Vec<Arc<Member>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.members
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Starts all of `routers`, or none.
@@ -116,7 +123,9 @@ impl Fleet {
         let mut after = Vec::new();
         let mut fresh = Vec::new();
         for router in routers {
-            let known = before.iter().position(|member| lives_on(&member.router, router));
+            let known = before
+                .iter()
+                .position(|member| lives_on(&member.router, router));
             match known.map(|position| before.swap_remove(position)) {
                 Some(member) if member.router == *router => after.push(member),
                 Some(member) => after.push(Arc::new(adjusted(&member, router))),
@@ -162,7 +171,9 @@ impl Fleet {
         // First, so that most have a verdict before the first election.
         let checks = checks(router, &tracker);
         let task = self.thread.handle().spawn(life.run(opened));
-        answer.await.map_err(|_| StartError::Ended(router.name.clone()))??;
+        answer
+            .await
+            .map_err(|_| StartError::Ended(router.name.clone()))??;
         Ok(Member {
             router: router.clone(),
             tracker,

@@ -111,7 +111,12 @@ impl Life {
         let hearing = tokio::spawn(hear(name.clone(), receiver, advert_sender, record));
         let watching = tokio::spawn(watch_kernel(name, monitor, notice_sender));
         let feeders = Feeders([hearing.abort_handle(), watching.abort_handle()]);
-        Ok(Open { driver, adverts, notices, _feeders: feeders })
+        Ok(Open {
+            driver,
+            adverts,
+            notices,
+            _feeders: feeders,
+        })
     }
 
     /// Waits for an interface of that name that can be used, or for the end.

@@ -39,7 +39,10 @@ pub fn reduce() -> io::Result<()> {
 /// # Errors
 /// When the right is missing, or what the kernel says.
 pub fn lock_memory() -> io::Result<()> {
-    if !capabilities(None)?.effective.contains(CapabilitySet::IPC_LOCK) {
+    if !capabilities(None)?
+        .effective
+        .contains(CapabilitySet::IPC_LOCK)
+    {
         return Err(io::Error::from(io::ErrorKind::PermissionDenied));
     }
     let flags = MlockAllFlags::MCL_CURRENT

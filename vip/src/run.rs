@@ -49,8 +49,10 @@ pub enum RunError {
 pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> {
     let kernel = |operation| move |source| RunError::Kernel { operation, source };
     let mut signals = Signals::new().map_err(kernel("watch signals"))?;
-    let listen =
-        Listen { tcp: vec![config.admin], socket: Some(config.socket.clone()) };
+    let listen = Listen {
+        tcp: vec![config.admin],
+        socket: Some(config.socket.clone()),
+    };
     let admin = Admin::bind(&listen)?;
     privileges::reduce().map_err(kernel("give up rights"))?;
     let memory = privileges::lock_memory();
@@ -60,7 +62,9 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     fleet.start(&config.routers).await?;
     let identity = Arc::new(Identity::new("vip-daemon", path, SystemTime::now()));
     let (stop, stopped) = oneshot::channel::<()>();
-    let surface = Arc::new(Status { fleet: Arc::clone(&fleet) });
+    let surface = Arc::new(Status {
+        fleet: Arc::clone(&fleet),
+    });
     let serving = tokio::spawn(admin.serve(Arc::clone(&identity), surface, async {
         // Sent or dropped: both mean the end.
         let _ = stopped.await;

@@ -72,8 +72,12 @@ impl Surface for Status {
     }
 
     fn status(&self) -> Value {
-        let routers: Vec<_> =
-            self.fleet.members().iter().map(|member| router(member)).collect();
+        let routers: Vec<_> = self
+            .fleet
+            .members()
+            .iter()
+            .map(|member| router(member))
+            .collect();
         let refused = |fact: &std::io::Result<()>| match fact {
             Ok(()) => Value::Null,
             Err(error) => json!(error.to_string()),
@@ -132,8 +136,10 @@ impl Status {
 fn gauges(out: &mut Text, member: &Member) {
     let router = member.router.name.as_str();
     let record = member.record.borrow().clone();
-    let mut states =
-        out.gauge("vip_daemon_router_state", "1 for the state the router is in.");
+    let mut states = out.gauge(
+        "vip_daemon_router_state",
+        "1 for the state the router is in.",
+    );
     for state in State::ALL {
         let labels = [("router", router), ("state", state.name())];
         states = states.sample(&labels, record.state == state);
@@ -145,7 +151,11 @@ fn gauges(out: &mut Text, member: &Member) {
             "1 while the addresses are on the interface by our hand.",
             u64::from(record.holding),
         ),
-        ("vip_daemon_link_up", "1 while the interface can be used.", record.running.into()),
+        (
+            "vip_daemon_link_up",
+            "1 while the interface can be used.",
+            record.running.into(),
+        ),
         (
             "vip_daemon_priority",
             "The priority the router advertises with.",
@@ -174,8 +184,10 @@ fn gauges(out: &mut Text, member: &Member) {
         "When the router went into its state, in seconds since 1970.",
     )
     .sample(&labels, seconds(wall(record.since)));
-    let mut checks =
-        out.gauge("vip_daemon_check_passed", "1 while the tracked check counts as passed.");
+    let mut checks = out.gauge(
+        "vip_daemon_check_passed",
+        "1 while the tracked check counts as passed.",
+    );
     for (track, seen) in member.router.tracks.iter().zip(member.tracker.seen()) {
         let name = track.target.name();
         let labels = [("router", router), ("check", name.as_str())];
@@ -186,13 +198,20 @@ fn gauges(out: &mut Text, member: &Member) {
 fn counters(out: &mut Text, member: &Member) {
     let router = member.router.name.as_str();
     let counts = member.record.borrow().counts.clone();
-    let kinds = [("release", counts.sent_release), ("claim", counts.sent - counts.sent_release)];
+    let kinds = [
+        ("release", counts.sent_release),
+        ("claim", counts.sent - counts.sent_release),
+    ];
     for (kind, count) in kinds {
         out.counter("vip_daemon_adverts_sent_total", "Adverts sent.")
             .sample(&[("router", router), ("kind", kind)], count);
     }
     for (name, help, count) in [
-        ("vip_daemon_adverts_accepted_total", "Adverts accepted.", counts.accepted),
+        (
+            "vip_daemon_adverts_accepted_total",
+            "Adverts accepted.",
+            counts.accepted,
+        ),
         (
             "vip_daemon_announcements_total",
             "Bursts of gratuitous ARP.",
@@ -207,16 +226,28 @@ fn counters(out: &mut Text, member: &Member) {
         out.counter(name, help).sample(&[("router", router)], count);
     }
     for (reason, count) in &counts.refused {
-        out.counter("vip_daemon_adverts_refused_total", "Datagrams turned away, by reason.")
-            .sample(&[("router", router), ("reason", reason)], *count);
+        out.counter(
+            "vip_daemon_adverts_refused_total",
+            "Datagrams turned away, by reason.",
+        )
+        .sample(&[("router", router), ("reason", reason)], *count);
     }
     for ((to, reason), count) in &counts.transitions {
-        out.counter("vip_daemon_transitions_total", "Changes of state, by reason.")
-            .sample(&[("router", router), ("to", to), ("reason", reason)], *count);
+        out.counter(
+            "vip_daemon_transitions_total",
+            "Changes of state, by reason.",
+        )
+        .sample(
+            &[("router", router), ("to", to), ("reason", reason)],
+            *count,
+        );
     }
     for (deed, count) in &counts.failures {
-        out.counter("vip_daemon_effects_failed_total", "Effects the kernel refused.")
-            .sample(&[("router", router), ("effect", deed)], *count);
+        out.counter(
+            "vip_daemon_effects_failed_total",
+            "Effects the kernel refused.",
+        )
+        .sample(&[("router", router), ("effect", deed)], *count);
     }
     out.histogram("vip_daemon_lateness_seconds", "How late the driver woke.")
         .sample(&[("router", router)], &member.lateness);
@@ -227,8 +258,12 @@ fn router(member: &Member) -> Value {
     let config = &member.router;
     let addresses: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
     let seen = member.tracker.seen();
-    let tracks: Vec<_> =
-        config.tracks.iter().zip(&seen).map(|(track, seen)| check(track, seen)).collect();
+    let tracks: Vec<_> = config
+        .tracks
+        .iter()
+        .zip(&seen)
+        .map(|(track, seen)| check(track, seen))
+        .collect();
     json!({
         "name": config.name,
         "interface": config.interface,
@@ -294,5 +329,7 @@ fn wall(instant: Instant) -> SystemTime {
 }
 
 fn seconds(at: SystemTime) -> f64 {
-    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
 }

@@ -34,7 +34,9 @@ impl Thread {
     /// When the thread or its runtime cannot be had; a refused real-time scheduling is no
     /// error, see [`Thread::realtime`].
     pub fn start() -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::sync_channel(1);
@@ -44,10 +46,19 @@ impl Thread {
             // An error means that `Thread` is gone, which is a stop too.
             let _ = runtime.block_on(stopped);
         };
-        let thread =
-            Builder::new().name("adverts".to_owned()).stack_size(STACK).spawn(body)?;
-        let realtime = told.recv().unwrap_or_else(|gone| Err(io::Error::other(gone)));
-        Ok(Self { handle, realtime, stop: Some(stop), thread: Some(thread) })
+        let thread = Builder::new()
+            .name("adverts".to_owned())
+            .stack_size(STACK)
+            .spawn(body)?;
+        let realtime = told
+            .recv()
+            .unwrap_or_else(|gone| Err(io::Error::other(gone)));
+        Ok(Self {
+            handle,
+            realtime,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// Where its tasks are spawned.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use vrrp::Priority;
 
-use crate::config::{Effect, Router, Track, TargetError};
+use crate::config::{Effect, Router, TargetError, Track};
 
 /// What a router runs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,8 +109,11 @@ pub struct Seen {
 impl Tracker {
     /// For a router without a verdict yet.
     pub fn new(router: &Router, released: bool) -> Self {
-        let checks: Vec<_> =
-            router.tracks.iter().map(|track| (track.effect, None)).collect();
+        let checks: Vec<_> = router
+            .tracks
+            .iter()
+            .map(|track| (track.effect, None))
+            .collect();
         let standing = standing(router.priority, &checks, released);
         let last = vec![None; checks.len()];
         Self {
@@ -162,7 +165,10 @@ impl Tracker {
                 let position = before.tracks.iter().position(|old| old == track)?;
                 state.checks.get(position)?.1
             };
-            let checks = after.tracks.iter().map(|track| (track.effect, known(track)));
+            let checks = after
+                .tracks
+                .iter()
+                .map(|track| (track.effect, known(track)));
             state.checks = checks.collect();
             state.last = vec![None; state.checks.len()];
             state.base = after.priority;
@@ -236,7 +242,13 @@ pub async fn follow(
         let report = probe::run(&check, target, track.timeout).await;
         let passed = report.outcome.passed();
         let outcome = report.outcome.name();
-        tracker.saw(position, Last { outcome: report.outcome, took: started.elapsed() });
+        tracker.saw(
+            position,
+            Last {
+                outcome: report.outcome,
+                took: started.elapsed(),
+            },
+        );
         if let Some(verdict) = tally.record(passed) {
             let check = track.target.name();
             tracing::info!(router, check, outcome, ?verdict, "tracked check changed");
@@ -251,7 +263,11 @@ mod tests {
     use Effect::{Fault, Weight};
     use Verdict::{Down, Up};
 
-    fn of(base: u8, verdicts: &[(Effect, Option<Verdict>)], released: bool) -> (u8, Option<Out>) {
+    fn of(
+        base: u8,
+        verdicts: &[(Effect, Option<Verdict>)],
+        released: bool,
+    ) -> (u8, Option<Out>) {
         let standing = standing(Priority::new(base), verdicts, released);
         (standing.priority.get(), standing.out)
     }
@@ -266,13 +282,25 @@ mod tests {
             (100, &[(Weight(50), Some(Up))], 150),
             (100, &[(Weight(50), Some(Down))], 100),
             (100, &[(Weight(50), None)], 100),
-            (100, &[(Weight(-30), Some(Down)), (Weight(-40), Some(Down))], 30),
-            (100, &[(Weight(-30), Some(Down)), (Weight(50), Some(Up))], 120),
+            (
+                100,
+                &[(Weight(-30), Some(Down)), (Weight(-40), Some(Down))],
+                30,
+            ),
+            (
+                100,
+                &[(Weight(-30), Some(Down)), (Weight(50), Some(Up))],
+                120,
+            ),
             (100, &[(Weight(-254), Some(Down))], 1),
             (200, &[(Weight(254), Some(Up))], 254),
             (255, &[(Weight(-254), Some(Down))], 255),
         ] {
-            assert_eq!(of(base, verdicts, false), (priority, None), "{base} {verdicts:?}");
+            assert_eq!(
+                of(base, verdicts, false),
+                (priority, None),
+                "{base} {verdicts:?}"
+            );
         }
     }
 
@@ -286,7 +314,11 @@ mod tests {
             (200, &[(Fault, Some(Up))], true, (1, Some(Out::Released))),
             (200, &[(Fault, Some(Down))], true, (1, Some(Out::Released))),
         ] {
-            assert_eq!(of(base, verdicts, released), expected, "{base} {verdicts:?}");
+            assert_eq!(
+                of(base, verdicts, released),
+                expected,
+                "{base} {verdicts:?}"
+            );
         }
     }
 }

@@ -64,7 +64,8 @@ impl FromStr for Address {
             return Err(AddressError::Prefix(longest));
         }
         let broadcast = IpAddr::from([255, 255, 255, 255]);
-        if ip.is_multicast() || ip.is_unspecified() || ip.is_loopback() || ip == broadcast {
+        if ip.is_multicast() || ip.is_unspecified() || ip.is_loopback() || ip == broadcast
+        {
             return Err(AddressError::NotUnicast);
         }
         Ok(Self { ip, prefix })
@@ -112,7 +113,11 @@ mod tests {
             ("fd00::1/64", "10.0.0.1", false),
         ] {
             let network: Address = network.parse().unwrap();
-            assert_eq!(network.covers(ip.parse().unwrap()), covered, "{network} {ip}");
+            assert_eq!(
+                network.covers(ip.parse().unwrap()),
+                covered,
+                "{network} {ip}"
+            );
         }
     }
 }

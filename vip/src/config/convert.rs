@@ -75,8 +75,7 @@ impl Reader<'_> {
         let interface = self.interface(&file.interface, &at.key("interface"));
         let vrid = self.number(Some(file.vrid), 1..=255, 1, &at.key("vrid"));
         let version = self.version(file.version, &at.key("version"));
-        let priority =
-            self.number(file.priority, 1..=255, 100, &at.key("priority"));
+        let priority = self.number(file.priority, 1..=255, 100, &at.key("priority"));
         let interval =
             self.interval(version?, file.advert_interval, &at.key("advertInterval"));
         let addresses = self.addresses(&file.addresses, &at.key("addresses"));
@@ -85,7 +84,11 @@ impl Reader<'_> {
         let announce = self.announce(&file.announce, &at.key("announce"));
         let tracks = self.tracks(&file.track, &at.key("track"));
         let preempt = self.preempt(file, at);
-        self.weigh(file, tracks.as_deref().unwrap_or_default(), &at.key("track"));
+        self.weigh(
+            file,
+            tracks.as_deref().unwrap_or_default(),
+            &at.key("track"),
+        );
         Some(Router {
             name: name?,
             interface: interface?,
@@ -105,7 +108,8 @@ impl Reader<'_> {
     fn name(&mut self, name: &str, at: &KeyPath) -> Option<String> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > NAME_BYTES || !name.chars().all(allowed) {
-            return self.refuse(at, "is not a name; allowed: 1 to 64 of a-z A-Z 0-9 - _ .");
+            return self
+                .refuse(at, "is not a name; allowed: 1 to 64 of a-z A-Z 0-9 - _ .");
         }
         Some(name.to_owned())
     }
@@ -163,7 +167,10 @@ impl Reader<'_> {
                 Err(error) => self.refuse(&at, error),
             }
         });
-        let addresses: Vec<_> = read.collect::<Vec<_>>().into_iter().collect::<Option<_>>()?;
+        let addresses: Vec<_> = read
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect::<Option<_>>()?;
         let distinct: BTreeSet<_> = addresses.iter().map(|address| address.ip).collect();
         if distinct.len() < addresses.len() {
             return self.refuse(at, "names an address twice");
@@ -203,7 +210,10 @@ impl Reader<'_> {
             Ok(IpAddr::V6(_)) => {
                 self.refuse(at, "is IPv6, which this version does not do yet")
             }
-            Err(_) => self.refuse(at, "is not an IP address; write it like \"192.168.220.101\""),
+            Err(_) => self.refuse(
+                at,
+                "is not an IP address; write it like \"192.168.220.101\"",
+            ),
         }
     }
 
@@ -252,7 +262,8 @@ impl Reader<'_> {
         match fs::read_to_string(path) {
             Err(error) => self.refuse(at, format!("cannot be read: {error}")),
             Ok(text) => {
-                let mode = fs::metadata(path).map_or(0, |about| about.permissions().mode());
+                let mode =
+                    fs::metadata(path).map_or(0, |about| about.permissions().mode());
                 if mode & 0o077 != 0 {
                     self.warn(at, "can be read by others; chmod 0600");
                 }
@@ -271,7 +282,11 @@ impl Reader<'_> {
         );
         let refresh = self.refresh(file.refresh, &at.key("refresh"));
         let some = |period: Duration| (!period.is_zero()).then_some(period);
-        Some(Announce { burst: burst?, again: some(again?), refresh: some(refresh?) })
+        Some(Announce {
+            burst: burst?,
+            again: some(again?),
+            refresh: some(refresh?),
+        })
     }
 
     fn refresh(&mut self, refresh: Option<Period>, at: &KeyPath) -> Option<Duration> {
@@ -284,8 +299,9 @@ impl Reader<'_> {
 
     fn tracks(&mut self, files: &[file::Track], at: &KeyPath) -> Option<Vec<Track>> {
         let read = files.iter().enumerate();
-        let tracks: Vec<_> =
-            read.map(|(position, file)| self.track(file, &at.index(position))).collect();
+        let tracks: Vec<_> = read
+            .map(|(position, file)| self.track(file, &at.index(position)))
+            .collect();
         tracks.into_iter().collect()
     }
 
@@ -295,11 +311,21 @@ impl Reader<'_> {
         let minute = Duration::from_secs(60);
         let hour = Duration::from_secs(3600);
         let interval_at = at.key("interval");
-        let interval =
-            self.period(file.interval, TRACK_INTERVAL, MILLISECONDS_10..=hour, &interval_at);
-        let default = interval.unwrap_or(TRACK_INTERVAL).clamp(SHORTEST_DEFAULT_TIMEOUT, minute);
-        let timeout =
-            self.period(file.timeout, default, MILLISECONDS_10..=minute, &at.key("timeout"));
+        let interval = self.period(
+            file.interval,
+            TRACK_INTERVAL,
+            MILLISECONDS_10..=hour,
+            &interval_at,
+        );
+        let default = interval
+            .unwrap_or(TRACK_INTERVAL)
+            .clamp(SHORTEST_DEFAULT_TIMEOUT, minute);
+        let timeout = self.period(
+            file.timeout,
+            default,
+            MILLISECONDS_10..=minute,
+            &at.key("timeout"),
+        );
         let fall = self.number(file.fall, 1..=100, 2, &at.key("fall"));
         let rise = self.number(file.rise, 1..=100, 2, &at.key("rise"));
         Some(Track {
@@ -345,9 +371,21 @@ impl Reader<'_> {
         if authorities.is_none() && !address.ip().is_loopback() {
             self.warn(&url_at, "is not verified; name a caFile");
         }
-        let suspect = if authorities.is_some() { &ca_at } else { &url_at };
+        let suspect = if authorities.is_some() {
+            &ca_at
+        } else {
+            &url_at
+        };
         let server_name = https.server_name.clone();
-        self.usable(Target::Https { address, path, authorities, server_name }, suspect)
+        self.usable(
+            Target::Https {
+                address,
+                path,
+                authorities,
+                server_name,
+            },
+            suspect,
+        )
     }
 
     fn usable(&mut self, target: Target, at: &KeyPath) -> Option<Target> {
@@ -364,7 +402,10 @@ impl Reader<'_> {
             if weighs && file.priority == Some(255) {
                 self.warn(&at, "changes nothing: priority 255 is fixed");
             } else if weighs && file.preempt == Some(false) {
-                self.warn(&at, "moves nothing where peers have preempt: false; weight 0 does");
+                self.warn(
+                    &at,
+                    "moves nothing where peers have preempt: false; weight 0 does",
+                );
             }
         }
     }
@@ -437,6 +478,7 @@ impl Reader<'_> {
     }
 
     fn warn(&mut self, at: &KeyPath, problem: impl Display) {
-        self.warnings.push(self.source.error(at, problem.to_string()).to_string());
+        self.warnings
+            .push(self.source.error(at, problem.to_string()).to_string());
     }
 }

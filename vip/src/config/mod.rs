@@ -69,7 +69,9 @@ pub struct Router {
 impl Router {
     /// The family of its addresses.
     pub fn family(&self) -> Family {
-        self.addresses.first().map_or(Family::V4, |address| Family::of(address.ip))
+        self.addresses
+            .first()
+            .map_or(Family::V4, |address| Family::of(address.ip))
     }
 }
 

@@ -41,7 +41,9 @@ pub enum TargetError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// Not `scheme://ip[:port]/path`.
-    #[error("is not a URL with an IP address; write it like \"{0}://127.0.0.1:9000/readyz\"")]
+    #[error(
+        "is not a URL with an IP address; write it like \"{0}://127.0.0.1:9000/readyz\""
+    )]
     Url(&'static str),
 }
 
@@ -49,9 +51,9 @@ impl Target {
     /// Whom it asks.
     pub fn address(&self) -> SocketAddr {
         match self {
-            Self::Tcp(address) | Self::Http { address, .. } | Self::Https { address, .. } => {
-                *address
-            }
+            Self::Tcp(address)
+            | Self::Http { address, .. }
+            | Self::Https { address, .. } => *address,
         }
     }
 
@@ -72,13 +74,21 @@ impl Target {
         Ok(match self {
             Self::Tcp(_) => Check::Tcp,
             Self::Http { path, .. } => Check::Http(Http::new(path)?),
-            Self::Https { path, authorities, server_name, .. } => {
+            Self::Https {
+                path,
+                authorities,
+                server_name,
+                ..
+            } => {
                 let trust = match authorities {
                     Some(pem) => Trust::from_pem(pem)?,
                     None => Trust::Insecure,
                 };
                 let tls = Tls::new(&trust, server_name.as_deref(), None)?;
-                Check::Https(Https { tls, http: Http::new(path)? })
+                Check::Https(Https {
+                    tls,
+                    http: Http::new(path)?,
+                })
             }
         })
     }
@@ -94,7 +104,9 @@ pub(super) fn url(
     default_port: u16,
     text: &str,
 ) -> Result<(SocketAddr, String), TargetError> {
-    let rest = text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://"));
+    let rest = text
+        .strip_prefix(scheme)
+        .and_then(|rest| rest.strip_prefix("://"));
     let rest = rest.ok_or(TargetError::Url(scheme))?;
     let (authority, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
@@ -116,7 +128,10 @@ mod tests {
     #[test]
     fn takes_urls_apart_and_refuses_names() {
         for (text, expected) in [
-            ("https://127.0.0.1:9000/readyz", Some(("127.0.0.1:9000", "/readyz"))),
+            (
+                "https://127.0.0.1:9000/readyz",
+                Some(("127.0.0.1:9000", "/readyz")),
+            ),
             ("https://127.0.0.1", Some(("127.0.0.1:443", "/"))),
             ("https://[::1]:9000/a?b=c", Some(("[::1]:9000", "/a?b=c"))),
             ("https://[::1]/a", Some(("[::1]:443", "/a"))),
@@ -125,9 +140,8 @@ mod tests {
             ("127.0.0.1:9000/a", None),
         ] {
             let read = url("https", 443, text).ok();
-            let expected = expected.map(|(address, path)| {
-                (address.parse().unwrap(), path.to_owned())
-            });
+            let expected = expected
+                .map(|(address, path)| (address.parse().unwrap(), path.to_owned()));
             assert_eq!(read, expected, "{text}");
         }
     }

@@ -16,7 +16,11 @@ pub trait Effects {
     ///
     /// # Errors
     /// [`Failure::Send`].
-    fn advertise(&mut self, priority: Priority, checksum: Checksum) -> Result<(), Failure>;
+    fn advertise(
+        &mut self,
+        priority: Priority,
+        checksum: Checksum,
+    ) -> Result<(), Failure>;
 
     /// Puts the addresses on the interface; those that are there stay.
     ///

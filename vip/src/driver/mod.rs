@@ -227,7 +227,8 @@ impl<E: Effects> Driver<E> {
         batch: &mut Vec<Result<Datagram, Refusal>>,
     ) {
         let wake = self.wake();
-        self.lateness.observe(Instant::now().saturating_duration_since(wake));
+        self.lateness
+            .observe(Instant::now().saturating_duration_since(wake));
         yield_now().await;
         while batch.len() < BATCH
             && let Ok(advert) = adverts.try_recv()
@@ -283,7 +284,10 @@ impl<E: Effects> Driver<E> {
             record.counts.accepted += 1;
             record.heard = Some(heard);
         });
-        self.handle(Event::Advert { from: envelope.source, advert: &received.advert });
+        self.handle(Event::Advert {
+            from: envelope.source,
+            advert: &received.advert,
+        });
     }
 
     fn refuse(&mut self, refusal: Refusal, from: Option<IpAddr>) {
@@ -302,7 +306,10 @@ impl<E: Effects> Driver<E> {
         if let Some(suppressed) = self.may_say(refusal.name()) {
             let from = from.map(|from| from.to_string()).unwrap_or_default();
             tracing::warn!(
-                router = self.name, from, reason = refusal.name(), suppressed,
+                router = self.name,
+                from,
+                reason = refusal.name(),
+                suppressed,
                 "advert refused: {refusal}"
             );
         }
@@ -332,7 +339,8 @@ impl<E: Effects> Driver<E> {
             // Our own renewals, four times a second.
             Notice::Address(there) if there.ours => {}
             Notice::AddressGone(there) | Notice::Address(there)
-                if there.interface == self.interface && self.virtual_ip(there.address.ip) =>
+                if there.interface == self.interface
+                    && self.virtual_ip(there.address.ip) =>
             {
                 self.look();
             }
@@ -357,7 +365,8 @@ impl<E: Effects> Driver<E> {
         };
         self.link(survey.running);
         if self.renew_at.is_some() && !survey.missing.is_empty() {
-            self.record.send_modify(|record| record.counts.addresses_lost += 1);
+            self.record
+                .send_modify(|record| record.counts.addresses_lost += 1);
             if let Some(suppressed) = self.may_say("addressLost") {
                 let router = &self.name;
                 let missing = survey.missing.len();
@@ -388,7 +397,9 @@ impl<E: Effects> Driver<E> {
         // Priority 1 first: the skew it brings is the head start of everybody else.
         self.handle(Event::Priority(standing.priority));
         if before.out.is_none() && standing.out.is_some() {
-            self.handle(Event::Yield { hold: Duration::ZERO });
+            self.handle(Event::Yield {
+                hold: Duration::ZERO,
+            });
         }
     }
 
@@ -408,15 +419,19 @@ impl<E: Effects> Driver<E> {
                     if self.outcome("advertise", sent).is_some() {
                         self.record.send_modify(|record| {
                             record.counts.sent += 1;
-                            record.counts.sent_release += u64::from(priority.is_release());
+                            record.counts.sent_release +=
+                                u64::from(priority.is_release());
                         });
                     }
                 }
                 Action::Acquire => refused = !self.acquire(),
+                // Nobody must send to an address that is not here.
+                Action::Announce if refused => {}
                 Action::Announce => {
                     let announced = self.effects.announce();
                     self.outcome("announce", announced);
-                    self.record.send_modify(|record| record.counts.announcements += 1);
+                    self.record
+                        .send_modify(|record| record.counts.announcements += 1);
                 }
                 Action::Release => self.release(),
                 Action::Moved { from, to, reason } => self.moved(from, to, reason),
@@ -454,7 +469,11 @@ impl<E: Effects> Driver<E> {
         self.record.send_modify(|record| {
             record.since = Instant::now();
             record.reason = reason;
-            *record.counts.transitions.entry((to.name(), reason_name)).or_default() += 1;
+            *record
+                .counts
+                .transitions
+                .entry((to.name(), reason_name))
+                .or_default() += 1;
         });
     }
 
@@ -488,20 +507,25 @@ impl<E: Effects> Driver<E> {
     }
 
     /// Counts and logs a failure; passes a success on.
-    fn outcome<T>(&mut self, deed: &'static str, outcome: Result<T, Failure>) -> Option<T> {
+    fn outcome<T>(
+        &mut self,
+        deed: &'static str,
+        outcome: Result<T, Failure>,
+    ) -> Option<T> {
         match outcome {
             Ok(value) => {
-                self.record.send_if_modified(|record| record.failing.take().is_some());
+                self.record
+                    .send_if_modified(|record| record.failing.remove(deed).is_some());
                 Some(value)
             }
             Err(failure) => {
-                let text = format!("{deed}: {}", chain(&failure));
+                let text = chain(&failure);
                 if let Some(suppressed) = self.may_say(deed) {
-                    tracing::error!(router = self.name, suppressed, "{text}");
+                    tracing::error!(router = self.name, deed, suppressed, "{text}");
                 }
                 self.record.send_modify(|record| {
                     *record.counts.failures.entry(deed).or_default() += 1;
-                    record.failing = Some(text);
+                    record.failing.insert(deed, text);
                 });
                 None
             }
@@ -577,9 +601,10 @@ fn expected(router: &Router, source: IpAddr) -> Result<Expected, AddressesError>
         source,
         path: match &router.travel {
             Travel::Multicast => Path::Multicast,
-            Travel::Unicast { peers, .. } => {
-                Path::Unicast { senders: Senders::Only(peers.clone()), ttl: None }
-            }
+            Travel::Unicast { peers, .. } => Path::Unicast {
+                senders: Senders::Only(peers.clone()),
+                ttl: None,
+            },
         },
         dialects: Dialects::KEEPALIVED,
     })

@@ -29,8 +29,8 @@ pub struct Record {
     pub holding: bool,
     /// The Active that was heard last, its priority, and when.
     pub heard: Option<Heard>,
-    /// What went wrong with the last effect, until one succeeds.
-    pub failing: Option<String>,
+    /// Effects that failed when they were last tried, and why.
+    pub failing: BTreeMap<&'static str, String>,
     /// A peer that is configured otherwise, as last heard.
     pub alarm: Option<String>,
     /// Counts since the start.
@@ -86,7 +86,7 @@ impl Record {
             running: false,
             holding: false,
             heard: None,
-            failing: None,
+            failing: BTreeMap::new(),
             alarm: None,
             counts: Counts::default(),
         }

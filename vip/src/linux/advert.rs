@@ -53,7 +53,12 @@ impl Sender {
             Travel::Multicast => vec![GROUP_V4],
             Travel::Unicast { peers, .. } => peers.iter().filter_map(v4).collect(),
         };
-        Ok(Self { socket, source, destinations, identification: 0 })
+        Ok(Self {
+            socket,
+            source,
+            destinations,
+            identification: 0,
+        })
     }
 
     /// Sends one advert to every destination; a peer that cannot be reached does not keep
@@ -135,7 +140,9 @@ impl Receiver {
             let interface = InterfaceIndexOrAddress::Index(link.index);
             socket.join_multicast_v4_n(&GROUP_V4, &interface)?;
         }
-        Ok(Self { socket: UdpSocket::from_std(socket.into())? })
+        Ok(Self {
+            socket: UdpSocket::from_std(socket.into())?,
+        })
     }
 
     /// The next datagram, taken out of its IP header.

@@ -15,7 +15,7 @@ use socket2::{Domain, Socket, Type};
 use super::sys;
 
 /// An Ethernet header (14) and an ARP packet for IPv4 (28).
-pub const FRAME_LENGTH: usize = 42;
+pub(super) const FRAME_LENGTH: usize = 42;
 
 /// One gratuitous ARP, ready for the wire.
 pub type Frame = [u8; FRAME_LENGTH];

@@ -129,10 +129,13 @@ impl Linux {
         let failed = |error| not_opened(router, error);
         let sender = Sender::open(&link, source, &router.travel).map_err(failed)?;
         let wire = Wire::open(link.index).map_err(failed)?;
-        let frames = router.addresses.iter().filter_map(|address| match address.ip {
-            IpAddr::V4(ip) => Some(gratuitous(mac, ip)),
-            IpAddr::V6(_) => None,
-        });
+        let frames = router
+            .addresses
+            .iter()
+            .filter_map(|address| match address.ip {
+                IpAddr::V4(ip) => Some(gratuitous(mac, ip)),
+                IpAddr::V6(_) => None,
+            });
         Ok(Self {
             advert: advert(router)?,
             frames: frames.collect(),
@@ -173,19 +176,25 @@ impl Linux {
     pub fn stray(&mut self) -> Result<Vec<Address>, RequestError> {
         let present = self.netlink.addresses(self.link.index)?;
         let covered = |address: &Address| {
-            present.iter().any(|there| !there.ours && there.address.covers(address.ip))
+            present
+                .iter()
+                .any(|there| !there.ours && there.address.covers(address.ip))
         };
         let all = self.router.addresses.iter().copied();
         Ok(all.filter(|address| !covered(address)).collect())
     }
 
     fn present(&mut self) -> Result<Vec<Present>, Failure> {
-        self.netlink.addresses(self.link.index).map_err(Failure::Netlink)
+        self.netlink
+            .addresses(self.link.index)
+            .map_err(Failure::Netlink)
     }
 
     /// Puts one address there, or finds that somebody else has.
     fn put(&mut self, address: Address) -> Result<(), Failure> {
-        let put = self.netlink.put(self.link.index, address, LIFETIME, Put::New);
+        let put = self
+            .netlink
+            .put(self.link.index, address, LIFETIME, Put::New);
         match put {
             Ok(()) => Ok(()),
             Err(error) if error.refusal() == Some(io::ErrorKind::AlreadyExists) => {
@@ -220,14 +229,21 @@ impl Linux {
 
     fn own(&self) -> Vec<Address> {
         let all = self.router.addresses.iter().copied();
-        all.filter(|address| !self.foreign.contains(address)).collect()
+        all.filter(|address| !self.foreign.contains(address))
+            .collect()
     }
 }
 
 impl Effects for Linux {
-    fn advertise(&mut self, priority: Priority, checksum: Checksum) -> Result<(), Failure> {
+    fn advertise(
+        &mut self,
+        priority: Priority,
+        checksum: Checksum,
+    ) -> Result<(), Failure> {
         self.advert.priority = priority;
-        self.sender.send(&self.advert, checksum).map_err(Failure::Send)
+        self.sender
+            .send(&self.advert, checksum)
+            .map_err(Failure::Send)
     }
 
     fn acquire(&mut self) -> Result<(), Failure> {
@@ -268,7 +284,10 @@ impl Effects for Linux {
         let links = self.netlink.links().map_err(Failure::Netlink)?;
         let link = links.into_iter().find(|link| link.index == self.link.index);
         let present = self.present()?;
-        let mut survey = Survey { running: link.is_some_and(|link| link.running), ..Survey::default() };
+        let mut survey = Survey {
+            running: link.is_some_and(|link| link.running),
+            ..Survey::default()
+        };
         for address in self.router.addresses.clone() {
             let there = present.iter().find(|there| there.address == address);
             match there {
@@ -325,7 +344,10 @@ fn source(
             && router.addresses.iter().all(|address| address.ip != ip)
     });
     let wanted = match &router.travel {
-        crate::config::Travel::Unicast { source: Some(source), .. } => Some(*source),
+        crate::config::Travel::Unicast {
+            source: Some(source),
+            ..
+        } => Some(*source),
         crate::config::Travel::Unicast { source: None, .. }
         | crate::config::Travel::Multicast => None,
     };
@@ -335,11 +357,13 @@ fn source(
     };
     match (found.map(|there| there.address.ip), wanted) {
         (Some(IpAddr::V4(ip)), _) => Ok(ip),
-        (Some(IpAddr::V6(_)) | None, Some(source_address)) => Err(OpenError::ForeignSource {
-            router: router.name.clone(),
-            interface: router.interface.clone(),
-            source_address,
-        }),
+        (Some(IpAddr::V6(_)) | None, Some(source_address)) => {
+            Err(OpenError::ForeignSource {
+                router: router.name.clone(),
+                interface: router.interface.clone(),
+                source_address,
+            })
+        }
         (Some(IpAddr::V6(_)) | None, None) => Err(OpenError::NoSource {
             router: router.name.clone(),
             interface: router.interface.clone(),
@@ -349,7 +373,9 @@ fn source(
 
 fn not_opened(router: &Router, source: io::Error) -> OpenError {
     if source.kind() == io::ErrorKind::PermissionDenied {
-        return OpenError::NotPermitted { router: router.name.clone() };
+        return OpenError::NotPermitted {
+            router: router.name.clone(),
+        };
     }
     OpenError::Socket {
         router: router.name.clone(),

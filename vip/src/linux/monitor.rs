@@ -9,8 +9,8 @@ use std::io;
 
 use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 
 use super::netlink::{Link, Present, link, messages, present};
 
@@ -51,7 +51,10 @@ impl Monitor {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         socket.socket_mut().bind(&SocketAddr::new(0, GROUPS))?;
         socket.socket_mut().set_rx_buf_sz(RECEIVE_BUFFER)?;
-        Ok(Self { socket, waiting: VecDeque::new() })
+        Ok(Self {
+            socket,
+            waiting: VecDeque::new(),
+        })
     }
 
     /// The next notice, in the kernel's order.

@@ -120,7 +120,10 @@ impl Netlink {
             Ok(socket)
         };
         let socket = open().map_err(RequestError::Socket)?;
-        Ok(Self { socket, sequence: 0 })
+        Ok(Self {
+            socket,
+            sequence: 0,
+        })
     }
 
     /// Every interface there is.
@@ -149,7 +152,9 @@ impl Netlink {
         let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
         let answers = self.exchange(request, NLM_F_DUMP, "list the addresses")?;
         let all = answers.iter().filter_map(present);
-        Ok(all.filter(|present| present.interface == interface).collect())
+        Ok(all
+            .filter(|present| present.interface == interface)
+            .collect())
     }
 
     /// Puts an address on an interface, or renews it, with our mark and `lifetime`
@@ -168,14 +173,22 @@ impl Netlink {
         put: Put,
     ) -> Result<(), RequestError> {
         let mut message = described(interface, address);
-        message.attributes.push(AddressAttribute::CacheInfo(living(lifetime)));
-        message.attributes.push(AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL)));
+        message
+            .attributes
+            .push(AddressAttribute::CacheInfo(living(lifetime)));
+        message
+            .attributes
+            .push(AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL)));
         let flags = match put {
             Put::New => NLM_F_CREATE | NLM_F_EXCL,
             Put::Renew => NLM_F_CREATE | NLM_F_REPLACE,
         };
         let request = RouteNetlinkMessage::NewAddress(message);
-        self.exchange(request, NLM_F_ACK | flags, "put the address on the interface")?;
+        self.exchange(
+            request,
+            NLM_F_ACK | flags,
+            "put the address on the interface",
+        )?;
         Ok(())
     }
 
@@ -183,7 +196,11 @@ impl Netlink {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn remove(&mut self, interface: u32, address: Address) -> Result<(), RequestError> {
+    pub fn remove(
+        &mut self,
+        interface: u32,
+        address: Address,
+    ) -> Result<(), RequestError> {
         let request = RouteNetlinkMessage::DelAddress(described(interface, address));
         match self.exchange(request, NLM_F_ACK, "take the address off the interface") {
             Ok(_) => Ok(()),
@@ -201,7 +218,8 @@ impl Netlink {
         self.send(request, flags).map_err(RequestError::Socket)?;
         let mut answers = Vec::new();
         loop {
-            let (bytes, _) = self.socket.recv_from_full().map_err(RequestError::Socket)?;
+            let (bytes, _) =
+                self.socket.recv_from_full().map_err(RequestError::Socket)?;
             if self.collect(&bytes, operation, &mut answers)? {
                 return Ok(answers);
             }
@@ -238,7 +256,10 @@ impl Netlink {
                 NetlinkPayload::Done(_) => return Ok(true),
                 NetlinkPayload::Error(error) if error.code.is_none() => return Ok(true),
                 NetlinkPayload::Error(error) => {
-                    return Err(RequestError::Refused { operation, source: error.to_io() });
+                    return Err(RequestError::Refused {
+                        operation,
+                        source: error.to_io(),
+                    });
                 }
                 NetlinkPayload::InnerMessage(answer) => answers.push(answer),
                 _ => {}
@@ -252,10 +273,7 @@ impl Netlink {
 pub(super) fn messages(
     mut bytes: &[u8],
 ) -> impl Iterator<
-    Item = Result<
-        NetlinkMessage<RouteNetlinkMessage>,
-        netlink_packet_core::DecodeError,
-    >,
+    Item = Result<NetlinkMessage<RouteNetlinkMessage>, netlink_packet_core::DecodeError>,
 > {
     std::iter::from_fn(move || {
         let length = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?);
@@ -293,15 +311,18 @@ pub(super) fn link(message: &RouteNetlinkMessage) -> Option<Link> {
 
 /// The address a message describes.
 pub(super) fn present(message: &RouteNetlinkMessage) -> Option<Present> {
-    let (RouteNetlinkMessage::NewAddress(message) | RouteNetlinkMessage::DelAddress(message)) =
-        message
+    let (RouteNetlinkMessage::NewAddress(message)
+    | RouteNetlinkMessage::DelAddress(message)) = message
     else {
         return None;
     };
     let ours = AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL));
     Some(Present {
         interface: message.header.index,
-        address: Address { ip: local(message)?, prefix: message.header.prefix_len },
+        address: Address {
+            ip: local(message)?,
+            prefix: message.header.prefix_len,
+        },
         ours: message.attributes.contains(&ours),
         secondary: message.header.flags.contains(AddressHeaderFlags::Secondary),
     })
@@ -333,7 +354,9 @@ fn described(interface: u32, address: Address) -> AddressMessage {
         IpAddr::V6(_) => {
             message.header.family = AddressFamily::Inet6;
             // Duplicate address detection would keep it unusable for a second or more.
-            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            message
+                .attributes
+                .push(AddressAttribute::Flags(AddressFlags::Nodad));
         }
     }
     message

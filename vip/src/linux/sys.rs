@@ -45,8 +45,15 @@ pub(super) fn bind_for_sending(socket: &Socket, interface: u32) -> io::Result<()
 /// `EPERM` without `CAP_SYS_NICE` or a `RLIMIT_RTPRIO`, or where the kernel's real-time
 /// group has no budget.
 pub(crate) fn round_robin(priority: u8) -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: i32::from(priority) };
+    let parameters = libc::sched_param {
+        sched_priority: i32::from(priority),
+    };
     // SAFETY: pid 0 is the calling thread and the pointer is valid for the call.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameters) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let result =
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameters) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
