@@ -41,9 +41,6 @@ pub enum IssueError {
     /// No key could be made.
     #[error("no key could be made")]
     Key(#[source] rcgen::Error),
-    /// A key or certificate in PEM form cannot be used.
-    #[error("the authority's certificate or key cannot be used")]
-    Adopt(#[source] rcgen::Error),
     /// The certificate could not be signed.
     #[error("the certificate for {subject} could not be signed")]
     Sign {

@@ -260,20 +260,20 @@ fn identifiers_of_keys_match_from_leaf_to_authority() {
     );
     let (_, ca) = X509Certificate::from_der(&ca).unwrap();
     let (_, leaf) = X509Certificate::from_der(&leaf).unwrap();
-    let subject = ca
-        .extensions()
-        .iter()
-        .find_map(|e| match e.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
-            _ => None,
-        });
-    let authority = leaf
-        .extensions()
-        .iter()
-        .find_map(|e| match e.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref(),
-            _ => None,
-        });
+    let subject = ca.extensions().iter().find_map(|extension| {
+        let ParsedExtension::SubjectKeyIdentifier(id) = extension.parsed_extension()
+        else {
+            return None;
+        };
+        Some(id.0)
+    });
+    let authority = leaf.extensions().iter().find_map(|extension| {
+        let ParsedExtension::AuthorityKeyIdentifier(id) = extension.parsed_extension()
+        else {
+            return None;
+        };
+        id.key_identifier.as_ref()
+    });
     assert_eq!(subject, authority.map(|id| id.0));
     assert!(subject.is_some());
 }

@@ -1,0 +1,3 @@
+module sternpost/probe/tests/go
+
+go 1.26
