@@ -84,7 +84,7 @@ pub(crate) struct Tree {
 
 /// Reads `text`, which errors call `name`.
 pub(crate) fn build(name: &str, text: &str) -> Result<Tree, Error> {
-    let mut builder = Builder::new(name);
+    let mut builder = Builder::new(name, last_line(text));
     let mut parser = Parser::new(StrInput::new(text));
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| not_yaml(name, text, &error))?;
@@ -97,9 +97,7 @@ pub(crate) fn build(name: &str, text: &str) -> Result<Tree, Error> {
 }
 
 fn not_yaml(name: &str, text: &str, error: &ScanError) -> Error {
-    // At the end of the text the scanner may be one line past the last.
-    let last = text.matches(['\n', '\r']).count() + 1;
-    let line = error.marker().line().clamp(1, last);
+    let line = error.marker().line().clamp(1, last_line(text));
     let indent = |line: usize| {
         let whole = text.lines().nth(line.checked_sub(1)?)?;
         whole.split(|c: char| !c.is_whitespace()).next()
@@ -117,6 +115,11 @@ fn not_yaml(name: &str, text: &str, error: &ScanError) -> Error {
             Error::of_file(name, format!("is not YAML: {}", error.info())).on_line(line)
         }
     }
+}
+
+/// At the end of a text the scanner may stand one line past the last.
+fn last_line(text: &str) -> usize {
+    text.matches(['\n', '\r']).count() + 1
 }
 
 fn shown(tag: &Tag) -> String {
@@ -142,6 +145,7 @@ struct Key {
 
 struct Builder<'a> {
     name: &'a str,
+    last_line: usize,
     frames: Vec<Frame>,
     anchors: BTreeMap<usize, Node>,
     values: usize,
@@ -151,9 +155,10 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(name: &'a str) -> Self {
+    fn new(name: &'a str, last_line: usize) -> Self {
         Self {
             name,
+            last_line,
             frames: Vec::new(),
             anchors: BTreeMap::new(),
             values: 0,
@@ -164,7 +169,7 @@ impl<'a> Builder<'a> {
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Error> {
-        let line = span.start.line();
+        let line = span.start.line().clamp(1, self.last_line);
         match event {
             Event::Nothing
             | Event::StreamStart
