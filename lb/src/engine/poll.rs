@@ -38,7 +38,6 @@ impl Token {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of 64 bits")]
     const fn from_bits(bits: u64) -> Self {
         let special = bits & SPECIAL == SPECIAL;
         match (special, bits & 1) {

@@ -370,7 +370,11 @@ fn a_flow_turns_bulk_after_full_reads_and_back_after_small_ones() {
     );
     let via = |relay: &Relay| match relay.next() {
         Step::Carry { via, .. } => via,
-        other => panic!("{other:?}"),
+        other @ (Step::Flush(_)
+        | Step::Shut(_)
+        | Step::Inquire(_)
+        | Step::Wait
+        | Step::Over(_)) => panic!("{other:?}"),
     };
     let read = |relay: &mut Relay, len, full| {
         let way = via(relay);

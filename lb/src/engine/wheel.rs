@@ -177,7 +177,8 @@ mod tests {
         }
         let mut fired = 0;
         while let Some(sleep) = wheel.sleep(now) {
-            now = Tick(now.0.wrapping_add((sleep.as_millis() / 4) as u32));
+            let ticks = sleep.as_millis() / TICK.as_millis();
+            now = Tick(now.0.wrapping_add(u32::try_from(ticks).unwrap()));
             let mut due = Vec::new();
             wheel.turn(now, &mut due);
             for key in &due {
