@@ -34,7 +34,7 @@ pub enum BindError {
     InUse(SocketAddr),
     /// The address cannot be had here, although IP_FREEBIND is set.
     #[error(
-        "cannot listen on {0}: the address is not available on this host; write one that can be (a broadcast address or an IPv6 address where IPv6 is off cannot)"
+        "cannot listen on {0}: the address is not available on this host; write one that can be (an IPv6 address cannot where IPv6 is off)"
     )]
     NotAvailable(SocketAddr),
     /// A port below 1024 without the capability.
@@ -153,6 +153,7 @@ fn is_family_missing(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::errno::Errno;
 
     const TCP: Tcp = Tcp {
         keepalive: None,
@@ -189,8 +190,20 @@ mod tests {
     }
 
     #[test]
-    fn says_the_way_out_when_not_available() {
-        let error = open("255.255.255.255:0").unwrap_err();
-        assert!(matches!(error, BindError::NotAvailable(_)), "{error:?}");
+    fn each_refusal_of_the_kernel_has_its_sentence() {
+        let address: SocketAddr = "192.0.2.1:443".parse().unwrap();
+        for (code, part) in [
+            (Errno::EADDRINUSE, "in use; `ss -ltnp 'sport = :443'`"),
+            (Errno::EADDRNOTAVAIL, "not available on this host"),
+            (Errno::EAFNOSUPPORT, "not available on this host"),
+            (Errno::EACCES, "CAP_NET_BIND_SERVICE"),
+            (Errno::EPERM, "CAP_NET_BIND_SERVICE"),
+            (Errno::EMFILE, "LimitNOFILE"),
+            (Errno::EINVAL, "cannot listen on 192.0.2.1:443"),
+        ] {
+            let error =
+                BindError::new(address, io::Error::from_raw_os_error(code as i32));
+            assert!(error.to_string().contains(part), "{code}: {error}");
+        }
     }
 }

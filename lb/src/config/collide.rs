@@ -8,6 +8,9 @@ use config::KeyPath;
 use super::convert::Reading;
 use super::meant::Config;
 
+const LACKS_ZONE: &str =
+    "is link-local without its interface; write such as \"[fe80::1%2]:6443\"";
+
 pub(super) fn refuse(config: &Config, reading: &mut Reading<'_>) {
     listeners(config, reading);
     servers(config, reading);
@@ -18,6 +21,9 @@ fn listeners(config: &Config, reading: &mut Reading<'_>) {
     let admin = KeyPath::root().key("admin").key("address");
     let mut known = vec![(admin, config.admin)];
     for (at, bind) in binds(config) {
+        if lacks_zone(bind) {
+            reading.refuse(&at, LACKS_ZONE);
+        }
         if let Some((other, address)) = known.iter().find(|(_, a)| overlap(*a, bind)) {
             let problem = format!(
                 "collides with {other} ({address}) on one host; write another address or port"
@@ -53,7 +59,10 @@ fn servers(config: &Config, reading: &mut Reading<'_>) {
         let mut seen = Vec::new();
         for (k, server) in backend.servers.iter().enumerate() {
             let at = list.index(k).key("address");
-            if server.address.ip().is_unspecified() || server.address.ip().is_multicast()
+            if lacks_zone(server.address) {
+                reading.refuse(&at, LACKS_ZONE);
+            } else if server.address.ip().is_unspecified()
+                || server.address.ip().is_multicast()
             {
                 reading.refuse(&at, "is not the address of a server");
             } else if let Some((bind, _)) =
@@ -68,6 +77,14 @@ fn servers(config: &Config, reading: &mut Reading<'_>) {
             }
             seen.push(server.address);
         }
+    }
+}
+
+/// A link-local address says nothing without the number of its interface.
+fn lacks_zone(address: SocketAddr) -> bool {
+    match address {
+        SocketAddr::V4(_) => false,
+        SocketAddr::V6(six) => six.ip().is_unicast_link_local() && six.scope_id() == 0,
     }
 }
 

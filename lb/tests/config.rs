@@ -1,0 +1,133 @@
+//! The configuration: a folder of good and bad files, each bad one with the whole message,
+//! and the examples of the manual.
+//!
+//! Leaves to the daemon's tests: that nothing is touched when a file is bad.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use api_lb::config::{Config, parse};
+use proptest::prelude::*;
+
+const FOLDER: &str = "tests/configs";
+const MANUAL: &str = "../docs/config/api-lb.md";
+
+#[test]
+fn every_file_of_the_folder_gets_what_it_should() {
+    let mut wrong = Vec::new();
+    for file in files() {
+        let text = fs::read_to_string(&file).unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let got = parse(name, &text).err().map(|errors| format!("{errors}\n"));
+        let expected = fs::read_to_string(file.with_extension("err")).ok();
+        if got != expected {
+            wrong.push(format!("{name}:\n got: {got:?}\nwant: {expected:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn files() -> Vec<PathBuf> {
+    let entries =
+        fs::read_dir(FOLDER).unwrap_or_else(|error| panic!("{FOLDER}: {error}"));
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
+    files.sort();
+    assert!(
+        files.len() > 20,
+        "the folder is not where it was: {}",
+        files.len()
+    );
+    files
+}
+
+/// The examples of the manual, with the files they name where a test has them.
+fn examples(folder: &Path) -> Vec<String> {
+    let manual = fs::read_to_string(MANUAL).unwrap_or_default();
+    let authority = pki::Authority::new("test", SystemTime::now()).unwrap();
+    let issued = authority
+        .issue(&pki::Profile::client("check", &[]), SystemTime::now())
+        .unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    write("ca.crt", authority.certificate_pem());
+    write("check.crt", &issued.certificate_pem);
+    write("check.key", issued.key_pem.expose());
+    let folder = format!("{}/", folder.display());
+    manual
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .map(|text| text.replace("/etc/kubernetes/pki/", &folder))
+        .map(|text| text.replace("/etc/sternpost/check", &format!("{folder}check")))
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_manual_are_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let examples = examples(folder.path());
+    assert_eq!(examples.len(), 2);
+    for text in examples {
+        let config =
+            parse("manual", &text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+}
+
+/// The second example says that it shows the defaults.
+#[test]
+fn the_manual_shows_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = parse("manual", &examples(folder.path())[1]).unwrap();
+    let text = fs::read_to_string("tests/configs/smallest.yaml").unwrap();
+    let bare = parse("smallest", &text).unwrap();
+    assert_eq!(defaults(&shown), defaults(&bare));
+    assert!(bare.workers.get() <= 4);
+}
+
+fn defaults(config: &Config) -> String {
+    let Config {
+        drain_timeout,
+        admin,
+        socket,
+        log,
+        log_connections,
+        ..
+    } = config;
+    let (frontend, backend) = (&config.frontends[0], &config.backends[0]);
+    let check = &backend.check;
+    format!(
+        "{drain_timeout:?} {admin} {socket:?} {log:?} {log_connections:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
+        frontend.tcp,
+        backend.balance,
+        backend.dial,
+        backend.idle,
+        backend.tcp,
+        check.interval,
+        check.timeout,
+        check.rise,
+        check.fall,
+        backend.servers[0].weight,
+    )
+}
+
+proptest! {
+    /// Whatever stands in a file, it is refused or taken; nothing panics.
+    #[test]
+    fn odd_texts_do_no_harm(seed in 0_usize..1000, at in 0.0..1.0_f64, put in "\\PC{0,12}") {
+        let files = files();
+        let text = fs::read_to_string(&files[seed % files.len()]).unwrap();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a text")]
+        let mut place = (text.len() as f64 * at) as usize;
+        while !text.is_char_boundary(place) {
+            place -= 1;
+        }
+        let (head, tail) = text.split_at(place);
+        let _ = parse("odd", &format!("{head}{put}{tail}"));
+        let _ = parse("odd", head);
+    }
+}
