@@ -31,6 +31,9 @@
 //! | lower, or equal from a lower address | advert and announcement at once, announcements after 20 ms and 200 ms |
 //! | priority 0 | the same |
 //!
+//! A promotion is announced at once, after 20 ms and after 200 ms, and as
+//! [`Announcing`] says.
+//!
 //! Lateness: an Active that finds itself silent for longer than the shortest down interval
 //! of anybody else releases, and a Backup whose down timer fires an interval late listens
 //! first; both then wait an interval and their skew for another Active.

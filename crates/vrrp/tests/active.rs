@@ -21,10 +21,11 @@ fn quiet() -> Settings {
     }
 }
 
-/// Active since 360.9375 ms.
+/// Active since 360.9375 ms, announced again; that of 200 ms after is due at 560.9375 ms.
 const ACTIVE: &str = "
     0 | start    | initialize>backup started | backup | 360.9375
-    @ | deadline | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
+    @ | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
+    @ | deadline | announce | active | 460.9375
 ";
 
 fn active(settings: Settings, rows: &str) {
@@ -89,14 +90,14 @@ fn m1_five_answers_in_a_second_then_one_at_its_end() {
 fn m1_v2_by_the_letter_discards_and_as_keepalived_answers() {
     let begin = "
         0 | start    | initialize>backup started | backup | 3609.375
-        @ | deadline | advert 100, acquire, announce, backup>active activeDown | active | 4609.375
+        @ | deadline | advert 100, acquire, announce, backup>active activeDown | active | 3629.375
     ";
     let letter = Settings {
         dialects: Dialects::RFC,
         ..settings_v2()
     };
     let rows = "
-        4000 | heard .13 99 1000 | (LowerDiscarded) | active | 4609.375
+        4000 | heard .13 99 1000 | (LowerDiscarded) | active | 3629.375
         4100 | heard .13 0 1000  | advert 100, announce | active | 4120
     ";
     check(letter, &format!("{begin}\n{rows}"));
@@ -148,7 +149,7 @@ fn m7_two_owners_are_decided_by_address_and_named() {
         ..quiet()
     };
     let table = "
-        0   | start             | advert 255, acquire, announce, initialize>active started | active | 100
+        0   | start             | advert 255, acquire, announce, initialize>active started | active | 20
         50  | heard .11 255 100 | (TwoOwners), advert 255, announce | active | 70
         60  | heard .13 255 100 | (TwoOwners), release, active>backup higherAddress | backup | 360.390625
         70  | heard .13 255 100 | (TwoOwners) | backup | 370.390625
@@ -181,7 +182,7 @@ fn m9_a_second_burst_follows_then_a_refresh_if_wanted() {
         @          | deadline | advert 100 | active | 510.9375
         @-0.000001 | deadline | - | active | 510.9375
         @          | deadline | announce | active | 560.9375
-        @          | deadline | advert 100 | active | 660.9375
+        @          | deadline | advert 100, announce | active | 660.9375
         @          | deadline | advert 100 | active | 760.9375
     ";
     let second = Announcing {
@@ -198,7 +199,7 @@ fn m9_a_second_burst_follows_then_a_refresh_if_wanted() {
     let rows = "
         @ | deadline | advert 100 | active | 510.9375
         @ | deadline | announce | active | 560.9375
-        @ | deadline | advert 100 | active | 580.9375
+        @ | deadline | advert 100, announce | active | 580.9375
         @ | deadline | announce | active | 650.9375
         @ | deadline | announce | active | 660.9375
     ";
@@ -216,7 +217,7 @@ fn m9_a_second_burst_follows_then_a_refresh_if_wanted() {
     let rows = "
         @ | deadline | advert 100 | active | 510.9375
         @ | deadline | announce | active | 560.9375
-        @ | deadline | advert 100 | active | 660.9375
+        @ | deadline | advert 100, announce | active | 660.9375
         @ | deadline | advert 100, announce | active | 760.9375
     ";
     let only = Announcing {
@@ -269,13 +270,13 @@ fn m10_losses_a_minute_apart_do_not_count_together() {
         format!(
             "
             0      | start    | initialize>backup started | backup | 144375
-            @      | deadline | advert 100, acquire, announce, backup>active activeDown | active | 184375
-            150000 | lost     | acquire, announce | active | 184375
-            150001 | lost     | acquire, announce | active | 184375
-            150001 | lost     | acquire, announce | active | 184375
-            150001 | lost     | acquire, announce | active | 184375
-            150001 | lost     | acquire, announce | active | 184375
-            184375 | deadline | advert 100 | active | 224375
+            @      | deadline | advert 100, acquire, announce, backup>active activeDown | active | 144395
+            150000 | lost     | acquire, announce | active | 144395
+            150001 | lost     | acquire, announce | active | 144395
+            150001 | lost     | acquire, announce | active | 144395
+            150001 | lost     | acquire, announce | active | 144395
+            150001 | lost     | acquire, announce | active | 144395
+            184375 | deadline | advert 100, announce | active | 224375
             {last}
         "
         )
@@ -314,7 +315,7 @@ fn m11_a_fault_releases_and_recovery_listens_anew() {
 fn m12_leftover_addresses_stay_while_nobody_else_is_heard() {
     let table = "
         0 | start leftover | initialize>backup started | backup | 360.9375
-        @ | deadline       | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
+        @ | deadline       | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
     ";
     check(settings(), table);
 }
@@ -349,7 +350,7 @@ fn m12_leftover_addresses_go_at_the_first_sign_of_another_active() {
         priority: Priority::OWNER,
         ..settings()
     };
-    let table = "0 | start leftover | advert 255, acquire, announce, initialize>active started | active | 100";
+    let table = "0 | start leftover | advert 255, acquire, announce, initialize>active started | active | 20";
     check(owner, table);
 }
 

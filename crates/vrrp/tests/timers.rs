@@ -24,7 +24,9 @@ fn t6_the_start_waits_a_full_down_interval() {
         0          | start    | initialize>backup started | backup | 360.9375
         1          | start    | (NoMatter) | backup | 360.9375
         @-0.000001 | deadline | (NoMatter) | backup | 360.9375
-        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
+        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
+        @-0.000001 | deadline | - | active | 380.9375
+        @          | deadline | announce | active | 460.9375
         400        | start    | (NoMatter) | active | 460.9375
         @-0.000001 | deadline | - | active | 460.9375
         @          | deadline | advert 100 | active | 560.9375
@@ -32,7 +34,7 @@ fn t6_the_start_waits_a_full_down_interval() {
     check(settings(), table);
     let table = "
         0 | start    | initialize>backup started | backup | 3609.375
-        @ | deadline | advert 100, acquire, announce, backup>active activeDown | active | 4609.375
+        @ | deadline | advert 100, acquire, announce, backup>active activeDown | active | 3629.375
     ";
     check(settings_v2(), table);
 }
@@ -40,8 +42,8 @@ fn t6_the_start_waits_a_full_down_interval() {
 #[test]
 fn t6_the_owner_is_active_at_once() {
     let table = "
-        5   | start    | advert 255, acquire, announce, initialize>active started | active | 105
-        105 | deadline | advert 255 | active | 205
+        5   | start    | advert 255, acquire, announce, initialize>active started | active | 25
+        105 | deadline | advert 255, announce | active | 205
     ";
     check(with_priority(255), table);
 }
@@ -63,7 +65,7 @@ fn t3_a_release_leaves_the_skew() {
         0    | start           | initialize>backup started | backup | 360.9375
         50   | heard .13 200 100 | - | backup | 410.9375
         60   | heard .13 0 100 | - | backup | 120.9375
-        @    | deadline        | advert 100, acquire, announce, backup>active activeReleased | active | 220.9375
+        @    | deadline        | advert 100, acquire, announce, backup>active activeReleased | active | 140.9375
     ";
     check(settings(), table);
     let table = "
@@ -83,7 +85,8 @@ fn t4_a_backup_adopts_the_interval_of_the_active() {
         1050 | heard .13 200 1000 | - | backup | 4659.375
         1060 | heard .13 0 1000   | - | backup | 1669.375
         # Its own interval when it is Active.
-        @    | deadline           | advert 100, acquire, announce, backup>active activeReleased | active | 1769.375
+        @    | deadline           | advert 100, acquire, announce, backup>active activeReleased | active | 1689.375
+        @    | deadline           | announce | active | 1769.375
         @    | deadline           | advert 100 | active | 1869.375
         # And the other's again, from the advert that made it yield.
         1800 | heard .13 200 20   | release, active>backup higherPriority | backup | 1872.1875
@@ -97,7 +100,7 @@ fn t5_v2_keeps_its_own_interval() {
     let table = "
         0   | start              | initialize>backup started | backup | 3609.375
         10  | heard .13 200 5000 | - | backup | 3619.375
-        @   | deadline           | advert 100, acquire, announce, backup>active activeDown | active | 4619.375
+        @   | deadline           | advert 100, acquire, announce, backup>active activeDown | active | 3639.375
         4000 | heard .13 200 5000 | release, active>backup higherPriority | backup | 7609.375
     ";
     check(settings_v2(), table);
@@ -120,7 +123,7 @@ fn t7_k1_a_priority_change_shifts_the_running_timer() {
         # Shifted into the past is due, and not late.
         165  | priority 229 | - | backup | 165.46875
         167  | priority 254 | - | backup | 67.8125
-        167  | deadline     | advert 254, acquire, announce, backup>active activeReleased | active | 267
+        167  | deadline     | advert 254, acquire, announce, backup>active activeReleased | active | 187
     ";
     check(settings(), table);
     let table = "
@@ -134,7 +137,8 @@ fn t7_k1_a_priority_change_shifts_the_running_timer() {
 fn k4_an_active_tells_its_new_priority_at_once() {
     let table = "
         0    | start        | initialize>backup started | backup | 360.9375
-        @    | deadline     | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
+        @    | deadline     | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
+        @    | deadline     | announce | active | 460.9375
         400  | priority 50  | advert 50 | active | 500
         400  | priority 50  | (NoMatter) | active | 500
         # No two closer than 10 ms: a row on each side.
@@ -165,7 +169,7 @@ fn t8_a_lower_priority_does_not_restart_the_timer() {
         60  | heard .11 100 100 | - | backup | 420.9375
         70  | heard .13 101 100 | - | backup | 430.9375
         80  | heard .13 99 100 | (LowerDiscarded) | backup | 430.9375
-        @   | deadline         | advert 100, acquire, announce, backup>active preempted | active | 530.9375
+        @   | deadline         | advert 100, acquire, announce, backup>active preempted | active | 450.9375
     ";
     check(settings(), table);
 }
@@ -175,7 +179,7 @@ fn t9_without_preemption_a_lower_priority_is_followed() {
     let table = "
         0   | start           | initialize>backup started | backup | 360.9375
         50  | heard .13 1 100 | - | backup | 410.9375
-        @   | deadline        | advert 100, acquire, announce, backup>active activeDown | active | 510.9375
+        @   | deadline        | advert 100, acquire, announce, backup>active activeDown | active | 430.9375
     ";
     check(
         Settings {
@@ -189,9 +193,9 @@ fn t9_without_preemption_a_lower_priority_is_followed() {
 #[test]
 fn t9_an_owner_preempts_whatever_is_set() {
     let table = "
-        0   | start             | advert 255, acquire, announce, initialize>active started | active | 100
+        0   | start             | advert 255, acquire, announce, initialize>active started | active | 20
         10  | fault             | advert 0, release, active>fault fault | fault | -
-        20  | recover           | advert 255, acquire, announce, fault>active recovered | active | 120
+        20  | recover           | advert 255, acquire, announce, fault>active recovered | active | 40
         30  | yield 0           | advert 0, release, active>backup yielded | backup | 330.390625
         40  | heard .13 254 100 | (LowerDiscarded) | backup | 330.390625
     ";
@@ -219,7 +223,7 @@ fn t9_preempt_delay_follows_a_lower_active_for_so_long() {
         200  | heard .13 50 100 | - | backup | 560.9375
         1099.999999 | heard .13 50 100 | - | backup | 1460.937499
         1100 | heard .13 50 100 | (LowerDiscarded) | backup | 1460.937499
-        @    | deadline         | advert 100, acquire, announce, backup>active preempted | active | 1560.937499
+        @    | deadline         | advert 100, acquire, announce, backup>active preempted | active | 1480.937499
     ";
     check(
         Settings {
@@ -252,7 +256,7 @@ fn t9_preempt_delay_begins_anew_after_a_higher_advert() {
     let table = "
         0    | start             | initialize>backup started | backup | 360.9375
         100  | heard .13 50 100  | - | backup | 460.9375
-        @    | deadline          | advert 100, acquire, announce, backup>active activeDown | active | 560.9375
+        @    | deadline          | advert 100, acquire, announce, backup>active activeDown | active | 480.9375
     ";
     check(
         Settings {
@@ -268,22 +272,22 @@ fn t11_an_active_that_was_overtaken_releases_before_it_speaks() {
     // Last advert at 360.9375, overtaken from 661.328125 on.
     let table = "
         0          | start    | initialize>backup started | backup | 360.9375
-        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
-        661.328124 | deadline | advert 100 | active | 761.328124
+        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
+        661.328124 | deadline | advert 100, announce | active | 761.328124
     ";
     check(settings(), table);
     let table = "
         0          | start    | initialize>backup started | backup | 360.9375
-        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
+        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
         661.328125 | deadline | (late 200), release, active>backup late, (NoMatter) | backup | 822.265625
         # Nobody there: back after an interval and the skew.
-        @          | deadline | advert 100, acquire, announce, backup>active nobodyElse | active | 922.265625
+        @          | deadline | advert 100, acquire, announce, backup>active nobodyElse | active | 842.265625
     ";
     check(settings(), table);
     let table = "
         0          | start    | initialize>backup started | backup | 3609.375
-        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 4609.375
-        6613.281249 | priority 99 | advert 99 | active | 7613.281249
+        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 3629.375
+        6613.281249 | priority 99 | advert 99 | active | 3629.375
         10617.187499 | deadline | (late 3003), release, active>backup late, (NoMatter) | backup | 12230.468749
     ";
     check(settings_v2(), table);
@@ -293,7 +297,7 @@ fn t11_an_active_that_was_overtaken_releases_before_it_speaks() {
 fn t11_whatever_wakes_a_late_active_it_releases_first() {
     let begin = "
         0    | start    | initialize>backup started | backup | 360.9375
-        @    | deadline | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
+        @    | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
     ";
     let then = [
         "1000 | heard .13 200 100 | (late 539), release, active>backup late | backup | 1360.9375",
@@ -315,14 +319,14 @@ fn t11_whatever_wakes_a_late_active_it_releases_first() {
 fn t11_a_backup_that_is_an_interval_late_listens_first() {
     let table = "
         0          | start    | initialize>backup started | backup | 360.9375
-        460.937499 | deadline | advert 100, acquire, announce, backup>active activeDown | active | 560.937499
+        460.937499 | deadline | advert 100, acquire, announce, backup>active activeDown | active | 480.937499
     ";
     check(settings(), table);
     let table = "
         0        | start    | initialize>backup started | backup | 360.9375
         460.9375 | deadline | (late 100) | backup | 621.875
         # Once: a loop that is always late must not wait for ever.
-        800      | deadline | advert 100, acquire, announce, backup>active nobodyElse | active | 900
+        800      | deadline | advert 100, acquire, announce, backup>active nobodyElse | active | 820
     ";
     check(settings(), table);
     let table = "
@@ -339,10 +343,10 @@ fn t11_a_backup_that_is_an_interval_late_listens_first() {
 fn lateness_does_not_add_up() {
     let table = "
         0    | start    | initialize>backup started | backup | 360.9375
-        @    | deadline | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
-        470  | deadline | advert 100 | active | 560.9375
+        @    | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
+        470  | deadline | advert 100, announce | active | 560.9375
         # A whole interval late: counted from here.
-        660.937499 | deadline | advert 100 | active | 660.9375
+        660.937499 | deadline | advert 100, announce | active | 660.9375
         @    | deadline | advert 100 | active | 760.9375
         860.9375   | deadline | advert 100 | active | 960.9375
     ";
@@ -353,7 +357,7 @@ fn lateness_does_not_add_up() {
 fn yield_leaves_a_lower_active_alone_for_so_long() {
     let table = "
         0    | start            | initialize>backup started | backup | 360.9375
-        @    | deadline         | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
+        @    | deadline         | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
         400  | yield 1000       | advert 0, release, active>backup yielded | backup | 760.9375
         500  | heard .13 50 100 | - | backup | 860.9375
         1399.999999 | heard .13 50 100 | - | backup | 1760.937499
@@ -364,7 +368,7 @@ fn yield_leaves_a_lower_active_alone_for_so_long() {
     let table = "
         0    | start            | initialize>backup started | backup | 360.9375
         10   | yield 60000      | - | backup | 360.9375
-        @    | deadline         | advert 100, acquire, announce, backup>active activeDown | active | 460.9375
+        @    | deadline         | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
     ";
     check(settings(), table);
 }

@@ -2,15 +2,16 @@
 //!
 //! Two Backups that time out together both become Active and both announce. The one that
 //! yields may be the last to have done so, and every neighbour then sends to a router
-//! without the address until the next announcement. So each sign of another Active is
-//! answered at once, and again shortly after, when the other has fallen silent.
+//! without the address until the next announcement. So an announcement is made again
+//! shortly after, when another that was Active has fallen silent: after a promotion,
+//! since the advert of a rival may have come just before it, or been lost, and after each
+//! sign of another Active.
 
 use std::time::{Duration, Instant};
 
 use super::Announcing;
 
-/// After a sign of another Active, whose own burst follows its advert within about a
-/// millisecond.
+/// By then the burst of a rival is out: it follows its advert within about a millisecond.
 const SOON: Duration = Duration::from_millis(20);
 /// And once more, for an Active that was slow to yield.
 const LATER: Duration = Duration::from_millis(200);
@@ -43,8 +44,8 @@ impl Announcements {
         Self {
             refresh: announcing.refresh,
             regular: first.map(|delay| now + delay),
-            soon: None,
-            later: None,
+            soon: Some(now + SOON),
+            later: Some(now + LATER),
             deferred: None,
             window: None,
         }
