@@ -18,14 +18,13 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::{Failed, Trial};
 
 /// The programs `make deps` unpacks into [`peers`].
-const PEERS: [&str; 8] = [
+const PEERS: [&str; 7] = [
     "haproxy",
     "keepalived",
     "nginx",
     "etcd",
     "etcdctl",
     "tcpdump",
-    "tshark",
     "wrk",
 ];
 

@@ -1,0 +1,81 @@
+# The front door. `make` lists the targets; each gets what it needs by itself and says in
+# one sentence what only you can give it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Compilers and linkers at once. More than memory holds at 2 GiB each helps nobody.
+STERNPOST_JOBS ?= $(shell cores=$$(nproc); fit=$$(awk '/^MemTotal/ {print int($$2 / 2097152)}' /proc/meminfo); echo $$((fit < 1 ? 1 : fit < cores ? fit : cores)))
+export STERNPOST_JOBS
+export CARGO_BUILD_JOBS ?= $(STERNPOST_JOBS)
+# No toolchain is ever downloaded.
+export GOTOOLCHAIN := local
+export RUSTUP_AUTO_INSTALL := 0
+
+export PATH := $(PATH):$(CURDIR)/.deps/cargo/bin
+
+target := $(or $(CARGO_TARGET_DIR),target)
+needs := tests/deps/prerequisites.sh
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: deps
+deps: ## get build needs and the programs tests run against; starts no service, takes no port
+	@$(needs) debian rust
+	tests/deps/quiet.sh tests/deps/system.sh
+	tests/deps/deny.sh
+
+.PHONY: build
+build: ## build the daemons and the lab as tests and the demo run them (optimised, no LTO)
+	@$(needs) rust
+	cargo build --locked --profile lab --workspace --bins
+
+.PHONY: release
+release: ## build the daemons as they ship (optimised across crates)
+	@$(needs) rust
+	cargo build --locked --release -p api-lb -p vip-daemon
+
+.PHONY: check
+check: ## formatting, lints, documentation, licences and sources of dependencies
+	@$(needs) rust
+	tests/deps/deny.sh
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	cargo deny --log-level error check bans licenses sources
+
+.PHONY: kubernetes
+kubernetes: ## build the real Kubernetes and etcd for tests, once, where Go is installed
+	@tests/kubernetes/build.sh
+
+.PHONY: test
+test: $(target)/rungs ## all of it: check, unit, lab, booted machines; the last line counts
+	@$(needs) debian root rust
+	$(target)/rungs
+
+.PHONY: lab
+lab: $(target)/rungs ## only the tests on hosts made of network namespaces and booted machines
+	@$(needs) debian root rust
+	$(target)/rungs kubernetes deps build lab
+
+.PHONY: demo
+demo: ## three masters, one address, and what their clients see while things die
+	@$(needs) debian root rust
+	$(MAKE) -s deps kubernetes build
+	$(target)/lab/demo
+
+.PHONY: clean
+clean: ## remove what was built here; deps and kubernetes are kept
+	@$(needs) rust
+	cargo clean
+
+# Built by rustc alone, so that the first rung runs before a dependency is compiled.
+$(target)/rungs: $(wildcard tests/src/bin/rungs/*.rs)
+	@$(needs) rust
+	mkdir -p $(target)
+	rustc --edition 2024 -O -o $@ tests/src/bin/rungs/main.rs
