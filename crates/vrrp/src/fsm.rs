@@ -34,8 +34,8 @@
 //! A promotion is announced at once, after 20 ms and after 200 ms, and as
 //! [`Announcing`] says.
 //!
-//! Lateness: an Active that finds itself silent for longer than the shortest down interval
-//! of anybody else releases, and a Backup whose down timer fires an interval late listens
+//! Lateness: an Active that finds itself silent for the down interval of the highest that
+//! may be waiting releases, and a Backup whose down timer fires an interval late listens
 //! first; both then wait an interval and their skew for another Active.
 
 mod active;

@@ -193,3 +193,35 @@ impl fmt::Display for State {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k1_priorities_are_held_between_1_and_254() {
+        let cases = [
+            (100, 0, 100),
+            (100, -50, 50),
+            (100, -99, 1),
+            (100, -100, 1),
+            (100, i32::MIN, 1),
+            (100, 154, 254),
+            (100, 155, 254),
+            (254, i32::MAX, 254),
+            (255, -50, 255),
+            (255, 50, 255),
+        ];
+        for (base, weights, expected) in cases {
+            let adjusted = Priority::new(base).adjusted(weights);
+            assert_eq!(adjusted, Priority::new(expected), "{base} {weights:+}");
+        }
+    }
+
+    #[test]
+    fn zero_is_no_vrid() {
+        assert_eq!(Vrid::new(0), None);
+        assert_eq!(Vrid::new(1).map(Vrid::get), Some(1));
+        assert_eq!(Vrid::new(255).map(Vrid::get), Some(255));
+    }
+}

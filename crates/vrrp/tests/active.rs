@@ -151,11 +151,20 @@ fn m7_two_owners_are_decided_by_address_and_named() {
     let table = "
         0   | start             | advert 255, acquire, announce, initialize>active started | active | 20
         50  | heard .11 255 100 | (TwoOwners), advert 255, announce | active | 70
+        60  | heard .13 254 100 | advert 255, announce | active | 80
         60  | heard .13 255 100 | (TwoOwners), release, active>backup higherAddress | backup | 360.390625
         70  | heard .13 255 100 | (TwoOwners) | backup | 370.390625
         80  | heard .13 254 100 | (LowerDiscarded) | backup | 370.390625
     ";
     check(owner, table);
+    // One owner and its opposite numbers are no conflict.
+    let rows = "400 | heard .13 255 100 | release, active>backup higherPriority | backup | 760.9375";
+    active(quiet(), rows);
+    let table = "
+        0  | start             | initialize>backup started | backup | 360.9375
+        10 | heard .13 255 100 | - | backup | 370.9375
+    ";
+    check(settings(), table);
 }
 
 #[test]

@@ -269,28 +269,70 @@ fn t9_preempt_delay_begins_anew_after_a_higher_advert() {
 
 #[test]
 fn t11_an_active_that_was_overtaken_releases_before_it_speaks() {
-    // Last advert at 360.9375, overtaken from 661.328125 on.
-    let table = "
+    // Last advert at 360.9375, overtaken a down interval later.
+    let begin = "
         0          | start    | initialize>backup started | backup | 360.9375
         @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
-        661.328124 | deadline | advert 100, announce | active | 761.328124
     ";
-    check(settings(), table);
-    let table = "
-        0          | start    | initialize>backup started | backup | 360.9375
-        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
-        661.328125 | deadline | (late 200), release, active>backup late, (NoMatter) | backup | 822.265625
+    let rows = "721.874999 | deadline | advert 100, announce | active | 821.874999";
+    check(settings(), &format!("{begin}{rows}"));
+    let rows = "
+        721.875    | deadline | (late 260), release, active>backup late, (NoMatter) | backup | 882.8125
         # Nobody there: back after an interval and the skew.
-        @          | deadline | advert 100, acquire, announce, backup>active nobodyElse | active | 842.265625
+        @          | deadline | advert 100, acquire, announce, backup>active nobodyElse | active | 902.8125
     ";
-    check(settings(), table);
+    check(settings(), &format!("{begin}{rows}"));
     let table = "
         0          | start    | initialize>backup started | backup | 3609.375
         @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 3629.375
-        6613.281249 | priority 99 | advert 99 | active | 3629.375
-        10617.187499 | deadline | (late 3003), release, active>backup late, (NoMatter) | backup | 12230.468749
+        7218.749999 | priority 99 | advert 99 | active | 3629.375
+        10832.031248 | deadline | advert 99, announce | active | 11832.031248
+        14445.312498 | deadline | (late 2613), release, active>backup late, (NoMatter) | backup | 16058.593748
     ";
     check(settings_v2(), table);
+}
+
+#[test]
+fn t11_without_preemption_a_higher_router_may_have_been_waiting() {
+    let begin = "
+        0          | start    | initialize>backup started | backup | 360.9375
+        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
+    ";
+    let in_time = "661.328124 | deadline | advert 100, announce | active | 761.328124";
+    let late = "661.328125 | deadline | (late 200), release, active>backup late, (NoMatter) | backup | 822.265625";
+    for preempt in [Preempt::Never, Preempt::After(Duration::from_secs(1))] {
+        let settings = Settings {
+            preempt,
+            ..settings()
+        };
+        check(settings.clone(), &format!("{begin}{in_time}"));
+        check(settings, &format!("{begin}{late}"));
+    }
+}
+
+/// T10: the machine sees differences only, so no jump of the wall clock reaches it.
+#[test]
+fn t10_the_same_events_at_another_time_are_the_same() {
+    use vrrp::fsm::{Event, Leftover, Router};
+    let run = |zero: std::time::Instant| {
+        let mut router = Router::new(settings());
+        let started = router.handle(
+            Event::Start {
+                leftover: Leftover::None,
+            },
+            zero,
+        );
+        let down = router.deadline().unwrap();
+        let promoted = router.handle(Event::Deadline, down);
+        (
+            started,
+            down - zero,
+            promoted,
+            router.deadline().unwrap() - zero,
+        )
+    };
+    let zero = table::an_instant();
+    assert_eq!(run(zero), run(zero + Duration::from_secs(1_000_000_000)));
 }
 
 #[test]

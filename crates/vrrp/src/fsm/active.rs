@@ -49,7 +49,7 @@ impl Step<'_> {
     }
 
     /// The next advert is counted from when this one was due, so that lateness does not
-    /// add up; unless that, too, has passed.
+    /// add up; unless that, too, has passed, or this one was not due yet.
     fn advertise(&mut self, active: &mut Active) {
         self.act(Action::Advertise(self.rules.priority));
         let interval = self.rules.interval.duration();
@@ -69,7 +69,6 @@ impl Step<'_> {
             active.next = active.next.min(earliest);
             return self.note(Note::AnswerDeferred);
         }
-        active.next = self.now;
         self.advertise(active);
     }
 

@@ -29,8 +29,7 @@ impl Step<'_> {
         let Mode::Active(active) = &before else {
             return before;
         };
-        let limit = timers::overtaken(self.rules.version, self.rules.interval);
-        if self.now < active.sent + limit {
+        if self.now < active.sent + self.overtaken() {
             return before;
         }
         let late = self.now.saturating_duration_since(active.next);
@@ -150,6 +149,16 @@ impl Step<'_> {
 
     pub(super) fn down(&self, active: AdvertInterval) -> Duration {
         timers::down(self.rules.version, self.rules.priority, active)
+    }
+
+    fn overtaken(&self) -> Duration {
+        let Settings {
+            version,
+            priority,
+            interval,
+            ..
+        } = *self.rules;
+        timers::overtaken(version, priority, self.preempt(), interval)
     }
 
     pub(super) fn listen(&self, active: AdvertInterval) -> Duration {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::Preempt;
 use crate::{AdvertInterval, Priority, Version};
 
 /// Adverts that may be missed in a row before a Backup takes over.
@@ -26,9 +27,18 @@ pub fn down(version: Version, priority: Priority, active: AdvertInterval) -> Dur
 }
 
 /// Silence of our own after which some other router may have taken over: the down
-/// interval of the highest priority there is.
-pub fn overtaken(version: Version, own: AdvertInterval) -> Duration {
-    down(version, Priority::OWNER, own)
+/// interval of the highest that may be waiting. Where everybody preempts, nobody higher
+/// than us is: it would be Active. Else it may be anybody.
+pub fn overtaken(
+    version: Version,
+    priority: Priority,
+    preempt: Preempt,
+    own: AdvertInterval,
+) -> Duration {
+    match preempt {
+        Preempt::AtOnce => down(version, priority, own),
+        Preempt::After(_) | Preempt::Never => down(version, Priority::OWNER, own),
+    }
 }
 
 /// How long a router that was late listens before it acts: a living Active advertises
@@ -78,8 +88,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_overtakes_sooner_than_an_owner() {
+    fn overtaken_by_the_highest_that_may_be_waiting() {
         let interval = AdvertInterval::new(V3, Duration::from_millis(100)).unwrap();
-        assert_eq!(overtaken(V3, interval), Duration::from_nanos(300_390_625));
+        let limit = |preempt| overtaken(V3, Priority::DEFAULT, preempt, interval);
+        assert_eq!(limit(Preempt::AtOnce), Duration::from_nanos(360_937_500));
+        assert_eq!(limit(Preempt::Never), Duration::from_nanos(300_390_625));
+        let after = Preempt::After(Duration::ZERO);
+        assert_eq!(limit(after), Duration::from_nanos(300_390_625));
     }
 }

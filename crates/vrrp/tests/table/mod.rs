@@ -18,8 +18,8 @@ use vrrp::fsm::{
 use vrrp::packet::{Addresses, Advert, Auth};
 use vrrp::{AdvertInterval, Dialects, Priority, Version, Vrid};
 
-/// VRRPv3 every 100 ms at 10.0.0.12 with priority 100: down interval 360.9375 ms, skew
-/// 60.9375 ms, overtaken after 300.390625 ms of its own silence, listens for 160.9375 ms.
+/// VRRPv3 every 100 ms at 10.0.0.12 with priority 100: skew 60.9375 ms, down interval
+/// 360.9375 ms, overtaken after as long a silence of its own, listens for 160.9375 ms.
 pub(crate) fn settings() -> Settings {
     Settings {
         version: Version::V3,
@@ -32,8 +32,8 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-/// As before in VRRPv2 every second: down interval 3609.375 ms, skew 609.375 ms,
-/// overtaken after 3003.90625 ms, listens for 1609.375 ms.
+/// As before in VRRPv2 every second: skew 609.375 ms, down interval 3609.375 ms,
+/// overtaken after as long, listens for 1609.375 ms.
 pub(crate) fn settings_v2() -> Settings {
     Settings {
         version: Version::V2,
@@ -76,7 +76,7 @@ pub(crate) fn check(settings: Settings, table: &str) {
     clippy::disallowed_methods,
     reason = "std has no other instant to count from"
 )]
-fn an_instant() -> Instant {
+pub(crate) fn an_instant() -> Instant {
     Instant::now()
 }
 
