@@ -33,7 +33,7 @@ eval "$(apt-config shell proxy Acquire::http::Proxy)"
 echo "deps: making the root file system of booted machines ($codename, about a minute, once)"
 fresh=$deps/machine.fresh
 log=$deps/machine.log
-rm -rf --one-file-system "$fresh" "$out" "$deps/machine.stamp"
+rm -rf --one-file-system "$fresh" "$deps/machine.stamp"
 trap 'rm -rf --one-file-system "$fresh"' EXIT
 # What it mounts inside goes with its own mount namespace, however it ends.
 PATH=$deps/peers/bin:$PATH unshare --mount debootstrap --variant=minbase --include="$include" \
@@ -43,10 +43,20 @@ PATH=$deps/peers/bin:$PATH unshare --mount debootstrap --variant=minbase --inclu
     exit 1
 }
 
-# Each machine makes its own on the first boot.
+# Each machine makes its own identity as it boots. Debian makes sshd's keys when it installs
+# it; one of a kind that takes no time is enough.
 rm -f "$fresh"/etc/ssh/ssh_host_*
 : >"$fresh/etc/machine-id"
+echo "HostKey /etc/ssh/ssh_host_ed25519_key" >"$fresh/etc/ssh/sshd_config.d/keys.conf"
+mkdir -p "$fresh/etc/systemd/system/ssh.service.d"
+cat >"$fresh/etc/systemd/system/ssh.service.d/keys.conf" <<'UNIT'
+[Service]
+ExecStartPre=
+ExecStartPre=/bin/sh -c 'test -e /etc/ssh/ssh_host_ed25519_key || ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key'
+ExecStartPre=/usr/sbin/sshd -t
+UNIT
 rm -rf --one-file-system "$fresh"/var/cache/apt/archives/*.deb "$fresh"/var/lib/apt/lists/*
 
+rm -rf --one-file-system "$out"
 mv "$fresh" "$out"
 echo "$stamp" >"$deps/machine.stamp"
