@@ -413,4 +413,14 @@ fn yield_leaves_a_lower_active_alone_for_so_long() {
         @    | deadline         | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
     ";
     check(settings(), table);
+    // A Backup leaves a lower Active alone, too; a higher one it follows anyway.
+    let table = "
+        0    | start             | initialize>backup started | backup | 360.9375
+        10   | yield 1000        | - | backup | 360.9375
+        20   | heard .13 50 100  | - | backup | 380.9375
+        30   | heard .14 200 100 | - | backup | 390.9375
+        1009.999999 | heard .13 50 100 | - | backup | 1370.937499
+        1010 | heard .13 50 100  | (LowerDiscarded) | backup | 1370.937499
+    ";
+    check(settings(), table);
 }

@@ -93,8 +93,6 @@ pub(crate) struct Network {
     pub(crate) client: Option<Host>,
     /// Every promotion: when and who.
     pub(crate) promotions: Vec<(Instant, Host)>,
-    /// Each change of the client's mind.
-    pub(crate) turns: Vec<(Instant, Host)>,
     nodes: Vec<Node>,
     queue: BTreeMap<Turn, Happening>,
     sequence: u64,
@@ -138,7 +136,6 @@ impl Network {
             weather,
             client: None,
             promotions: Vec::new(),
-            turns: Vec::new(),
             nodes: hosts.into_iter().map(node).collect(),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -267,12 +264,7 @@ impl Network {
         match happening {
             Happening::Arrives { to, from, advert } => self.arrive(to, from, advert),
             Happening::Wake { host } => self.wake(host),
-            Happening::Announced { host } => {
-                if self.client != Some(host) {
-                    self.client = Some(host);
-                    self.turns.push((self.now, host));
-                }
-            }
+            Happening::Announced { host } => self.client = Some(host),
         }
     }
 
