@@ -76,3 +76,35 @@ fn sorted(addresses: &[IpAddr]) -> Vec<IpAddr> {
     sorted.dedup();
     sorted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(count: u32) -> Vec<IpAddr> {
+        (0..count).map(|n| IpAddr::from(n.to_be_bytes())).collect()
+    }
+
+    #[test]
+    fn an_advert_carries_one_to_255_addresses_of_one_family() {
+        assert_eq!(Addresses::new(list(0)), Err(AddressesError::Empty));
+        assert_eq!(Addresses::new(list(1)).unwrap().len(), 1);
+        assert_eq!(Addresses::new(list(255)).unwrap().count(), 255);
+        assert_eq!(Addresses::new(list(256)), Err(AddressesError::TooMany(256)));
+        let mut mixed = list(2);
+        mixed.push("fd55::100".parse().unwrap());
+        assert_eq!(Addresses::new(mixed), Err(AddressesError::Mixed));
+    }
+
+    #[test]
+    fn sets_are_the_same_in_any_order_and_number() {
+        let set = |numbers: &[u32]| {
+            let addresses = numbers.iter().map(|n| IpAddr::from(n.to_be_bytes()));
+            Addresses::new(addresses.collect()).unwrap()
+        };
+        assert!(set(&[1, 2, 3]).same_set(&set(&[3, 1, 2])));
+        assert!(set(&[1, 2, 2]).same_set(&set(&[1, 2])));
+        assert!(!set(&[1, 2, 3]).same_set(&set(&[1, 2])));
+        assert!(!set(&[1, 2]).same_set(&set(&[1, 3])));
+    }
+}

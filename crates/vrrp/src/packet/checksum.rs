@@ -95,13 +95,12 @@ impl ChecksumStyle {
 struct Sum(u64);
 
 impl Sum {
+    /// Every message has an even number of octets, and so has every address.
     fn octets(&mut self, octets: &[u8]) {
-        let (pairs, rest) = octets.as_chunks::<2>();
-        let words = pairs
-            .iter()
-            .map(|pair| u64::from(u16::from_be_bytes(*pair)));
-        let odd = rest.iter().map(|octet| u64::from(*octet) << 8);
-        self.0 += words.chain(odd).sum::<u64>();
+        let words = octets.as_chunks::<2>().0.iter();
+        self.0 += words
+            .map(|word| u64::from(u16::from_be_bytes(*word)))
+            .sum::<u64>();
     }
 
     fn address(&mut self, address: IpAddr) {
@@ -115,7 +114,7 @@ impl Sum {
     fn pseudo_header(&mut self, envelope: &Envelope, destination: IpAddr, length: usize) {
         self.address(envelope.source);
         self.address(destination);
-        self.0 += u64::from(PROTOCOL) + u64::try_from(length).unwrap_or(u64::MAX >> 32);
+        self.0 += u64::from(PROTOCOL) + u64::try_from(length).unwrap_or_default();
     }
 
     fn finish(mut self) -> u16 {
