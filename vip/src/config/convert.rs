@@ -184,9 +184,9 @@ impl Reader<'_> {
         };
         let peers_at = at.key("peers");
         if unicast.peers.is_empty() {
-            return self.refuse(
+            self.warn(
                 &peers_at,
-                "is empty; name the other nodes, or leave unicast out for multicast",
+                "is empty: this node sends to nobody and hears nobody",
             );
         }
         let peers: Vec<_> = (unicast.peers.iter().enumerate())

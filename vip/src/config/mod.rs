@@ -84,7 +84,7 @@ pub enum Travel {
     Unicast {
         /// Our end; the interface's first address when absent.
         source: Option<IpAddr>,
-        /// The other ends; never empty.
+        /// The other ends.
         peers: Vec<IpAddr>,
     },
 }

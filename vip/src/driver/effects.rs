@@ -47,6 +47,14 @@ pub trait Effects {
     /// [`Failure::Send`].
     fn announce(&mut self) -> Result<(), Failure>;
 
+    /// Makes the peers of a unicast group known to this host and this host to them. A
+    /// host that was away is asked for once a second only, and an advert that waits for
+    /// the answer is late.
+    ///
+    /// # Errors
+    /// [`Failure::Send`].
+    fn greet(&mut self) -> Result<(), Failure>;
+
     /// Looks at the interface.
     ///
     /// # Errors

@@ -192,7 +192,10 @@ impl<E: Effects> Driver<E> {
             tracing::info!(router = self.name, "found our address from a run before");
             self.renew_at = Some(Instant::now());
         }
-        self.publish();
+        self.running = survey.running;
+        if self.running {
+            self.greet();
+        }
         self.handle(Event::Start { leftover });
         self.link(survey.running);
     }
@@ -353,7 +356,7 @@ impl<E: Effects> Driver<E> {
     }
 
     fn virtual_ip(&self, ip: IpAddr) -> bool {
-        self.expected.addresses.iter().any(|ours| *ours == ip)
+        self.expected.addresses.contains(&ip)
     }
 
     /// Looks at the interface: notices may be about a moment that has passed, such as our
@@ -380,10 +383,18 @@ impl<E: Effects> Driver<E> {
         if running != self.running {
             let router = &self.name;
             tracing::info!(router, running, "the interface's link changed");
+            self.running = running;
+            if running {
+                self.greet();
+            }
         }
-        self.running = running;
         let usable = running && self.broken_until.is_none();
         self.handle(if usable { Event::Recover } else { Event::Fault });
+    }
+
+    fn greet(&mut self) {
+        let greeted = self.effects.greet();
+        self.outcome("greet", greeted);
     }
 
     fn stand(&mut self, standing: Standing) {
@@ -413,6 +424,9 @@ impl<E: Effects> Driver<E> {
         let mut refused = false;
         for action in actions {
             match action {
+                // The kernel would keep it for the peers until the link is back, and then
+                // tell them something that was true long ago.
+                Action::Advertise(_) if !self.running => {}
                 Action::Advertise(priority) => {
                     let checksum = self.checksum();
                     let sent = self.effects.advertise(priority, checksum);

@@ -34,6 +34,7 @@ struct World {
     deeds: Mutex<Vec<(u128, Deed)>>,
     survey: Mutex<Survey>,
     refuses: Mutex<bool>,
+    greetings: Mutex<u32>,
     began: Instant,
 }
 
@@ -77,6 +78,12 @@ impl Effects for Recorded {
 
     fn announce(&mut self) -> Result<(), Failure> {
         self.record(Burst);
+        Ok(())
+    }
+
+    /// Asked when nothing else happens: left out of the timelines.
+    fn greet(&mut self) -> Result<(), Failure> {
+        *self.0.greetings.lock().unwrap() += 1;
         Ok(())
     }
 
@@ -131,6 +138,7 @@ fn bench(survey: Survey) -> Bench {
         deeds: Mutex::default(),
         survey: Mutex::new(survey),
         refuses: Mutex::new(false),
+        greetings: Mutex::new(0),
         began: Instant::now(),
     });
     let fit = Standing {
@@ -421,12 +429,15 @@ async fn m11_without_a_link_it_is_at_fault_and_comes_back_as_backup() {
         ..clear()
     });
     bench.notices(Notice::Link(link(false))).await;
-    assert_eq!(bench.deeds(), [(430, Advertise(0)), (430, Release)]);
+    // No advert: it would be delivered when the link is back.
+    assert_eq!(bench.deeds(), [(430, Release)]);
+    assert_eq!(*bench.world.greetings.lock().unwrap(), 1);
     assert_eq!(bench.state(), State::Fault);
     bench.until(3000).await;
     assert_eq!(bench.deeds(), []);
     bench.notices(Notice::Link(link(true))).await;
     assert_eq!(bench.state(), State::Backup);
+    assert_eq!(*bench.world.greetings.lock().unwrap(), 2);
     bench.until(3330).await;
     let back = [(3322, Advertise(200)), (3322, Acquire), (3322, Burst)];
     assert_eq!(bench.deeds(), back);

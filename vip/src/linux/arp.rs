@@ -20,8 +20,24 @@ pub(super) const FRAME_LENGTH: usize = 42;
 /// One gratuitous ARP, ready for the wire.
 pub type Frame = [u8; FRAME_LENGTH];
 
-/// Builds the announcement that `mac` has `address`.
+/// The announcement that `mac` has `address`.
 pub fn gratuitous(mac: [u8; 6], address: Ipv4Addr) -> Frame {
+    request(mac, address, MacAddr::broadcast(), address)
+}
+
+/// The question who has `target`, asked by `source` at `mac`. Whoever answers knows from
+/// then on where `source` is.
+pub fn question(mac: [u8; 6], source: Ipv4Addr, target: Ipv4Addr) -> Frame {
+    request(mac, source, MacAddr::zero(), target)
+}
+
+/// RFC 826, for IPv4 on Ethernet.
+fn request(
+    mac: [u8; 6],
+    source: Ipv4Addr,
+    target_mac: MacAddr,
+    target: Ipv4Addr,
+) -> Frame {
     let mut frame = [0; FRAME_LENGTH];
     let mac = MacAddr::from(mac);
     if let Some(mut ethernet) = MutableEthernetPacket::new(&mut frame) {
@@ -37,9 +53,9 @@ pub fn gratuitous(mac: [u8; 6], address: Ipv4Addr) -> Frame {
         arp.set_proto_addr_len(4);
         arp.set_operation(ArpOperations::Request);
         arp.set_sender_hw_addr(mac);
-        arp.set_sender_proto_addr(address);
-        arp.set_target_hw_addr(MacAddr::broadcast());
-        arp.set_target_proto_addr(address);
+        arp.set_sender_proto_addr(source);
+        arp.set_target_hw_addr(target_mac);
+        arp.set_target_proto_addr(target);
     }
     frame
 }

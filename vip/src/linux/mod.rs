@@ -15,11 +15,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use vrrp::packet::{Addresses, Advert, Checksum};
 use vrrp::{Family, Priority};
 
-use crate::config::{Address, Router};
+use crate::config::{Address, Router, Travel};
 use crate::driver::{Effects, Failure, Survey};
 
 pub use advert::{Receiver, Sender};
-pub use arp::{Frame, Wire, gratuitous};
+pub use arp::{Frame, Wire, gratuitous, question};
 pub use monitor::{Monitor, Notice};
 pub use netlink::{Link, Netlink, PROTOCOL, Present, Put, RequestError};
 pub(crate) use sys::round_robin;
@@ -109,6 +109,7 @@ pub struct Linux {
     sender: Sender,
     wire: Wire,
     frames: Vec<Frame>,
+    questions: Vec<Frame>,
     /// Addresses that were there before us and are not ours to renew or remove.
     foreign: Vec<Address>,
 }
@@ -139,6 +140,7 @@ impl Linux {
         Ok(Self {
             advert: advert(router)?,
             frames: frames.collect(),
+            questions: questions(router, mac, source),
             router: router.clone(),
             link,
             source,
@@ -280,6 +282,12 @@ impl Effects for Linux {
         outcome
     }
 
+    fn greet(&mut self) -> Result<(), Failure> {
+        let sent = self.questions.iter().map(|frame| self.wire.send(frame));
+        sent.fold(Ok(()), |all, sent| all.and(sent))
+            .map_err(Failure::Send)
+    }
+
     fn survey(&mut self) -> Result<Survey, Failure> {
         let links = self.netlink.links().map_err(Failure::Netlink)?;
         let link = links.into_iter().find(|link| link.index == self.link.index);
@@ -298,6 +306,18 @@ impl Effects for Linux {
         }
         Ok(survey)
     }
+}
+
+fn questions(router: &Router, mac: [u8; 6], source: Ipv4Addr) -> Vec<Frame> {
+    let peers = match &router.travel {
+        Travel::Multicast => &[][..],
+        Travel::Unicast { peers, .. } => peers,
+    };
+    let peers = peers.iter().filter_map(|peer| match peer {
+        IpAddr::V4(peer) => Some(question(mac, source, *peer)),
+        IpAddr::V6(_) => None,
+    });
+    peers.collect()
 }
 
 fn advert(router: &Router) -> Result<Advert, OpenError> {
@@ -344,12 +364,11 @@ fn source(
             && router.addresses.iter().all(|address| address.ip != ip)
     });
     let wanted = match &router.travel {
-        crate::config::Travel::Unicast {
+        Travel::Unicast {
             source: Some(source),
             ..
         } => Some(*source),
-        crate::config::Travel::Unicast { source: None, .. }
-        | crate::config::Travel::Multicast => None,
+        Travel::Unicast { source: None, .. } | Travel::Multicast => None,
     };
     let found = match wanted {
         Some(source) => own.find(|there| there.address.ip == source),

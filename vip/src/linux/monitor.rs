@@ -79,10 +79,12 @@ impl Monitor {
 
 fn notices(bytes: &[u8]) -> Vec<Notice> {
     let all = messages(bytes).filter_map(Result::ok);
-    all.filter_map(|message| match message.payload {
-        NetlinkPayload::InnerMessage(message) => notice(&message),
+    all.filter_map(|message| match &message.payload {
+        NetlinkPayload::InnerMessage(message) => notice(message),
         NetlinkPayload::Overrun(_) => Some(Notice::Missed),
-        _ => None,
+        NetlinkPayload::Noop | NetlinkPayload::Done(_) | NetlinkPayload::Error(_) | _ => {
+            None
+        }
     })
     .collect()
 }

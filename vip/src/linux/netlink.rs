@@ -262,7 +262,7 @@ impl Netlink {
                     });
                 }
                 NetlinkPayload::InnerMessage(answer) => answers.push(answer),
-                _ => {}
+                NetlinkPayload::Noop | NetlinkPayload::Overrun(_) | _ => {}
             }
         }
         Ok(false)
