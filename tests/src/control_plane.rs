@@ -197,6 +197,7 @@ impl ControlPlane {
         let bin = binaries::own("standin-apiserver")?;
         Ok(Program::new("apiserver", &bin, &self.logs).args([
             format!("--bind={}:{PORT}", self.address(master)),
+            format!("--node={master}"),
             self.file_flag(master, "--cert", "apiserver.crt"),
             self.file_flag(master, "--key", "apiserver.key"),
             self.file_flag(master, "--client-ca", "ca.crt"),

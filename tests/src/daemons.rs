@@ -116,11 +116,14 @@ impl VipConfig {
                priority: {priority}\n  \
                advertInterval: {interval}\n  \
                preempt: {preempt}\n  \
-               unicast: {{source: {source}, peers: [{peers}]}}\n  \
                addresses: [\"{vip}/24\"]\n",
             socket = self.socket.display(),
-            peers = peers.join(", "),
         );
+        // A node without peers sends to the group, where nobody listens.
+        if !peers.is_empty() {
+            let peers = peers.join(", ");
+            let _ = writeln!(text, "  unicast: {{source: {source}, peers: [{peers}]}}");
+        }
         if let Some(Track { weight }) = self.tracked {
             let _ = write!(
                 text,

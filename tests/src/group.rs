@@ -121,6 +121,40 @@ pub enum Fault {
     Undeafen(String),
 }
 
+/// When a fault took effect: somewhere between two instants, since the lab's own commands
+/// take their time. Outages count from the first; what was open at the second is in flight.
+#[derive(Debug, Clone, Copy)]
+pub struct Struck {
+    /// Just before.
+    pub begun: Instant,
+    /// When it surely had.
+    pub done: Instant,
+}
+
+impl Fault {
+    /// Whether it has taken effect when [`Group::strike`] returns, rather than when it begins
+    /// (a program that stops or starts does so in its own time).
+    fn is_over_at_once(&self) -> bool {
+        match self {
+            Self::Kill(_)
+            | Self::Pause(_)
+            | Self::Cut(_)
+            | Self::Isolate(_)
+            | Self::DeleteAddress(_)
+            | Self::KillHost(_) => true,
+            Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Start(_)
+            | Self::Resume(_)
+            | Self::Reload(_)
+            | Self::StartHost(_)
+            | Self::Heal(_)
+            | Self::Deafen { .. }
+            | Self::Undeafen(_) => false,
+        }
+    }
+}
+
 /// One host of a group.
 #[derive(Debug)]
 pub struct Member {
@@ -134,7 +168,7 @@ pub struct Member {
 pub struct Group {
     // Processes end before their hosts go: fields are dropped from the top.
     members: Vec<Member>,
-    timeline: Timeline,
+    timeline: Arc<Timeline>,
     vip: Ipv4Addr,
     segment: Segment,
 }
@@ -157,7 +191,7 @@ impl Group {
                 running: BTreeMap::new(),
             });
         }
-        let timeline = Timeline::watch(vip, segment.hosts())?;
+        let timeline = Arc::new(Timeline::watch(vip, segment.hosts())?);
         Ok(Self {
             members,
             timeline,
@@ -174,7 +208,7 @@ impl Group {
 
     /// Who holds the address.
     #[must_use]
-    pub fn timeline(&self) -> &Timeline {
+    pub fn timeline(&self) -> &Arc<Timeline> {
         &self.timeline
     }
 
@@ -225,12 +259,18 @@ impl Group {
         all.try_for_each(Process::running)
     }
 
-    /// Does it, and returns the instant just before it took effect.
+    /// Does it, and returns when it took effect.
     ///
     /// # Errors
     /// When it cannot be done.
-    pub fn strike(&mut self, fault: &Fault) -> Result<Instant, LabError> {
-        let now = Instant::now();
+    pub fn strike(&mut self, fault: &Fault) -> Result<Struck, LabError> {
+        let begun = Instant::now();
+        self.perform(fault)?;
+        let done = if fault.is_over_at_once() { Instant::now() } else { begun };
+        Ok(Struck { begun, done })
+    }
+
+    fn perform(&mut self, fault: &Fault) -> Result<(), LabError> {
         match fault {
             Fault::Kill(at) => self.process(at)?.kill(),
             Fault::Stop(at) => self.stop(at)?,
@@ -265,16 +305,19 @@ impl Group {
             }
             Fault::Undeafen(host) => fault::undeafen(self.segment.host(host)?)?,
         }
-        Ok(now)
+        Ok(())
     }
 
     fn kill_host(&mut self, host: &str) -> Result<(), LabError> {
         // First the cable: what a dying process would still say is not heard.
         self.segment.cut(host)?;
         self.timeline.reach(host, What::Cut);
+        let vip = format!("{}/24", self.vip);
         let member = self.member(host)?;
         member.running.clear();
         member.host.kill_all();
+        // Its kernel is dead too: it does not come back with an address it had.
+        drop(member.host.output("ip", &["addr", "del", &vip, "dev", "eth0"]));
         Ok(())
     }
 

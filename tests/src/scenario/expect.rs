@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::run::Stage;
 use super::{AtLeast, Expect};
 use crate::client::{PATIENCE, Request, Sum, sum};
+use crate::group::Struck;
 use crate::holders;
 use crate::prober;
 use crate::sniffer::Frame;
@@ -13,13 +14,14 @@ use crate::wait;
 /// What was measured, with its name.
 pub(super) type Measured = Vec<(&'static str, Duration)>;
 
-/// Looks once. `since` is the last fault, `within` the time it all may have taken.
+/// Looks once. `struck` is the last fault, `within` the time it all may have taken.
 pub(super) fn look(
     expect: &Expect,
     stage: &Stage,
-    since: Instant,
+    struck: Struck,
     within: Option<Duration>,
 ) -> Result<Measured, String> {
+    let since = struck.begun;
     let mut measured = Measured::new();
     if let Some(host) = &expect.holder {
         measured.push(("held after", holder(host, stage, since, within)?));
@@ -55,7 +57,7 @@ pub(super) fn look(
         }
         measured.push(("outage", outage));
     }
-    requests(expect, stage, since, &mut measured)?;
+    requests(expect, stage, struck, &mut measured)?;
     watchers(expect, stage, since)?;
     Ok(measured)
 }
@@ -100,7 +102,7 @@ fn frames(
 fn requests(
     expect: &Expect,
     stage: &Stage,
-    since: Instant,
+    struck: Struck,
     measured: &mut Measured,
 ) -> Result<(), String> {
     let Some(client) = &stage.client else {
@@ -115,7 +117,7 @@ fn requests(
     {
         return Ok(());
     }
-    let sum = ended(stage, since)?;
+    let sum = ended(stage, struck)?;
     measured.push(("slowest request", sum.slowest));
     over("failed", sum.failed, expect.failed_at_most)
         .map_err(|said| format!("{said}: {:?}", sum.reasons))?;
@@ -129,8 +131,9 @@ fn requests(
     }
 }
 
-/// The requests since `since`, when all of them have ended.
-pub(super) fn ended(stage: &Stage, since: Instant) -> Result<Sum, String> {
+/// The requests since the fault, when all of them have ended.
+pub(super) fn ended(stage: &Stage, struck: Struck) -> Result<Sum, String> {
+    let Struck { begun: since, done } = struck;
     let Some(client) = &stage.client else {
         return Ok(Sum::default());
     };
@@ -140,7 +143,7 @@ pub(super) fn ended(stage: &Stage, since: Instant) -> Result<Sum, String> {
         Some(client.requests(since, now)).filter(over)
     })
     .map_err(|late| late.to_string())?;
-    let mut instants = vec![since];
+    let mut instants = vec![since, done];
     let events = stage.group.timeline().events();
     instants.extend(holders::moves(&events, since, now));
     Ok(sum(&requests, &instants))

@@ -11,7 +11,7 @@ use crate::client::{Client, Question};
 use crate::control_plane::{ControlPlane, Kind, PORT};
 use crate::daemons::{LbConfig, Track, VipConfig, api_lb, vip_daemon};
 use crate::error::LabError;
-use crate::group::{Group, Role};
+use crate::group::{Group, Role, Struck};
 use crate::holders;
 use crate::host::{Host, NamespaceHost};
 use crate::prober::{self, Prober};
@@ -72,7 +72,7 @@ pub fn cycle(scenario: &Scenario, logs: &Path) -> Result<Outcome, LabError> {
     let started = Instant::now();
     let mut stage = Stage::new(scenario, logs)?;
     let mut figures = Figures::default();
-    let mut since = started;
+    let mut since = Struck { begun: started, done: started };
     for (number, step) in scenario.step.iter().enumerate() {
         match stage.step(step, &mut since)? {
             Ok(measured) => figures.0.extend(measured),
@@ -146,7 +146,7 @@ impl Stage {
     fn step(
         &mut self,
         step: &Step,
-        since: &mut Instant,
+        since: &mut Struck,
     ) -> Result<Result<Measured, String>, LabError> {
         if let Some(after) = step.after {
             wait::pass(after.0, || false);
@@ -155,7 +155,7 @@ impl Stage {
             *since = self.group.strike(fault)?;
         }
         let within = step.within.map(|time| time.0);
-        let deadline = *since + within.unwrap_or_default() + NOTICE;
+        let deadline = since.begun + within.unwrap_or_default() + NOTICE;
         let mut seen = look(&step.expect, self, *since, within);
         let open = within.is_some();
         while open && seen.is_err() && Instant::now() < deadline {
@@ -174,7 +174,7 @@ impl Stage {
             return Err(format!("overlap {overlap:?}, at most {most}"));
         }
         if let Some(most) = scenario.always.failed_at_most {
-            let sum = ended(self, from)?;
+            let sum = ended(self, Struck { begun: from, done: from })?;
             if sum.failed > most {
                 return Err(format!("{} failed: {:?}", sum.failed, sum.reasons));
             }

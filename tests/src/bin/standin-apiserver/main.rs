@@ -57,6 +57,7 @@ async fn run(options: Options) -> Result<(), StartError> {
         "STAND-IN listening on {}",
         server.address()
     );
+    daemon::notify::ready();
     let life = async {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -1,0 +1,87 @@
+//! `target/demo/report.html`: the timeline as a drawing, the table, how to read them. One
+//! file that needs no other.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use lab::control_plane::Kind;
+use lab::error::Doing;
+use lab::{LabError, binaries};
+
+use crate::row::Row;
+use crate::stage::{Stage, describe};
+use crate::{svg, table};
+
+const STYLE: &str = "
+:root{color-scheme:light dark;--ink:#1b1f24;--soft:#667;--paper:#fff;--line:#d5d8dd;
+--hold:#2563eb;--cut:#d97706;--bad:#dc2626;--good:#15803d}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9aa3ad;--paper:#14171a;
+--line:#333a41;--hold:#60a5fa;--cut:#fbbf24;--bad:#f87171;--good:#4ade80}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);
+max-width:1180px;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.4rem}.soft{color:var(--soft)}svg{width:100%;height:auto}
+table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);
+vertical-align:top}.met{color:var(--good)}.missed{color:var(--bad);font-weight:600}
+";
+
+/// Writes it, and says where.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub(crate) fn write(
+    kind: Kind,
+    rows: &[Row],
+    stage: &Stage,
+    from: Instant,
+    to: Instant,
+) -> Result<PathBuf, LabError> {
+    let folder = binaries::output("demo");
+    fs::create_dir_all(&folder).doing(folder.display())?;
+    let path = folder.join("report.html");
+    let timeline = svg::timeline(rows, stage, from, to);
+    fs::write(&path, page(kind, rows, &timeline)).doing(path.display())?;
+    Ok(path)
+}
+
+fn page(kind: Kind, rows: &[Row], timeline: &str) -> String {
+    let (name, what) = (kind.name(), describe(kind));
+    let table = body(rows);
+    let head: String = table::head().iter().map(|cell| format!("<th>{cell}</th>")).collect();
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8>\
+         <meta name=viewport content='width=device-width'><title>Sternpost: {name}</title>\
+         <style>{STYLE}</style><h1>One address in front of three masters — {name}</h1>\
+         <p>{what}.</p>{timeline}\
+         <p class=soft>Bars: who holds the address. Below: the longest gap between answered \
+         1 ms probes, and every request (one new TLS connection each 10 ms) by the time to its \
+         answer; both scales are logarithmic, from 1 ms to 3 s. Vertical lines: faults and \
+         healings, numbered as in the table.</p>\
+         <table><thead><tr><th></th>{head}</tr></thead><tbody>{table}</tbody></table>\
+         <p class=soft>failed: opened after the fault and not answered. slow: answered later \
+         than 300 ms. in flight: open at the fault or when the address moved, and lost by it. \
+         cut: long-lived connections that had to be opened again. A row marked void was \
+         disturbed by the machine.</p></html>\n"
+    )
+}
+
+fn body(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for (number, row) in (1..).zip(rows) {
+        let class = if row.met() { "met" } else { "missed" };
+        let _ = write!(text, "<tr><td>{number}</td>");
+        let [cells @ .., bounds] = &table::cells(row);
+        for cell in cells {
+            let _ = write!(text, "<td>{}</td>", escaped(cell));
+        }
+        let _ = write!(text, "<td class={class}>{}</td></tr>", escaped(bounds));
+    }
+    text
+}
+
+/// Text as HTML.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
