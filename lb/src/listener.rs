@@ -14,7 +14,7 @@ use crate::tcp;
 /// to be accepted. Clients come in a storm when the address has moved.
 const BACKLOG: i32 = 65_535;
 
-/// A listening socket: non-blocking, shared by all workers. The last holder closes it.
+/// A listening socket: non-blocking, shared by all workers.
 #[derive(Debug)]
 pub struct Listener {
     /// Names it within the process.
@@ -72,6 +72,13 @@ impl Listener {
                 socket,
             })
             .map_err(|error| BindError::new(address, error))
+    }
+
+    /// Listens no longer, whoever still holds it: a session keeps its frontend, and thus
+    /// this, for as long as it lasts. Who waits is reset; accept them first.
+    pub fn close(&self) {
+        // Fails only when it is closed already: all workers do this, and one is the first.
+        let _ = socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Both);
     }
 
     /// Sets the options that the connections accepted from here on inherit.
@@ -186,6 +193,19 @@ mod tests {
         assert!(
             line.contains("in use") && line.contains(&format!(":{}'", address.port())),
             "{line}"
+        );
+    }
+
+    #[test]
+    fn a_closed_listener_frees_its_port_whoever_holds_it() {
+        let first = open("127.0.0.1:0").unwrap();
+        let address = first.socket.local_addr().unwrap();
+        first.close();
+        assert!(std::net::TcpStream::connect(address).is_err());
+        assert!(open(&address.to_string()).is_ok());
+        assert_eq!(
+            first.socket.accept().unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
         );
     }
 

@@ -3,6 +3,13 @@
 //!
 //! Leaves to the daemon's tests: that nothing is touched when a file is bad.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

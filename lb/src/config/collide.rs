@@ -49,7 +49,7 @@ fn binds(config: &Config) -> Vec<(KeyPath, SocketAddr)> {
 pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port()
         && a.is_ipv4() == b.is_ipv4()
-        && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+        && (a == b || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
 fn servers(config: &Config, reading: &mut Reading<'_>) {

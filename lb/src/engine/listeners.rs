@@ -152,6 +152,11 @@ impl Entrance {
         self.listener.id
     }
 
+    /// Listens no longer, in no worker.
+    pub(super) fn close(&self) {
+        self.listener.close();
+    }
+
     /// Accepts one client.
     #[must_use]
     pub(super) fn accept(&self) -> Accepted {
@@ -163,7 +168,8 @@ impl Entrance {
                     None => Accepted::Gone,
                 }
             }
-            Err(Errno::AGAIN) => Accepted::Nobody,
+            // Invalid: another worker was told first to close it.
+            Err(Errno::AGAIN | Errno::INVAL) => Accepted::Nobody,
             Err(errno) if is_shortage(errno) => Accepted::Failed(errno.into()),
             // What accept(2) reports of the client's network is no fault of the listener.
             Err(

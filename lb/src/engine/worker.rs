@@ -138,6 +138,7 @@ impl Worker {
         let (gone, errors) = self.listeners.replace(snapshot, &self.sessions.poll);
         for entrance in gone {
             self.accept(&entrance, LAST_BATCH);
+            entrance.close();
         }
         for (listener, error) in errors {
             self.setup

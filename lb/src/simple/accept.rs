@@ -1,8 +1,9 @@
-//! Accepts from one listener until it is aborted. No error ends it: what concerns one
+//! Accepts from one listener until it is aborted or closed. No error ends it: what concerns one
 //! client is counted, what concerns the process makes it wait for a descriptor to come
 //! free or for a short time to pass.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +28,9 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Arc<Listener>) {
     };
     loop {
         match socket.accept().await {
-            Ok((client, _)) => begin(&worker, &listener, client),
+            Ok((client, address)) => begin(&worker, &listener, client, address),
+            // Another worker was told first to close it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
             Err(error) => recover(&worker, &listener, error).await,
         }
     }
@@ -35,21 +38,26 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Arc<Listener>) {
 
 /// Accepts who waits at this moment.
 pub(super) fn accept_waiting(worker: &Rc<Worker>, listener: &Arc<Listener>) {
-    while let Ok((client, _)) = listener.socket.accept() {
+    while let Ok((client, address)) = listener.socket.accept() {
         let client = client
             .set_nonblocking(true)
             .and_then(|()| TcpStream::from_std(client));
         match client {
-            Ok(client) => begin(worker, listener, client),
+            Ok(client) => begin(worker, listener, client, address),
             Err(error) => count(worker, listener, error),
         }
     }
 }
 
-fn begin(worker: &Rc<Worker>, listener: &Arc<Listener>, client: TcpStream) {
+fn begin(
+    worker: &Rc<Worker>,
+    listener: &Arc<Listener>,
+    client: TcpStream,
+    address: SocketAddr,
+) {
     let frontend = worker.snapshot.borrow().frontend_of(listener.id).cloned();
     if let Some(frontend) = frontend {
-        connection::begin(worker, listener.id, frontend, client);
+        connection::begin(worker, listener, frontend, client, address);
     }
 }
 

@@ -1,7 +1,7 @@
 //! One connection from admit to end: dial, relay, and the record of it.
 
 use std::cell::Cell;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::dial::{self, Dialled};
 use super::{Link, Worker, relay};
+use crate::listener::Listener;
 use crate::pool::{Frontend, ListenerId, Server};
 use crate::tcp;
 use crate::worker::{ConnectionId, End, Event, Record};
@@ -21,11 +22,14 @@ use crate::worker::{ConnectionId, End, Event, Record};
 /// Takes a client in and serves it in a task of its own.
 pub(super) fn begin(
     worker: &Rc<Worker>,
-    listener: ListenerId,
+    listener: &Listener,
     frontend: Arc<Frontend>,
     client: TcpStream,
+    address: SocketAddr,
 ) {
-    let session = Rc::new(Session::new(worker, listener, frontend));
+    // A wildcard bind is told apart by what the client connected to.
+    let bind = client.local_addr().unwrap_or(listener.address);
+    let session = Rc::new(Session::new(worker, listener.id, frontend));
     worker
         .links
         .borrow_mut()
@@ -34,9 +38,8 @@ pub(super) fn begin(
     session.frontend.counters.opened();
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        let addresses = (client.peer_addr().ok(), client.local_addr().ok());
         let end = serve(&worker, &session, client).await;
-        session.finish(&worker, addresses, end);
+        session.finish(&worker, address, bind, end);
     });
 }
 
@@ -84,12 +87,7 @@ impl Session {
         self.connected_after.set(Some(self.began.elapsed()));
     }
 
-    fn finish(
-        &self,
-        worker: &Worker,
-        (client, bind): (Option<SocketAddr>, Option<SocketAddr>),
-        end: End,
-    ) {
+    fn finish(&self, worker: &Worker, client: SocketAddr, bind: SocketAddr, end: End) {
         let server = self.server.take();
         if let Some(server) = &server {
             server.counters.closed(end);
@@ -101,13 +99,11 @@ impl Session {
         if !worker.snapshot.borrow().report_ends {
             return;
         }
-        // The system gives no address of a client that was reset before it was taken in.
-        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         worker.events.send(Event::Ended(Box::new(Record {
             id: self.id,
             accepted: self.accepted,
-            client: client.unwrap_or(nowhere),
-            bind: bind.unwrap_or(nowhere),
+            client,
+            bind,
             frontend: Arc::clone(&self.frontend.name),
             backend: Arc::clone(&self.frontend.backend.name),
             server: server.map(|server| Arc::clone(&server.name)),

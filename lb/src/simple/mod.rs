@@ -194,6 +194,7 @@ impl Doors {
         }
         if let Some(listener) = self.open.remove(&id) {
             accept::accept_waiting(worker, &listener);
+            listener.close();
         }
     }
 }

@@ -74,8 +74,8 @@ impl Relay<'_> {
         };
         let second = match (first, end) {
             (Err(fault), _) => Err(fault),
-            (Ok(()), End::ClientClosed) => down.await,
-            (Ok(()), _) => up.await,
+            (Ok(()), End::ClientClosed) => self.last(Side::Client, down).await,
+            (Ok(()), _) => self.last(Side::Server, up).await,
         };
         match second {
             Ok(()) => end,
@@ -83,6 +83,19 @@ impl Relay<'_> {
                 self.hand_on_last(fault.side);
                 fault.end()
             }
+        }
+    }
+
+    /// The direction that is left. Nothing is read any more from the side that closed, so
+    /// that its failure would not be noticed otherwise.
+    async fn last(
+        &self,
+        closed: Side,
+        pump: impl Future<Output = Result<(), Fault>>,
+    ) -> Result<(), Fault> {
+        tokio::select! {
+            result = pump => result,
+            error = failure(self.socket(closed)) => Err(Fault { side: closed, error }),
         }
     }
 

@@ -1,0 +1,170 @@
+//! Servers that refuse, do not answer, or are none; descriptors that run out.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::rig::{CHECK_ONCE, Fallible, Lb, loopback, simple};
+use crate::servers::{Echo, Full, reset};
+
+/// Who answers a new connection.
+async fn ask(bind: SocketAddr) -> std::io::Result<(SocketAddr, u8)> {
+    let mut client = TcpStream::connect(bind).await?;
+    let address = client.local_addr()?;
+    Ok((address, client.read_u8().await?))
+}
+
+/// Starts with these servers and waits until all are up.
+fn start(bind: SocketAddr, servers: &[SocketAddr], more: &str) -> Fallible<Lb> {
+    let mut lb = Lb::start(&simple(bind, servers, &format!("{CHECK_ONCE}{more}")))?;
+    for n in 0..servers.len() {
+        lb.enters(&format!("s{n}"), "up")?;
+    }
+    Ok(lb)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_server_costs_no_client_anything() {
+    let (a, b, c) = (
+        Echo::start(b'a').await.unwrap(),
+        Echo::start(b'b').await.unwrap(),
+        Echo::start(b'c').await.unwrap(),
+    );
+    let bind = loopback(6443);
+    let mut lb = start(bind, &[a.address, b.address, c.address], "").unwrap();
+    b.stop().await;
+    let mut second_dials = 0;
+    for _ in 0..300 {
+        let (client, name) = ask(bind).await.unwrap();
+        assert!(matches!(name, b'a' | b'c'));
+        let line = lb.ended(client).unwrap();
+        second_dials += u32::from(line["dials"] == 2);
+    }
+    assert_eq!(second_dials, 100);
+    let status = lb.get("/status").await.unwrap();
+    assert_eq!(status["backends"][0]["servers"][1]["dialFailures"], 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_answer_is_left_after_the_timeout() {
+    let live = Echo::start(b'a').await.unwrap();
+    let mut full = Full::start().unwrap();
+    let bind = loopback(6443);
+    let more = "  timeouts: {connect: 100ms}\n";
+    let mut lb = start(bind, &[full.address, live.address], more).unwrap();
+    full.fill().unwrap();
+    let mut second_dials = 0;
+    for _ in 0..10 {
+        let (client, name) = ask(bind).await.unwrap();
+        assert_eq!(name, b'a');
+        let line = lb.ended(client).unwrap();
+        second_dials += u32::from(line["dials"] == 2);
+    }
+    assert_eq!(second_dials, 5);
+    let failed = lb.line(|line| line["message"] == "dial failed").unwrap();
+    assert_eq!(failed["server"], "s0");
+    assert_eq!(failed["error"], "timed out");
+}
+
+/// The client gets a reset, never an orderly end, and the log says why.
+async fn refused(lb: &mut Lb, bind: SocketAddr) -> Fallible<(String, u64)> {
+    // The reset can come before the connect has returned.
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let address = socket.local_addr()?;
+    let answer = match socket.connect(bind).await {
+        Ok(mut client) => client.read_u8().await,
+        Err(error) => Err(error),
+    };
+    let error = answer.err().ok_or("it was answered")?;
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let line = lb.ended(address)?;
+    let end = line["end"].as_str().unwrap_or("").to_owned();
+    Ok((end, line["dials"].as_u64().unwrap_or(0)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_all_refuse_the_client_is_reset_and_the_log_says_why() {
+    let (a, b) = (
+        Echo::start(b'a').await.unwrap(),
+        Echo::start(b'b').await.unwrap(),
+    );
+    let bind = loopback(6443);
+    let mut lb = start(bind, &[a.address, b.address], "").unwrap();
+    let address = a.address;
+    a.stop().await;
+    b.stop().await;
+    let ended = refused(&mut lb, bind).await.unwrap();
+    assert_eq!(ended, ("dialFailed".to_owned(), 2));
+    // The first connection after a server answers succeeds, whatever the checks believe.
+    let _back = Echo::start_at(address, b'A').await.unwrap();
+    assert_eq!(ask(bind).await.unwrap().1, b'A');
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dial_budget_ends_and_the_log_says_why() {
+    let mut full = Full::start().unwrap();
+    let bind = loopback(6443);
+    let more = "  timeouts: {connect: 10ms}\n  dialBudget: {attempts: 3}\n";
+    let mut lb = start(bind, &[full.address], more).unwrap();
+    full.fill().unwrap();
+    let ended = refused(&mut lb, bind).await.unwrap();
+    assert_eq!(ended, ("dialBudget".to_owned(), 3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_every_server_disabled_there_is_none() {
+    let bind = loopback(6443);
+    let body = simple(bind, &[loopback(1)], CHECK_ONCE)
+        .replace(":1\"}", ":1\", disabled: true}");
+    let mut lb = Lb::start(&body).unwrap();
+    let ended = refused(&mut lb, bind).await.unwrap();
+    assert_eq!(ended, ("noServer".to_owned(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_resets_while_it_waits_ends_the_dialling() {
+    let mut full = Full::start().unwrap();
+    let bind = loopback(6443);
+    let more = "  timeouts: {connect: 1m}\n  dialBudget: {time: 5m}\n";
+    let mut lb = start(bind, &[full.address], more).unwrap();
+    full.fill().unwrap();
+    let client = TcpStream::connect(bind).await.unwrap();
+    let address = client.local_addr().unwrap();
+    reset(client).unwrap();
+    assert_eq!(lb.end(address).unwrap(), "clientAborted");
+}
+
+/// Clients beyond the limit wait in the listener's queue and are served when others leave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn running_out_of_descriptors_ends_no_listener() {
+    let server = Echo::start(b'a').await.unwrap();
+    let bind = loopback(6443);
+    let body = simple(bind, &[server.address], CHECK_ONCE);
+    let mut lb = Lb::start_under(&format!("workers: 1\n{body}"), Some(64)).unwrap();
+    lb.enters("s0", "up").unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        clients.push((socket.local_addr().unwrap(), socket.connect(bind).await));
+    }
+    lb.line(|line| line["message"] == "accept failed; trying on")
+        .unwrap();
+    // Each is answered, or reset with a reason; then it makes room for those who wait.
+    let mut answered = 0;
+    for (address, client) in clients {
+        let Ok(mut client) = client else { continue };
+        if client.read_u8().await.is_ok() {
+            answered += 1;
+            client.shutdown().await.unwrap();
+            assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
+        } else {
+            assert_eq!(lb.end(address).unwrap(), "noResources");
+        }
+    }
+    assert!(answered > 10, "{answered}");
+    assert_eq!(ask(bind).await.unwrap().1, b'a');
+}

@@ -1,0 +1,76 @@
+//! How it stops.
+
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::rig::{CHECK_ONCE, Lb, loopback, simple};
+use crate::servers::Echo;
+
+async fn start(head: &str) -> (Lb, std::net::SocketAddr, Echo, TcpStream) {
+    let server = Echo::start(b'a').await.unwrap();
+    let bind = loopback(6443);
+    let body = simple(bind, &[server.address], CHECK_ONCE);
+    let mut lb = Lb::start(&format!("{head}{body}")).unwrap();
+    lb.enters("s0", "up").unwrap();
+    let mut client = TcpStream::connect(bind).await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b'a');
+    (lb, bind, server, client)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_waits_for_the_last_connection() {
+    let (mut lb, bind, _server, mut client) = start("drainTimeout: 1h\n").await;
+    assert!(lb.get("/readyz").await.is_ok());
+    lb.signal(Signal::SIGTERM).unwrap();
+    let line = lb.line(|line| line["message"] == "draining").unwrap();
+    assert_eq!(line["connections"], 1);
+    let ready = lb.get("/readyz").await.unwrap_err().to_string();
+    assert!(
+        ready.contains("503") || ready.contains("draining"),
+        "{ready}"
+    );
+    assert_eq!(lb.get("/status").await.unwrap()["phase"], "draining");
+    // The workers close their listeners on their own threads; then nobody answers.
+    while TcpStream::connect(bind).await.is_ok() {}
+    client.write_all(b"x").await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b'x');
+    client.shutdown().await.unwrap();
+    assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+    let status = tokio::task::spawn_blocking(move || lb.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_at_once() {
+    let (mut lb, _, _server, mut client) = start("drainTimeout: 1h\n").await;
+    let address = client.local_addr().unwrap();
+    lb.signal(Signal::SIGTERM).unwrap();
+    lb.line(|line| line["message"] == "draining").unwrap();
+    lb.signal(Signal::SIGTERM).unwrap();
+    assert!(client.read_u8().await.is_err());
+    assert_eq!(lb.end(address).unwrap(), "shutdown");
+    let status = tokio::task::spawn_blocking(move || lb.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_ends_with_its_time() {
+    let (mut lb, _, _server, mut client) = start("drainTimeout: 0s\n").await;
+    lb.signal(Signal::SIGINT).unwrap();
+    assert!(client.read_u8().await.is_err());
+    assert_eq!(lb.end(client.local_addr().unwrap()).unwrap(), "shutdown");
+    let socket = lb.socket();
+    let status = tokio::task::spawn_blocking(move || lb.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(!socket.exists());
+}

@@ -1,0 +1,20 @@
+//! The whole daemon on loopback: the real binary, real sockets, its log and its status.
+//!
+//! Leaves to the lab: hosts that vanish without a word, addresses that move, real
+//! Kubernetes.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
+
+mod failure;
+mod lifecycle;
+mod pattern;
+mod relay;
+mod reload;
+mod rig;
+mod servers;
+mod start;
+mod states;

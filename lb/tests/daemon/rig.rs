@@ -1,0 +1,241 @@
+//! The real binary on loopback addresses of its own, its log as records, its status.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+pub(crate) type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// A test that waits longer for an event than this has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Log lines that wait for the test.
+const LINES: usize = 100_000;
+
+/// An address that no other test of any process uses: 127.x.y.z by process and count.
+pub(crate) fn loopback(port: u16) -> SocketAddr {
+    static COUNT: AtomicU32 = AtomicU32::new(1);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let [_, _, _, last] = count.to_be_bytes();
+    SocketAddr::from(([127, 1 + high % 126, low, last], port))
+}
+
+/// A running daemon; killed when dropped.
+pub(crate) struct Lb {
+    child: Child,
+    folder: tempfile::TempDir,
+    lines: mpsc::Receiver<Value>,
+    passed_over: VecDeque<Value>,
+}
+
+/// What stands around the frontends and backends of a test's configuration.
+pub(crate) fn file(folder: &Path, body: &str) -> String {
+    let socket = folder.join("lb.sock");
+    let head = "apiVersion: sternpost/v1\nkind: ApiLb\nlog: {format: json}\n";
+    format!("{head}socket: {}\n{body}", socket.display())
+}
+
+/// One frontend and one backend; `more` is put into the backend.
+pub(crate) fn simple(bind: SocketAddr, servers: &[SocketAddr], more: &str) -> String {
+    let servers: Vec<String> = servers
+        .iter()
+        .enumerate()
+        .map(|(n, address)| format!("  - {{name: s{n}, address: \"{address}\"}}\n"))
+        .collect();
+    format!(
+        "frontends:\n- {{name: f, bind: [\"{bind}\"], backend: b}}\nbackends:\n- name: b\n{more}  servers:\n{}",
+        servers.concat()
+    )
+}
+
+/// Checks by TCP, once at the start and then not for an hour.
+pub(crate) const CHECK_ONCE: &str = "  check: {tcp: {}, interval: 1h}\n";
+
+impl Lb {
+    /// Starts it and waits until it says that it is ready.
+    pub(crate) fn start(body: &str) -> Fallible<Self> {
+        Self::start_under(body, None)
+    }
+
+    /// As [`Lb::start`], with at most so many open files.
+    pub(crate) fn start_under(body: &str, open_files: Option<u32>) -> Fallible<Self> {
+        let folder = tempfile::tempdir()?;
+        let notify = folder.path().join("notify.sock");
+        let ready = UnixDatagram::bind(&notify)?;
+        ready.set_read_timeout(Some(PATIENCE))?;
+        std::fs::write(
+            folder.path().join("lb.yaml"),
+            file(folder.path(), &admin(body)),
+        )?;
+        let limit = open_files.map_or_else(String::new, |n| format!("ulimit -n {n}; "));
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{limit}exec \"$0\" run --config \"$1\"")])
+            .arg(env!("CARGO_BIN_EXE_api-lb"))
+            .arg(folder.path().join("lb.yaml"))
+            .env("NOTIFY_SOCKET", &notify)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = child.stderr.take().ok_or("no stderr")?;
+        let lines = read_lines(stderr)?;
+        let lb = Self {
+            child,
+            folder,
+            lines,
+            passed_over: VecDeque::new(),
+        };
+        let mut said = [0; 512];
+        let count = ready.recv(&mut said)?;
+        let said = String::from_utf8_lossy(&said[..count]).into_owned();
+        if said.contains("READY=1") {
+            Ok(lb)
+        } else {
+            Err(said.into())
+        }
+    }
+
+    /// Writes another configuration and has it read, well or ill.
+    pub(crate) fn reload(&mut self, body: &str) -> Fallible<Value> {
+        let path = self.folder.path().join("lb.yaml");
+        std::fs::write(path, file(self.folder.path(), &admin(body)))?;
+        self.signal(Signal::SIGHUP)?;
+        self.line(|line| {
+            line["message"]
+                .as_str()
+                .is_some_and(|m| m.starts_with("reload"))
+        })
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Fallible<()> {
+        Ok(kill(
+            Pid::from_raw(i32::try_from(self.child.id())?),
+            signal,
+        )?)
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("lb.sock")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Fallible<Value> {
+        Ok(daemon::client::get(&self.socket(), path).await?)
+    }
+
+    /// The state of each server of the first backend.
+    pub(crate) async fn states(&self) -> Fallible<Vec<String>> {
+        let status = self.get("/status").await?;
+        let servers = status["backends"][0]["servers"]
+            .as_array()
+            .ok_or("no servers")?;
+        Ok(servers
+            .iter()
+            .map(|s| s["state"].as_str().unwrap_or("").to_owned())
+            .collect())
+    }
+
+    /// The next line of the log, past or future, that is meant; each is given once.
+    pub(crate) fn line(&mut self, is_meant: impl Fn(&Value) -> bool) -> Fallible<Value> {
+        if let Some(at) = self.passed_over.iter().position(&is_meant) {
+            return self.passed_over.remove(at).ok_or_else(|| "gone".into());
+        }
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).map_err(|error| {
+                format!("{error}; passed over: {:#?}", self.passed_over)
+            })?;
+            if is_meant(&line) {
+                return Ok(line);
+            }
+            self.passed_over.push_back(line);
+        }
+    }
+
+    /// The line of the connection of this client.
+    pub(crate) fn ended(&mut self, client: SocketAddr) -> Fallible<Value> {
+        let client = client.to_string();
+        self.line(|line| line["message"] == "connection" && line["client"] == *client)
+    }
+
+    /// How the connection of this client ended.
+    pub(crate) fn end(&mut self, client: SocketAddr) -> Fallible<String> {
+        let line = self.ended(client)?;
+        Ok(line["end"].as_str().unwrap_or("").to_owned())
+    }
+
+    /// Waits until a server enters a state.
+    pub(crate) fn enters(&mut self, server: &str, state: &str) -> Fallible<()> {
+        self.line(|line| {
+            line["message"] == "server" && line["server"] == server && line["to"] == state
+        })
+        .map(drop)
+    }
+
+    /// Waits for the process to end.
+    pub(crate) fn wait(&mut self) -> Fallible<ExitStatus> {
+        // The log ends with the process; only then is the wait short.
+        while self
+            .lines
+            .recv_timeout(PATIENCE)
+            .map(|l| self.passed_over.push_back(l))
+            .is_ok()
+        {}
+        Ok(self.child.wait()?)
+    }
+}
+
+impl Drop for Lb {
+    fn drop(&mut self) {
+        // Both fail when the process has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An admin address of the test's own, where it names none.
+fn admin(body: &str) -> String {
+    if body.contains("admin:") {
+        return body.to_owned();
+    }
+    format!("admin: {{address: \"{}\"}}\n{body}", loopback(9000))
+}
+
+fn read_lines(stderr: ChildStderr) -> std::io::Result<mpsc::Receiver<Value>> {
+    let (lines, received) = mpsc::sync_channel(LINES);
+    std::thread::Builder::new().spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let parsed = serde_json::from_str(&line).unwrap_or(Value::String(line));
+            if lines.send(parsed).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(received)
+}
+
+/// Runs the binary to its end: exit code, standard output, standard error.
+pub(crate) fn run_to_end(args: &[&str]) -> Fallible<(i32, String, String)> {
+    let out = Command::new(env!("CARGO_BIN_EXE_api-lb"))
+        .args(args)
+        .output()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((
+        out.status.code().unwrap_or(-1),
+        text(&out.stdout),
+        text(&out.stderr),
+    ))
+}
