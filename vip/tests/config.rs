@@ -26,7 +26,10 @@ fn files(folder: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
             files.push(path);
         }
     }
@@ -99,10 +102,14 @@ fn the_manual_s_examples_are_good() -> Tested {
     assert_eq!(examples.len(), 2);
     for example in examples {
         // The one file that an example names and this machine does not have.
-        let example = example
-            .replace("/etc/sternpost/vip-password", "tests/config/secrets/good");
+        let example =
+            example.replace("/etc/sternpost/vip-password", "tests/config/secrets/good");
         let read = Config::parse("manual", &example);
-        assert!(read.is_ok(), "{}", read.err().map(|e| e.to_string()).unwrap_or_default());
+        assert!(
+            read.is_ok(),
+            "{}",
+            read.err().map(|e| e.to_string()).unwrap_or_default()
+        );
     }
     Ok(())
 }
