@@ -16,6 +16,7 @@ use lab::sniffer::{Frame, Sniffer};
 use lab::timeline::Timeline;
 use lab::{binaries, netns, signals, wait};
 use libtest_mimic::{Arguments, Failed, Trial};
+use nix::sys::signal::Signal;
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 11);
 const THEIRS: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 12);
@@ -117,8 +118,10 @@ fn we_lead(pair: &mut Pair) -> Result<(), Failed> {
     pair.ours = None;
     pair.we_start(90)?;
     let left = Instant::now();
-    let theirs = pair.theirs.as_mut().ok_or("not started")?;
-    theirs.stop(PATIENCE)?;
+    pair.theirs
+        .as_ref()
+        .ok_or("not started")?
+        .signal(Signal::SIGTERM);
     pair.held_by("ours")?;
     let took = left.elapsed();
     if took > Duration::from_millis(1000) {

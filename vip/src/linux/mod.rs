@@ -283,9 +283,11 @@ impl Effects for Linux {
     }
 
     fn greet(&mut self) -> Result<(), Failure> {
-        let sent = self.questions.iter().map(|frame| self.wire.send(frame));
-        sent.fold(Ok(()), |all, sent| all.and(sent))
-            .map_err(Failure::Send)
+        let mut outcome = Ok(());
+        for question in &self.questions {
+            outcome = outcome.and(self.wire.send(question).map_err(Failure::Send));
+        }
+        outcome
     }
 
     fn survey(&mut self) -> Result<Survey, Failure> {
