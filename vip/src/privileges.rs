@@ -29,6 +29,10 @@ pub fn reduce() -> io::Result<()> {
         permitted: kept,
         inheritable: held.inheritable.intersection(KEPT),
     };
+    // Under its unit there is nothing left to give up, and capset(2) is not allowed.
+    if sets == held {
+        return Ok(());
+    }
     Ok(set_capabilities(None, sets)?)
 }
 

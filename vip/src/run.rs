@@ -96,7 +96,12 @@ async fn obey(
                 Signal::Terminate => return,
                 Signal::Reload => reload(path, fleet, identity, log).await,
             },
-            () = watchdog(period) => notify::watchdog(),
+            () = watchdog(period) => {
+                // A router that ended by itself needs the restart that follows silence.
+                if fleet.members().iter().all(|member| member.alive()) {
+                    notify::watchdog();
+                }
+            }
         }
     }
 }

@@ -2,23 +2,18 @@
 //! `check` names them all.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
-use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{Document, Error, Errors, KeyPath, Period, Source};
+use config::{Document, Errors, KeyPath, Period};
 use vrrp::packet::{Auth, PASSWORD_OCTETS, Password};
 use vrrp::{AdvertInterval, Family, Priority, Version, Vrid};
 
-use super::target::url;
-use super::{
-    Address, Announce, Config, Effect, Preempt, Router, Target, Track, Travel, file,
-};
+use super::reader::Reader;
+use super::{Address, Announce, Config, Preempt, Router, Travel, file};
 
 const ADMIN: SocketAddr =
     SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
@@ -28,11 +23,7 @@ const INTERFACE_BYTES: usize = 15;
 const NAME_BYTES: usize = 64;
 /// keepalived's limit; an advert with so many still fits every network's MTU.
 const ADDRESSES: usize = 20;
-const TRACK_INTERVAL: Duration = Duration::from_secs(1);
-/// Below this, a busy machine looks like a dead endpoint.
-const SHORTEST_DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
-const MILLISECONDS_10: Duration = Duration::from_millis(10);
 
 /// Converts, or says everything that is wrong.
 pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors> {
@@ -61,12 +52,6 @@ pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors>
         warnings: reader.warnings,
     };
     reader.errors.or(config)
-}
-
-struct Reader<'a> {
-    source: &'a Source,
-    errors: Errors,
-    warnings: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -297,119 +282,6 @@ impl Reader<'_> {
         self.period(refresh, Duration::from_secs(60), SECOND..=hour, at)
     }
 
-    fn tracks(&mut self, files: &[file::Track], at: &KeyPath) -> Option<Vec<Track>> {
-        let read = files.iter().enumerate();
-        let tracks: Vec<_> = read
-            .map(|(position, file)| self.track(file, &at.index(position)))
-            .collect();
-        tracks.into_iter().collect()
-    }
-
-    fn track(&mut self, file: &file::Track, at: &KeyPath) -> Option<Track> {
-        let target = self.target(file, at);
-        let weight = self.number(file.weight, -254..=254, 0, &at.key("weight"));
-        let minute = Duration::from_secs(60);
-        let hour = Duration::from_secs(3600);
-        let interval_at = at.key("interval");
-        let interval = self.period(
-            file.interval,
-            TRACK_INTERVAL,
-            MILLISECONDS_10..=hour,
-            &interval_at,
-        );
-        let default = interval
-            .unwrap_or(TRACK_INTERVAL)
-            .clamp(SHORTEST_DEFAULT_TIMEOUT, minute);
-        let timeout = self.period(
-            file.timeout,
-            default,
-            MILLISECONDS_10..=minute,
-            &at.key("timeout"),
-        );
-        let fall = self.number(file.fall, 1..=100, 2, &at.key("fall"));
-        let rise = self.number(file.rise, 1..=100, 2, &at.key("rise"));
-        Some(Track {
-            target: target?,
-            effect: match weight? {
-                0 => Effect::Fault,
-                weight => Effect::Weight(weight),
-            },
-            interval: interval?,
-            timeout: timeout?,
-            fall: NonZeroU32::new(fall?)?,
-            rise: NonZeroU32::new(rise?)?,
-        })
-    }
-
-    fn target(&mut self, file: &file::Track, at: &KeyPath) -> Option<Target> {
-        let one = self.source.one_of(at, &["https", "http", "tcp"]);
-        self.errors.keep(one)?;
-        if let Some(https) = &file.https {
-            self.https(https, &at.key("https"))
-        } else if let Some(http) = &file.http {
-            let at = at.key("http").key("url");
-            let (address, path) = self.try_at(&at, url("http", 80, &http.url))?;
-            self.usable(Target::Http { address, path }, &at)
-        } else {
-            file.tcp.as_ref().map(|tcp| Target::Tcp(tcp.address.0))
-        }
-    }
-
-    fn https(&mut self, https: &file::Https, at: &KeyPath) -> Option<Target> {
-        let url_at = at.key("url");
-        let (address, path) = self.try_at(&url_at, url("https", 443, &https.url))?;
-        let ca_at = at.key("caFile");
-        let authorities = match &https.ca_file {
-            None => None,
-            Some(path) => match fs::read(path) {
-                Ok(pem) => Some(pem),
-                Err(error) => {
-                    return self.refuse(&ca_at, format!("cannot be read: {error}"));
-                }
-            },
-        };
-        if authorities.is_none() && !address.ip().is_loopback() {
-            self.warn(&url_at, "is not verified; name a caFile");
-        }
-        let suspect = if authorities.is_some() {
-            &ca_at
-        } else {
-            &url_at
-        };
-        let server_name = https.server_name.clone();
-        self.usable(
-            Target::Https {
-                address,
-                path,
-                authorities,
-                server_name,
-            },
-            suspect,
-        )
-    }
-
-    fn usable(&mut self, target: Target, at: &KeyPath) -> Option<Target> {
-        let check = target.check();
-        self.try_at(at, check)?;
-        Some(target)
-    }
-
-    /// Weights that cannot do what they are for.
-    fn weigh(&mut self, file: &file::Router, tracks: &[Track], at: &KeyPath) {
-        for (position, track) in tracks.iter().enumerate() {
-            let at = at.index(position).key("weight");
-            let weighs = matches!(track.effect, Effect::Weight(_));
-            if weighs && file.priority == Some(255) {
-                self.warn(&at, "changes nothing: priority 255 is fixed");
-            } else if weighs && file.preempt == Some(false) {
-                self.warn(
-                    &at,
-                    "moves nothing where peers have preempt: false; weight 0 does",
-                );
-            }
-        }
-    }
-
     /// What must not stand twice in one file.
     fn unique(&mut self, routers: &[Router], at: &KeyPath) {
         let mut names = BTreeSet::new();
@@ -432,53 +304,5 @@ impl Reader<'_> {
                 }
             }
         }
-    }
-
-    fn number<T: TryFrom<i64>>(
-        &mut self,
-        number: Option<i64>,
-        allowed: RangeInclusive<i64>,
-        default: i64,
-        at: &KeyPath,
-    ) -> Option<T> {
-        let number = number.unwrap_or(default);
-        if !allowed.contains(&number) {
-            let (low, high) = (allowed.start(), allowed.end());
-            return self.refuse(at, format!("is out of range; allowed: {low} to {high}"));
-        }
-        T::try_from(number).ok()
-    }
-
-    fn period(
-        &mut self,
-        period: Option<Period>,
-        default: Duration,
-        allowed: RangeInclusive<Duration>,
-        at: &KeyPath,
-    ) -> Option<Duration> {
-        let period = period.map_or(default, |period| period.0);
-        if !allowed.contains(&period) {
-            let (low, high) = (Period(*allowed.start()), Period(*allowed.end()));
-            return self.refuse(at, format!("is out of range; allowed: {low} to {high}"));
-        }
-        Some(period)
-    }
-
-    fn try_at<T, E: Display>(&mut self, at: &KeyPath, result: Result<T, E>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => self.refuse(at, error),
-        }
-    }
-
-    fn refuse<T>(&mut self, at: &KeyPath, problem: impl Display) -> Option<T> {
-        let error: Error = self.source.error(at, problem.to_string());
-        self.errors.push(error);
-        None
-    }
-
-    fn warn(&mut self, at: &KeyPath, problem: impl Display) {
-        self.warnings
-            .push(self.source.error(at, problem.to_string()).to_string());
     }
 }

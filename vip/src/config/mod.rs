@@ -4,7 +4,9 @@
 mod address;
 mod convert;
 pub mod file;
+mod reader;
 mod target;
+mod tracks;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;

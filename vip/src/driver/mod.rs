@@ -5,7 +5,10 @@
 //! with [`Command::Stop`], when the interface is gone, or with its feeders.
 
 mod effects;
+mod hear;
+mod perform;
 mod record;
+mod setup;
 #[cfg(test)]
 mod tests;
 
@@ -14,32 +17,28 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::limit::{Limiter, Verdict as Say};
+use daemon::limit::Limiter;
 use daemon::metrics::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
-use vrrp::acceptance::{self, Expected, Notice as Odd, Path, Senders};
-use vrrp::fsm::{
-    self, Action, Actions, Announcing, Event, Leftover, Note, Reason, Settings,
-};
-use vrrp::packet::{Addresses, AddressesError, Checksum, ChecksumStyle, parse};
-use vrrp::{Dialects, Refusal, State};
+use vrrp::Refusal;
+use vrrp::acceptance::Expected;
+use vrrp::fsm::{self, Event, Leftover};
+use vrrp::packet::{AddressesError, Checksum};
 
-use crate::claim::{self, Fence, Verdict, Wish};
-use crate::config::{Preempt, Router, Travel};
+use crate::claim::Fence;
+use crate::config::Router;
 use crate::linux::Notice;
 use crate::track::{Out, Standing};
 
 pub use effects::{Datagram, Effects, Failure, Survey};
+pub(crate) use perform::chain;
 pub use record::{Counts, Heard, OVERFLOW, Record};
 
 /// How often the addresses that are held get a new lifetime of
 /// [`crate::linux::LIFETIME`]: three renewals may be missed before the kernel acts.
 pub const RENEW: Duration = Duration::from_millis(250);
-
-/// How long a router whose interface refused an address stays at fault.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// Adverts taken in at once before the clock is looked at again.
 const BATCH: usize = 32;
@@ -53,9 +52,6 @@ pub const NOTICES: usize = 64;
 
 /// Commands that may wait; each has somebody waiting for its answer.
 pub const COMMANDS: usize = 8;
-
-/// Peers whose way of computing checksums is remembered.
-const PEERS: usize = 64;
 
 /// One line of each kind per so long.
 const LOG_WINDOW: Duration = Duration::from_secs(10);
@@ -136,8 +132,12 @@ impl<E: Effects> Driver<E> {
         Ok(Self {
             name: router.name.clone(),
             interface: setup.interface,
-            machine: fsm::Router::new(settings(router, setup.source, setup.standing)),
-            expected: expected(router, setup.source)?,
+            machine: fsm::Router::new(setup::settings(
+                router,
+                setup.source,
+                setup.standing,
+            )),
+            expected: setup::expected(router, setup.source)?,
             effects,
             fence: Fence::Open,
             standing: setup.standing,
@@ -255,85 +255,6 @@ impl<E: Effects> Driver<E> {
         }
     }
 
-    fn hear(&mut self, batch: &mut Vec<Result<Datagram, Refusal>>) {
-        for heard in batch.drain(..) {
-            match heard {
-                Ok(datagram) => self.datagram(&datagram),
-                Err(refusal) => self.refuse(refusal, None),
-            }
-        }
-    }
-
-    fn datagram(&mut self, datagram: &Datagram) {
-        let envelope = &datagram.envelope;
-        let received = match parse(&datagram.payload, envelope) {
-            Ok(received) => received,
-            Err(refusal) => return self.refuse(refusal, Some(envelope.source)),
-        };
-        match acceptance::judge(&received.advert, envelope, &self.expected) {
-            Err(refusal) => return self.refuse(refusal, Some(envelope.source)),
-            Ok(odd) => self.odd(&odd, envelope.source),
-        }
-        if self.checksums.len() < PEERS || self.checksums.contains_key(&envelope.source) {
-            self.checksums.insert(envelope.source, received.checksum);
-        }
-        let heard = Heard {
-            from: envelope.source,
-            priority: received.advert.priority,
-            interval: received.advert.interval,
-            at: Instant::now(),
-        };
-        self.record.send_modify(|record| {
-            record.counts.accepted += 1;
-            record.heard = Some(heard);
-        });
-        self.handle(Event::Advert {
-            from: envelope.source,
-            advert: &received.advert,
-        });
-    }
-
-    fn refuse(&mut self, refusal: Refusal, from: Option<IpAddr>) {
-        // Other groups on the same network are nobody's fault and need no line.
-        let silent = matches!(refusal, Refusal::OtherVrid(_));
-        let alarm = refusal.is_misconfiguration();
-        self.record.send_modify(|record| {
-            *record.counts.refused.entry(refusal.name()).or_default() += 1;
-            if alarm {
-                record.alarm = Some(alarm_text(&refusal, from));
-            }
-        });
-        if silent {
-            return;
-        }
-        if let Some(suppressed) = self.may_say(refusal.name()) {
-            let from = from.map(|from| from.to_string()).unwrap_or_default();
-            tracing::warn!(
-                router = self.name,
-                from,
-                reason = refusal.name(),
-                suppressed,
-                "advert refused: {refusal}"
-            );
-        }
-    }
-
-    fn odd(&mut self, odd: &[Odd], from: IpAddr) {
-        for odd in odd {
-            let kind = match odd {
-                Odd::OtherAddresses => "otherAddresses",
-                Odd::OtherInterval(_) => "otherInterval",
-            };
-            self.record.send_modify(|record| {
-                record.alarm = Some(alarm_text(odd, Some(from)));
-            });
-            if let Some(suppressed) = self.may_say(kind) {
-                let router = &self.name;
-                tracing::warn!(router, %from, suppressed, "advert accepted, but {odd}");
-            }
-        }
-    }
-
     fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Link(link) if link.index == self.interface => {
@@ -413,213 +334,4 @@ impl<E: Effects> Driver<E> {
             });
         }
     }
-
-    fn handle(&mut self, event: Event<'_>) {
-        let actions = self.machine.handle(event, Instant::now().into_std());
-        self.perform(actions);
-        self.publish();
-    }
-
-    fn perform(&mut self, actions: Actions) {
-        let mut refused = false;
-        for action in actions {
-            match action {
-                // The kernel would keep it for the peers until the link is back, and then
-                // tell them something that was true long ago.
-                Action::Advertise(_) if !self.running => {}
-                Action::Advertise(priority) => {
-                    let checksum = self.checksum();
-                    let sent = self.effects.advertise(priority, checksum);
-                    if self.outcome("advertise", sent).is_some() {
-                        self.record.send_modify(|record| {
-                            record.counts.sent += 1;
-                            record.counts.sent_release +=
-                                u64::from(priority.is_release());
-                        });
-                    }
-                }
-                Action::Acquire => refused = !self.acquire(),
-                // Nobody must send to an address that is not here.
-                Action::Announce if refused => {}
-                Action::Announce => {
-                    let announced = self.effects.announce();
-                    self.outcome("announce", announced);
-                    self.record
-                        .send_modify(|record| record.counts.announcements += 1);
-                }
-                Action::Release => self.release(),
-                Action::Moved { from, to, reason } => self.moved(from, to, reason),
-                Action::Note(note) => self.note(note),
-            }
-        }
-        if refused {
-            self.broken_until = Some(Instant::now() + RETRY);
-            self.link(self.running);
-        }
-    }
-
-    /// Puts the addresses there, if the claim allows; false when the kernel refuses.
-    fn acquire(&mut self) -> bool {
-        match claim::decide(Wish::Hold, self.fence) {
-            Verdict::Leave => true,
-            Verdict::Hold => {
-                self.renew_at = Some(Instant::now() + RENEW);
-                let acquired = self.effects.acquire();
-                self.outcome("acquire", acquired).is_some()
-            }
-        }
-    }
-
-    fn release(&mut self) {
-        // First: from here on nothing may renew, which would put them back.
-        self.renew_at = None;
-        let released = self.effects.release();
-        self.outcome("release", released);
-    }
-
-    fn moved(&mut self, from: State, to: State, reason: Reason) {
-        let (router, reason_name) = (&self.name, reason.name());
-        tracing::info!(router, %from, %to, reason = reason_name, "state changed");
-        self.record.send_modify(|record| {
-            record.since = Instant::now();
-            record.reason = reason;
-            *record
-                .counts
-                .transitions
-                .entry((to.name(), reason_name))
-                .or_default() += 1;
-        });
-    }
-
-    fn note(&mut self, note: Note) {
-        match note {
-            Note::Late(late) => {
-                let router = &self.name;
-                tracing::warn!(router, ?late, "woke too late to act at once");
-            }
-            Note::TwoOwners | Note::OwnSource | Note::AddressLostTooOften => {
-                if let Some(suppressed) = self.may_say("note") {
-                    let router = &self.name;
-                    tracing::error!(router, suppressed, "{note:?}");
-                }
-            }
-            Note::NoMatter
-            | Note::LowerDiscarded
-            | Note::IntervalAdopted(_)
-            | Note::AnswerDeferred => {
-                tracing::debug!(router = self.name, ?note, "noted");
-            }
-        }
-    }
-
-    /// How our next advert's checksum is computed: as the peers do, when they agree.
-    fn checksum(&self) -> Checksum {
-        let mut heard = self.checksums.values().copied();
-        let first = heard.next();
-        let agreed = first.filter(|first| heard.all(|other| other == *first));
-        ChecksumStyle::Auto.choose(self.expected.dialects, agreed)
-    }
-
-    /// Counts and logs a failure; passes a success on.
-    fn outcome<T>(
-        &mut self,
-        deed: &'static str,
-        outcome: Result<T, Failure>,
-    ) -> Option<T> {
-        match outcome {
-            Ok(value) => {
-                self.record
-                    .send_if_modified(|record| record.failing.remove(deed).is_some());
-                Some(value)
-            }
-            Err(failure) => {
-                let text = chain(&failure);
-                if let Some(suppressed) = self.may_say(deed) {
-                    tracing::error!(router = self.name, deed, suppressed, "{text}");
-                }
-                self.record.send_modify(|record| {
-                    *record.counts.failures.entry(deed).or_default() += 1;
-                    record.failing.insert(deed, text);
-                });
-                None
-            }
-        }
-    }
-
-    fn may_say(&mut self, class: &'static str) -> Option<u64> {
-        match self.limiter.admit(class, Instant::now().into_std()) {
-            Say::Say { suppressed } => Some(suppressed),
-            Say::Hush => None,
-        }
-    }
-
-    fn publish(&self) {
-        let state = self.machine.state();
-        let (standing, running) = (self.standing, self.running);
-        let holding = self.renew_at.is_some();
-        self.record.send_modify(|record| {
-            record.state = state;
-            record.priority = standing.priority;
-            record.out = standing.out;
-            record.running = running;
-            record.holding = holding;
-        });
-    }
-}
-
-fn alarm_text(what: &dyn std::fmt::Display, from: Option<IpAddr>) -> String {
-    match from {
-        Some(from) => format!("{from}: {what}"),
-        None => what.to_string(),
-    }
-}
-
-/// An error with its sources, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
-fn settings(router: &Router, source: IpAddr, standing: Standing) -> Settings {
-    Settings {
-        version: router.version,
-        priority: standing.priority,
-        interval: router.interval,
-        source,
-        preempt: match router.preempt {
-            Preempt::Never => fsm::Preempt::Never,
-            Preempt::After(Duration::ZERO) => fsm::Preempt::AtOnce,
-            Preempt::After(delay) => fsm::Preempt::After(delay),
-        },
-        announcing: Announcing {
-            second: router.announce.again,
-            refresh: router.announce.refresh,
-        },
-        dialects: Dialects::KEEPALIVED,
-    }
-}
-
-fn expected(router: &Router, source: IpAddr) -> Result<Expected, AddressesError> {
-    let addresses = router.addresses.iter().map(|address| address.ip).collect();
-    Ok(Expected {
-        vrid: router.vrid,
-        version: router.version,
-        interval: router.interval,
-        auth: router.auth,
-        addresses: Addresses::new(addresses)?,
-        source,
-        path: match &router.travel {
-            Travel::Multicast => Path::Multicast,
-            Travel::Unicast { peers, .. } => Path::Unicast {
-                senders: Senders::Only(peers.clone()),
-                ttl: None,
-            },
-        },
-        dialects: Dialects::KEEPALIVED,
-    })
 }

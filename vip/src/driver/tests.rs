@@ -8,11 +8,11 @@ use std::sync::Mutex;
 
 use tokio::task::JoinHandle;
 use tokio::time::advance;
-use vrrp::packet::{Advert, Auth, Envelope, emit};
-use vrrp::{AdvertInterval, Family, Priority, Version, Vrid};
+use vrrp::packet::{Addresses, Advert, Auth, Envelope, emit, parse};
+use vrrp::{AdvertInterval, Family, Priority, State, Version, Vrid};
 
 use super::*;
-use crate::config::{Address, Announce};
+use crate::config::{Address, Announce, Preempt, Travel};
 use crate::linux::{Link, Present};
 
 const INTERFACE: u32 = 7;

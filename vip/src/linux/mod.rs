@@ -7,97 +7,29 @@ mod advert;
 mod arp;
 mod monitor;
 mod netlink;
+mod open;
 mod sys;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-use vrrp::packet::{Addresses, Advert, Checksum};
-use vrrp::{Family, Priority};
+use vrrp::Priority;
+use vrrp::packet::{Advert, Checksum};
 
-use crate::config::{Address, Router, Travel};
+use crate::config::{Address, Router};
 use crate::driver::{Effects, Failure, Survey};
 
 pub use advert::{Receiver, Sender};
 pub use arp::{Frame, Wire, gratuitous, question};
 pub use monitor::{Monitor, Notice};
 pub use netlink::{Link, Netlink, PROTOCOL, Present, Put, RequestError};
+pub use open::OpenError;
 pub(crate) use sys::round_robin;
 
 /// Seconds an address of ours lives without being renewed. The kernel counts in whole
 /// seconds and looks once a second, so 1 is the least: an address whose daemon is gone is
 /// gone after 1.0 to 1.3 s.
 pub const LIFETIME: u32 = 1;
-
-/// Why a router cannot work on this machine, with the way out.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// There is no such interface.
-    #[error(
-        "router {router}: there is no interface {interface} (there are: {present}); \
-         correct `interface`, or start after it exists"
-    )]
-    NoInterface {
-        /// The router.
-        router: String,
-        /// Its interface.
-        interface: String,
-        /// What there is instead.
-        present: String,
-    },
-    /// It has no address that adverts could come from.
-    #[error(
-        "router {router}: {interface} has no IPv4 address for adverts to come from; \
-         give it one, or write unicast.source"
-    )]
-    NoSource {
-        /// The router.
-        router: String,
-        /// Its interface.
-        interface: String,
-    },
-    /// The address adverts should come from is somebody else's.
-    #[error("router {router}: unicast.source {source_address} is not on {interface}")]
-    ForeignSource {
-        /// The router.
-        router: String,
-        /// Its interface.
-        interface: String,
-        /// What was configured.
-        source_address: IpAddr,
-    },
-    /// It is no Ethernet.
-    #[error("router {router}: {interface} has no hardware address to announce")]
-    NoEthernet {
-        /// The router.
-        router: String,
-        /// Its interface.
-        interface: String,
-    },
-    /// A right is missing.
-    #[error(
-        "router {router}: the kernel refuses raw sockets; run as root, or give the \
-         process CAP_NET_RAW and CAP_NET_ADMIN (the unit has both)"
-    )]
-    NotPermitted {
-        /// The router.
-        router: String,
-    },
-    /// A socket could not be had.
-    #[error("router {router}: cannot open a socket on {interface}")]
-    Socket {
-        /// The router.
-        router: String,
-        /// Its interface.
-        interface: String,
-        /// What the kernel said.
-        #[source]
-        source: io::Error,
-    },
-    /// The kernel could not be asked.
-    #[error(transparent)]
-    Netlink(#[from] RequestError),
-}
 
 /// Everything one router needs on this machine.
 pub struct Linux {
@@ -121,13 +53,13 @@ impl Linux {
     /// [`OpenError`], each with the way out.
     pub fn open(router: &Router) -> Result<Self, OpenError> {
         let mut netlink = Netlink::open()?;
-        let link = find(&mut netlink, router)?;
-        let source = source(&mut netlink, router, &link)?;
+        let link = open::find(&mut netlink, router)?;
+        let source = open::source(&mut netlink, router, &link)?;
         let mac = link.mac.ok_or_else(|| OpenError::NoEthernet {
             router: router.name.clone(),
             interface: router.interface.clone(),
         })?;
-        let failed = |error| not_opened(router, error);
+        let failed = |error| open::not_opened(router, error);
         let sender = Sender::open(&link, source, &router.travel).map_err(failed)?;
         let wire = Wire::open(link.index).map_err(failed)?;
         let frames = router
@@ -138,9 +70,9 @@ impl Linux {
                 IpAddr::V6(_) => None,
             });
         Ok(Self {
-            advert: advert(router)?,
+            advert: open::advert(router)?,
             frames: frames.collect(),
-            questions: questions(router, mac, source),
+            questions: open::questions(router, mac, source),
             router: router.clone(),
             link,
             source,
@@ -157,7 +89,7 @@ impl Linux {
     /// [`OpenError::NotPermitted`], [`OpenError::Socket`].
     pub fn receiver(&self) -> Result<Receiver, OpenError> {
         Receiver::open(&self.link, &self.router.travel)
-            .map_err(|error| not_opened(&self.router, error))
+            .map_err(|error| open::not_opened(&self.router, error))
     }
 
     /// The interface.
@@ -307,100 +239,5 @@ impl Effects for Linux {
             }
         }
         Ok(survey)
-    }
-}
-
-fn questions(router: &Router, mac: [u8; 6], source: Ipv4Addr) -> Vec<Frame> {
-    let peers = match &router.travel {
-        Travel::Multicast => &[][..],
-        Travel::Unicast { peers, .. } => peers,
-    };
-    let peers = peers.iter().filter_map(|peer| match peer {
-        IpAddr::V4(peer) => Some(question(mac, source, *peer)),
-        IpAddr::V6(_) => None,
-    });
-    peers.collect()
-}
-
-fn advert(router: &Router) -> Result<Advert, OpenError> {
-    let addresses = router.addresses.iter().map(|address| address.ip).collect();
-    let addresses = Addresses::new(addresses);
-    let addresses = addresses.map_err(|error| OpenError::Socket {
-        router: router.name.clone(),
-        interface: router.interface.clone(),
-        source: io::Error::other(error),
-    })?;
-    Ok(Advert {
-        version: router.version,
-        vrid: router.vrid,
-        priority: router.priority,
-        interval: router.interval,
-        auth: router.auth,
-        addresses,
-    })
-}
-
-fn find(netlink: &mut Netlink, router: &Router) -> Result<Link, OpenError> {
-    let links = netlink.links()?;
-    let names: Vec<_> = links.iter().map(|link| link.name.clone()).collect();
-    let found = links.into_iter().find(|link| link.name == router.interface);
-    found.ok_or_else(|| OpenError::NoInterface {
-        router: router.name.clone(),
-        interface: router.interface.clone(),
-        present: names.join(", "),
-    })
-}
-
-/// Where adverts come from: as configured, else the first address of the interface that
-/// is not a virtual one.
-fn source(
-    netlink: &mut Netlink,
-    router: &Router,
-    link: &Link,
-) -> Result<Ipv4Addr, OpenError> {
-    let present = netlink.addresses(link.index)?;
-    let mut own = present.iter().filter(|there| {
-        let ip = there.address.ip;
-        !there.ours
-            && Family::of(ip) == Family::V4
-            && router.addresses.iter().all(|address| address.ip != ip)
-    });
-    let wanted = match &router.travel {
-        Travel::Unicast {
-            source: Some(source),
-            ..
-        } => Some(*source),
-        Travel::Unicast { source: None, .. } | Travel::Multicast => None,
-    };
-    let found = match wanted {
-        Some(source) => own.find(|there| there.address.ip == source),
-        None => own.find(|there| !there.secondary),
-    };
-    match (found.map(|there| there.address.ip), wanted) {
-        (Some(IpAddr::V4(ip)), _) => Ok(ip),
-        (Some(IpAddr::V6(_)) | None, Some(source_address)) => {
-            Err(OpenError::ForeignSource {
-                router: router.name.clone(),
-                interface: router.interface.clone(),
-                source_address,
-            })
-        }
-        (Some(IpAddr::V6(_)) | None, None) => Err(OpenError::NoSource {
-            router: router.name.clone(),
-            interface: router.interface.clone(),
-        }),
-    }
-}
-
-fn not_opened(router: &Router, source: io::Error) -> OpenError {
-    if source.kind() == io::ErrorKind::PermissionDenied {
-        return OpenError::NotPermitted {
-            router: router.name.clone(),
-        };
-    }
-    OpenError::Socket {
-        router: router.name.clone(),
-        interface: router.interface.clone(),
-        source,
     }
 }

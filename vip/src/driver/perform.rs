@@ -1,0 +1,171 @@
+//! What the driver does: the state machine's actions, in order, and the record of them.
+
+use std::time::Duration;
+
+use daemon::limit::Verdict as Say;
+use tokio::time::Instant;
+use vrrp::State;
+use vrrp::fsm::{Action, Actions, Event, Note, Reason};
+
+use super::{Driver, Effects, Failure, RENEW};
+use crate::claim::{self, Verdict, Wish};
+
+/// How long a router whose interface refused an address stays at fault.
+const RETRY: Duration = Duration::from_secs(5);
+
+impl<E: Effects> Driver<E> {
+    pub(super) fn handle(&mut self, event: Event<'_>) {
+        let actions = self.machine.handle(event, Instant::now().into_std());
+        self.perform(actions);
+        self.publish();
+    }
+
+    fn perform(&mut self, actions: Actions) {
+        let mut refused = false;
+        for action in actions {
+            match action {
+                // The kernel would keep it for the peers until the link is back, and then
+                // tell them something that was true long ago.
+                Action::Advertise(_) if !self.running => {}
+                Action::Advertise(priority) => {
+                    let checksum = self.checksum();
+                    let sent = self.effects.advertise(priority, checksum);
+                    if self.outcome("advertise", sent).is_some() {
+                        self.record.send_modify(|record| {
+                            record.counts.sent += 1;
+                            record.counts.sent_release +=
+                                u64::from(priority.is_release());
+                        });
+                    }
+                }
+                Action::Acquire => refused = !self.acquire(),
+                // Nobody must send to an address that is not here.
+                Action::Announce if refused => {}
+                Action::Announce => {
+                    let announced = self.effects.announce();
+                    self.outcome("announce", announced);
+                    self.record
+                        .send_modify(|record| record.counts.announcements += 1);
+                }
+                Action::Release => self.release(),
+                Action::Moved { from, to, reason } => self.moved(from, to, reason),
+                Action::Note(note) => self.note(note),
+            }
+        }
+        if refused {
+            self.broken_until = Some(Instant::now() + RETRY);
+            self.link(self.running);
+        }
+    }
+
+    /// Puts the addresses there, if the claim allows; false when the kernel refuses.
+    fn acquire(&mut self) -> bool {
+        match claim::decide(Wish::Hold, self.fence) {
+            Verdict::Leave => true,
+            Verdict::Hold => {
+                self.renew_at = Some(Instant::now() + RENEW);
+                let acquired = self.effects.acquire();
+                self.outcome("acquire", acquired).is_some()
+            }
+        }
+    }
+
+    fn release(&mut self) {
+        // First: from here on nothing may renew, which would put them back.
+        self.renew_at = None;
+        let released = self.effects.release();
+        self.outcome("release", released);
+    }
+
+    fn moved(&mut self, from: State, to: State, reason: Reason) {
+        let (router, reason_name) = (&self.name, reason.name());
+        tracing::info!(router, %from, %to, reason = reason_name, "state changed");
+        self.record.send_modify(|record| {
+            record.since = Instant::now();
+            record.reason = reason;
+            *record
+                .counts
+                .transitions
+                .entry((to.name(), reason_name))
+                .or_default() += 1;
+        });
+    }
+
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::Late(late) => {
+                let router = &self.name;
+                tracing::warn!(router, ?late, "woke too late to act at once");
+            }
+            Note::TwoOwners | Note::OwnSource | Note::AddressLostTooOften => {
+                if let Some(suppressed) = self.may_say("note") {
+                    let router = &self.name;
+                    tracing::error!(router, suppressed, "{note:?}");
+                }
+            }
+            Note::NoMatter
+            | Note::LowerDiscarded
+            | Note::IntervalAdopted(_)
+            | Note::AnswerDeferred => {
+                tracing::debug!(router = self.name, ?note, "noted");
+            }
+        }
+    }
+
+    /// Counts and logs a failure; passes a success on.
+    pub(super) fn outcome<T>(
+        &mut self,
+        deed: &'static str,
+        outcome: Result<T, Failure>,
+    ) -> Option<T> {
+        match outcome {
+            Ok(value) => {
+                self.record
+                    .send_if_modified(|record| record.failing.remove(deed).is_some());
+                Some(value)
+            }
+            Err(failure) => {
+                let text = chain(&failure);
+                if let Some(suppressed) = self.may_say(deed) {
+                    tracing::error!(router = self.name, deed, suppressed, "{text}");
+                }
+                self.record.send_modify(|record| {
+                    *record.counts.failures.entry(deed).or_default() += 1;
+                    record.failing.insert(deed, text);
+                });
+                None
+            }
+        }
+    }
+
+    pub(super) fn may_say(&mut self, class: &'static str) -> Option<u64> {
+        match self.limiter.admit(class, Instant::now().into_std()) {
+            Say::Say { suppressed } => Some(suppressed),
+            Say::Hush => None,
+        }
+    }
+
+    pub(super) fn publish(&self) {
+        let state = self.machine.state();
+        let (standing, running) = (self.standing, self.running);
+        let holding = self.renew_at.is_some();
+        self.record.send_modify(|record| {
+            record.state = state;
+            record.priority = standing.priority;
+            record.out = standing.out;
+            record.running = running;
+            record.holding = holding;
+        });
+    }
+}
+
+/// An error with its sources, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,54 @@
+//! From a router as configured to what the protocol wants to know of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vrrp::Dialects;
+use vrrp::acceptance::{Expected, Path, Senders};
+use vrrp::fsm::{self, Announcing, Settings};
+use vrrp::packet::{Addresses, AddressesError};
+
+use crate::config::{Preempt, Router, Travel};
+use crate::track::Standing;
+
+pub(super) fn settings(router: &Router, source: IpAddr, standing: Standing) -> Settings {
+    Settings {
+        version: router.version,
+        priority: standing.priority,
+        interval: router.interval,
+        source,
+        preempt: match router.preempt {
+            Preempt::Never => fsm::Preempt::Never,
+            Preempt::After(Duration::ZERO) => fsm::Preempt::AtOnce,
+            Preempt::After(delay) => fsm::Preempt::After(delay),
+        },
+        announcing: Announcing {
+            second: router.announce.again,
+            refresh: router.announce.refresh,
+        },
+        dialects: Dialects::KEEPALIVED,
+    }
+}
+
+pub(super) fn expected(
+    router: &Router,
+    source: IpAddr,
+) -> Result<Expected, AddressesError> {
+    let addresses = router.addresses.iter().map(|address| address.ip).collect();
+    Ok(Expected {
+        vrid: router.vrid,
+        version: router.version,
+        interval: router.interval,
+        auth: router.auth,
+        addresses: Addresses::new(addresses)?,
+        source,
+        path: match &router.travel {
+            Travel::Multicast => Path::Multicast,
+            Travel::Unicast { peers, .. } => Path::Unicast {
+                senders: Senders::Only(peers.clone()),
+                ttl: None,
+            },
+        },
+        dialects: Dialects::KEEPALIVED,
+    })
+}

@@ -1,0 +1,176 @@
+//! What a router finds on this machine before it starts, and every reason why it cannot.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+
+use vrrp::Family;
+use vrrp::packet::{Addresses, Advert};
+
+use super::arp::{Frame, question};
+use super::netlink::{Link, Netlink, RequestError};
+use crate::config::{Router, Travel};
+
+/// Why a router cannot work on this machine, with the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such interface.
+    #[error(
+        "router {router}: there is no interface {interface} (there are: {present}); \
+         correct `interface`, or start after it exists"
+    )]
+    NoInterface {
+        /// The router.
+        router: String,
+        /// Its interface.
+        interface: String,
+        /// What there is instead.
+        present: String,
+    },
+    /// It has no address that adverts could come from.
+    #[error(
+        "router {router}: {interface} has no IPv4 address for adverts to come from; \
+         give it one, or write unicast.source"
+    )]
+    NoSource {
+        /// The router.
+        router: String,
+        /// Its interface.
+        interface: String,
+    },
+    /// The address adverts should come from is somebody else's.
+    #[error("router {router}: unicast.source {source_address} is not on {interface}")]
+    ForeignSource {
+        /// The router.
+        router: String,
+        /// Its interface.
+        interface: String,
+        /// What was configured.
+        source_address: IpAddr,
+    },
+    /// It is no Ethernet.
+    #[error("router {router}: {interface} has no hardware address to announce")]
+    NoEthernet {
+        /// The router.
+        router: String,
+        /// Its interface.
+        interface: String,
+    },
+    /// A right is missing.
+    #[error(
+        "router {router}: the kernel refuses raw sockets; run as root, or give the \
+         process CAP_NET_RAW and CAP_NET_ADMIN (the unit has both)"
+    )]
+    NotPermitted {
+        /// The router.
+        router: String,
+    },
+    /// A socket could not be had.
+    #[error("router {router}: cannot open a socket on {interface}")]
+    Socket {
+        /// The router.
+        router: String,
+        /// Its interface.
+        interface: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel could not be asked.
+    #[error(transparent)]
+    Netlink(#[from] RequestError),
+}
+
+pub(super) fn questions(router: &Router, mac: [u8; 6], source: Ipv4Addr) -> Vec<Frame> {
+    let peers = match &router.travel {
+        Travel::Multicast => &[][..],
+        Travel::Unicast { peers, .. } => peers,
+    };
+    let peers = peers.iter().filter_map(|peer| match peer {
+        IpAddr::V4(peer) => Some(question(mac, source, *peer)),
+        IpAddr::V6(_) => None,
+    });
+    peers.collect()
+}
+
+pub(super) fn advert(router: &Router) -> Result<Advert, OpenError> {
+    let addresses = router.addresses.iter().map(|address| address.ip).collect();
+    let addresses = Addresses::new(addresses);
+    let addresses = addresses.map_err(|error| OpenError::Socket {
+        router: router.name.clone(),
+        interface: router.interface.clone(),
+        source: io::Error::other(error),
+    })?;
+    Ok(Advert {
+        version: router.version,
+        vrid: router.vrid,
+        priority: router.priority,
+        interval: router.interval,
+        auth: router.auth,
+        addresses,
+    })
+}
+
+pub(super) fn find(netlink: &mut Netlink, router: &Router) -> Result<Link, OpenError> {
+    let links = netlink.links()?;
+    let names: Vec<_> = links.iter().map(|link| link.name.clone()).collect();
+    let found = links.into_iter().find(|link| link.name == router.interface);
+    found.ok_or_else(|| OpenError::NoInterface {
+        router: router.name.clone(),
+        interface: router.interface.clone(),
+        present: names.join(", "),
+    })
+}
+
+/// Where adverts come from: as configured, else the first address of the interface that
+/// is not a virtual one.
+pub(super) fn source(
+    netlink: &mut Netlink,
+    router: &Router,
+    link: &Link,
+) -> Result<Ipv4Addr, OpenError> {
+    let present = netlink.addresses(link.index)?;
+    let mut own = present.iter().filter(|there| {
+        let ip = there.address.ip;
+        !there.ours
+            && Family::of(ip) == Family::V4
+            && router.addresses.iter().all(|address| address.ip != ip)
+    });
+    let wanted = match &router.travel {
+        Travel::Unicast {
+            source: Some(source),
+            ..
+        } => Some(*source),
+        Travel::Unicast { source: None, .. } | Travel::Multicast => None,
+    };
+    let found = match wanted {
+        Some(source) => own.find(|there| there.address.ip == source),
+        None => own.find(|there| !there.secondary),
+    };
+    match (found.map(|there| there.address.ip), wanted) {
+        (Some(IpAddr::V4(ip)), _) => Ok(ip),
+        (Some(IpAddr::V6(_)) | None, Some(source_address)) => {
+            Err(OpenError::ForeignSource {
+                router: router.name.clone(),
+                interface: router.interface.clone(),
+                source_address,
+            })
+        }
+        (Some(IpAddr::V6(_)) | None, None) => Err(OpenError::NoSource {
+            router: router.name.clone(),
+            interface: router.interface.clone(),
+        }),
+    }
+}
+
+pub(super) fn not_opened(router: &Router, source: io::Error) -> OpenError {
+    if source.kind() == io::ErrorKind::PermissionDenied {
+        return OpenError::NotPermitted {
+            router: router.name.clone(),
+        };
+    }
+    OpenError::Socket {
+        router: router.name.clone(),
+        interface: router.interface.clone(),
+        source,
+    }
+}
