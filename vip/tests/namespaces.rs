@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +44,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Two labs at once would disturb each other's clocks.
     arguments.test_threads.get_or_insert(1);
-    let tests: [(&str, Test); 13] = [
+    let tests: [(&str, Test); 14] = [
         ("kill_9_leaves_the_address_for_1_3_s_at_most", dead_man),
         ("m10_a_deleted_address_is_back_at_once", put_back),
         ("a_foreign_address_is_neither_renewed_nor_removed", foreign),
@@ -62,6 +63,7 @@ fn main() {
         ("k3_a_tracked_endpoint_that_dies_moves_the_address", tracked),
         ("garbage_is_counted_and_changes_nothing", garbage),
         ("rights_are_given_up", rights),
+        ("a_user_of_its_own_with_the_unit_s_rights_will_do", own_user),
         ("what_is_missing_is_one_sentence_and_exit_1", missing),
     ];
     let trials = tests.map(|(name, test)| {
@@ -327,6 +329,43 @@ fn rights() -> Result<(), Failed> {
         return Err(format!("holds {held:#x}").into());
     }
     assert_is("NoNewPrivs", Some(&Value::from(field("NoNewPrivs:"))), "1")
+}
+
+fn own_user() -> Result<(), Failed> {
+    const NOBODY: &str = "65534";
+    let rights = "+net_admin,+net_raw,+sys_nice,+ipc_lock";
+    let lab = Lab::new("own_user")?;
+    let config = lab.config("a", 200, "")?;
+    // The folder of sockets belongs to the group of the daemons; here to everybody.
+    fs::set_permissions(lab.segment.files(), fs::Permissions::from_mode(0o777))?;
+    // The place the binary was built in may be root's alone.
+    let binary = lab.segment.files().join("vip-daemon");
+    fs::copy(BINARY, &binary)?;
+    let config = config.display().to_string();
+    let program = Program::new(
+        "vip-daemon",
+        "/usr/bin/setpriv".as_ref(),
+        lab.segment.logs(),
+    );
+    let user = [
+        "--reuid",
+        NOBODY,
+        "--regid",
+        NOBODY,
+        "--clear-groups",
+        "--no-new-privs",
+    ];
+    let caps = ["--inh-caps", rights, "--ambient-caps", rights];
+    let binary = binary.display().to_string();
+    let run = [binary.as_str(), "run", "--config", &config];
+    let args = [&user[..], &caps[..], &run[..]].concat();
+    let mut daemon = lab.segment.host("a")?.start(&program.args(args))?;
+    daemon.ready(PATIENCE)?;
+    lab.held_by(&["a"])?;
+    let status = lab.status("a")?;
+    assert_is("memoryLocked", status.pointer("/memoryLocked"), true)?;
+    daemon.stop(PATIENCE)?;
+    lab.held_by(&[])
 }
 
 fn missing() -> Result<(), Failed> {
