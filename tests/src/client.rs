@@ -5,6 +5,7 @@
 //! handshake with the server that got the connection.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -132,25 +133,25 @@ pub struct Sum {
     pub reasons: Vec<String>,
 }
 
-/// Adds up. `instants` are the fault and the moves of the address: what was open across one
-/// of them and failed is in flight, not failed.
+/// Adds up. `losses` are the fault and the moves of the address, each from when it began to
+/// when it was done: what was open meanwhile and failed is in flight, not failed.
 #[must_use]
-pub fn sum(requests: &[Request], instants: &[Instant]) -> Sum {
+pub fn sum(requests: &[Request], losses: &[RangeInclusive<Instant>]) -> Sum {
     let mut sum = Sum::default();
     for request in requests {
         let Some(ended) = request.ended else { continue };
         let took = ended.saturating_duration_since(request.opened);
         sum.asked += 1;
-        let across = |at: &&Instant| request.opened <= **at && **at <= ended;
+        let open = |loss: &RangeInclusive<Instant>| {
+            request.opened <= *loss.end() && *loss.start() <= ended
+        };
         match &request.outcome {
             Outcome::Open => {}
             Outcome::Answered => {
                 sum.slow += usize::from(took > SLOW);
                 sum.slowest = sum.slowest.max(took);
             }
-            Outcome::Failed(_) if instants.iter().find(across).is_some() => {
-                sum.in_flight += 1;
-            }
+            Outcome::Failed(_) if losses.iter().any(open) => sum.in_flight += 1,
             Outcome::Failed(why) => {
                 sum.failed += 1;
                 sum.reasons.push(format!("after {took:?}: {why}"));
@@ -296,11 +297,12 @@ mod tests {
                 outcome: Outcome::Open,
             },
         ];
-        let sum = sum(&requests, &[at(20)]);
-        assert_eq!(
-            (sum.asked, sum.in_flight, sum.failed, sum.slow),
-            (4, 1, 1, 1)
-        );
-        assert_eq!(sum.slowest, Duration::from_millis(375));
+        let sums = sum(&requests, &[at(20)..=at(20)]);
+        assert_eq!((sums.asked, sums.in_flight), (4, 1));
+        assert_eq!((sums.failed, sums.slow), (1, 1));
+        assert_eq!(sums.slowest, Duration::from_millis(375));
+        // The fault took until 22 ms: what was opened meanwhile may have met it.
+        let sums = sum(&requests, &[at(20)..=at(22)]);
+        assert_eq!((sums.in_flight, sums.failed), (2, 0));
     }
 }

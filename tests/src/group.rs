@@ -266,7 +266,11 @@ impl Group {
     pub fn strike(&mut self, fault: &Fault) -> Result<Struck, LabError> {
         let begun = Instant::now();
         self.perform(fault)?;
-        let done = if fault.is_over_at_once() { Instant::now() } else { begun };
+        let done = if fault.is_over_at_once() {
+            Instant::now()
+        } else {
+            begun
+        };
         Ok(Struck { begun, done })
     }
 
@@ -317,7 +321,11 @@ impl Group {
         member.running.clear();
         member.host.kill_all();
         // Its kernel is dead too: it does not come back with an address it had.
-        drop(member.host.output("ip", &["addr", "del", &vip, "dev", "eth0"]));
+        drop(
+            member
+                .host
+                .output("ip", &["addr", "del", &vip, "dev", "eth0"]),
+        );
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What a list of events says about who held the address: pure functions over a record.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// One thing that happened to the address or to the way to it.
@@ -101,9 +102,13 @@ pub fn sole_since(events: &[Event], host: &str) -> Option<Instant> {
     (last.holders.len() == 1 && last.holders.contains(host)).then_some(last.from)
 }
 
-/// The instants in `from..to` at which the address left a host.
+/// When, in `from..to`, the address left a host: what was open on that host then is lost.
 #[must_use]
-pub fn moves(events: &[Event], from: Instant, to: Instant) -> Vec<Instant> {
+pub fn moves(
+    events: &[Event],
+    from: Instant,
+    to: Instant,
+) -> Vec<RangeInclusive<Instant>> {
     let spans = spans(events);
     spans
         .windows(2)
@@ -113,7 +118,8 @@ pub fn moves(events: &[Event], from: Instant, to: Instant) -> Vec<Instant> {
                 .difference(&after.holders)
                 .next()
                 .map(|_| after.from)
-                .filter(|at| (from..=to).contains(at)),
+                .filter(|at| (from..=to).contains(at))
+                .map(|at| at..=at),
             _ => None,
         })
         .collect()
@@ -151,7 +157,8 @@ mod tests {
         assert_eq!(overlap(&events, zero + ms(105), zero + ms(500)), ms(2));
         assert_eq!(sole_since(&events, "b"), Some(zero + ms(107)));
         assert_eq!(sole_since(&events, "a"), None);
-        assert_eq!(moves(&events, zero, zero + ms(500)), [zero + ms(107)]);
+        let at = zero + ms(107);
+        assert_eq!(moves(&events, zero, zero + ms(500)), [at..=at]);
     }
 
     #[test]

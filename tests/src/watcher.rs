@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{interval, sleep, timeout};
 
@@ -17,6 +18,9 @@ use crate::host::NamespaceHost;
 
 /// How long a connection that was cut waits before it is opened again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// Keepalive of the connections: one that only listens learns of its end by nothing else when
+/// the address has moved to a host that does not know it.
+const PROBE: Duration = Duration::from_secs(1);
 /// How often the thread looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -137,6 +141,14 @@ type Stream = tokio_rustls::client::TlsStream<tokio::net::TcpStream>;
 
 async fn begin(question: &Question) -> Result<Stream, String> {
     let mut stream = connect(question).await?;
+    let alive = TcpKeepalive::new()
+        .with_time(PROBE)
+        .with_interval(PROBE)
+        .with_retries(2);
+    let (tcp, _) = stream.get_ref();
+    SockRef::from(tcp)
+        .set_tcp_keepalive(&alive)
+        .map_err(|e| e.to_string())?;
     let request = get(question, "keep-alive");
     stream
         .write_all(request.as_bytes())

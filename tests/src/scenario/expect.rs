@@ -143,10 +143,10 @@ pub(super) fn ended(stage: &Stage, struck: Struck) -> Result<Sum, String> {
         Some(client.requests(since, now)).filter(over)
     })
     .map_err(|late| late.to_string())?;
-    let mut instants = vec![since, done];
+    let mut losses = vec![since..=done];
     let events = stage.group.timeline().events();
-    instants.extend(holders::moves(&events, since, now));
-    Ok(sum(&requests, &instants))
+    losses.extend(holders::moves(&events, since, now));
+    Ok(sum(&requests, &losses))
 }
 
 fn watchers(expect: &Expect, stage: &Stage, since: Instant) -> Result<(), String> {

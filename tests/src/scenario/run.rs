@@ -72,7 +72,10 @@ pub fn cycle(scenario: &Scenario, logs: &Path) -> Result<Outcome, LabError> {
     let started = Instant::now();
     let mut stage = Stage::new(scenario, logs)?;
     let mut figures = Figures::default();
-    let mut since = Struck { begun: started, done: started };
+    let mut since = Struck {
+        begun: started,
+        done: started,
+    };
     for (number, step) in scenario.step.iter().enumerate() {
         match stage.step(step, &mut since)? {
             Ok(measured) => figures.0.extend(measured),
@@ -174,7 +177,13 @@ impl Stage {
             return Err(format!("overlap {overlap:?}, at most {most}"));
         }
         if let Some(most) = scenario.always.failed_at_most {
-            let sum = ended(self, Struck { begun: from, done: from })?;
+            let sum = ended(
+                self,
+                Struck {
+                    begun: from,
+                    done: from,
+                },
+            )?;
             if sum.failed > most {
                 return Err(format!("{} failed: {:?}", sum.failed, sum.reasons));
             }

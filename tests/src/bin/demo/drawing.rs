@@ -77,7 +77,11 @@ impl Drawing {
             }
         };
         let thread = thread::Builder::new().name("drawing".into()).spawn(paint);
-        Ok(Self { canvas, ending, thread: Some(thread.doing("start a thread")?) })
+        Ok(Self {
+            canvas,
+            ending,
+            thread: Some(thread.doing("start a thread")?),
+        })
     }
 
     /// Something is done to the group at this moment.
@@ -145,8 +149,11 @@ impl Canvas {
         let _ = writeln!(text, "{begun:6.1} s  {}", self.title);
         let names = MASTERS.iter().map(|m| m.0).chain(["probes", "requests"]);
         for (lane, name) in names.enumerate() {
-            let cells: String =
-                self.columns.iter().filter_map(|column| column.get(lane)).collect();
+            let cells: String = self
+                .columns
+                .iter()
+                .filter_map(|column| column.get(lane))
+                .collect();
             let _ = writeln!(text, "{name:>8}  {cells}");
         }
         print!("{text}");
@@ -157,8 +164,12 @@ impl Canvas {
 impl Eyes {
     fn column(&self, to: Instant) -> [char; MASTERS.len() + 2] {
         let from = to - COLUMN;
-        let events: Vec<Event> =
-            self.timeline.events().into_iter().filter(|e| e.at < to).collect();
+        let events: Vec<Event> = self
+            .timeline
+            .events()
+            .into_iter()
+            .filter(|e| e.at < to)
+            .collect();
         let holders = holders::current(&events);
         let [m1, m2, m3] = MASTERS.map(|(name, ..)| host_cell(name, &events, &holders));
         let gap = prober::outage(&self.instruments.prober.probes(from, to));
@@ -167,19 +178,26 @@ impl Eyes {
 
     fn requests(&self, from: Instant, to: Instant) -> char {
         let requests = self.instruments.requests.requests(from, to);
-        let failed = requests.iter().any(|r| matches!(r.outcome, Outcome::Failed(_)));
+        let failed = requests
+            .iter()
+            .any(|r| matches!(r.outcome, Outcome::Failed(_)));
         let took = requests.iter().map(|r| match r.ended {
             Some(ended) => ended - r.opened,
             None => r.opened.elapsed(),
         });
-        if failed { '✗' } else { height(took.max().unwrap_or_default()) }
+        if failed {
+            '✗'
+        } else {
+            height(took.max().unwrap_or_default())
+        }
     }
 }
 
 fn host_cell(host: &str, events: &[Event], holders: &BTreeSet<String>) -> char {
-    let reach = events.iter().rev().find(|e| {
-        e.host == host && matches!(e.what, What::Cut | What::Healed)
-    });
+    let reach = events
+        .iter()
+        .rev()
+        .find(|e| e.host == host && matches!(e.what, What::Cut | What::Healed));
     match reach.map(|event| event.what) {
         Some(What::Cut) => '×',
         _ if holders.contains(host) => '█',

@@ -95,8 +95,12 @@ impl Kubectl {
         let (creating, watching) = (tally.clone(), tally.clone());
         let (create, watch) = (call.clone(), call);
         let threads = vec![
-            client.netns().thread("kubectl-create", move || create.create(&creating))?,
-            client.netns().thread("kubectl-watch", move || watch.watch(&watching))?,
+            client
+                .netns()
+                .thread("kubectl-create", move || create.create(&creating))?,
+            client
+                .netns()
+                .thread("kubectl-watch", move || watch.watch(&watching))?,
         ];
         Ok(Self { tally, threads })
     }
@@ -108,7 +112,9 @@ impl Kubectl {
             drop(self.threads.remove(0).join());
         }
         // What is missing then is reported as lost.
-        drop(wait::until("the watch", LAG, || self.tally.missing().is_empty().then_some(())));
+        drop(wait::until("the watch", LAG, || {
+            self.tally.missing().is_empty().then_some(())
+        }));
         let missing = self.tally.missing();
         self.tally.stop_watch();
         for thread in self.threads.drain(..) {
@@ -153,13 +159,16 @@ impl Tally {
 
     /// Takes one event of the watch into account.
     fn event(&self, line: &str) {
-        let Ok(event) = serde_json::from_str::<Value>(line) else { return };
+        let Ok(event) = serde_json::from_str::<Value>(line) else {
+            return;
+        };
         let text = |pointer| event.pointer(pointer).and_then(Value::as_str);
         let mut counts = self.counts();
         if let Some(version) = text("/object/metadata/resourceVersion") {
             version.clone_into(&mut counts.version);
         }
-        if let Some(name) = text("/object/metadata/name").filter(|n| n.starts_with(NAME)) {
+        if let Some(name) = text("/object/metadata/name").filter(|n| n.starts_with(NAME))
+        {
             counts.seen.insert(name.to_owned());
         }
     }
@@ -168,9 +177,16 @@ impl Tally {
 impl Call {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(&self.bin).args(args);
+        command
+            .args(["--pdeathsig", "KILL"])
+            .arg(&self.bin)
+            .args(args);
         command.arg("--kubeconfig").arg(&self.kubeconfig);
         command.arg("--cache-dir").arg(&self.cache);
+        // A watch only listens: without this it takes a client half a minute to notice that
+        // the other end of its connection is gone.
+        command.env("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "1");
+        command.env("HTTP2_PING_TIMEOUT_SECONDS", "1");
         command.stdin(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -179,7 +195,9 @@ impl Call {
         let path = "/api/v1/namespaces/default/configmaps?limit=1";
         let output = self.command(&["get", "--raw", path]).output().ok()?;
         let list: Value = serde_json::from_slice(&output.stdout).ok()?;
-        list.pointer("/metadata/resourceVersion")?.as_str().map(str::to_owned)
+        list.pointer("/metadata/resourceVersion")?
+            .as_str()
+            .map(str::to_owned)
     }
 
     fn create(&self, tally: &Tally) {
@@ -204,17 +222,26 @@ impl Call {
             let path = format!(
                 "/api/v1/namespaces/default/configmaps?watch=1&resourceVersion={from}"
             );
-            let child = self.command(&["get", "--raw", &path]).stdout(Stdio::piped()).spawn();
+            let child = self
+                .command(&["get", "--raw", &path])
+                .stdout(Stdio::piped())
+                .spawn();
             let Ok(mut child) = child else { return };
             let lines = child.stdout.take().map(BufReader::new);
             tally.counts().watch = Some(child);
             if tally.is_over() {
                 tally.stop_watch();
             }
-            for line in lines.into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
+            for line in lines
+                .into_iter()
+                .flat_map(BufRead::lines)
+                .map_while(Result::ok)
+            {
                 tally.event(&line);
             }
-            let Some(mut ended) = tally.counts().watch.take() else { return };
+            let Some(mut ended) = tally.counts().watch.take() else {
+                return;
+            };
             drop(ended.wait());
             tally.counts().resumed += 1;
             wait::pass(EVERY / 2, || false);

@@ -71,7 +71,10 @@ fn run(kind: Kind) -> Result<Vec<Row>, LabError> {
     let begun = Instant::now();
     let mut stage = Stage::raise(kind)?;
     let from = Instant::now();
-    println!("Everything stands after {:.1?}. The programme:", from - begun);
+    println!(
+        "Everything stands after {:.1?}. The programme:",
+        from - begun
+    );
     let drawing = Drawing::start(&stage, std::io::stdout().is_terminal())?;
     let rows = programme::perform(&mut stage, &drawing);
     drop(drawing);
@@ -82,7 +85,11 @@ fn run(kind: Kind) -> Result<Vec<Row>, LabError> {
     }
     println!("{}", table::render(&rows));
     let path = report::write(kind, &rows, &stage, from, to)?;
-    println!("Report: {} ({:.0?} in all)", path.display(), begun.elapsed());
+    println!(
+        "Report: {} ({:.0?} in all)",
+        path.display(),
+        begun.elapsed()
+    );
     Arc::clone(&stage.instruments).end();
     Ok(rows)
 }

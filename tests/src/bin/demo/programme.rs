@@ -10,7 +10,7 @@ use crate::row::{Limits, Row, ms};
 use crate::stage::Stage;
 
 /// What the client sees of a fault after it is over, and before the healing.
-const LINGER: Duration = Duration::from_millis(2000);
+const LINGER: Duration = Duration::from_millis(2500);
 /// What is watched after a healing.
 const SETTLE: Duration = Duration::from_millis(1000);
 /// A stretch that the machine disturbed and that missed a bound is played once more.
@@ -31,7 +31,10 @@ struct Act {
 ///
 /// # Errors
 /// When the lab breaks or something does not heal; a bound that is missed is in its row.
-pub(crate) fn perform(stage: &mut Stage, drawing: &Drawing) -> Result<Vec<Row>, LabError> {
+pub(crate) fn perform(
+    stage: &mut Stage,
+    drawing: &Drawing,
+) -> Result<Vec<Row>, LabError> {
     let mut rows = Vec::new();
     for act in acts() {
         rows.extend(play(&act, stage, drawing)?);
@@ -45,7 +48,11 @@ fn play(act: &Act, stage: &mut Stage, drawing: &Drawing) -> Result<[Row; 2], Lab
         let at = begin(stage, drawing, title, fault)?;
         let taken = || stage.held_by(act.owner);
         // A holder that never comes shows in the row, as a bound that was missed.
-        drop(wait::until("the next holder", Duration::from_secs(5), taken));
+        drop(wait::until(
+            "the next holder",
+            Duration::from_secs(5),
+            taken,
+        ));
         wait::pass(LINGER, || false);
         let struck = Row::measure(title, stage, at, "m1", *limits);
         drawing.done(&struck);
@@ -57,12 +64,17 @@ fn play(act: &Act, stage: &mut Stage, drawing: &Drawing) -> Result<[Row; 2], Lab
         let healed = Row::measure(title, stage, at, act.owner, *limits);
         drawing.done(&healed);
 
-        let again = [&struck, &healed].iter().any(|r| !r.met() && r.disturbed.is_some());
+        let again = [&struck, &healed]
+            .iter()
+            .any(|r| !r.met() && r.disturbed.is_some());
         if left == 0 || !again {
             return Ok([struck, healed]);
         }
         let late = struck.disturbed.max(healed.disturbed).unwrap_or_default();
-        drawing.say(&format!("void: the machine held the prober up for {}; again", ms(late)));
+        drawing.say(&format!(
+            "void: the machine held the prober up for {}; again",
+            ms(late)
+        ));
     }
     Err(LabError::Missing("a try that was not void".into()))
 }
@@ -78,13 +90,31 @@ fn begin(
 }
 
 fn acts() -> [Act; 5] {
-    let failed = Limits { failed: Some(0), ..Limits::default() };
+    let failed = Limits {
+        failed: Some(0),
+        ..Limits::default()
+    };
     // A request may wait once for a host that is gone, and then be as slow as any.
-    let dialled = Limits { slowest: Some(DIAL + lab::client::SLOW), ..failed };
-    let returned = Limits { outage: Some(Duration::from_millis(10)), ..failed };
-    let outage = |ms| Limits { outage: Some(Duration::from_millis(ms)), ..Limits::default() };
-    let tracked = Limits { elsewhere: Some(TRACKED), ..Limits::default() };
-    let on = |host: &str, role| Target { host: host.to_owned(), role };
+    let dialled = Limits {
+        slowest: Some(DIAL + lab::client::SLOW),
+        ..failed
+    };
+    let returned = Limits {
+        outage: Some(Duration::from_millis(10)),
+        ..failed
+    };
+    let outage = |ms| Limits {
+        outage: Some(Duration::from_millis(ms)),
+        ..Limits::default()
+    };
+    let tracked = Limits {
+        elsewhere: Some(TRACKED),
+        ..Limits::default()
+    };
+    let on = |host: &str, role| Target {
+        host: host.to_owned(),
+        role,
+    };
     let (api2, lb1) = (on("m2", Role::Apiserver), on("m1", Role::ApiLb));
     let vip1 = on("m1", Role::VipDaemon);
     [
@@ -94,23 +124,47 @@ fn acts() -> [Act; 5] {
             owner: "m1",
         },
         Act {
-            fault: ("host of an API server (m3) cut off", Fault::Cut("m3".into()), dialled),
+            fault: (
+                "host of an API server (m3) cut off",
+                Fault::Cut("m3".into()),
+                dialled,
+            ),
             heal: ("… cable back", Fault::Heal("m3".into()), failed),
             owner: "m1",
         },
         Act {
-            fault: ("owner's (m1) api-lb killed", Fault::Kill(lb1.clone()), tracked),
-            heal: ("… started again, address returns", Fault::Start(lb1), returned),
+            fault: (
+                "owner's (m1) api-lb killed",
+                Fault::Kill(lb1.clone()),
+                tracked,
+            ),
+            heal: (
+                "… started again, address returns",
+                Fault::Start(lb1),
+                returned,
+            ),
             owner: "m2",
         },
         Act {
-            fault: ("owner's vip-daemon stopped", Fault::Stop(vip1.clone()), outage(100)),
-            heal: ("… started again, address returns", Fault::Start(vip1), returned),
+            fault: (
+                "owner's vip-daemon stopped",
+                Fault::Stop(vip1.clone()),
+                outage(100),
+            ),
+            heal: (
+                "… started again, address returns",
+                Fault::Start(vip1),
+                returned,
+            ),
             owner: "m2",
         },
         Act {
             fault: ("owner's host cut off", Fault::Cut("m1".into()), outage(370)),
-            heal: ("everything back, address returns", Fault::Heal("m1".into()), returned),
+            heal: (
+                "everything back, address returns",
+                Fault::Heal("m1".into()),
+                returned,
+            ),
             owner: "m2",
         },
     ]

@@ -49,7 +49,10 @@ pub(crate) fn write(
 fn page(kind: Kind, rows: &[Row], timeline: &str) -> String {
     let (name, what) = (kind.name(), describe(kind));
     let table = body(rows);
-    let head: String = table::head().iter().map(|cell| format!("<th>{cell}</th>")).collect();
+    let head: String = table::head()
+        .iter()
+        .map(|cell| format!("<th>{cell}</th>"))
+        .collect();
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8>\
          <meta name=viewport content='width=device-width'><title>Sternpost: {name}</title>\
@@ -83,5 +86,7 @@ fn body(rows: &[Row]) -> String {
 
 /// Text as HTML.
 pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

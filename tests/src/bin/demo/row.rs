@@ -1,5 +1,6 @@
 //! One line of the demo's table: what was done, what was measured, whether it was in bounds.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use lab::client::{Sum, sum};
@@ -72,12 +73,16 @@ impl Row {
             .unwrap_or_else(|_| instruments.requests.requests(at, to));
         let events = stage.group.timeline().events();
         // In flight at the fault: those open before it count too.
-        let early = instruments.requests.requests(at - Duration::from_secs(2), at);
-        let open = early.into_iter().filter(|r| r.ended.is_none_or(|end| end >= at));
-        let mut instants = vec![at, struck.done];
-        instants.extend(holders::moves(&events, at, to));
+        let early = instruments
+            .requests
+            .requests(at - Duration::from_secs(2), at);
+        let open = early
+            .into_iter()
+            .filter(|r| r.ended.is_none_or(|end| end >= at));
+        let mut losses = vec![at..=struck.done];
+        losses.extend(holders::moves(&events, at, to));
         let all: Vec<_> = open.chain(asked).collect();
-        let sum = sum(&all, &instants);
+        let sum = sum(&all, &losses);
         let probes = instruments.prober.probes(at, to);
         let outage = prober::outage(&probes);
         let late = prober::lateness(&probes);
@@ -97,7 +102,13 @@ impl Row {
 
     /// The line about kubectl: every ConfigMap that was created must have been seen.
     pub(crate) fn events(seen: &Seen, at: Instant) -> Self {
-        let Seen { created, refused, watched, missing, resumed } = seen;
+        let Seen {
+            created,
+            refused,
+            watched,
+            missing,
+            resumed,
+        } = seen;
         let text = format!(
             "{created} ConfigMaps created with kubectl ({refused} refused), {watched} seen by a \
              watch resumed {resumed} times, {} lost",
@@ -110,7 +121,10 @@ impl Row {
             sum: Sum::default(),
             cuts: *resumed,
             holders: String::new(),
-            verdicts: vec![Verdict { text, met: missing.is_empty() && *created > 0 }],
+            verdicts: vec![Verdict {
+                text,
+                met: missing.is_empty() && *created > 0,
+            }],
             disturbed: None,
         }
     }
@@ -168,17 +182,16 @@ fn elsewhere(events: &[Event], at: Instant, before: &str) -> Option<Duration> {
     moved.map(|span| span.from - at)
 }
 
+/// Who held it, in the order in which they took it.
 fn path(events: &[Event], at: Instant, to: Instant) -> String {
     let mut names: Vec<String> = Vec::new();
+    let mut before = BTreeSet::new();
     for span in holders::spans(events) {
-        let within = span.from < to && span.to.is_none_or(|end| end > at);
-        for name in span.holders {
-            if within && names.last() != Some(&name) {
-                names.push(name);
-            }
+        if span.from < to && span.to.is_none_or(|end| end > at) {
+            names.extend(span.holders.difference(&before).cloned());
+            before = span.holders;
         }
     }
-    // While two hold it, the pair is listed in the order of names: a repeated end is one move.
     names.dedup();
     names.join(" → ")
 }

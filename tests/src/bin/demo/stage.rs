@@ -99,15 +99,28 @@ impl Stage {
             apiserver_ready(&client, &plane, host.address())?;
         }
         let question = question(&plane, VIP, "/version")?;
-        let watch = Question { path: plane.watch_path().into(), ..question.clone() };
+        let watch = Question {
+            path: plane.watch_path().into(),
+            ..question.clone()
+        };
         let requests = Client::start(&client, question)?;
         let watchers = Watchers::start(&client, watch, WATCHERS)?;
-        let instruments = Arc::new(Instruments { requests, watchers, prober });
+        let instruments = Arc::new(Instruments {
+            requests,
+            watchers,
+            prober,
+        });
         let kubectl = match kind {
             Kind::Real => Some(Kubectl::start(&client, &plane, &folder)?),
             Kind::StandIn => None,
         };
-        let mut stage = Self { kubectl, instruments, group, client, plane };
+        let mut stage = Self {
+            kubectl,
+            instruments,
+            group,
+            client,
+            plane,
+        };
         stage.settled("m1")?;
         Ok(stage)
     }
@@ -118,13 +131,17 @@ impl Stage {
     /// # Errors
     /// What is not.
     pub(crate) fn settled(&mut self, owner: &str) -> Result<(), LabError> {
-        wait::until(&format!("{owner} as the one holder"), SETTLED, || self.held_by(owner))?;
+        wait::until(&format!("{owner} as the one holder"), SETTLED, || {
+            self.held_by(owner)
+        })?;
         for (_, at, _) in MASTERS {
             apiserver_ready(&self.client, &self.plane, at)?;
         }
         self.serving()?;
         for host in self.group.hosts() {
-            wait::until("every server up for every api-lb", SETTLED, || in_use(&host))?;
+            wait::until("every server up for every api-lb", SETTLED, || {
+                in_use(&host)
+            })?;
         }
         self.group.running()
     }
@@ -147,8 +164,16 @@ impl Stage {
     }
 }
 
-fn question(plane: &ControlPlane, at: Ipv4Addr, path: &str) -> Result<Question, LabError> {
-    Ok(Question { target: (at, PORT).into(), tls: plane.client_tls()?, path: path.into() })
+fn question(
+    plane: &ControlPlane,
+    at: Ipv4Addr,
+    path: &str,
+) -> Result<Question, LabError> {
+    Ok(Question {
+        target: (at, PORT).into(),
+        tls: plane.client_tls()?,
+        path: path.into(),
+    })
 }
 
 fn apiserver_ready(
@@ -158,12 +183,18 @@ fn apiserver_ready(
 ) -> Result<(), LabError> {
     let question = question(plane, at, "/readyz")?;
     let ready = || once(client, &question).ok()?.ok();
-    wait::until(&format!("/readyz of the API server at {at}"), APISERVER, ready)
+    wait::until(
+        &format!("/readyz of the API server at {at}"),
+        APISERVER,
+        ready,
+    )
 }
 
 /// Whether the api-lb of `host` counts every server as up, by its own metrics.
 fn in_use(host: &NamespaceHost) -> Option<()> {
-    let metrics = host.output("curl", &["-sf", "http://127.0.0.1:9000/metrics"]).ok()?;
+    let metrics = host
+        .output("curl", &["-sf", "http://127.0.0.1:9000/metrics"])
+        .ok()?;
     let up = metrics.lines().filter(|line| {
         line.starts_with("api_lb_server_state{")
             && line.contains("state=\"up\"")
@@ -190,7 +221,11 @@ fn assign(
         let vip = VipConfig {
             vip: VIP,
             source: at,
-            peers: MASTERS.iter().map(|m| m.1).filter(|peer| *peer != at).collect(),
+            peers: MASTERS
+                .iter()
+                .map(|m| m.1)
+                .filter(|peer| *peer != at)
+                .collect(),
             priority,
             version: 3,
             interval: "100ms".into(),
@@ -202,7 +237,10 @@ fn assign(
             (Role::Etcd, plane.etcd(name)),
             (Role::Apiserver, plane.apiserver(name)?),
             (Role::ApiLb, api_lb(&lb, &host.file("api-lb.yaml"), &logs)?),
-            (Role::VipDaemon, vip_daemon(&vip, &host.file("vip-daemon.yaml"), &logs)?),
+            (
+                Role::VipDaemon,
+                vip_daemon(&vip, &host.file("vip-daemon.yaml"), &logs)?,
+            ),
         ];
         for (role, program) in programs {
             group.assign(name, role, program)?;

@@ -29,9 +29,18 @@ struct Paper {
 }
 
 /// The whole drawing.
-pub(crate) fn timeline(rows: &[Row], stage: &Stage, from: Instant, to: Instant) -> String {
+pub(crate) fn timeline(
+    rows: &[Row],
+    stage: &Stage,
+    from: Instant,
+    to: Instant,
+) -> String {
     let length = (to - from).as_secs_f64();
-    let mut paper = Paper { from, length, text: String::new() };
+    let mut paper = Paper {
+        from,
+        length,
+        text: String::new(),
+    };
     let events = stage.group.timeline().events();
     let probes_top = TOP + LANE * 3.0 + 12.0;
     let requests_top = probes_top + PLOT + 12.0;
@@ -43,7 +52,11 @@ pub(crate) fn timeline(rows: &[Row], stage: &Stage, from: Instant, to: Instant) 
     paper.plot("probes", probes_top);
     paper.probes(stage, to, probes_top + PLOT);
     paper.plot("requests", requests_top);
-    paper.requests(&stage.instruments.requests.requests(from, to), to, requests_top + PLOT);
+    paper.requests(
+        &stage.instruments.requests.requests(from, to),
+        to,
+        requests_top + PLOT,
+    );
     for (number, row) in (1_u32..).zip(rows.iter().filter(|row| row.outage.is_some())) {
         paper.mark(number, row, bottom);
     }
@@ -67,7 +80,10 @@ impl Paper {
         while (at - self.from).as_secs_f64() <= self.length {
             let x = self.x(at);
             let y = bottom + 16.0;
-            let _ = write!(self.text, "<text x={x:.1} y={y} fill='var(--soft)'>{seconds} s</text>");
+            let _ = write!(
+                self.text,
+                "<text x={x:.1} y={y} fill='var(--soft)'>{seconds} s</text>"
+            );
             at += Duration::from_secs(10);
             seconds += 10;
         }
@@ -91,7 +107,12 @@ impl Paper {
         for span in holders::spans(events) {
             if span.holders.contains(name) {
                 let to = span.to.unwrap_or(end).min(end);
-                self.bar([span.from, to], top, "hold", &format!("{name} holds the address"));
+                self.bar(
+                    [span.from, to],
+                    top,
+                    "hold",
+                    &format!("{name} holds the address"),
+                );
             }
         }
         let mut cut = None;
@@ -100,7 +121,12 @@ impl Paper {
                 What::Cut => cut = Some(event.at),
                 What::Healed => {
                     if let Some(from) = cut.take() {
-                        self.bar([from, event.at], top, "cut", &format!("{name} is cut off"));
+                        self.bar(
+                            [from, event.at],
+                            top,
+                            "cut",
+                            &format!("{name} is cut off"),
+                        );
                     }
                 }
                 What::Holds | What::LetsGo => {}
@@ -123,8 +149,11 @@ impl Paper {
 
     fn probes(&mut self, stage: &Stage, to: Instant, bottom: f64) {
         let probes = stage.instruments.prober.probes(self.from, to);
-        let answered: Vec<_> =
-            probes.iter().filter(|p| p.answered.is_some()).map(|p| p.sent).collect();
+        let answered: Vec<_> = probes
+            .iter()
+            .filter(|p| p.answered.is_some())
+            .map(|p| p.sent)
+            .collect();
         for pair in answered.windows(2) {
             let [one, next] = pair else { continue };
             let gap = *next - *one;
@@ -146,7 +175,10 @@ impl Paper {
         let mut path = String::new();
         let (mut bucket, mut slowest) = (self.from, Duration::ZERO);
         for request in requests {
-            let took = request.ended.unwrap_or(to).saturating_duration_since(request.opened);
+            let took = request
+                .ended
+                .unwrap_or(to)
+                .saturating_duration_since(request.opened);
             if let Outcome::Failed(why) = &request.outcome {
                 let (x, y) = (self.x(request.opened), bottom - height(took));
                 let why = escaped(why).replace('\'', "");
@@ -159,11 +191,18 @@ impl Paper {
             slowest = slowest.max(took);
             if request.opened >= bucket + BUCKET {
                 let (x, y) = (self.x(bucket), bottom - height(slowest));
-                let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { 'M' } else { 'L' });
+                let _ = write!(
+                    path,
+                    "{}{x:.1} {y:.1}",
+                    if path.is_empty() { 'M' } else { 'L' }
+                );
                 (bucket, slowest) = (request.opened, Duration::ZERO);
             }
         }
-        let _ = write!(self.text, "<path d='{path}' fill=none stroke='var(--hold)'/>");
+        let _ = write!(
+            self.text,
+            "<path d='{path}' fill=none stroke='var(--hold)'/>"
+        );
     }
 
     fn mark(&mut self, number: u32, row: &Row, bottom: f64) {

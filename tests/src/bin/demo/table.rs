@@ -4,17 +4,32 @@ use std::fmt::Write as _;
 
 use crate::row::{Row, ms};
 
-const HEAD: [&str; 8] =
-    ["fault", "outage", "failed", "slow", "in flight", "cut", "holders", "bounds"];
+const HEAD: [&str; 8] = [
+    "fault",
+    "outage",
+    "failed",
+    "slow",
+    "in flight",
+    "cut",
+    "holders",
+    "bounds",
+];
 
-/// One row on one line.
+/// Of many requests that failed alike, the first tell enough.
+const REASONS: usize = 3;
+
+/// One row on one line, and why requests failed.
 pub(crate) fn line(row: &Row) -> String {
     let [_, outage, failed, slow, flight, cuts, holders, bounds] = cells(row);
     let title = &row.title;
-    format!(
+    let mut text = format!(
         "          {title}: outage {outage}, {failed} failed, {slow} slow, {flight} in flight, \
          {cuts} streams cut, {holders}; {bounds}"
-    )
+    );
+    for reason in row.sum.reasons.iter().take(REASONS) {
+        let _ = write!(text, "\n            failed {reason}");
+    }
+    text
 }
 
 /// The table.
@@ -51,7 +66,13 @@ pub(crate) fn cells(row: &Row) -> [String; 8] {
     if let Some(late) = row.disturbed {
         let _ = write!(bounds, " (void: prober {} late)", ms(late));
     }
-    let count = |n: usize| if row.outage.is_some() { n.to_string() } else { String::new() };
+    let count = |n: usize| {
+        if row.outage.is_some() {
+            n.to_string()
+        } else {
+            String::new()
+        }
+    };
     [
         row.title.clone(),
         row.outage.map(ms).unwrap_or_default(),
