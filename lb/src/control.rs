@@ -81,6 +81,7 @@ pub async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let (results, checked) = mpsc::channel(RESULTS);
     let mut control = Control {
         path: path.to_owned(),
+        started_with: config.clone(),
         identity: Arc::clone(&identity),
         roster: Roster::default(),
         listeners: Vec::new(),
@@ -127,6 +128,7 @@ fn log_start(config: &Config, limits: &Limits) {
 
 struct Control {
     path: PathBuf,
+    started_with: Config,
     identity: Arc<Identity>,
     roster: Roster,
     listeners: Vec<Arc<Listener>>,
@@ -196,8 +198,8 @@ impl Control {
         let consequence = self.roster.record(checked, SystemTime::now());
         match &consequence.change {
             Some(change) => {
-                log_change(change);
                 self.publish().await;
+                log_change(change);
             }
             None => self.show(),
         }
@@ -216,6 +218,9 @@ impl Control {
                     .warnings
                     .iter()
                     .for_each(|warning| tracing::warn!("{warning}"));
+                for key in self.started_with.fixed_differences(&config) {
+                    tracing::warn!(key, "a change of this key needs a restart");
+                }
                 tracing::info!(file = %self.path.display(), "reloaded");
             }
             Err(error) => {

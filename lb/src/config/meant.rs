@@ -29,6 +29,23 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+impl Config {
+    /// The keys in which another configuration differs and that a reload does not change.
+    #[must_use]
+    pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("workers", self.workers == other.workers),
+            ("admin.address", self.admin == other.admin),
+            ("socket", self.socket == other.socket),
+            ("log.format", self.log.format == other.log.format),
+            ("log.level", self.log.level == other.log.level),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_same)| (!is_same).then_some(key))
+        .collect()
+    }
+}
+
 /// A choice written `on` or `off`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -195,3 +195,20 @@ async fn connections_to_a_server_that_is_removed_stay() {
     let mut other = TcpStream::connect(bind).await.unwrap();
     assert_eq!(other.read_u8().await.unwrap(), b'b');
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_needs_a_restart_is_named() {
+    let a = Echo::start(b'a').await.unwrap();
+    let body = simple(loopback(6443), &[a.address], CHECK_ONCE);
+    let mut lb = Lb::start(&format!("workers: 2\n{body}")).unwrap();
+    lb.reload(&format!("workers: 3\n{body}")).unwrap();
+    let needs = |key: &'static str| {
+        move |line: &serde_json::Value| {
+            line["message"] == "a change of this key needs a restart"
+                && line["key"] == key
+        }
+    };
+    lb.line(needs("workers")).unwrap();
+    // The rig gives each file an admin address of its own.
+    lb.line(needs("admin.address")).unwrap();
+}

@@ -38,6 +38,8 @@ pub(crate) struct Lb {
     folder: tempfile::TempDir,
     lines: mpsc::Receiver<Value>,
     passed_over: VecDeque<Value>,
+    /// What it tells of itself as it reloads is received here, and read by nobody.
+    notify: UnixDatagram,
 }
 
 /// What stands around the frontends and backends of a test's configuration.
@@ -94,9 +96,10 @@ impl Lb {
             folder,
             lines,
             passed_over: VecDeque::new(),
+            notify: ready,
         };
         let mut said = [0; 512];
-        let count = ready.recv(&mut said)?;
+        let count = lb.notify.recv(&mut said)?;
         let said = String::from_utf8_lossy(&said[..count]).into_owned();
         if said.contains("READY=1") {
             Ok(lb)
