@@ -260,6 +260,7 @@ pub async fn follow(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use Effect::{Fault, Weight};
     use Verdict::{Down, Up};
 
@@ -320,5 +321,52 @@ mod tests {
                 "{base} {verdicts:?}"
             );
         }
+    }
+
+    const CONFIG: &str = "apiVersion: sternpost/v1\nkind: VipDaemon\nrouters:\n\
+        - {name: api, interface: eth0, vrid: 51, priority: 200, addresses: [10.55.0.100], \
+        track: TRACKS}\n";
+
+    fn router(tracks: &str) -> Router {
+        let text = CONFIG.replace("TRACKS", tracks);
+        Config::parse("test", &text).unwrap().routers.remove(0)
+    }
+
+    fn check(port: u16, weight: i32) -> String {
+        format!("{{tcp: {{address: '127.0.0.1:{port}'}}, weight: {weight}}}")
+    }
+
+    #[test]
+    fn a_new_check_moves_nothing_before_it_has_a_verdict() {
+        let before = router(&format!("[{}]", check(1, -50)));
+        let after = router(&format!("[{}, {}]", check(2, 0), check(1, -50)));
+        let tracker = Tracker::new(&before, false);
+        let now = |tracker: &Tracker| {
+            let standing = tracker.standing();
+            (standing.priority.get(), standing.out)
+        };
+        assert_eq!(now(&tracker), (150, None));
+        tracker.record(0, Up);
+        assert_eq!(now(&tracker), (200, None));
+        tracker.reconfigure(&before, &after);
+        assert_eq!(now(&tracker), (200, None));
+        tracker.record(0, Down);
+        assert_eq!(now(&tracker), (1, Some(Out::Fault)));
+        tracker.record(0, Up);
+        assert_eq!(now(&tracker), (200, None));
+    }
+
+    #[test]
+    fn release_lasts_until_it_is_taken_back() {
+        let tracker = Tracker::new(&router("[]"), false);
+        let mut seen = tracker.subscribe();
+        tracker.release(true);
+        assert_eq!(tracker.standing().out, Some(Out::Released));
+        assert!(seen.has_changed().unwrap());
+        seen.mark_unchanged();
+        tracker.release(true);
+        assert!(!seen.has_changed().unwrap());
+        tracker.release(false);
+        assert_eq!(tracker.standing().priority, Priority::new(200));
     }
 }

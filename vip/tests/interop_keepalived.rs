@@ -54,6 +54,8 @@ impl Tongue {
     }
 }
 
+type Test = fn(&mut Pair) -> Result<(), Failed>;
+
 fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
@@ -62,11 +64,8 @@ fn main() {
     arguments.test_threads.get_or_insert(1);
     let needs = [Requirement::Root, Requirement::Peers];
     let trials = Tongue::ALL.into_iter().flat_map(|(name, tongue)| {
-        let tests: [(&str, fn(&mut Pair) -> Result<(), Failed>); 2] = [
-            (
-                "w1_w2_w3_they_lead",
-                they_lead as fn(&mut Pair) -> Result<(), Failed>,
-            ),
+        let tests: [(&str, Test); 2] = [
+            ("w1_w2_w3_they_lead", they_lead),
             ("w1_w2_w3_we_lead", we_lead),
         ];
         tests.map(|(what, test)| -> Trial {
