@@ -24,6 +24,7 @@ pub mod fault;
 pub mod group;
 pub mod holders;
 pub mod host;
+pub mod load;
 pub mod netns;
 pub mod prober;
 pub mod process;

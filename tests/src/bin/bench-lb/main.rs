@@ -1,0 +1,287 @@
+//! `bench-lb`: the data path beside its peers, on one machine.
+//!
+//! ```text
+//!   generator (threads of this process) ─▶ proxy ─▶ servers (a child of this process)
+//! ```
+//! All in a network namespace of its own, which ends with it. Rounds are interleaved: each
+//! runs every peer once, so that what the machine does to one it does to all.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people"
+)]
+
+mod peer;
+mod row;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use clap::Parser;
+use lab::load::backend;
+use lab::load::usage;
+use nix::sched::{CloneFlags, unshare};
+
+use peer::{Cores, MANNERS, Peer, Programs, Proxy, SERVERS, server};
+use row::{Row, Size};
+use table::{Record, Round};
+
+/// Compares the data path with its peers.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Rounds of each row.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Seconds that each row is measured in each round.
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    /// Rows, separated by commas; all when absent.
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
+    /// Peers, separated by commas; all when absent.
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<String>,
+    /// Only with the proxy on one core, or only with all cores shared.
+    #[arg(long, value_parser = ["one", "all"])]
+    cores: Option<String>,
+    /// Where the rounds are written, as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Where the table is written; standard output when absent.
+    #[arg(long)]
+    page: Option<PathBuf>,
+    /// Makes the page of rounds that were measured earlier, and measures nothing.
+    #[arg(long)]
+    from: Option<PathBuf>,
+    /// This project's program.
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Is the servers, until killed.
+    #[arg(long, hide = true)]
+    serve: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = if arguments.serve {
+        serve()
+    } else {
+        bench(&arguments)
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-lb: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One thread per server, on the cores that the process was given.
+fn serve() -> io::Result<()> {
+    let mut threads = Vec::new();
+    for number in 0..SERVERS {
+        let ports: Vec<_> = (0..MANNERS.len())
+            .map(|manner| server(number, manner))
+            .zip(MANNERS)
+            .collect();
+        threads.push(std::thread::spawn(move || backend::serve(&ports)));
+    }
+    for thread in threads {
+        thread
+            .join()
+            .map_err(|_| io::Error::other("a server panicked"))??;
+    }
+    Ok(())
+}
+
+fn bench(arguments: &Arguments) -> io::Result<()> {
+    let record = match &arguments.from {
+        Some(path) => serde_json::from_str(&fs::read_to_string(path)?)?,
+        None => measure(arguments)?,
+    };
+    if let Some(path) = &arguments.json {
+        fs::write(path, serde_json::to_string_pretty(&record)? + "\n")?;
+    }
+    match &arguments.page {
+        Some(path) => fs::write(path, record.page()),
+        None => {
+            println!("{}", record.page());
+            Ok(())
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> io::Result<Record> {
+    own_network()?;
+    let scratch = std::env::temp_dir().join(format!("sp-bench-{}", std::process::id()));
+    let programs = programs(arguments, scratch)?;
+    let mut record = Record {
+        commit: said(Command::new("git").args(["describe", "--always", "--dirty"])),
+        kernel: usage::kernel(),
+        cores: usage::cores(),
+        versions: versions(&programs.peers),
+        rounds: Vec::new(),
+    };
+    let measured = rounds(arguments, &programs, &mut record);
+    fs::remove_dir_all(&programs.scratch)?;
+    measured.map(|()| record)
+}
+
+fn rounds(
+    arguments: &Arguments,
+    programs: &Programs,
+    record: &mut Record,
+) -> io::Result<()> {
+    let time = Duration::from_secs_f64(arguments.seconds);
+    let size = Size {
+        warm_up: time.mul_f64(0.2),
+        time,
+        idle: 9_000,
+        storm: 9_000,
+    };
+    let wanted =
+        |list: &[String], name: &str| list.is_empty() || list.iter().any(|n| n == name);
+    for cores in [Cores::One, Cores::All] {
+        let name = if cores == Cores::One { "one" } else { "all" };
+        if arguments.cores.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
+        let servers = Servers::start(cores)?;
+        for row in Row::ALL
+            .into_iter()
+            .filter(|row| wanted(&arguments.rows, row.name()))
+        {
+            for round in 0..arguments.rounds {
+                for peer in order(round) {
+                    if !wanted(&arguments.peers, peer.name()) {
+                        continue;
+                    }
+                    let proxy = Proxy::start(programs, peer, cores)?;
+                    let figures = row.run(&proxy, cores, size)?;
+                    drop(proxy);
+                    eprintln!(
+                        "{} {} {name} {round}: {figures:?}",
+                        row.name(),
+                        peer.name()
+                    );
+                    record.rounds.push(Round {
+                        row,
+                        peer,
+                        cores,
+                        round,
+                        figures,
+                    });
+                }
+            }
+        }
+        drop(servers);
+    }
+    Ok(())
+}
+
+/// Each round begins with another peer.
+fn order(round: u32) -> impl Iterator<Item = Peer> {
+    let first = usize::try_from(round).unwrap_or(0) % Peer::ALL.len();
+    Peer::ALL
+        .into_iter()
+        .cycle()
+        .skip(first)
+        .take(Peer::ALL.len())
+}
+
+struct Servers(Child);
+
+impl Servers {
+    fn start(cores: Cores) -> io::Result<Self> {
+        let last = usage::cores() - 1;
+        let set = match cores {
+            Cores::One => format!("1-{last}"),
+            Cores::All => format!("0-{last}"),
+        };
+        let own = std::env::current_exe()?;
+        let mut command = Command::new("taskset");
+        command
+            .args(["-c", &set])
+            .arg(own)
+            .arg("--serve")
+            .stdin(Stdio::null());
+        Ok(Self(command.spawn()?))
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        // It ends now, whatever it did before.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A network namespace without a name: it is gone with the last process in it.
+fn own_network() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNET)?;
+    let up = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status()?;
+    if !up.success() {
+        return Err(io::Error::other("the loopback interface did not come up"));
+    }
+    for (key, value) in [
+        ("core/somaxconn", "65535"),
+        ("ipv4/tcp_max_syn_backlog", "65535"),
+        ("ipv4/ip_local_port_range", "10240 65535"),
+        ("ipv4/tcp_tw_reuse", "1"),
+        // Closed connections would use up the ports of one machine that plays all parts.
+        ("ipv4/tcp_max_tw_buckets", "8192"),
+    ] {
+        fs::write(Path::new("/proc/sys/net").join(key), value)?;
+    }
+    Ok(())
+}
+
+fn programs(arguments: &Arguments, scratch: PathBuf) -> io::Result<Programs> {
+    fs::create_dir_all(&scratch)?;
+    // Ours runs as nobody and makes its socket here.
+    std::os::unix::fs::chown(&scratch, Some(65_534), Some(65_534))?;
+    let ours = match &arguments.program {
+        Some(path) => path.clone(),
+        None => lab::binaries::own("api-lb").map_err(io::Error::other)?,
+    };
+    Ok(Programs {
+        peers: lab::requirement::peers(),
+        ours,
+        scratch,
+    })
+}
+
+fn versions(peers: &Path) -> BTreeMap<String, String> {
+    let haproxy = said(Command::new(peers.join("bin/haproxy")).arg("-v"));
+    let nginx = said(Command::new(peers.join("bin/nginx")).arg("-v"));
+    [("haproxy", haproxy), ("nginx", nginx)]
+        .map(|(n, v)| (n.to_owned(), v))
+        .into()
+}
+
+/// The first line that a program says.
+fn said(command: &mut Command) -> String {
+    let Ok(output) = command.output() else {
+        return "unknown".into();
+    };
+    let text = if output.stdout.is_empty() {
+        output.stderr
+    } else {
+        output.stdout
+    };
+    String::from_utf8_lossy(&text)
+        .lines()
+        .next()
+        .unwrap_or("unknown")
+        .to_owned()
+}

@@ -1,0 +1,325 @@
+//! The proxies that are compared: how each is configured and started.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lab::load::backend::Manner;
+use serde::{Deserialize, Serialize};
+
+/// Servers behind every proxy.
+pub(crate) const SERVERS: u8 = 3;
+
+/// What a port of the servers does; the frontends of the proxies are in the same order.
+pub(crate) const MANNERS: [Manner; 4] = [
+    Manner::Answers {
+        request: 46,
+        reply: 1024,
+    },
+    Manner::Answers {
+        request: 200,
+        reply: 1024,
+    },
+    Manner::Pours,
+    Manner::Swallows,
+];
+
+/// Who carries the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Peer {
+    /// Nobody: the generator talks to the servers.
+    Direct,
+    /// haproxy on one thread: what the ratios refer to.
+    Haproxy,
+    /// haproxy that is made to splice, with pipes of 1 MiB.
+    HaproxySplice,
+    /// nginx's stream module, one worker.
+    Nginx,
+    /// This project's, one worker.
+    Ours,
+}
+
+/// Which cores a proxy has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Cores {
+    /// The first one for itself; servers and load have the others.
+    One,
+    /// All of them, shared with servers and load.
+    All,
+}
+
+/// Where the programs are.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    /// The folder of unpacked peers.
+    pub(crate) peers: PathBuf,
+    /// This project's program.
+    pub(crate) ours: PathBuf,
+    /// For configurations and sockets.
+    pub(crate) scratch: PathBuf,
+}
+
+/// A proxy that runs; dropping it ends it.
+pub(crate) struct Proxy {
+    child: Option<Child>,
+    peer: Peer,
+}
+
+impl Peer {
+    /// All of them, in the order of the tables.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Direct,
+        Self::Haproxy,
+        Self::HaproxySplice,
+        Self::Nginx,
+        Self::Ours,
+    ];
+
+    /// As written in tables and on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Haproxy => "haproxy",
+            Self::HaproxySplice => "haproxy-splice",
+            Self::Nginx => "nginx",
+            Self::Ours => "ours",
+        }
+    }
+}
+
+/// Where the servers' port of this manner is.
+pub(crate) fn server(number: u8, manner: usize) -> SocketAddr {
+    let manner = u16::try_from(manner).unwrap_or(0);
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 9100 + manner * 10 + u16::from(number)))
+}
+
+/// Where the proxies listen for this manner.
+fn frontend(manner: usize) -> SocketAddr {
+    let manner = u16::try_from(manner).unwrap_or(0);
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 8000 + manner))
+}
+
+impl Proxy {
+    /// Starts a proxy and waits until it serves.
+    pub(crate) fn start(
+        programs: &Programs,
+        peer: Peer,
+        cores: Cores,
+    ) -> io::Result<Self> {
+        let all = lab::load::usage::cores();
+        let threads = match cores {
+            Cores::One => 1,
+            Cores::All => all,
+        };
+        let Some(command) = programs.command(peer, threads)? else {
+            return Ok(Self { child: None, peer });
+        };
+        let set = match cores {
+            Cores::One => "0".to_owned(),
+            Cores::All => format!("0-{}", all - 1),
+        };
+        let log = fs::File::create(programs.scratch.join(log_name(peer)))?;
+        let child = Command::new("taskset")
+            .args(["-c", &set])
+            .args(command)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let proxy = Self {
+            child: Some(child),
+            peer,
+        };
+        let said = || fs::read_to_string(programs.scratch.join(log_name(peer)));
+        let explain = |error: io::Error| match said() {
+            Ok(log) => io::Error::other(format!("{error}; it said: {log}")),
+            Err(_) => error,
+        };
+        proxy.wait_until_it_serves().map_err(explain)?;
+        Ok(proxy)
+    }
+
+    /// Its process, if it is one.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Where load for this manner goes: the `n`th connection, or thread.
+    pub(crate) fn address(&self, manner: usize, n: usize) -> SocketAddr {
+        match self.peer {
+            Peer::Direct => {
+                let servers = (0..SERVERS).cycle();
+                server(servers.into_iter().nth(n).unwrap_or(0), manner)
+            }
+            Peer::Haproxy | Peer::HaproxySplice | Peer::Nginx | Peer::Ours => {
+                frontend(manner)
+            }
+        }
+    }
+
+    fn wait_until_it_serves(&self) -> io::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if asks(self.address(0, 0)) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!(
+                    "{} does not serve",
+                    self.peer.name()
+                )));
+            }
+            lab_pause();
+        }
+    }
+}
+
+fn log_name(peer: Peer) -> String {
+    format!("{}.log", peer.name())
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // It has ended by itself, or it ends now.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// One request and its answer.
+fn asks(address: SocketAddr) -> bool {
+    use std::io::{Read as _, Write as _};
+    let limit = Some(Duration::from_secs(1));
+    let ask = || -> io::Result<()> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(limit)?;
+        stream.write_all(&[b'q'; 46])?;
+        stream.read_exact(&mut [0; 1024])
+    };
+    ask().is_ok()
+}
+
+/// Between two looks at a program that starts: it says nothing when it is ready.
+fn lab_pause() {
+    std::thread::park_timeout(Duration::from_millis(20));
+}
+
+impl Programs {
+    fn command(&self, peer: Peer, threads: usize) -> io::Result<Option<Vec<String>>> {
+        let bin = |name: &str| self.peers.join("bin").join(name).display().to_string();
+        let file = |name: &str, text: String| -> io::Result<String> {
+            let path = self.scratch.join(name);
+            fs::write(&path, text)?;
+            Ok(path.display().to_string())
+        };
+        let command = match peer {
+            Peer::Direct => return Ok(None),
+            Peer::Haproxy | Peer::HaproxySplice => {
+                let splice = peer == Peer::HaproxySplice;
+                let name = format!("{}.cfg", peer.name());
+                let config = file(&name, haproxy(threads, splice))?;
+                vec![bin("haproxy"), "-db".into(), "-f".into(), config]
+            }
+            Peer::Nginx => {
+                let config =
+                    file("nginx.conf", nginx(&self.peers, &self.scratch, threads))?;
+                vec![bin("nginx"), "-c".into(), config]
+            }
+            Peer::Ours => {
+                let config = file("api-lb.yaml", ours(&self.scratch, threads))?;
+                let ours = self.ours.display().to_string();
+                let user = [
+                    "setpriv",
+                    "--reuid=65534",
+                    "--regid=65534",
+                    "--clear-groups",
+                ];
+                let user = user.into_iter().map(String::from);
+                let run = [ours, "run".into(), "--config".into(), config];
+                user.chain(run).collect()
+            }
+        };
+        Ok(Some(command))
+    }
+}
+
+fn haproxy(threads: usize, splice: bool) -> String {
+    let maxconn = if splice { 3_000 } else { 9_950 };
+    let mut text = format!("global\n  nbthread {threads}\n  maxconn {maxconn}\n");
+    if splice {
+        text += "  tune.pipesize 1048576\n";
+    }
+    text += "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n";
+    if splice {
+        text += "  option splice-request\n  option splice-response\n";
+    }
+    for manner in 0..MANNERS.len() {
+        let _ = write!(
+            text,
+            "listen l{manner}\n  bind {} backlog 65535\n  balance roundrobin\n",
+            frontend(manner)
+        );
+        for number in 0..SERVERS {
+            let _ = writeln!(text, "  server s{number} {} check", server(number, manner));
+        }
+    }
+    text
+}
+
+fn nginx(peers: &Path, scratch: &Path, threads: usize) -> String {
+    let (peers, scratch) = (peers.display(), scratch.display());
+    let mut text = format!(
+        "load_module {peers}/root/usr/lib/nginx/modules/ngx_stream_module.so;\n\
+         daemon off;\nmaster_process {};\nuser root;\nworker_processes {threads};\n\
+         pid {scratch}/nginx.pid;\nerror_log stderr error;\nworker_rlimit_nofile 20000;\n\
+         events {{ worker_connections 20000; }}\nstream {{\n  proxy_timeout 1h;\n",
+        if threads == 1 { "off" } else { "on" },
+    );
+    for manner in 0..MANNERS.len() {
+        let _ = writeln!(text, "  upstream u{manner} {{");
+        for number in 0..SERVERS {
+            let _ = writeln!(text, "    server {};", server(number, manner));
+        }
+        let _ = writeln!(
+            text,
+            "  }}\n  server {{ listen {} backlog=65535; proxy_pass u{manner}; }}",
+            frontend(manner)
+        );
+    }
+    text + "}\n"
+}
+
+fn ours(scratch: &Path, threads: usize) -> String {
+    let mut text = format!(
+        "apiVersion: sternpost/v1\nkind: ApiLb\nworkers: {threads}\n\
+         socket: {}/api-lb.sock\nlog: {{connections: off}}\nfrontends:\n",
+        scratch.display()
+    );
+    for manner in 0..MANNERS.len() {
+        let bind = frontend(manner);
+        let _ = writeln!(
+            text,
+            "- {{name: f{manner}, bind: [\"{bind}\"], backend: b{manner}}}"
+        );
+    }
+    text += "backends:\n";
+    for manner in 0..MANNERS.len() {
+        let _ = writeln!(
+            text,
+            "- name: b{manner}\n  balance: roundrobin\n  check: {{tcp: {{}}, interval: 2s}}\n  servers:"
+        );
+        for number in 0..SERVERS {
+            let address = server(number, manner);
+            let _ = writeln!(text, "  - {{name: s{number}, address: \"{address}\"}}");
+        }
+    }
+    text
+}
