@@ -363,3 +363,15 @@ const fn given(len: u32, gave: Gave) -> u32 {
         Gave::Failed(_) => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `docs/life-of-a-connection.md` promises it.
+    #[test]
+    fn an_idle_connection_costs_at_most_its_budget() {
+        let slot = crate::engine::slab::Slab::<Session>::SLOT;
+        assert!(slot <= 248, "{slot} bytes");
+    }
+}

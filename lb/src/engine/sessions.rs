@@ -405,11 +405,10 @@ impl Sessions {
         if let (Load::Relay { .. }, Some(server)) = (&session.load, &session.server) {
             server.counters.closed(end);
         }
-        if self.report {
+        let record = self.report.then(|| {
             let id = ConnectionId::new(self.number, session.count);
-            let record = record_of(&session, id, end, self.tools.now);
-            self.outlet.send(worker::Event::Ended(Box::new(record)));
-        }
+            Box::new(record_of(&session, id, end, self.tools.now))
+        });
         if let Load::Relay { up, down, .. } = &mut session.load {
             self.tools.stores.abandoned(std::mem::take(up));
             self.tools.stores.abandoned(std::mem::take(down));
@@ -418,7 +417,12 @@ impl Sessions {
             dial::reset_on_close(&session.client);
             session.socket.iter().for_each(dial::reset_on_close);
         }
+        // Closed before it is counted and reported: who hears of the end finds it so.
+        drop(session);
         self.gauges.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(record) = record {
+            self.outlet.send(worker::Event::Ended(record));
+        }
     }
 }
 

@@ -58,6 +58,10 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// What one value costs, in bytes.
+    #[cfg(test)]
+    pub(super) const SLOT: usize = size_of::<Slot<T>>();
+
     /// Values held.
     #[must_use]
     pub(super) const fn len(&self) -> usize {
