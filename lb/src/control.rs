@@ -14,16 +14,21 @@ use tokio::sync::{mpsc, watch};
 
 use crate::check::{Checked, RESULTS, Watch};
 use crate::config::{self, Config};
+use crate::engine::{self, Crew};
 use crate::limits::Limits;
 use crate::listener::{self, BindError, Listener};
 use crate::pool::ServerId;
+use crate::report;
 use crate::roster::{Change, Roster, View};
 use crate::surface::{Outside, Phase};
-use crate::worker::{self, Command, EVENTS, Handle};
-use crate::{report, simple};
+use crate::worker::{self, Command, EVENTS, Handle, Order};
 
 /// How often a drain looks whether the last connection is over.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// How long control waits for all workers to obey. They do so within microseconds; one that
+/// is stuck must not take the checks and the signals with it.
+const OBEYED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,8 +69,12 @@ pub async fn run(path: &Path, config: Config) -> Result<(), StartError> {
     let (events, inlet) = mpsc::channel(EVENTS);
     let (view, seen) = watch::channel(Arc::new(View::default()));
     let reporter = report::begin(inlet, seen.clone())?;
+    let crew = Crew::new(usize::from(config.workers.get()))?;
     let workers = (0..config.workers.get())
-        .map(|number| worker::spawn(number, events.clone(), simple::run))
+        .map(|number| {
+            let crew = Arc::clone(&crew);
+            worker::spawn(number, events.clone(), |setup| engine::run(setup, crew))
+        })
         .collect::<std::io::Result<Vec<Handle>>>()?;
     drop(events);
     let (phase, phase_seen) = watch::channel(Phase::Accepting);
@@ -169,10 +178,18 @@ impl Control {
         self.view.send_replace(Arc::new(self.roster.view()));
     }
 
+    /// Returns when all workers have obeyed, so that what is logged next is so.
     async fn command(&self, command: &Command) {
+        let mut obeyed = Vec::with_capacity(self.workers.len());
         for worker in &self.workers {
+            let (order, receipt) = Order::new(command.clone());
             // Fails only when the worker has left, which nothing but its end does.
-            let _ = worker.commands.send(command.clone()).await;
+            let _ = worker.commands.send(order).await;
+            obeyed.push(receipt);
+        }
+        let all = futures_util::future::join_all(obeyed);
+        if tokio::time::timeout(OBEYED_WITHIN, all).await.is_err() {
+            tracing::warn!(within = ?OBEYED_WITHIN, "a worker has not obeyed in time");
         }
     }
 
@@ -253,7 +270,7 @@ impl Control {
         let left = open(&self.workers);
         for worker in self.workers {
             // A full queue or a closed one: the sender's end ends the worker as well.
-            let _ = worker.commands.try_send(Command::Shutdown);
+            let _ = worker.commands.try_send(Order::new(Command::Shutdown).0);
             drop(worker.commands);
             if worker.thread.join().is_err() {
                 tracing::error!("a worker had panicked");

@@ -18,7 +18,6 @@ pub mod metrics;
 pub mod pool;
 pub mod report;
 pub mod roster;
-pub mod simple;
 pub mod status;
 pub mod surface;
 pub mod tcp;

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::pool::{ListenerId, ServerId, Snapshot};
 
@@ -42,6 +42,28 @@ pub enum Command {
     Kill(ConnectionId),
     /// End everything at once ([`End::Shutdown`]) and leave the thread.
     Shutdown,
+}
+
+/// A command on its way to a worker. Who gave it learns that it was obeyed when the worker
+/// lets go of this.
+#[derive(Debug)]
+pub struct Order {
+    /// What is to be done.
+    pub command: Command,
+    _receipt: oneshot::Sender<()>,
+}
+
+impl Order {
+    /// An order, and what ends (with an error) when it was obeyed or the worker has left.
+    #[must_use]
+    pub fn new(command: Command) -> (Self, oneshot::Receiver<()>) {
+        let (receipt, obeyed) = oneshot::channel();
+        let order = Self {
+            command,
+            _receipt: receipt,
+        };
+        (order, obeyed)
+    }
 }
 
 /// Which connections of a server are cut.
@@ -242,7 +264,7 @@ pub struct Setup {
     /// From 0; names the thread and the connections.
     pub number: u16,
     /// Where its commands come from; it ends as by [`Command::Shutdown`] when closed.
-    pub commands: mpsc::Receiver<Command>,
+    pub commands: mpsc::Receiver<Order>,
     /// Where its events go.
     pub events: Outlet,
     /// What it counts for itself.
@@ -269,7 +291,7 @@ impl Outlet {
 #[derive(Debug)]
 pub struct Handle {
     /// Where its commands go.
-    pub commands: mpsc::Sender<Command>,
+    pub commands: mpsc::Sender<Order>,
     /// What it counts for itself.
     pub gauges: Arc<Gauges>,
     /// Its thread; ends after [`Command::Shutdown`].

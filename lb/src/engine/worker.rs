@@ -91,9 +91,11 @@ impl Worker {
         }
         let waker = self.waker.clone();
         let mut context = Context::from_waker(&waker);
-        while let Readiness::Ready(command) = self.setup.commands.poll_recv(&mut context)
-        {
-            self.obey(command.unwrap_or(Command::Shutdown));
+        while let Readiness::Ready(order) = self.setup.commands.poll_recv(&mut context) {
+            match order {
+                Some(order) => self.obey(&order.command),
+                None => self.obey(&Command::Shutdown),
+            }
             if self.stopped {
                 return;
             }
@@ -116,15 +118,15 @@ impl Worker {
         self.handed = handed;
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: &Command) {
         match command {
-            Command::Snapshot(snapshot) => self.route_by(&snapshot),
+            Command::Snapshot(snapshot) => self.route_by(snapshot),
             Command::StopAccepting => self.route_by(&Snapshot {
                 report_ends: self.sessions.report,
                 ..Snapshot::default()
             }),
-            Command::Cut(server, which) => self.sessions.cut(server, which),
-            Command::Kill(id) => self.sessions.kill(id),
+            Command::Cut(server, which) => self.sessions.cut(*server, *which),
+            Command::Kill(id) => self.sessions.kill(*id),
             Command::Shutdown => {
                 self.sessions.shutdown();
                 self.stopped = true;

@@ -88,7 +88,8 @@ impl Rig {
 
     pub fn command(&self, command: &Command) {
         for worker in &self.workers {
-            let _ = worker.commands.try_send(command.clone());
+            let (order, _) = worker::Order::new(command.clone());
+            let _ = worker.commands.try_send(order);
         }
     }
 
