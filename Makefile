@@ -69,6 +69,11 @@ demo: ## three masters, one address, and what their clients see while things die
 	$(MAKE) -s deps kubernetes build
 	$(target)/lab/demo
 
+.PHONY: csr-cases
+csr-cases: ## decide the worked certificate requests of CASES=file.json; ends with what passed and failed
+	@$(needs) rust
+	@cargo run --locked --quiet -p csr-cases -- $(or $(CASES),tests/csr-cases/cases/csr.json)
+
 .PHONY: clean
 clean: ## remove what was built here; deps and kubernetes are kept
 	@$(needs) rust
