@@ -11,6 +11,7 @@
 )]
 
 use std::fs;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -50,6 +51,37 @@ fn files() -> Vec<PathBuf> {
         files.len()
     );
     files
+}
+
+/// Each client would be carried to the balancer itself until no descriptor is left.
+#[test]
+fn a_server_of_this_host_behind_a_wildcard_bind_of_its_port_is_refused() {
+    let file = |address: IpAddr, port: u16| {
+        let server = SocketAddr::new(address, port);
+        format!(
+            "apiVersion: sternpost/v1\nkind: ApiLb\nfrontends:\n- {{name: f, bind: [\"0.0.0.0:6443\"], backend: b}}\nbackends:\n- {{name: b, servers: [{{name: s, address: \"{server}\"}}]}}\n"
+        )
+    };
+    for own in own_addresses() {
+        let errors = parse("own", &file(own, 6443)).unwrap_err().to_string();
+        assert!(errors.contains("would connect to itself"), "{errors}");
+        assert!(parse("other port", &file(own, 6444)).is_ok());
+    }
+    let others = IpAddr::from([198, 51, 100, 1]);
+    assert!(parse("another host", &file(others, 6443)).is_ok());
+}
+
+/// Loopback, and the address that this host speaks to others from, where it has one.
+fn own_addresses() -> Vec<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let spoken = socket
+        .connect("198.51.100.1:1")
+        .and_then(|()| socket.local_addr());
+    let loopback = IpAddr::from([127, 0, 0, 1]);
+    [Some(loopback), spoken.ok().map(|address| address.ip())]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The examples of the manual, with the files they name where a test has them.

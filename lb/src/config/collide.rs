@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use config::KeyPath;
 
 use super::convert::Reading;
+use super::here;
 use super::meant::Config;
 
 const LACKS_ZONE: &str =
@@ -88,8 +89,10 @@ fn lacks_zone(address: SocketAddr) -> bool {
     }
 }
 
+/// Whether what is sent to the server comes back in at the bind, and goes to the server
+/// again, until no descriptor is left.
 fn is_ourselves(bind: SocketAddr, server: SocketAddr) -> bool {
-    bind == server || (overlap(bind, server) && server.ip().is_loopback())
+    bind == server || (overlap(bind, server) && here::is_ours(server.ip()))
 }
 
 fn references(config: &Config, reading: &mut Reading<'_>) {

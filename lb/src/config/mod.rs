@@ -4,6 +4,7 @@ mod checks;
 mod collide;
 mod convert;
 mod file;
+mod here;
 mod meant;
 
 use std::path::Path;
