@@ -24,6 +24,13 @@ fn listeners(config: &Config, reading: &mut Reading<'_>) {
     for (at, bind) in binds(config) {
         if lacks_zone(bind) {
             reading.refuse(&at, LACKS_ZONE);
+        } else if let Some(four) = in_six(bind) {
+            reading.refuse(
+                &at,
+                format!("is an IPv4 address within IPv6; write \"{four}\""),
+            );
+        } else if is_for_many(bind) {
+            reading.refuse(&at, "is not an address that TCP can listen on");
         }
         if let Some((other, address)) = known.iter().find(|(_, a)| overlap(*a, bind)) {
             let problem = format!(
@@ -62,8 +69,12 @@ fn servers(config: &Config, reading: &mut Reading<'_>) {
             let at = list.index(k).key("address");
             if lacks_zone(server.address) {
                 reading.refuse(&at, LACKS_ZONE);
-            } else if server.address.ip().is_unspecified()
-                || server.address.ip().is_multicast()
+            } else if let Some(four) = in_six(server.address) {
+                reading.refuse(
+                    &at,
+                    format!("is an IPv4 address within IPv6; write \"{four}\""),
+                );
+            } else if server.address.ip().is_unspecified() || is_for_many(server.address)
             {
                 reading.refuse(&at, "is not the address of a server");
             } else if let Some((bind, _)) =
@@ -86,6 +97,25 @@ fn lacks_zone(address: SocketAddr) -> bool {
     match address {
         SocketAddr::V4(_) => false,
         SocketAddr::V6(six) => six.ip().is_unicast_link_local() && six.scope_id() == 0,
+    }
+}
+
+/// The same address as IPv4, which is another one to TCP.
+fn in_six(address: SocketAddr) -> Option<SocketAddr> {
+    match address {
+        SocketAddr::V4(_) => None,
+        SocketAddr::V6(six) => {
+            let four = six.ip().to_ipv4_mapped()?;
+            Some(SocketAddr::from((four, six.port())))
+        }
+    }
+}
+
+/// Whether it is one that packets for several hosts carry.
+fn is_for_many(address: SocketAddr) -> bool {
+    match address {
+        SocketAddr::V4(four) => four.ip().is_multicast() || four.ip().is_broadcast(),
+        SocketAddr::V6(six) => six.ip().is_multicast(),
     }
 }
 
