@@ -47,12 +47,12 @@ pub trait Effects {
     /// [`Failure::Send`].
     fn announce(&mut self) -> Result<(), Failure>;
 
-    /// Makes the peers of a unicast group known to this host and this host to them. A
-    /// host that was away is asked for once a second only, and an advert that waits for
-    /// the answer is late.
+    /// Makes the peers of a unicast group known to this host and this host to them, and
+    /// forgets which neighbours did not answer. A host that was away is asked for once a
+    /// second only, and an advert (or an answer to a client) that waits for it is late.
     ///
     /// # Errors
-    /// [`Failure::Send`].
+    /// [`Failure::Netlink`], [`Failure::Send`].
     fn greet(&mut self) -> Result<(), Failure>;
 
     /// Looks at the interface.

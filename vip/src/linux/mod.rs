@@ -6,6 +6,7 @@
 mod advert;
 mod arp;
 mod monitor;
+mod neighbours;
 mod netlink;
 mod open;
 mod sys;
@@ -215,7 +216,8 @@ impl Effects for Linux {
     }
 
     fn greet(&mut self) -> Result<(), Failure> {
-        let mut outcome = Ok(());
+        let forgotten = self.netlink.forget_silent(self.link.index);
+        let mut outcome = forgotten.map_err(Failure::Netlink);
         for question in &self.questions {
             outcome = outcome.and(self.wire.send(question).map_err(Failure::Send));
         }

@@ -83,13 +83,15 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// The address, or the whole interface, is not there.
-    fn is_about_nothing(&self) -> bool {
+    /// The address, the neighbour or the whole interface is not there.
+    pub(super) fn is_about_nothing(&self) -> bool {
         let code = match self {
             Self::Refused { source, .. } => source.raw_os_error(),
             Self::Socket(_) | Self::Answer(_) => None,
         };
-        code == Some(libc::EADDRNOTAVAIL) || code == Some(libc::ENODEV)
+        [libc::EADDRNOTAVAIL, libc::ENODEV, libc::ENOENT]
+            .iter()
+            .any(|nothing| code == Some(*nothing))
     }
 
     /// The kernel's reason, when it refused.
@@ -209,7 +211,7 @@ impl Netlink {
         }
     }
 
-    fn exchange(
+    pub(super) fn exchange(
         &mut self,
         request: RouteNetlinkMessage,
         flags: u16,
