@@ -15,6 +15,10 @@ use crate::error::LabError;
 use crate::host::{Host, NamespaceHost, mac};
 use crate::netns::{Netns, files, stem};
 
+/// BR_STATE_DISABLED and BR_STATE_FORWARDING of `linux/if_bridge.h`.
+const DISABLED: &str = "0";
+const FORWARDING: &str = "3";
+
 /// All segments of this process, for their names.
 static MADE: AtomicUsize = AtomicUsize::new(0);
 
@@ -101,22 +105,9 @@ impl Segment {
     /// # Errors
     /// When there is no such host.
     pub fn heal(&self, host: &str) -> Result<(), LabError> {
-        ip_batch_in(&self.bridge, &format!("link set dev {host} up\n"))?;
-        // A port that comes up is in forwarding state by itself; one that was closed is not.
-        run(
-            "bridge",
-            &[
-                "-n",
-                self.bridge.name(),
-                "link",
-                "set",
-                "dev",
-                host,
-                "state",
-                "3",
-            ],
-        )
-        .map(drop)
+        // A port that is down refuses this; it forwards by itself when it comes up.
+        drop(self.port(host, FORWARDING));
+        ip_batch_in(&self.bridge, &format!("link set dev {host} up\n"))
     }
 
     /// Closes the host's port at the bridge: it hears nothing, yet keeps its carrier.
@@ -124,12 +115,13 @@ impl Segment {
     /// # Errors
     /// When there is no such host.
     pub fn isolate(&self, host: &str) -> Result<(), LabError> {
+        self.port(host, DISABLED)
+    }
+
+    fn port(&self, host: &str, state: &str) -> Result<(), LabError> {
         let br = self.bridge.name();
-        run(
-            "bridge",
-            &["-n", br, "link", "set", "dev", host, "state", "0"],
-        )
-        .map(drop)
+        let args = ["-n", br, "link", "set", "dev", host, "state", state];
+        run("bridge", &args).map(drop)
     }
 
     fn wire(&self) -> Result<(), LabError> {
