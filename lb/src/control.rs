@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::listener::{self, BindError, Listener};
 use crate::pool::ServerId;
 use crate::report;
-use crate::roster::{Change, Roster, View};
+use crate::roster::{Change, Consequence, Roster, View};
 use crate::surface::{Outside, Phase};
 use crate::worker::{self, Command, EVENTS, Handle, Order};
 
@@ -195,6 +195,7 @@ impl Control {
 
     async fn work(&mut self, mut signals: Signals, mut checked: mpsc::Receiver<Checked>) {
         let mut drain = None;
+        let mut results = Vec::with_capacity(RESULTS);
         let mut beat = daemon::notify::watchdog_period().map(tokio::time::interval);
         loop {
             tokio::select! {
@@ -204,24 +205,30 @@ impl Control {
                     (Signal::Terminate, None) => drain = Some(self.drain().await),
                     (Signal::Terminate, Some(_)) => return,
                 },
-                Some(checked) = checked.recv() => self.check(&checked).await,
+                _ = checked.recv_many(&mut results, RESULTS) => self.check(&mut results).await,
                 () = finished(&self.workers, drain) => return,
                 () = tick(&mut beat) => daemon::notify::watchdog(),
             }
         }
     }
 
-    async fn check(&mut self, checked: &Checked) {
-        let consequence = self.roster.record(checked, SystemTime::now());
-        match &consequence.change {
-            Some(change) => {
-                self.publish().await;
-                log_change(change);
-            }
-            None => self.show(),
+    /// Takes in all results that wait. What follows is told once: where hundreds of servers
+    /// change at the same time, a snapshot for each would take longer than their checks.
+    async fn check(&mut self, results: &mut Vec<Checked>) {
+        let now = SystemTime::now();
+        let consequences: Vec<Consequence> = results
+            .drain(..)
+            .map(|checked| self.roster.record(&checked, now))
+            .collect();
+        let changes = consequences.iter().filter_map(|all| all.change.as_ref());
+        if changes.clone().next().is_some() {
+            self.publish().await;
+            changes.for_each(log_change);
+        } else {
+            self.show();
         }
-        for (server, which) in consequence.cuts {
-            self.command(&Command::Cut(server, which)).await;
+        for (server, which) in consequences.iter().flat_map(|all| &all.cuts) {
+            self.command(&Command::Cut(*server, *which)).await;
         }
     }
 

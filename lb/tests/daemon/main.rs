@@ -11,6 +11,7 @@
 
 mod failure;
 mod lifecycle;
+mod many;
 mod pattern;
 mod relay;
 mod reload;
