@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
 use crate::pool::ServerId;
 
@@ -40,37 +40,56 @@ pub struct Plan {
 
 /// A task that checks one server until this is dropped.
 #[derive(Debug)]
-pub struct Watch(AbortHandle);
+pub struct Watch {
+    plan: watch::Sender<Plan>,
+    task: AbortHandle,
+}
 
 impl Watch {
     /// Begins to check, within a runtime. It also ends when nobody takes the results.
     #[must_use]
     pub fn begin(plan: Plan, results: mpsc::Sender<Checked>) -> Self {
-        Self(tokio::spawn(watch(plan, results)).abort_handle())
+        let (plan, plans) = watch::channel(plan);
+        let task = tokio::spawn(check_on(plans, results)).abort_handle();
+        Self { plan, task }
+    }
+
+    /// Checks by this plan from the next check on. One under way is not broken off: with
+    /// reloads that follow each other faster than a hung server runs into the timeout,
+    /// nobody would learn that it hangs.
+    pub fn follow(&self, plan: Plan) {
+        self.plan.send_replace(plan);
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
-async fn watch(plan: Plan, results: mpsc::Sender<Checked>) {
-    let mut turns = tokio::time::interval_at(Instant::now(), plan.interval);
-    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn check_on(mut plans: watch::Receiver<Plan>, results: mpsc::Sender<Checked>) {
     loop {
-        turns.tick().await;
+        let started = Instant::now();
+        let plan = plans.borrow_and_update().clone();
         let report = probe::run(&plan.probe, plan.address, plan.timeout).await;
-        if results
-            .send(Checked {
-                server: plan.server,
-                report,
-            })
-            .await
-            .is_err()
-        {
+        let server = plan.server;
+        if results.send(Checked { server, report }).await.is_err() {
             return;
+        }
+        rest(started, &mut plans).await;
+    }
+}
+
+/// Waits until the next check is due, by the plan of that moment. A reload does not hurry
+/// it: `fall` failures should be as far apart as the file says.
+async fn rest(started: Instant, plans: &mut watch::Receiver<Plan>) {
+    loop {
+        let interval = plans.borrow_and_update().interval;
+        tokio::select! {
+            () = tokio::time::sleep_until(started + interval) => return,
+            // Fails when the watch is dropped, which ends this task.
+            Ok(()) = plans.changed() => {}
         }
     }
 }

@@ -158,14 +158,25 @@ impl Control {
         }
         self.listeners = listeners;
         self.drain_timeout = config.drain_timeout;
-        // All anew: certificates may have changed although the configuration did not.
-        self.watches = self
-            .roster
-            .plans()
-            .into_iter()
-            .map(|plan| (plan.server, Watch::begin(plan, self.results.clone())))
-            .collect();
+        self.watch();
         self.publish().await;
+    }
+
+    /// Watches the servers by the plans of the configuration. All are told, since their
+    /// certificates may have changed although the configuration did not.
+    fn watch(&mut self) {
+        let mut old = std::mem::take(&mut self.watches);
+        for plan in self.roster.plans() {
+            let server = plan.server;
+            let watch = match old.remove(&server) {
+                Some(watch) => {
+                    watch.follow(plan);
+                    watch
+                }
+                None => Watch::begin(plan, self.results.clone()),
+            };
+            self.watches.insert(server, watch);
+        }
     }
 
     async fn publish(&mut self) {

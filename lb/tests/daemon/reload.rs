@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::rig::{CHECK_ONCE, Lb, loopback, simple};
-use crate::servers::Echo;
+use crate::servers::{Answer, Echo, Web};
 
 /// Connections opened under reloads.
 const CONNECTIONS: u64 = 5_000;
@@ -211,4 +211,37 @@ async fn a_key_that_needs_a_restart_is_named() {
     lb.line(needs("workers")).unwrap();
     // The rig gives each file an admin address of its own.
     lb.line(needs("admin.address")).unwrap();
+}
+
+/// Each check of the hung server takes longer than the time between two reloads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reloads_break_off_no_check() {
+    let web = Web::start(Answer::Status(200)).await.unwrap();
+    let check = "  check: {http: {path: /readyz}, interval: 20ms, timeout: 500ms}\n";
+    let body = simple(loopback(6443), &[web.address], check);
+    let mut lb = Lb::start(&body).unwrap();
+    lb.enters("s0", "up").unwrap();
+    web.answer.send_replace(Answer::Silence);
+    let mut reloads = 0;
+    while lb.states().await.unwrap() != ["hung"] {
+        reloads += 1;
+        assert!(reloads < 100, "nobody learns that the server hangs");
+        lb.reload(&body).unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+/// The check of the file that was read last is the one that is made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_changes_the_check_of_a_server_that_stays() {
+    let web = Web::start(Answer::Status(404)).await.unwrap();
+    let with = |status: &str| {
+        let check =
+            format!("  check: {{http: {{status: \"{status}\"}}, interval: 20ms}}\n");
+        simple(loopback(6443), &[web.address], &check)
+    };
+    let mut lb = Lb::start(&with("200")).unwrap();
+    lb.enters("s0", "draining").unwrap();
+    lb.reload(&with("404")).unwrap();
+    lb.enters("s0", "up").unwrap();
 }
