@@ -25,6 +25,7 @@ pub mod group;
 pub mod holders;
 pub mod host;
 pub mod load;
+pub mod machine;
 pub mod netns;
 pub mod prober;
 pub mod process;

@@ -1,0 +1,181 @@
+//! A host of the lab that is a booted machine: systemd as process 1 on an overlay over one
+//! root file system, plugged into a segment.
+//!
+//! It runs under systemd-nspawn in a mount namespace of its own, so that its overlay goes with
+//! it, however it ends. Its processes are reached through the namespaces of its process 1.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::command::run;
+use crate::error::{Doing, LabError};
+use crate::host::Host;
+use crate::process::{Process, Program};
+use crate::requirement;
+use crate::segment::Segment;
+
+/// From the start until systemd says that it is up.
+const BOOT: Duration = Duration::from_secs(60);
+/// From the request to the end.
+const SHUTDOWN: Duration = Duration::from_secs(30);
+
+/// A running machine; dropping it pulls its plug.
+#[derive(Debug)]
+pub struct Machine {
+    name: String,
+    address: Ipv4Addr,
+    folder: PathBuf,
+    leader: Pid,
+    nspawn: Process,
+}
+
+impl Machine {
+    /// Boots a machine on `segment` and waits until systemd is up. `name` has at most 12
+    /// bytes, since its port at the bridge is named after it.
+    ///
+    /// # Errors
+    /// When the root file system or systemd-nspawn is not there, or it does not come up.
+    pub fn boot(
+        segment: &Segment,
+        name: &str,
+        address: Ipv4Addr,
+    ) -> Result<Self, LabError> {
+        let folder = segment.files().join(format!("machine-{name}"));
+        for part in ["upper/etc/systemd/network", "work", "root"] {
+            fs::create_dir_all(folder.join(part)).doing(folder.display())?;
+        }
+        identify(&folder.join("upper/etc"), name, address)?;
+        let shell = Program::new(name, Path::new("/bin/sh"), segment.logs());
+        let program = shell
+            .args(["-c", SCRIPT, "machine"])
+            .args([requirement::machine().display().to_string()])
+            .args([folder.display().to_string()])
+            .args([requirement::peer("systemd-nspawn").display().to_string()])
+            .args([name])
+            // /proc/sys/net writable; all of /sys would make networkd wait for a udev.
+            .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network");
+        let stem = segment.bridge().name().to_owned();
+        let host = "machine".to_owned();
+        let mut nspawn = segment
+            .bridge()
+            .run(move || program.spawn(&host, &stem))??;
+        nspawn.ready(BOOT)?;
+        let leader = only_child(nspawn.pid())?;
+        Ok(Self {
+            name: name.to_owned(),
+            address,
+            folder,
+            leader,
+            nspawn,
+        })
+    }
+
+    /// Shuts it down as its own administrator would, and waits for the end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn shut_down(mut self) -> Result<(), LabError> {
+        self.nspawn.stop(SHUTDOWN).map(drop)
+    }
+
+    /// What its files differ in from the root file system, on this machine's disk.
+    #[must_use]
+    pub fn own_files(&self) -> PathBuf {
+        self.folder.join("upper")
+    }
+
+    fn inside(&self, program: &str) -> [String; 5] {
+        let leader = self.leader.to_string();
+        [
+            "--target".into(),
+            leader,
+            "--all".into(),
+            "--".into(),
+            program.into(),
+        ]
+    }
+}
+
+impl Host for Machine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    fn start(&self, program: &Program) -> Result<Process, LabError> {
+        let mut wrapped =
+            Program::new(&program.name, Path::new("/usr/bin/nsenter"), &program.logs)
+                .args(self.inside(&program.path.display().to_string()))
+                .args(program.args.clone());
+        wrapped.env.clone_from(&program.env);
+        wrapped.spawn(&self.name, &self.leader.to_string())
+    }
+
+    fn output(&self, program: &str, args: &[&str]) -> Result<String, LabError> {
+        let inside = self.inside(program);
+        let all: Vec<&str> = inside
+            .iter()
+            .map(String::as_str)
+            .chain(args.iter().copied())
+            .collect();
+        run("nsenter", &all)
+    }
+
+    fn kill_all(&self) {
+        self.nspawn.signal(Signal::SIGKILL);
+    }
+}
+
+/// Mounts the overlay where nobody else sees it, and becomes systemd-nspawn, which tells the
+/// lab when the system inside is up. `ip netns exec` would remount /sys and hide the control
+/// groups; a process that is simply born in the bridge's namespace has them.
+const SCRIPT: &str = r#"
+exec unshare --mount --propagation private /bin/sh -ec '
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
+exec "$3" --quiet --boot --notify-ready=yes --register=no --keep-unit --console=pipe \
+    --network-bridge=br0 --capability=all --machine="$4" --directory="$2/root"
+' machine "$1" "$2" "$3" "$4"
+"#;
+
+/// Name, address, and the service that sets the address.
+fn identify(etc: &Path, name: &str, address: Ipv4Addr) -> Result<(), LabError> {
+    let write = |file: &str, text: String| {
+        let path = etc.join(file);
+        fs::write(&path, text).doing(path.display())
+    };
+    write("hostname", format!("{name}\n"))?;
+    write(
+        "systemd/network/10-host0.network",
+        format!(
+            "[Match]\nName=host0\n[Network]\nAddress={address}/24\nKeepConfiguration=static\n"
+        ),
+    )?;
+    let wants = etc.join("systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wants).doing(wants.display())?;
+    let unit = "systemd-networkd.service";
+    symlink(
+        Path::new("/lib/systemd/system").join(unit),
+        wants.join(unit),
+    )
+    .doing(unit)
+}
+
+fn only_child(of: Pid) -> Result<Pid, LabError> {
+    let path = format!("/proc/{of}/task/{of}/children");
+    let children = fs::read_to_string(&path).doing(&path)?;
+    let child = children
+        .split_whitespace()
+        .next_back()
+        .and_then(|pid| pid.parse().ok());
+    let pid = child.ok_or_else(|| LabError::Missing("the machine's process 1".into()))?;
+    Ok(Pid::from_raw(pid))
+}

@@ -1,0 +1,56 @@
+//! A booted machine on a segment: up, reachable, able to run a command, shut down.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use lab::host::Host;
+use lab::machine::Machine;
+use lab::requirement::{Requirement, trial};
+use lab::segment::Segment;
+use lab::{LabError, binaries, netns, wait};
+use libtest_mimic::{Arguments, Failed};
+
+const MACHINE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 77, 0, 50));
+
+fn main() {
+    netns::sweep();
+    let smoke = trial(
+        "a_machine_boots_and_shuts_down",
+        &[Requirement::Machine],
+        || smoke().map_err(|error| Failed::from(error.to_string())),
+    );
+    libtest_mimic::run(&Arguments::from_args(), vec![smoke]).exit();
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "how long it took belongs to the result"
+)]
+fn smoke() -> Result<(), LabError> {
+    let logs = binaries::output("lab-logs").join("machine");
+    let segment = Segment::new(&logs, &[CLIENT])?;
+    let started = Instant::now();
+    let machine = Machine::boot(&segment, "m1", MACHINE)?;
+    println!("booted in {:.1?}", started.elapsed());
+    let state = machine.output("systemctl", &["is-system-running"])?;
+    assert_eq!(state.trim(), "running");
+    assert_eq!(machine.output("hostname", &[])?.trim(), "m1");
+    let client = segment.host("client")?.clone();
+    let greeting = wait::until("sshd's greeting", Duration::from_secs(10), || {
+        client.run(greeting).ok()?
+    })?;
+    assert_eq!(&greeting, b"SSH-2.0-");
+    machine.shut_down()?;
+    println!("gone after {:.1?}", started.elapsed());
+    Ok(())
+}
+
+fn greeting() -> Option<[u8; 8]> {
+    let at = SocketAddr::from((MACHINE, 22));
+    let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(1)).ok()?;
+    let mut greeting = [0; 8];
+    stream.read_exact(&mut greeting).ok()?;
+    Some(greeting)
+}
