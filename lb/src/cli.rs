@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
@@ -65,7 +66,7 @@ fn run(path: &std::path::Path) -> u8 {
         Err(errors) => return fail(exit::USAGE, &errors),
     };
     let log = match daemon::log::init(&config.log) {
-        Ok(log) => log,
+        Ok(log) => Arc::new(log),
         Err(error) => return fail(exit::FAILED, &error),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -73,10 +74,12 @@ fn run(path: &std::path::Path) -> u8 {
         .build();
     let code = match runtime {
         Err(error) => fail(exit::FAILED, &error),
-        Ok(runtime) => match runtime.block_on(control::run(path, config)) {
-            Ok(()) => exit::DONE,
-            Err(error) => fail(exit::FAILED, &error),
-        },
+        Ok(runtime) => {
+            match runtime.block_on(control::run(path, config, Arc::clone(&log))) {
+                Ok(()) => exit::DONE,
+                Err(error) => fail(exit::FAILED, &error),
+            }
+        }
     };
     drop(log);
     code

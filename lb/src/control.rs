@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use daemon::Identity;
 use daemon::admin::{Admin, Listen};
+use daemon::log::Log;
 use daemon::signals::{Signal, Signals};
 use tokio::sync::{mpsc, watch};
 
@@ -57,7 +58,7 @@ enum ReloadError {
 ///
 /// # Errors
 /// When it cannot start; nothing is left open then.
-pub async fn run(path: &Path, config: Config) -> Result<(), StartError> {
+pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), StartError> {
     let limits = Limits::raise();
     let signals = Signals::new()?;
     let listeners = listener::open_all(&config, &[])?;
@@ -86,6 +87,7 @@ pub async fn run(path: &Path, config: Config) -> Result<(), StartError> {
             .map(|worker| Arc::clone(&worker.gauges))
             .collect(),
         limits,
+        log,
     });
     let (results, checked) = mpsc::channel(RESULTS);
     let mut control = Control {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use daemon::admin::{CommandError, Surface};
+use daemon::log::Log;
 use daemon::metrics::Text;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -45,6 +46,8 @@ pub struct Outside {
     pub workers: Vec<Arc<Gauges>>,
     /// What the system allows.
     pub limits: Limits,
+    /// Knows how many lines it could not write.
+    pub log: Arc<Log>,
 }
 
 impl Outside {
@@ -66,6 +69,7 @@ impl Surface for Outside {
         let is_ready = self.ready().is_ok();
         metrics::view(out, &self.view());
         metrics::process(out, &self.workers, &self.limits, is_ready);
+        self.log.metrics("api_lb", out);
     }
 
     fn status(&self) -> Value {

@@ -10,6 +10,7 @@
 )]
 
 mod failure;
+mod flood;
 mod lifecycle;
 mod many;
 mod pattern;
