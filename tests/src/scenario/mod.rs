@@ -1,5 +1,5 @@
 //! A scenario: one claim, the hosts it is made about, the steps that test it. This is the file
-//! as written; [`run`] is the doing.
+//! as written; [`cycle`] is the doing.
 
 mod expect;
 mod run;

@@ -89,38 +89,53 @@ fn begin(
     stage.group.strike(fault)
 }
 
-fn acts() -> [Act; 5] {
-    let failed = Limits {
-        failed: Some(0),
+/// Nothing that is opened later fails.
+const NONE_FAILED: Limits = Limits {
+    failed: Some(0),
+    slowest: None,
+    outage: None,
+    elsewhere: None,
+};
+/// The address comes back to the preferred master.
+const RETURNED: Limits = Limits {
+    outage: Some(Duration::from_millis(10)),
+    ..NONE_FAILED
+};
+
+fn acts() -> Vec<Act> {
+    apiservers().into_iter().chain(owners()).collect()
+}
+
+fn on(host: &str, role: Role) -> Target {
+    Target {
+        host: host.to_owned(),
+        role,
+    }
+}
+
+fn outage(most: Duration) -> Limits {
+    Limits {
+        outage: Some(most),
         ..Limits::default()
-    };
+    }
+}
+
+/// The address stays where it is.
+fn apiservers() -> [Act; 2] {
     // A request may wait once for a host that is gone, and then be as slow as any.
     let dialled = Limits {
         slowest: Some(DIAL + lab::client::SLOW),
-        ..failed
+        ..NONE_FAILED
     };
-    let returned = Limits {
-        outage: Some(Duration::from_millis(10)),
-        ..failed
-    };
-    let outage = |ms| Limits {
-        outage: Some(Duration::from_millis(ms)),
-        ..Limits::default()
-    };
-    let tracked = Limits {
-        elsewhere: Some(TRACKED),
-        ..Limits::default()
-    };
-    let on = |host: &str, role| Target {
-        host: host.to_owned(),
-        role,
-    };
-    let (api2, lb1) = (on("m2", Role::Apiserver), on("m1", Role::ApiLb));
-    let vip1 = on("m1", Role::VipDaemon);
+    let api = on("m2", Role::Apiserver);
     [
         Act {
-            fault: ("API server of m2 killed", Fault::Kill(api2.clone()), failed),
-            heal: ("… started again", Fault::Start(api2), failed),
+            fault: (
+                "API server of m2 killed",
+                Fault::Kill(api.clone()),
+                NONE_FAILED,
+            ),
+            heal: ("… started again", Fault::Start(api), NONE_FAILED),
             owner: "m1",
         },
         Act {
@@ -129,41 +144,53 @@ fn acts() -> [Act; 5] {
                 Fault::Cut("m3".into()),
                 dialled,
             ),
-            heal: ("… cable back", Fault::Heal("m3".into()), failed),
+            heal: ("… cable back", Fault::Heal("m3".into()), NONE_FAILED),
             owner: "m1",
         },
+    ]
+}
+
+/// The address moves, and comes back.
+fn owners() -> [Act; 3] {
+    let tracked = Limits {
+        elsewhere: Some(TRACKED),
+        ..Limits::default()
+    };
+    let (stopped, cut) = (Duration::from_millis(100), Duration::from_millis(370));
+    let (lb, vip) = (on("m1", Role::ApiLb), on("m1", Role::VipDaemon));
+    [
         Act {
             fault: (
                 "owner's (m1) api-lb killed",
-                Fault::Kill(lb1.clone()),
+                Fault::Kill(lb.clone()),
                 tracked,
             ),
             heal: (
                 "… started again, address returns",
-                Fault::Start(lb1),
-                returned,
+                Fault::Start(lb),
+                RETURNED,
             ),
             owner: "m2",
         },
         Act {
             fault: (
                 "owner's vip-daemon stopped",
-                Fault::Stop(vip1.clone()),
-                outage(100),
+                Fault::Stop(vip.clone()),
+                outage(stopped),
             ),
             heal: (
                 "… started again, address returns",
-                Fault::Start(vip1),
-                returned,
+                Fault::Start(vip),
+                RETURNED,
             ),
             owner: "m2",
         },
         Act {
-            fault: ("owner's host cut off", Fault::Cut("m1".into()), outage(370)),
+            fault: ("owner's host cut off", Fault::Cut("m1".into()), outage(cut)),
             heal: (
                 "everything back, address returns",
                 Fault::Heal("m1".into()),
-                returned,
+                RETURNED,
             ),
             owner: "m2",
         },
