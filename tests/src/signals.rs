@@ -11,7 +11,7 @@ use crate::netns;
 /// What a shell reports for a program that SIGINT ended.
 const INTERRUPTED: i32 = 130;
 
-/// From here on SIGINT and SIGTERM remove every namespace of this process, with what runs in
+/// From here on SIGINT, SIGTERM and SIGHUP remove every namespace of this process, with what runs in
 /// it, and end the process.
 pub fn clean_up_on_interrupt() {
     // Without the thread Ctrl-C ends the process at once; the next run sweeps.
@@ -20,9 +20,11 @@ pub fn clean_up_on_interrupt() {
         let came = runtime.block_on(async {
             let mut interrupt = signal(SignalKind::interrupt()).ok()?;
             let mut terminate = signal(SignalKind::terminate()).ok()?;
+            let mut hangup = signal(SignalKind::hangup()).ok()?;
             tokio::select! {
                 came = interrupt.recv() => came,
                 came = terminate.recv() => came,
+                came = hangup.recv() => came,
             }
         });
         if came.is_some() {
