@@ -74,6 +74,31 @@ pub fn parse<T: DeserializeOwned>(
     }
 }
 
+/// Reads `text` of a format that is not ours, which errors call `name`: whether its
+/// header is right is for `T` to say.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn parse_foreign<T: DeserializeOwned>(
+    name: &str,
+    text: &str,
+) -> Result<Document<T>, Errors> {
+    let tree = tree::build(name, text.strip_prefix('\u{feff}').unwrap_or(text))?;
+    let Some(root) = tree.root.filter(|root| !root.is_null()) else {
+        return Err(Error::of_file(name, "is empty").into());
+    };
+    let source = Source {
+        name: name.to_owned(),
+        root,
+    };
+    let mut errors = Errors::new();
+    errors.extend(tree.errors);
+    match source.fill(&mut errors) {
+        Some(file) if errors.is_empty() => Ok(Document { file, source }),
+        Some(_) | None => Err(errors),
+    }
+}
+
 impl Source {
     /// An error of the value at `at`: finds its line and value. `problem` follows the
     /// value in quotes: `has no port; write "10.0.0.13:6443"`.

@@ -26,7 +26,7 @@ mod text;
 mod tree;
 
 pub use address::{Address, AddressError};
-pub use document::{API_VERSION, Document, Source, parse, read};
+pub use document::{API_VERSION, Document, Source, parse, parse_foreign, read};
 pub use error::{Error, Errors};
 pub use nearest::suggest;
 pub use path::KeyPath;

@@ -235,3 +235,16 @@ fn the_largest_file_is_read_and_one_byte_more_is_not() {
     write((1 << 20) + 1).unwrap();
     assert!(refusal(&path).unwrap().ends_with("is it the right file?"));
 }
+
+/// Files of Kubernetes: their header is not ours, and they hold what we do not know.
+#[test]
+fn a_foreign_file_is_read_as_it_is() {
+    let text = "apiVersion: v1\nkind: Node\nmetadata: {name: a, more: [1, true]}\n";
+    let document = config::parse_foreign::<serde_json::Value>("node.yaml", text).unwrap();
+    let expected = serde_json::json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "more": [1, true]},
+    });
+    assert_eq!(document.file, expected);
+    let empty = config::parse_foreign::<serde_json::Value>("node.yaml", "\n");
+    assert_eq!(empty.unwrap_err().to_string(), "node.yaml: is empty");
+}

@@ -78,7 +78,7 @@ impl Request {
         Self::of_der(&pem::decode(text)?)
     }
 
-    /// CertificationRequest ::= SEQUENCE { info, signatureAlgorithm, signature }
+    /// `CertificationRequest ::= SEQUENCE { info, signatureAlgorithm, signature }`
     fn of_der(bytes: &[u8]) -> Result<Self, Unreadable> {
         let mut outer = Reader::new(bytes);
         let mut request = outer.sequence("request")?;
@@ -93,7 +93,7 @@ impl Request {
         Self::of_info(signed, &algorithm, signature)
     }
 
-    /// CertificationRequestInfo ::= SEQUENCE { version, subject, subjectPKInfo, [0] attributes }
+    /// `CertificationRequestInfo ::= SEQUENCE { version, subject, subjectPKInfo, [0] attributes }`
     fn of_info(
         signed: &[u8],
         algorithm: &signature::Algorithm,

@@ -1,0 +1,156 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::{Args, Parser, Subcommand};
+use daemon::{chain, exit};
+use policy::{Facts, Question, Request};
+
+use crate::config::Config;
+use crate::context::Context;
+use crate::explain;
+use crate::manifest::Manifest;
+
+const CONFIG: &str = "/etc/sternpost/bootstrap-signer.yaml";
+
+/// Decides about the certificate requests of joining kubelets.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say whether a configuration file is good, and touch nothing.
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Show every rule, what it looked at and what it found for one request.
+    Explain {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The request, as `kubectl get csr NAME -o yaml` prints it.
+        #[arg(long)]
+        file: PathBuf,
+        /// What is known of the cluster; without it, nothing is.
+        #[arg(long)]
+        context: Option<PathBuf>,
+        /// Everything, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, default_value = CONFIG)]
+    config: PathBuf,
+}
+
+/// Why a command was not done, for the person who gave it.
+type Sentence = String;
+
+impl Cli {
+    /// Does what was asked; the exit code.
+    pub fn execute(self) -> u8 {
+        let done = match self.command {
+            Command::Check { config } => check(&config.config),
+            Command::Explain {
+                config,
+                file,
+                context,
+                json,
+            } => read(&config.config, &file, context.as_deref())
+                .map(|inputs| inputs.explained(json)),
+        };
+        match done {
+            Ok(text) => {
+                say(&text);
+                exit::DONE
+            }
+            Err(sentence) => {
+                complain(&sentence);
+                exit::USAGE
+            }
+        }
+    }
+}
+
+fn check(path: &Path) -> Result<String, Sentence> {
+    let config = Config::read(path).map_err(|errors| errors.to_string())?;
+    for warning in &config.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    let listed = config
+        .inventory
+        .map_or(0, |inventory| inventory.nodes.len());
+    Ok(format!(
+        "{}: good, {listed} node(s) in the inventory",
+        path.display()
+    ))
+}
+
+struct Inputs {
+    config: Config,
+    manifest: Manifest,
+    context: Option<Context>,
+    clock: SystemTime,
+}
+
+fn read(config: &Path, file: &Path, context: Option<&Path>) -> Result<Inputs, Sentence> {
+    let clock = SystemTime::now();
+    Ok(Inputs {
+        clock,
+        config: Config::read(config).map_err(|errors| errors.to_string())?,
+        manifest: Manifest::read(file).map_err(|error| chain(&error))?,
+        context: context
+            .map(|path| Context::read(path, clock))
+            .transpose()
+            .map_err(|errors| errors.to_string())?,
+    })
+}
+
+impl Inputs {
+    fn explained(&self, json: bool) -> String {
+        let context = self.context.as_ref();
+        let now = context.map_or(self.clock, |context| context.now);
+        let request = Request::read(&self.manifest.pem);
+        let submitted = self.manifest.submitted(now);
+        let mut question = Question {
+            submitted: &submitted,
+            request: &request,
+            facts: Facts::unknown("no context file"),
+            settings: &self.config.settings,
+            now,
+        };
+        question.facts = match context {
+            Some(context) => context.facts(&question),
+            None => question.facts,
+        };
+        question.facts.inventory = self.config.inventory.as_ref();
+        let explanation = policy::explain(&question);
+        if json {
+            format!("{:#}", explain::json(&explanation))
+        } else {
+            explain::text(&explanation)
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what the command was asked for")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "what a person at the terminal must see"
+)]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

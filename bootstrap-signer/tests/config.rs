@@ -1,0 +1,138 @@
+//! The configuration: a folder of good and bad files, each bad one with the whole message,
+//! and the examples of the manual.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its own files has failed"
+)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use bootstrap_signer::config::Config;
+use bootstrap_signer::context::Context;
+use bootstrap_signer::inventory;
+use policy::{Settings, Source};
+use proptest::prelude::*;
+
+const FOLDER: &str = "tests/configs";
+const MANUAL: &str = "../docs/config/bootstrap-signer.md";
+
+#[test]
+fn every_file_of_the_folder_gets_what_it_should() {
+    let mut wrong = Vec::new();
+    for file in files() {
+        let text = fs::read_to_string(&file).unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let parsed = Config::parse(name, &text);
+        let got = parsed.err().map(|errors| format!("{errors}\n"));
+        let expected = fs::read_to_string(file.with_extension("err")).ok();
+        if got != expected {
+            let got = got.unwrap_or_default();
+            wrong.push(format!("{name}:\n got:\n{got}want:\n{expected:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn files() -> Vec<PathBuf> {
+    let entries = fs::read_dir(FOLDER).unwrap();
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 14, "not where it was: {}", files.len());
+    files
+}
+
+#[test]
+fn everything_that_can_be_written_is_taken() {
+    let text = fs::read_to_string(format!("{FOLDER}/everything.yaml")).unwrap();
+    let config = Config::parse("everything", &text).unwrap();
+    let settings = &config.settings;
+    let defaults = Settings::default();
+    assert_eq!(settings.signers.len(), 1);
+    assert_eq!(settings.cluster_domain, "k8s.example");
+    assert_eq!(settings.service_networks.len(), 2);
+    let names: Vec<&String> = settings.reserved_names.iter().collect();
+    assert_eq!(names, ["api.example.org", "registry.example.org"]);
+    assert_eq!(settings.reserved_networks.len(), 3);
+    assert_eq!(settings.masters["m1"].addresses.len(), 2);
+    assert!(settings.control_plane_names[0].matches("master-1"));
+    assert!(!settings.bootstrap_groups.contains("system:bootstrappers"));
+    assert!(settings.bootstrap_users.contains("kubelet-bootstrap"));
+    assert_eq!(settings.reprovision_after, Some(settings.node_grace));
+    assert!(settings.allowed_names[0].matches("w1.example.org"));
+    assert!(settings.allowed_node_names[0].matches("w1"));
+    assert_eq!(settings.allowed_networks.len(), 1);
+    assert_eq!((settings.max_sans, settings.quota.requests), (8, 5));
+    assert_ne!(settings.max_expiration, defaults.max_expiration);
+    assert_ne!(settings.quota.window, defaults.quota.window);
+    assert!(settings.address_wait.is_zero());
+    assert_eq!(settings.source, Source::Either);
+    let listed = &config.inventory.unwrap().nodes["w1"];
+    assert!(listed.names.contains("w1.example.org"));
+    assert!(config.warnings.is_empty());
+}
+
+/// The examples of the manual that are of `kind`.
+fn examples(kind: &str) -> Vec<String> {
+    let manual = fs::read_to_string(MANUAL).unwrap();
+    let blocks = manual.split("```yaml\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("```").next());
+    blocks
+        .filter(|text| text.contains(&format!("kind: {kind}\n")))
+        .map(|text| text.replace("/etc/sternpost/", "tests/configs/"))
+        .map(|text| text.replace("nodes.yaml", "nodes.inventory"))
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_manual_are_good() {
+    let configs = examples("BootstrapSigner");
+    assert_eq!(configs.len(), 2);
+    for text in &configs {
+        Config::parse("manual", text).unwrap();
+    }
+    for text in examples("NodeInventory") {
+        assert_eq!(inventory::parse("manual", &text).unwrap().nodes.len(), 2);
+    }
+    for text in examples("ExplainContext") {
+        Context::parse("manual", &text, SystemTime::UNIX_EPOCH).unwrap();
+    }
+    let manual = fs::read_to_string(MANUAL).unwrap();
+    assert_eq!(manual.matches("```yaml").count(), 4);
+}
+
+/// The second example says that it shows the defaults.
+#[test]
+fn the_manual_shows_the_defaults() {
+    let shown = Config::parse("manual", &examples("BootstrapSigner")[1]).unwrap();
+    let text = fs::read_to_string(format!("{FOLDER}/smallest.yaml")).unwrap();
+    assert_eq!(shown, Config::parse("smallest", &text).unwrap());
+    let defaults = Settings {
+        service_networks: shown.settings.service_networks.clone(),
+        ..Settings::default()
+    };
+    assert_eq!(shown.settings, defaults);
+    assert_eq!(shown.warnings.len(), 1);
+}
+
+proptest! {
+    /// Whatever stands in a file, it is refused or taken; nothing panics.
+    #[test]
+    fn odd_texts_do_no_harm(seed: prop::sample::Index, at: prop::sample::Index, put in "\\PC{0,12}") {
+        let files = files();
+        let text = fs::read_to_string(seed.get(&files)).unwrap();
+        let mut place = at.index(text.len() + 1);
+        while !text.is_char_boundary(place) {
+            place -= 1;
+        }
+        let (head, tail) = text.split_at(place);
+        let _ = Config::parse("odd", &format!("{head}{put}{tail}"));
+        let _ = Config::parse("odd", head);
+    }
+}
