@@ -12,7 +12,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here/../../.deps/peers}
 packages="haproxy keepalived nginx libnginx-mod-stream etcd-server etcd-client tcpdump wrk debootstrap systemd-container"
-programs="haproxy keepalived nginx etcd etcdctl tcpdump wrk debootstrap systemd-nspawn"
+programs="haproxy keepalived nginx etcd etcdctl tcpdump wrk debootstrap systemd-nspawn wget"
 
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
@@ -52,6 +52,8 @@ libraries=$(find "$out/root" -name 'lib*.so*' -path '*/lib/*' ! -path '*/cryptse
 # A program that finds a library among the unpacked ones is started with them, others as they are.
 for name in $programs; do
     program=$(find "$out/root" -type f -name "$name" -perm -u+x -path '*bin/*' | head -n 1)
+    # What the packages need beside them, the system may have.
+    [ -n "$program" ] || ! command -v "$name" >/dev/null || continue
     [ -n "$program" ] || { echo "deps: no $name in the unpacked packages" >&2; exit 1; }
     if [ "$name" = debootstrap ]; then
         printf '#!/bin/sh\nDEBOOTSTRAP_DIR=%s exec %s "$@"\n' "$out/root/usr/share/debootstrap" "$program" >"$out/bin/$name"
