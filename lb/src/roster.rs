@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use probe::Reach;
+
 use crate::check::{Checked, Plan};
 use crate::config::{self, Config, Switch};
 use crate::listener::Listener;
@@ -57,6 +59,8 @@ pub struct Back {
     /// In the order of the configuration.
     pub members: Vec<Member>,
     cursor: Arc<Cursor>,
+    /// Results of checks so far.
+    results: u64,
 }
 
 /// A server with what its checks have said.
@@ -76,6 +80,18 @@ pub struct Member {
     pub checks: BTreeMap<&'static str, u64>,
     judge: Judge,
     is_cut: bool,
+    heard: Heard,
+}
+
+/// When a server was heard, by a count of the results of its backend.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    /// Its last result.
+    result: Option<u64>,
+    /// Its last result in which it answered.
+    answer: Option<u64>,
+    /// Its results in a row in which it was silent while a usable server answered.
+    silent_alone: u32,
 }
 
 /// The last check of a server.
@@ -165,6 +181,7 @@ impl Roster {
                 .map(|server| self.member(server, meant, old, now))
                 .collect(),
             cursor: old.map(|back| Arc::clone(&back.cursor)).unwrap_or_default(),
+            results: old.map_or(0, |back| back.results),
             meant: Arc::new(meant.clone()),
         }
     }
@@ -230,6 +247,7 @@ impl Roster {
             checks: BTreeMap::new(),
             judge: Judge::new(backend.check.rise, backend.check.fall),
             is_cut: false,
+            heard: Heard::default(),
         }
     }
 
@@ -343,6 +361,8 @@ impl Back {
         report: probe::Report,
         now: SystemTime,
     ) -> Option<Change> {
+        let usable = self.members.iter().filter(|m| m.state.is_usable());
+        let answer = usable.filter_map(|member| member.heard.answer).max();
         let member = self
             .members
             .iter_mut()
@@ -350,6 +370,10 @@ impl Back {
         if member.state == State::Disabled {
             return None;
         }
+        self.results += 1;
+        member
+            .heard
+            .listen(report.outcome.reach(), self.results, answer);
         let from = member.record(report, now);
         (from != member.state).then(|| Change {
             backend: Arc::clone(&self.meant.name),
@@ -368,6 +392,7 @@ impl Back {
                 state: member.state,
                 is_cut: member.is_cut,
                 has_failed_now: has_failed && member.server.id == checked,
+                silent_alone: member.heard.silent_alone,
             })
             .collect();
         let decided = self.members.iter_mut().zip(cuts(&standings));
@@ -403,5 +428,55 @@ impl Member {
             self.changes += 1;
         }
         self.is_cut &= state == State::Unreachable;
+    }
+}
+
+impl Heard {
+    /// Notes the server's next result, and the last answer of a usable server so far.
+    fn listen(&mut self, reach: Reach, result: u64, answer: Option<u64>) {
+        match reach {
+            Reach::Unknown => return,
+            Reach::Unreachable | Reach::Silent if answer > self.result => {
+                self.silent_alone = self.silent_alone.saturating_add(1);
+            }
+            Reach::Unreachable | Reach::Silent => self.silent_alone = 0,
+            Reach::Answered => (self.silent_alone, self.answer) = (0, Some(result)),
+        }
+        self.result = Some(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Results as they come: the first server's in small letters, another's in capitals;
+    /// a answered, s silent, l local. How long the first was silent alone in the end.
+    #[test]
+    fn silent_alone() {
+        for (results, expected) in [
+            ("aAs", 1),
+            ("aAsAs", 2),
+            // This host has lost its network.
+            ("aAsSsSs", 0),
+            // Its network is back while a check still waits.
+            ("aAsSsSAs", 1),
+            ("aAsSsSAa", 0),
+            // What could not be made says nothing.
+            ("aAsAls", 2),
+            ("as", 0),
+        ] {
+            let (mut first, mut other) = (Heard::default(), None);
+            for (count, letter) in (1..).zip(results.chars()) {
+                match letter {
+                    'A' => other = Some(count),
+                    'S' => {}
+                    'a' => first.listen(Reach::Answered, count, other),
+                    's' => first.listen(Reach::Silent, count, other.max(first.answer)),
+                    _ => first.listen(Reach::Unknown, count, other),
+                }
+            }
+            assert_eq!(first.silent_alone, expected, "{results}");
+        }
     }
 }

@@ -144,3 +144,46 @@ async fn a_balancer_that_never_had_a_server_is_ready() {
     assert!(lb.get("/readyz").await.is_ok());
     assert_eq!(lb.states().await.unwrap(), ["unreachable"]);
 }
+
+/// As when this host loses its network: one is known to be silent before the other, which
+/// still counts as up then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_fall_silent_together_keep_their_connections() {
+    let ok = Answer::Status(200);
+    let mut pair = start([ok, ok], ["up", "up"]).await.unwrap();
+    let mut clients = [
+        connected_to(&pair, 0, 1).await.unwrap(),
+        connected_to(&pair, 1, 1).await.unwrap(),
+    ];
+    for client in &mut clients {
+        client.write_all(b"are you there?").await.unwrap();
+        client.read_exact(&mut [0; 14]).await.unwrap();
+    }
+    pair.servers[0].answer.send_replace(Answer::Silence);
+    let passed = passed_checks(&pair.lb).await;
+    while passed_checks(&pair.lb).await < passed + 3 {}
+    pair.servers[1].answer.send_replace(Answer::Silence);
+    for client in &mut clients {
+        client.write_all(b"and now?").await.unwrap();
+    }
+    pair.lb.enters("s0", "hung").unwrap();
+    pair.lb.enters("s1", "hung").unwrap();
+    for server in &pair.servers {
+        server.answer.send_replace(ok);
+    }
+    pair.lb.enters("s0", "up").unwrap();
+    pair.lb.enters("s1", "up").unwrap();
+    for client in &mut clients {
+        assert!(answers(client).await);
+    }
+}
+
+/// How many checks of the second server have passed.
+async fn passed_checks(lb: &Lb) -> u64 {
+    let metrics = lb.get("/metrics").await.unwrap();
+    let name =
+        "api_lb_server_checks_total{backend=\"b\",server=\"s1\",outcome=\"passed\"} ";
+    let metrics = metrics.as_str().unwrap();
+    let count = metrics.lines().find_map(|line| line.strip_prefix(name));
+    count.unwrap().parse().unwrap()
+}
