@@ -61,13 +61,22 @@ test: $(target)/rungs ## all of it: check, unit, lab, booted machines; the last 
 .PHONY: lab
 lab: $(target)/rungs ## only the tests on hosts made of network namespaces and booted machines
 	@$(needs) debian root rust
-	$(target)/rungs kubernetes deps build lab
+	$(target)/rungs kubernetes deps build vip lab
 
 .PHONY: demo
 demo: ## three masters, one address, and what their clients see while things die
 	@$(needs) debian root rust
 	$(MAKE) -s deps kubernetes build
 	$(target)/lab/demo
+
+.PHONY: bench
+bench: bench-lb ## all comparisons with peers
+
+.PHONY: bench-lb
+bench-lb: ## the data path beside its peers, in a namespace of its own; ARGS="--rounds 5 --rows ..."
+	@$(needs) debian root rust
+	$(MAKE) -s deps build release
+	$(target)/lab/bench-lb --program $(target)/release/api-lb $(ARGS)
 
 .PHONY: csr-cases
 csr-cases: ## decide the worked certificate requests of CASES=file.json; ends with what passed and failed

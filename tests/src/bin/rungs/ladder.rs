@@ -1,11 +1,14 @@
 //! What there is to run, lowest rung first: a list of commands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 /// The rung that builds Kubernetes.
 pub(crate) const GO_BUILD: &str = "kubernetes";
+
+/// The members whose tests run daemons on hosts of the lab.
+const WIRE: [&str; 2] = ["tests", "vip"];
 
 /// One command of the ladder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,25 +28,52 @@ pub(crate) enum Counts {
 }
 
 /// Every rung. Unit tests run unoptimised, with overflow checks; what has deadlines on a
-/// real clock runs as the demo does, in the profile `lab`.
+/// real clock runs as the demo does, in the profile `lab`. Each command names the whole
+/// workspace, so that all of them share one build of the dependencies.
 pub(crate) fn all() -> Vec<Rung> {
     let mut rungs = vec![
         step(GO_BUILD, "make -s kubernetes"),
         step("deps", "make -s deps"),
         step("check", "make -s check"),
-        step("build", "make -s build"),
-        tests("unit", "--workspace --lib --bins"),
+        // As the tests are built, which turns on more of the dependencies than the daemons do.
+        step(
+            "build",
+            "cargo test --locked --workspace --profile lab --no-run",
+        ),
+        tests("unit", "--lib --bins"),
     ];
-    for (folder, package) in members(Path::new("Cargo.toml")) {
-        let group = if package == "lab" {
-            "lab"
-        } else {
-            folder.as_str()
-        };
-        rungs.extend(integration_tests(Path::new(&folder)).iter().map(|test| {
-            let arguments = format!("--profile lab -p {package} --test {test}");
-            tests(&format!("{group}/{test}"), &arguments)
-        }));
+    let members = members(Path::new("Cargo.toml"));
+    let found = members
+        .iter()
+        .map(|folder| (folder.as_str(), integration_tests(Path::new(folder))));
+    rungs.extend(integration(found.collect()));
+    rungs
+}
+
+/// The rungs of integration tests. Those of the [`WIRE`] members take namespaces and
+/// time: each is a rung. All others are one, also where they share a name with those,
+/// since cargo chooses a test by its name alone.
+fn integration(found: BTreeMap<&str, BTreeSet<String>>) -> Vec<Rung> {
+    let (wire, others): (Vec<_>, Vec<_>) =
+        found.iter().partition(|(folder, _)| WIRE.contains(folder));
+    let together: BTreeSet<&String> =
+        others.into_iter().flat_map(|(_, names)| names).collect();
+    let arguments = |names: &[&String]| {
+        let names: Vec<String> =
+            names.iter().map(|name| format!("--test {name}")).collect();
+        format!("--profile lab {}", names.join(" "))
+    };
+    let mut rungs = Vec::new();
+    if !together.is_empty() {
+        let names: Vec<&String> = together.iter().copied().collect();
+        rungs.push(tests("integration", &arguments(&names)));
+    }
+    for (folder, names) in wire.into_iter().rev() {
+        let group = if *folder == "tests" { "lab" } else { folder };
+        let own = names.iter().filter(|name| !together.contains(name));
+        rungs.extend(
+            own.map(|name| tests(&format!("{group}/{name}"), &arguments(&[name]))),
+        );
     }
     rungs
 }
@@ -70,15 +100,15 @@ fn step(name: &str, command: &str) -> Rung {
 }
 
 fn tests(name: &str, arguments: &str) -> Rung {
-    let command = format!("cargo test --locked --no-fail-fast {arguments}");
+    let command = format!("cargo test --locked --no-fail-fast --workspace {arguments}");
     Rung {
         counts: Counts::Tests,
         ..step(name, &command)
     }
 }
 
-/// The workspace's members, as folder and package name; the lab last, being the highest.
-fn members(manifest: &Path) -> Vec<(String, String)> {
+/// The folders of the workspace's members.
+fn members(manifest: &Path) -> Vec<String> {
     let manifest = fs::read_to_string(manifest).unwrap_or_default();
     let list = manifest
         .split_once("members = [")
@@ -88,16 +118,7 @@ fn members(manifest: &Path) -> Vec<(String, String)> {
         .split('"')
         .skip(1)
         .step_by(2);
-    let named = folders.filter_map(|folder| {
-        let manifest = fs::read_to_string(Path::new(folder).join("Cargo.toml")).ok()?;
-        let name = manifest
-            .lines()
-            .find_map(|line| line.strip_prefix("name = \""))?;
-        Some((folder.to_owned(), name.trim_end_matches('"').to_owned()))
-    });
-    let mut members: Vec<_> = named.collect();
-    members.sort_by_key(|(_, package)| package == "lab");
-    members
+    folders.map(str::to_owned).collect()
 }
 
 /// The integration tests of a member, found as cargo finds them.
@@ -144,11 +165,33 @@ mod tests {
     }
 
     #[test]
-    fn every_member_of_the_workspace_is_found() {
+    fn every_integration_test_has_one_rung() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let found = BTreeMap::from([
+            ("lb", names(&["config", "engine"])),
+            ("tests", names(&["scenarios"])),
+            ("vip", names(&["config", "interop"])),
+        ]);
+        let rungs = integration(found);
+        let named: Vec<_> = rungs.iter().map(|rung| rung.name.as_str()).collect();
+        assert_eq!(named, ["integration", "vip/interop", "lab/scenarios"]);
+        let command = rungs[0].command.join(" ");
+        assert!(
+            command.ends_with("--workspace --profile lab --test config --test engine")
+        );
+    }
+
+    #[test]
+    fn the_members_and_their_tests_are_found() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
-        assert!(manifest.contains("members = ["));
+        let members = members(&root.join("Cargo.toml"));
+        for member in WIRE.iter().chain(&["crates/vrrp"]) {
+            assert!(members.iter().any(|found| found == member), "{members:?}");
+        }
         let tests = integration_tests(&root.join("tests"));
-        assert!(tests.contains("scenarios"), "{tests:?}");
+        assert!(
+            tests.contains("scenarios") && !tests.contains("data"),
+            "{tests:?}"
+        );
     }
 }
