@@ -4,15 +4,20 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand};
-use daemon::{chain, exit};
+use daemon::{chain, exit, log};
 use policy::{Facts, Question, Request};
+use tokio::runtime;
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::explain;
 use crate::manifest::Manifest;
+use crate::run;
 
 const CONFIG: &str = "/etc/sternpost/bootstrap-signer.yaml";
+
+/// What the daemon may do at the API server.
+const RBAC: &str = include_str!("rbac.yaml");
 
 /// Decides about the certificate requests of joining kubelets.
 #[derive(Debug, Parser)]
@@ -24,11 +29,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run in the foreground until a signal ends it; SIGHUP reads the file again.
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Say whether a configuration file is good, and touch nothing.
     Check {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Print the RBAC objects it needs, for `kubectl apply -f -`.
+    Rbac,
     /// Show every rule, what it looked at and what it found for one request.
     Explain {
         #[command(flatten)]
@@ -59,6 +71,8 @@ impl Cli {
     /// Does what was asked; the exit code.
     pub fn execute(self) -> u8 {
         let done = match self.command {
+            Command::Run { config } => return daemon(&config.config),
+            Command::Rbac => Ok(RBAC.trim_end().to_owned()),
             Command::Check { config } => check(&config.config),
             Command::Explain {
                 config,
@@ -79,6 +93,29 @@ impl Cli {
             }
         }
     }
+}
+
+fn daemon(path: &Path) -> u8 {
+    let config = match Config::read(path) {
+        Ok(config) => config,
+        Err(errors) => return fail(exit::USAGE, &errors.to_string()),
+    };
+    let log = match log::init(&config.log) {
+        Ok(log) => log,
+        Err(error) => return fail(exit::USAGE, &format!("log: {error}")),
+    };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let ran = runtime.map(|runtime| runtime.block_on(run::run(path, config, log)));
+    match ran {
+        Ok(Ok(())) => exit::DONE,
+        Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
+        Err(error) => fail(exit::FAILED, &error.to_string()),
+    }
+}
+
+fn fail(code: u8, message: &str) -> u8 {
+    complain(message);
+    code
 }
 
 fn check(path: &Path) -> Result<String, Sentence> {

@@ -3,10 +3,13 @@
 mod convert;
 pub mod file;
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use config::Errors;
+use daemon::log;
 use policy::{Inventory, Settings};
+use serde::Deserialize;
 
 /// What `kind` says.
 pub const KIND: &str = "BootstrapSigner";
@@ -18,8 +21,40 @@ pub struct Config {
     pub settings: Settings,
     /// The inventory file it names.
     pub inventory: Option<Inventory>,
+    /// Whether decisions are written.
+    pub mode: Mode,
+    /// The credentials; `None`: those of the pod it runs in.
+    pub kubeconfig: Option<PathBuf>,
+    /// Where the admin endpoint listens.
+    pub admin: SocketAddr,
+    /// Where commands are taken.
+    pub socket: PathBuf,
+    /// How to log.
+    pub log: log::Settings,
     /// What is allowed and probably not meant, for the log and for `check`.
     pub warnings: Vec<String>,
+}
+
+/// Whether decisions are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Enforce,
+    /// They are made, logged and counted.
+    Audit,
+}
+
+impl Mode {
+    /// As the file names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Audit => "audit",
+        }
+    }
 }
 
 impl Config {

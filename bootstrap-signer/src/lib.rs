@@ -5,13 +5,27 @@
 //!  nodes.yaml ─────────────inventory──▶ Inventory ─────┤
 //!  csr.yaml ───────────────manifest──▶ Submitted, PEM ─┼─▶ policy::explain ──explain──▶ text, JSON
 //!  context.yaml ───────────context──▶ Facts, now ──────┘
+//!
+//!  API server ──watch──▶ book ──▶ desk ──policy::decide──▶ fair ──act──▶ API server
+//!       ▲                  ▲        │ rights (SubjectAccessReviews)           │
+//!       │               clock       └──▶ shown ──▶ /readyz /status /metrics   │
+//!       └─────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! What is decided, and why, stands in the crate `policy`; nothing here decides.
 
+pub mod act;
+pub mod api;
+pub mod book;
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod desk;
 pub mod explain;
+pub mod fair;
 pub mod inventory;
 pub mod manifest;
+pub mod rights;
+pub mod run;
+pub mod shown;
+pub mod watch;

@@ -7,10 +7,10 @@
 )]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use bootstrap_signer::config::Config;
+use bootstrap_signer::config::{Config, Mode};
 use bootstrap_signer::context::Context;
 use bootstrap_signer::inventory;
 use policy::{Settings, Source};
@@ -76,6 +76,11 @@ fn everything_that_can_be_written_is_taken() {
     let listed = &config.inventory.unwrap().nodes["w1"];
     assert!(listed.names.contains("w1.example.org"));
     assert!(config.warnings.is_empty());
+    assert_eq!(config.mode, Mode::Audit);
+    assert!(config.kubeconfig.is_some());
+    assert_eq!(config.admin.port(), 9021);
+    assert_eq!(config.socket, Path::new("/run/x.sock"));
+    assert_eq!(config.log.level, "debug");
 }
 
 /// The examples of the manual that are of `kind`.

@@ -169,7 +169,7 @@ fn what_cannot_be_used_is_named() {
             "kind: \"BootstrapSigner\"",
         ),
         ("check --config bad.yaml", "bad.yaml:1: cluster: is missing"),
-        ("run", "unrecognized subcommand"),
+        ("run --config bad.yaml", "bad.yaml:1: cluster: is missing"),
     ] {
         let output = run(path, arguments);
         let error = text(&output.stderr);

@@ -2,8 +2,9 @@
 //! `check` names them all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Document, Errors, KeyPath, Period, Source};
@@ -14,6 +15,8 @@ use policy::{
 use super::{Config, file};
 use crate::inventory;
 
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9020);
+const SOCKET: &str = "/run/sternpost/bootstrap-signer.sock";
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -41,6 +44,11 @@ pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors>
     errors.or(Config {
         settings,
         inventory,
+        mode: file.mode,
+        kubeconfig: file.kubernetes.kubeconfig.clone(),
+        admin: file.admin.address.map_or(ADMIN, |address| address.0),
+        socket: file.socket.clone().unwrap_or_else(|| PathBuf::from(SOCKET)),
+        log: file.log.clone(),
         warnings,
     })
 }

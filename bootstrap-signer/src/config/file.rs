@@ -2,13 +2,28 @@
 
 use std::path::PathBuf;
 
-use config::Period;
+use config::{Address, Period};
+use daemon::log;
 use serde::Deserialize;
 
 /// What `apiVersion` and `kind` stand above.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct File {
+    /// Whether decisions are written.
+    #[serde(default)]
+    pub mode: super::Mode,
+    /// How to reach the API.
+    #[serde(default)]
+    pub kubernetes: Kubernetes,
+    /// The admin endpoint.
+    #[serde(default)]
+    pub admin: Admin,
+    /// Where commands are taken.
+    pub socket: Option<PathBuf>,
+    /// How to log.
+    #[serde(default)]
+    pub log: log::Settings,
     /// What is handled.
     pub signers: Option<Vec<Signer>>,
     /// The cluster's networks and names.
@@ -33,6 +48,22 @@ pub struct File {
     pub quota: Quota,
     /// The nodes there are to be.
     pub inventory: Option<Inventory>,
+}
+
+/// `kubernetes`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Kubernetes {
+    /// The credentials.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// `admin`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: Option<Address>,
 }
 
 /// `signers[]`.

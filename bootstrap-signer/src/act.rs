@@ -1,0 +1,217 @@
+//! What is done at the API server: asked for rights, decided, told.
+
+use std::time::Duration;
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use policy::{Access, Decision, Verdict};
+use serde_json::json;
+
+use crate::api::{TOKEN, USED_BY};
+use crate::book::Seen;
+
+/// Who writes, in `managedFields` and events.
+const NAME: &str = "bootstrap-signer";
+/// An API server that takes longer is as good as gone; the balancer finds another.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What writes to the API server.
+#[derive(Clone)]
+pub struct Writer {
+    requests: Api<CertificateSigningRequest>,
+    reviews: Api<SubjectAccessReview>,
+    secrets: Api<Secret>,
+    events: Api<Event>,
+}
+
+/// What became of an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It stands in the API.
+    Written,
+    /// Somebody else changed the object first; the watch tells what it is like now.
+    Overtaken,
+}
+
+/// Why an act failed; never a verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The API server refused or could not be reached.
+    #[error("the API server did not do it")]
+    Api(#[source] Box<kube::Error>),
+    /// It took too long.
+    #[error("the API server took longer than {}s", PATIENCE.as_secs())]
+    Slow,
+}
+
+/// A claim on a token with limits: whoever writes it first has used it.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The token's id.
+    pub id: String,
+    /// Its Secret's resourceVersion.
+    pub version: String,
+    /// All names it is used for from here on.
+    pub names: Vec<String>,
+}
+
+impl Writer {
+    /// At the API server behind `client`.
+    pub fn new(client: &Client) -> Self {
+        Self {
+            requests: Api::all(client.clone()),
+            reviews: Api::all(client.clone()),
+            secrets: Api::namespaced(client.clone(), "kube-system"),
+            events: Api::namespaced(client.clone(), "default"),
+        }
+    }
+
+    /// Whether the requester has the right that upstream's approver asks for.
+    ///
+    /// # Errors
+    /// The API server does not say.
+    pub async fn review(&self, seen: &Seen, access: Access) -> Result<bool, ActError> {
+        let resource = ResourceAttributes {
+            group: Some("certificates.k8s.io".to_owned()),
+            resource: Some("certificatesigningrequests".to_owned()),
+            subresource: Some(access.subresource().to_owned()),
+            verb: Some("create".to_owned()),
+            version: Some("*".to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(seen.submitted.username.clone()),
+                groups: Some(seen.submitted.groups.iter().cloned().collect()),
+                extra: Some(seen.extra.clone()),
+                resource_attributes: Some(resource),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let params = PostParams::default();
+        let answer = within(self.reviews.create(&params, &review)).await?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+
+    /// Writes a decision on the object as it was seen, the claim on its token before it.
+    ///
+    /// # Errors
+    /// The API server did not do it; nothing is decided then.
+    pub async fn write(
+        &self,
+        seen: &Seen,
+        verdict: &Verdict,
+        claim: Option<&Claim>,
+    ) -> Result<Done, ActError> {
+        if let Some(claim) = claim
+            && self.claim(claim).await? == Done::Overtaken
+        {
+            return Ok(Done::Overtaken);
+        }
+        let condition = match verdict.decision() {
+            Decision::Approve => "Approved",
+            Decision::Deny => "Denied",
+            Decision::Wait | Decision::Ignore => return Ok(Done::Written),
+        };
+        // Pending objects have no conditions, and the version says that this one is still
+        // as it was: a list of one condition replaces nothing.
+        let patch = json!({
+            "metadata": { "resourceVersion": seen.version, "uid": seen.uid },
+            "status": { "conditions": [{
+                "type": condition,
+                "status": "True",
+                "reason": verdict.reason.name(),
+                "message": format!("{NAME}: {verdict}"),
+            }]},
+        });
+        let params = PatchParams {
+            field_manager: Some(NAME.to_owned()),
+            ..PatchParams::default()
+        };
+        let name = &seen.submitted.name;
+        let patch = Patch::Merge(patch);
+        overtaken(
+            within(
+                self.requests
+                    .patch_subresource("approval", name, &params, &patch),
+            )
+            .await
+            .map(drop),
+        )
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Done, ActError> {
+        let patch = json!({ "metadata": {
+            "resourceVersion": claim.version,
+            "annotations": { USED_BY: claim.names.join(",") },
+        }});
+        let name = format!("{TOKEN}{}", claim.id);
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        let written = within(self.secrets.patch_metadata(&name, &params, &patch)).await;
+        overtaken(written.map(drop))
+    }
+
+    /// Writes an Event on the object. Events are in `default` for what has no namespace.
+    ///
+    /// # Errors
+    /// The API server did not do it.
+    pub async fn tell(&self, seen: &Seen, verdict: &Verdict) -> Result<(), ActError> {
+        let kind = match verdict.decision() {
+            Decision::Approve => "Normal",
+            Decision::Deny | Decision::Wait | Decision::Ignore => "Warning",
+        };
+        let now = jiff::Timestamp::now().to_string();
+        let name = &seen.submitted.name;
+        let event: Result<Event, _> = serde_json::from_value(json!({
+            "metadata": { "generateName": format!("{name}."), "namespace": "default" },
+            "involvedObject": {
+                "apiVersion": "certificates.k8s.io/v1",
+                "kind": "CertificateSigningRequest",
+                "name": name,
+                "uid": seen.uid,
+            },
+            "reason": verdict.reason.name(),
+            "message": verdict.to_string(),
+            "type": kind,
+            "action": verdict.decision().name(),
+            "reportingComponent": NAME,
+            "reportingInstance": NAME,
+            "source": { "component": NAME },
+            "eventTime": now,
+        }));
+        match event {
+            Ok(event) => within(self.events.create(&PostParams::default(), &event))
+                .await
+                .map(drop),
+            Err(error) => Err(ActError::Api(Box::new(kube::Error::SerdeError(error)))),
+        }
+    }
+}
+
+async fn within<T>(
+    act: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ActError> {
+    match tokio::time::timeout(PATIENCE, act).await {
+        Ok(done) => done.map_err(|error| ActError::Api(Box::new(error))),
+        Err(_) => Err(ActError::Slow),
+    }
+}
+
+/// A conflict, or an object that is gone, is no failure: another one was faster.
+fn overtaken(done: Result<(), ActError>) -> Result<Done, ActError> {
+    match done {
+        Ok(()) => Ok(Done::Written),
+        Err(ActError::Api(error)) if is_overtaken(&error) => Ok(Done::Overtaken),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_overtaken(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409))
+}

@@ -1,0 +1,381 @@
+//! The task that decides: changes come in from the watches, decisions go out to the API
+//! server. It owns the book; acts run beside it and report back. Ends when told to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use policy::{Access, Decision, Inventory, Known, Reason, Requester, Settings, Verdict};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::act::{ActError, Claim, Done, Writer};
+use crate::book::{ASK_AGAIN, Book, Change, Seen};
+use crate::config::Mode;
+use crate::fair::{AT_ONCE, Fair};
+use crate::rights::{Identity, Rights, identity};
+use crate::shown::Shown;
+
+/// Decisions between two looks at what came in.
+const BATCH: usize = 256;
+/// After an act that failed: the API server is back, or another one answers.
+const RETRY: Duration = Duration::from_millis(500);
+/// Events on their way at a time: few, since decisions go first.
+const TELLING: usize = 2;
+/// Events that wait. Those beyond are dropped, and counted: an Event is a courtesy.
+const EVENTS: usize = 1_024;
+/// The desk looks at the clock at least so often, for a clock that is set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// What decisions are made by; replaced as one by a reload.
+#[derive(Debug, Clone)]
+pub struct Rulebook {
+    /// The policy's settings.
+    pub settings: Settings,
+    /// The inventory file.
+    pub inventory: Option<Inventory>,
+    /// Whether decisions are written.
+    pub mode: Mode,
+}
+
+struct Job {
+    seen: Seen,
+    verdict: Verdict,
+    claim: Option<Claim>,
+}
+
+enum Outcome {
+    Reviewed(Identity, String, Result<bool, ActError>),
+    Wrote(Box<Job>, Result<Done, ActError>),
+    Told(Result<(), ActError>),
+}
+
+/// The desk.
+pub struct Desk {
+    book: Book,
+    rules: watch::Receiver<Arc<Rulebook>>,
+    writer: Writer,
+    rights: Rights,
+    jobs: Fair<Job>,
+    events: VecDeque<(Seen, Verdict)>,
+    /// Requests whose decision is queued or on its way.
+    busy: BTreeMap<String, String>,
+    /// What was said last of each pending request, and when it was first seen.
+    told: BTreeMap<String, (Reason, Instant)>,
+    acts: JoinSet<Outcome>,
+    writing: usize,
+    telling: usize,
+    shown: Arc<Shown>,
+}
+
+impl Desk {
+    /// A desk with nothing on it.
+    pub fn new(
+        rules: watch::Receiver<Arc<Rulebook>>,
+        writer: Writer,
+        shown: Arc<Shown>,
+    ) -> Self {
+        Self {
+            book: Book::default(),
+            rules,
+            writer,
+            rights: Rights::default(),
+            jobs: Fair::default(),
+            events: VecDeque::new(),
+            busy: BTreeMap::new(),
+            told: BTreeMap::new(),
+            acts: JoinSet::new(),
+            writing: 0,
+            telling: 0,
+            shown,
+        }
+    }
+
+    /// Works until `stop`; what is on its way to the API server is finished.
+    pub async fn work(
+        mut self,
+        mut changes: mpsc::Receiver<Change>,
+        mut stop: oneshot::Receiver<()>,
+    ) {
+        loop {
+            let more = self.decide_some();
+            self.dispatch();
+            self.shown.standing(&self.book);
+            let sleep = self.sleep();
+            tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                Some(outcome) = self.acts.join_next(), if !self.acts.is_empty() => {
+                    self.finish(outcome);
+                }
+                change = changes.recv() => match change {
+                    Some(change) => self.take(change, &mut changes),
+                    None => break,
+                },
+                Ok(()) = self.rules.changed() => self.book.ask_everything(),
+                () = tokio::task::yield_now(), if more => {}
+                () = tokio::time::sleep(sleep), if !more => {
+                    self.book.wake(SystemTime::now());
+                }
+            }
+        }
+        while let Some(outcome) = self.acts.join_next().await {
+            self.finish(outcome);
+        }
+    }
+
+    fn take(&mut self, change: Change, changes: &mut mpsc::Receiver<Change>) {
+        self.apply(change);
+        for _ in 0..BATCH {
+            match changes.try_recv() {
+                Ok(change) => self.apply(change),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        if let Change::Gone(_, name) = &change {
+            self.told.remove(name);
+        }
+        self.book.apply(change);
+    }
+
+    fn sleep(&self) -> Duration {
+        let until = self.book.due().map_or(LONGEST_SLEEP, |at| {
+            at.duration_since(SystemTime::now()).unwrap_or_default()
+        });
+        until.min(LONGEST_SLEEP)
+    }
+
+    /// Decides on a batch; whether more is left.
+    fn decide_some(&mut self) -> bool {
+        let rules = Arc::clone(&self.rules.borrow());
+        for _ in 0..BATCH {
+            let Some(name) = self.book.pop() else {
+                return false;
+            };
+            self.decide(&name, &rules);
+        }
+        true
+    }
+
+    fn decide(&mut self, name: &str, rules: &Rulebook) {
+        if self.busy.contains_key(name) {
+            return;
+        }
+        let now = SystemTime::now();
+        let rights = &self.rights;
+        let access = |seen: &Seen, access| rights.get(&identity(seen, access), now);
+        let inventory = rules.inventory.as_ref();
+        let decided = self
+            .book
+            .decide(name, &rules.settings, inventory, access, now);
+        let Some((verdict, asks)) = decided else {
+            return;
+        };
+        self.say(name, &verdict);
+        match verdict.decision() {
+            Decision::Approve | Decision::Deny => self.queue(name, verdict, rules),
+            Decision::Wait => self.wait(name, &verdict, asks, now),
+            Decision::Ignore => {}
+        }
+    }
+
+    /// A log line and a count for each new reason of a request, not for each look at it.
+    fn say(&mut self, name: &str, verdict: &Verdict) {
+        let Some(seen) = self.book.seen(name) else {
+            return;
+        };
+        let said = self.told.get(name);
+        if said.is_some_and(|(reason, _)| *reason == verdict.reason) {
+            return;
+        }
+        let since = said.map_or_else(Instant::now, |(_, since)| *since);
+        self.told.insert(name.to_owned(), (verdict.reason, since));
+        let signer = seen.submitted.signer.as_str();
+        self.shown.decided(signer, verdict);
+        tracing::info!(
+            request = name,
+            requester = seen.submitted.username,
+            signer,
+            decision = verdict.decision().name(),
+            reason = verdict.reason.name(),
+            detail = verdict.detail,
+            "decided"
+        );
+    }
+
+    fn queue(&mut self, name: &str, verdict: Verdict, rules: &Rulebook) {
+        if rules.mode == Mode::Audit {
+            return;
+        }
+        let Some(seen) = self.book.seen(name).cloned() else {
+            return;
+        };
+        let claim = self.claim(&seen, &verdict, &rules.settings);
+        self.busy.insert(name.to_owned(), seen.version.clone());
+        let who = seen.submitted.username.clone();
+        let job = Job {
+            seen,
+            verdict,
+            claim,
+        };
+        self.jobs.push(&who, job);
+    }
+
+    /// A token with limits is claimed before it is used: two of us may decide at once.
+    fn claim(
+        &self,
+        seen: &Seen,
+        verdict: &Verdict,
+        settings: &Settings,
+    ) -> Option<Claim> {
+        let Requester::Token(id) = Requester::of(&seen.submitted, settings) else {
+            return None;
+        };
+        let (token, version) = self.book.token(id)?;
+        let Known::Known(limits) = &token.limits else {
+            return None;
+        };
+        let unlimited = limits.max_nodes.is_none() && limits.uses == policy::Uses::Many;
+        if unlimited || verdict.decision() != Decision::Approve {
+            return None;
+        }
+        let mut names = token.used_by.clone();
+        names.insert(verdict.detail.clone());
+        Some(Claim {
+            id: id.to_owned(),
+            version: version.clone(),
+            names: names.into_iter().collect(),
+        })
+    }
+
+    fn wait(
+        &mut self,
+        name: &str,
+        verdict: &Verdict,
+        asks: Option<Access>,
+        now: SystemTime,
+    ) {
+        if let Some(at) = verdict.again {
+            self.book.again_at(name, at);
+        }
+        // A flood that waits for its quota asks the API server nothing.
+        if verdict.reason == Reason::QuotaExceeded {
+            self.book.hold(name);
+            return;
+        }
+        let Some(access) = asks else { return };
+        let Some(seen) = self.book.seen(name).cloned() else {
+            return;
+        };
+        let identity = identity(&seen, access);
+        match self.rights.get(&identity, now) {
+            Known::Known(true) => {}
+            Known::Known(false) => self.book.again_at(name, now + ASK_AGAIN),
+            Known::Unknown(_) => self.review(identity, seen, access),
+        }
+    }
+
+    fn review(&mut self, identity: Identity, seen: Seen, access: Access) {
+        if !self.rights.ask(&identity) {
+            return;
+        }
+        let writer = self.writer.clone();
+        self.acts.spawn(async move {
+            let answer = writer.review(&seen, access).await;
+            Outcome::Reviewed(identity, seen.submitted.username, answer)
+        });
+    }
+
+    fn dispatch(&mut self) {
+        while self.writing < AT_ONCE {
+            let Some(job) = self.jobs.pop() else { break };
+            self.writing += 1;
+            let writer = self.writer.clone();
+            self.acts.spawn(async move {
+                let claim = job.claim.as_ref();
+                let done = writer.write(&job.seen, &job.verdict, claim).await;
+                Outcome::Wrote(Box::new(job), done)
+            });
+        }
+        while self.telling < TELLING {
+            let Some((seen, verdict)) = self.events.pop_front() else {
+                break;
+            };
+            self.telling += 1;
+            let writer = self.writer.clone();
+            self.acts
+                .spawn(async move { Outcome::Told(writer.tell(&seen, &verdict).await) });
+        }
+    }
+
+    fn finish(&mut self, outcome: Result<Outcome, tokio::task::JoinError>) {
+        match outcome {
+            Err(error) => tracing::error!(%error, "an act ended by itself"),
+            Ok(Outcome::Reviewed(identity, who, answer)) => {
+                self.answer(&identity, &who, answer);
+            }
+            Ok(Outcome::Wrote(job, done)) => {
+                self.writing = self.writing.saturating_sub(1);
+                self.wrote(*job, done);
+            }
+            Ok(Outcome::Told(done)) => {
+                self.telling = self.telling.saturating_sub(1);
+                if let Err(error) = done {
+                    self.failed("event", &error);
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, who: &Identity, user: &str, answer: Result<bool, ActError>) {
+        let now = SystemTime::now();
+        match answer {
+            Ok(granted) => self.rights.answered(who, Some(granted), now),
+            Err(error) => {
+                self.failed("review", &error);
+                self.rights.answered(who, None, now);
+                self.book.again_all_of(user, now + RETRY);
+                return;
+            }
+        }
+        self.book.ask_all_of(user);
+    }
+
+    fn wrote(&mut self, job: Job, done: Result<Done, ActError>) {
+        let name = job.seen.submitted.name.as_str();
+        self.jobs.done(&job.seen.submitted.username);
+        let version = self.busy.remove(name);
+        match done {
+            Ok(Done::Written) => {
+                let denied = job.verdict.decision() == Decision::Deny;
+                let since = self.told.remove(name).map(|(_, since)| since);
+                self.shown.written(since);
+                self.book.decided(name, denied);
+                if self.events.len() >= EVENTS {
+                    self.events.pop_front();
+                    self.shown.dropped_event();
+                }
+                self.events.push_back((job.seen, job.verdict));
+            }
+            Ok(Done::Overtaken) => {
+                // What it is like now may have been seen while this was on its way.
+                let seen = self.book.seen(name).map(|seen| &seen.version);
+                if seen != version.as_ref() || job.claim.is_some() {
+                    self.book.ask(name);
+                }
+            }
+            Err(error) => {
+                self.failed("decision", &error);
+                self.book.again_at(name, SystemTime::now() + RETRY);
+            }
+        }
+    }
+
+    fn failed(&self, act: &'static str, error: &ActError) {
+        self.shown.failed(act);
+        tracing::warn!(act, error = daemon::chain(error), "not done, tried again");
+    }
+}

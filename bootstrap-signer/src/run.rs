@@ -1,0 +1,160 @@
+//! `bootstrap-signer run`: puts the parts together, and obeys signals.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use daemon::admin::{Admin, BindError, Listen};
+use daemon::log::Log;
+use daemon::signals::{Signal, Signals};
+use daemon::{Identity, notify};
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tokio::sync::{mpsc, oneshot, watch as latest};
+
+use crate::act::Writer;
+use crate::config::Config;
+use crate::desk::{Desk, Rulebook};
+use crate::shown::Shown;
+use crate::watch;
+
+/// The balancer on this host accepts at once, or is not there.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A listener could not be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The kubeconfig cannot be used.
+    #[error("the kubeconfig cannot be used")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    /// There is neither a kubeconfig nor a service account.
+    #[error("no kubeconfig is configured, and this is no pod")]
+    InCluster(#[from] kube::config::InClusterError),
+    /// No client can be made of it.
+    #[error("no client can be made of the credentials")]
+    Client(#[source] Box<kube::Error>),
+    /// The system gives no signals.
+    #[error("cannot watch signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// When it cannot start; afterwards nothing ends it but a signal.
+pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> {
+    let signals = Signals::new().map_err(RunError::Signals)?;
+    let admin = Admin::bind(&Listen {
+        tcp: vec![config.admin],
+        socket: Some(config.socket.clone()),
+    })?;
+    let client = client(config.kubeconfig.as_deref()).await?;
+    let identity = Arc::new(Identity::new("bootstrap-signer", path, SystemTime::now()));
+    let shown = Arc::new(Shown::default());
+    let (rules, seen) = latest::channel(Arc::new(rulebook(&config)));
+    let (changes, inlet) = mpsc::channel(watch::CHANGES);
+    let desk = Desk::new(seen, Writer::new(&client), Arc::clone(&shown));
+    let (stop_admin, admin_stopped) = oneshot::channel::<()>();
+    let (stop_desk, desk_stopped) = oneshot::channel::<()>();
+    let watching = tokio::spawn(watch::all(client, changes));
+    let deciding = tokio::spawn(desk.work(inlet, desk_stopped));
+    let serving = tokio::spawn(admin.serve(Arc::clone(&identity), shown, async {
+        // Sent or dropped: both mean the end.
+        let _ = admin_stopped.await;
+    }));
+    warn(&config);
+    notify::ready();
+    tracing::info!(mode = config.mode.name(), "running");
+    obey(signals, path, &rules, &identity, &log).await;
+    notify::stopping();
+    drop(stop_desk);
+    // What they could still say was said to the log.
+    let _ = deciding.await;
+    watching.abort();
+    drop(stop_admin);
+    let _ = serving.await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn rulebook(config: &Config) -> Rulebook {
+    Rulebook {
+        settings: config.settings.clone(),
+        inventory: config.inventory.clone(),
+        mode: config.mode,
+    }
+}
+
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+async fn client(kubeconfig: Option<&Path>) -> Result<Client, RunError> {
+    let mut config = match kubeconfig {
+        None => kube::Config::incluster()?,
+        Some(path) => {
+            let file = Kubeconfig::read_from(path)?;
+            let options = KubeConfigOptions::default();
+            kube::Config::from_custom_kubeconfig(file, &options).await?
+        }
+    };
+    config.connect_timeout = Some(CONNECT);
+    Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
+}
+
+async fn obey(
+    mut signals: Signals,
+    path: &Path,
+    rules: &latest::Sender<Arc<Rulebook>>,
+    identity: &Identity,
+    log: &Log,
+) {
+    let period = notify::watchdog_period();
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => match signal {
+                Signal::Terminate => return,
+                Signal::Reload => reload(path, rules, identity, log),
+            },
+            () = watchdog(period) => notify::watchdog(),
+        }
+    }
+}
+
+async fn watchdog(period: Option<Duration>) {
+    match period {
+        Some(period) => tokio::time::sleep(period).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads the file again. What is wrong with it changes nothing.
+fn reload(
+    path: &Path,
+    rules: &latest::Sender<Arc<Rulebook>>,
+    identity: &Identity,
+    log: &Log,
+) {
+    notify::reloading();
+    match Config::read(path) {
+        Err(errors) => {
+            tracing::error!("the configuration is refused, what ran goes on:\n{errors}");
+            identity.reload_refused(&errors, SystemTime::now());
+        }
+        Ok(config) => {
+            warn(&config);
+            // The level was checked when the file was read.
+            let _ = log.set_level(&config.log.level);
+            rules.send_replace(Arc::new(rulebook(&config)));
+            identity.reloaded(SystemTime::now());
+            tracing::info!("reloaded");
+        }
+    }
+    notify::ready();
+}

@@ -1,0 +1,175 @@
+//! What is seen from outside: `/readyz`, `/status`, `/metrics`.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use daemon::admin::{CommandError, Surface};
+use daemon::metrics::{Histogram, NETWORK, Text};
+use futures_util::future::BoxFuture;
+use policy::Verdict;
+use serde_json::{Value, json};
+
+use crate::book::{Book, Kind};
+
+#[derive(Default)]
+struct Counts {
+    decisions: BTreeMap<(String, &'static str, &'static str), u64>,
+    failures: BTreeMap<&'static str, u64>,
+    dropped_events: u64,
+    pending: usize,
+    oldest: Option<SystemTime>,
+    missing: Vec<&'static str>,
+}
+
+/// What the desk shows.
+pub struct Shown {
+    counts: Mutex<Counts>,
+    latency: Histogram,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        let missing = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        Self {
+            counts: Mutex::new(Counts {
+                missing,
+                ..Counts::default()
+            }),
+            latency: Histogram::new(NETWORK),
+        }
+    }
+}
+
+impl Shown {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        // Counters are whole after every statement.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the book stands.
+    pub fn standing(&self, book: &Book) {
+        let (pending, oldest) = book.pending();
+        let mut counts = self.counts();
+        counts.pending = pending;
+        counts.oldest = oldest;
+        if !counts.missing.is_empty() {
+            counts.missing = book.missing();
+        }
+    }
+
+    /// A decision was made.
+    pub fn decided(&self, signer: &str, verdict: &Verdict) {
+        let (decision, reason) = (verdict.decision().name(), verdict.reason.name());
+        let key = (signer.to_owned(), decision, reason);
+        *self.counts().decisions.entry(key).or_default() += 1;
+    }
+
+    /// A decision was written, about a request first seen at `since`.
+    pub fn written(&self, since: Option<Instant>) {
+        if let Some(since) = since {
+            self.latency.observe(since.elapsed());
+        }
+    }
+
+    /// An act failed.
+    pub fn failed(&self, act: &'static str) {
+        *self.counts().failures.entry(act).or_default() += 1;
+    }
+
+    /// An Event was not sent.
+    pub fn dropped_event(&self) {
+        self.counts().dropped_events += 1;
+    }
+}
+
+fn age(oldest: Option<SystemTime>) -> Duration {
+    let age = oldest.map(|at| SystemTime::now().duration_since(at));
+    age.and_then(Result::ok).unwrap_or_default()
+}
+
+impl Surface for Shown {
+    fn alive(&self) -> bool {
+        true
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        match self.counts().missing.as_slice() {
+            [] => Ok(()),
+            missing => Err(format!("not seen yet: {}", missing.join(", "))),
+        }
+    }
+
+    fn metrics(&self, out: &mut Text) {
+        let counts = self.counts();
+        for ((signer, decision, reason), count) in &counts.decisions {
+            let labels = [
+                ("signer", signer.as_str()),
+                ("decision", decision),
+                ("reason", reason),
+            ];
+            out.counter(
+                "bootstrap_signer_decisions_total",
+                "Decisions, one for each new reason of a request.",
+            )
+            .sample(&labels, *count);
+        }
+        for (act, count) in &counts.failures {
+            out.counter(
+                "bootstrap_signer_failures_total",
+                "Acts at the API server that failed and are tried again.",
+            )
+            .sample(&[("act", act)], *count);
+        }
+        out.counter(
+            "bootstrap_signer_events_dropped_total",
+            "Events not sent for want of time.",
+        )
+        .sample(&[], counts.dropped_events);
+        out.gauge("bootstrap_signer_pending", "Requests nobody decided on.")
+            .sample(&[], u64::try_from(counts.pending).unwrap_or(u64::MAX));
+        out.gauge(
+            "bootstrap_signer_pending_oldest_seconds",
+            "Age of the oldest of them.",
+        )
+        .sample(&[], age(counts.oldest));
+        out.histogram(
+            "bootstrap_signer_decision_seconds",
+            "From a request's being seen to its decision's being written.",
+        )
+        .sample(&[], &self.latency);
+    }
+
+    fn status(&self) -> Value {
+        let counts = self.counts();
+        let decisions: Vec<Value> = counts
+            .decisions
+            .iter()
+            .map(|((signer, decision, reason), count)| {
+                json!({
+                    "signer": signer, "decision": decision, "reason": reason,
+                    "count": count,
+                })
+            })
+            .collect();
+        json!({
+            "pending": counts.pending,
+            "oldestPending": counts.oldest.map(daemon::rfc3339),
+            "notSeenYet": counts.missing,
+            "decisions": decisions,
+        })
+    }
+
+    fn commands(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn command(
+        &self,
+        name: &str,
+        _: Value,
+    ) -> BoxFuture<'_, Result<Value, CommandError>> {
+        let error = CommandError::NotFound(format!("there is no command {name:?}"));
+        Box::pin(std::future::ready(Err(error)))
+    }
+}

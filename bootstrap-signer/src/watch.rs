@@ -1,0 +1,156 @@
+//! Lists and watches: each kind of object in a task of its own, which sends what it sees
+//! through one bounded channel and starts over, from where it was, when the API server
+//! dies. Ends with the receiver.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Node, Secret};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use policy::Signer;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::Sender;
+
+use crate::api;
+use crate::book::{Change, Kind, Seen};
+
+/// Changes on their way. The watch waits when the desk is behind: what is not read stays
+/// in the API server.
+pub const CHANGES: usize = 256;
+
+/// A watch ends by itself so often. A server that is gone without a word is noticed by
+/// then; the balancer in front of it cuts it earlier.
+const WATCH: u32 = 30;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// A dead server's neighbour answers at once; a cluster without any is not to be flooded.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Doubles from [`FIRST_PAUSE`] to [`LONGEST_PAUSE`].
+#[derive(Debug, Clone, Copy)]
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(FIRST_PAUSE)
+    }
+}
+
+impl Iterator for Pause {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = self.0;
+        self.0 = now.saturating_mul(2).min(LONGEST_PAUSE);
+        Some(now)
+    }
+}
+
+impl Backoff for Pause {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Watches everything a decision needs.
+pub async fn all(client: Client, changes: Sender<Change>) {
+    let every = || watch::Config::default().timeout(WATCH);
+    let tokens = every().fields("type=bootstrap.kubernetes.io/token");
+    let requests: Api<CertificateSigningRequest> = Api::all(client.clone());
+    let nodes: Api<Node> = Api::all(client.clone());
+    let leases: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
+    let secrets: Api<Secret> = Api::namespaced(client, "kube-system");
+    tokio::join!(
+        follow(requests, every(), Kind::Requests, changes.clone(), request),
+        follow(nodes, every(), Kind::Nodes, changes.clone(), node),
+        follow(leases, every(), Kind::Leases, changes.clone(), lease),
+        follow(secrets, tokens, Kind::Tokens, changes, token),
+    );
+}
+
+fn request(object: &CertificateSigningRequest) -> Option<Change> {
+    Signer::named(&object.spec.signer_name)?;
+    let (submitted, pem) = api::request(object);
+    let extra = object.spec.extra.clone().unwrap_or_default();
+    Some(Change::Request(Box::new(Seen {
+        submitted,
+        pem,
+        version: object.resource_version().unwrap_or_default(),
+        uid: object.uid().unwrap_or_default(),
+        denied: api::is_denied(object),
+        extra: extra.into_iter().collect::<BTreeMap<_, _>>(),
+    })))
+}
+
+fn node(object: &Node) -> Option<Change> {
+    Some(Change::Node(object.name_any(), api::node(object)))
+}
+
+fn lease(object: &Lease) -> Option<Change> {
+    Some(Change::Renewed(object.name_any(), api::renewed(object)?))
+}
+
+fn token(object: &Secret) -> Option<Change> {
+    let (id, token) = api::token(object)?;
+    let version = object.resource_version().unwrap_or_default();
+    Some(Change::Token(id, token, version))
+}
+
+/// The name under which the book knows an object.
+fn key<K: Resource>(kind: Kind, object: &K) -> String {
+    let name = object.meta().name.clone().unwrap_or_default();
+    match kind {
+        Kind::Tokens => name.trim_start_matches(api::TOKEN).to_owned(),
+        Kind::Requests | Kind::Nodes | Kind::Leases => name,
+    }
+}
+
+async fn follow<K>(
+    api: Api<K>,
+    config: watch::Config,
+    kind: Kind,
+    changes: Sender<Change>,
+    read: fn(&K) -> Option<Change>,
+) where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let mut events =
+        std::pin::pin!(watcher::watcher(api, config).backoff(Pause::default()));
+    let mut listed = BTreeSet::new();
+    loop {
+        let change = match events.try_next().await {
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(kind = kind.name(), %error, "the watch broke");
+                continue;
+            }
+            Ok(Some(Event::Init)) => {
+                listed.clear();
+                continue;
+            }
+            Ok(Some(Event::InitDone)) => {
+                Some(Change::Whole(kind, std::mem::take(&mut listed)))
+            }
+            Ok(Some(Event::InitApply(object))) => {
+                listed.insert(key(kind, &object));
+                read(&object)
+            }
+            Ok(Some(Event::Apply(object))) => read(&object),
+            Ok(Some(Event::Delete(object))) => {
+                Some(Change::Gone(kind, key(kind, &object)))
+            }
+        };
+        if let Some(change) = change
+            && changes.send(change).await.is_err()
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The book: what changes make which request worth a decision, and which facts it gets.
+//!
+//! Leaves to `tests/cluster`: that the API server sends such changes.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot make its request has failed"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use bootstrap_signer::book::{Book, Change, Kind, Seen};
+use policy::{Known, Node, Reason, Settings, Signer, State, Submitted, Token};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+const START: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn at(seconds: u64) -> SystemTime {
+    START + Duration::from_secs(1_000_000 + seconds)
+}
+
+fn pem(node: &str, key: &KeyPair) -> Vec<u8> {
+    let mut params = CertificateParams::default();
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::OrganizationName, "system:nodes");
+    subject.push(DnType::CommonName, format!("system:node:{node}"));
+    params.distinguished_name = subject;
+    let request = params.serialize_request(key).unwrap();
+    request.pem().unwrap().into_bytes()
+}
+
+fn seen(name: &str, pem: Vec<u8>, created: SystemTime) -> Seen {
+    let groups = ["system:bootstrappers", "system:authenticated"];
+    Seen {
+        submitted: Submitted {
+            name: name.to_owned(),
+            signer: Signer::Client.name().to_owned(),
+            username: "system:bootstrap:abc123".to_owned(),
+            groups: groups.into_iter().map(str::to_owned).collect(),
+            usages: ["digital signature", "client auth"]
+                .map(str::to_owned)
+                .into(),
+            expiration: None,
+            created,
+            state: State::Pending,
+        },
+        pem,
+        version: "1".to_owned(),
+        uid: name.to_owned(),
+        denied: false,
+        extra: BTreeMap::new(),
+    }
+}
+
+fn put(book: &mut Book, seen: Seen) {
+    book.apply(Change::Request(Box::new(seen)));
+}
+
+/// A book that has seen all there is: one token, nothing else.
+fn whole() -> Book {
+    let mut book = Book::default();
+    let token = Token::default();
+    book.apply(Change::Token("abc123".to_owned(), token, "1".to_owned()));
+    for kind in Kind::ALL {
+        let names = match kind {
+            Kind::Tokens => ["abc123".to_owned()].into(),
+            Kind::Requests | Kind::Nodes | Kind::Leases => BTreeSet::new(),
+        };
+        book.apply(Change::Whole(kind, names));
+    }
+    book
+}
+
+fn reason(book: &mut Book, name: &str, now: SystemTime) -> Reason {
+    let settings = Settings::default();
+    let granted = |_: &Seen, _| Known::Known(true);
+    let decided = book.decide(name, &settings, None, granted, now);
+    decided.unwrap().0.reason
+}
+
+fn drain(book: &mut Book) -> Vec<String> {
+    std::iter::from_fn(|| book.pop()).collect()
+}
+
+#[test]
+fn nothing_is_decided_before_everything_was_seen() {
+    let key = KeyPair::generate().unwrap();
+    let mut book = Book::default();
+    put(&mut book, seen("a", pem("new-1", &key), at(0)));
+    assert_eq!(reason(&mut book, "a", at(0)), Reason::FactsUnknown);
+    let token = Token::default();
+    book.apply(Change::Token("abc123".to_owned(), token, "1".to_owned()));
+    let all = |name: &str| BTreeSet::from([name.to_owned()]);
+    book.apply(Change::Whole(Kind::Requests, all("a")));
+    book.apply(Change::Whole(Kind::Tokens, all("abc123")));
+    book.apply(Change::Whole(Kind::Nodes, BTreeSet::new()));
+    assert_eq!(book.missing(), ["leases"]);
+    assert_eq!(reason(&mut book, "a", at(0)), Reason::FactsUnknown);
+    drain(&mut book);
+    book.apply(Change::Whole(Kind::Leases, BTreeSet::new()));
+    assert!(book.is_whole());
+    assert_eq!(drain(&mut book), ["a"]);
+    assert_eq!(reason(&mut book, "a", at(0)), Reason::NewNode);
+}
+
+#[test]
+fn a_change_asks_again_and_a_heartbeat_does_not() {
+    let key = KeyPair::generate().unwrap();
+    let mut book = whole();
+    put(&mut book, seen("a", pem("new-1", &key), at(0)));
+    assert_eq!(drain(&mut book), ["a"]);
+    let node = Node::new(true, at(0));
+    book.apply(Change::Node("new-1".to_owned(), node.clone()));
+    assert_eq!(drain(&mut book), ["a"]);
+    assert_eq!(reason(&mut book, "a", at(1)), Reason::NodeTaken);
+    book.apply(Change::Node("new-1".to_owned(), node));
+    book.apply(Change::Renewed("new-1".to_owned(), at(100)));
+    assert!(drain(&mut book).is_empty());
+    let gone = Node::new(false, START);
+    book.apply(Change::Node("new-1".to_owned(), gone));
+    assert_eq!(drain(&mut book), ["a"]);
+    assert_eq!(reason(&mut book, "a", at(1)), Reason::NodeExists);
+    book.apply(Change::Gone(Kind::Nodes, "new-1".to_owned()));
+    assert_eq!(drain(&mut book), ["a"]);
+    book.apply(Change::Gone(Kind::Tokens, "abc123".to_owned()));
+    assert_eq!(drain(&mut book), ["a"]);
+    assert_eq!(reason(&mut book, "a", at(1)), Reason::TokenUnknown);
+}
+
+#[test]
+fn the_clock_asks_again_once() {
+    let key = KeyPair::generate().unwrap();
+    let mut book = whole();
+    put(&mut book, seen("a", pem("new-1", &key), at(0)));
+    drain(&mut book);
+    book.again_at("a", at(10));
+    book.again_at("a", at(5));
+    assert_eq!(book.due(), Some(at(5)));
+    book.wake(at(4));
+    assert!(drain(&mut book).is_empty());
+    book.wake(at(5));
+    assert_eq!(drain(&mut book), ["a"]);
+    assert_eq!(book.due(), None);
+    book.again_at("a", at(10));
+    book.apply(Change::Gone(Kind::Requests, "a".to_owned()));
+    assert_eq!(book.due(), None);
+}
+
+/// The names fall where the turns rise: the order they came in counts.
+#[test]
+fn a_flood_is_held_and_let_in_one_by_one() {
+    let key = KeyPair::generate().unwrap();
+    let mut book = whole();
+    let name = |turn: usize| format!("csr-{}", 99 - turn);
+    for turn in 0..30 {
+        put(&mut book, seen(&name(turn), b"bad".to_vec(), at(0)));
+    }
+    drain(&mut book);
+    for turn in 0..30 {
+        let reason = reason(&mut book, &name(turn), at(1));
+        let held = reason == Reason::QuotaExceeded;
+        assert_eq!(held, turn >= 20, "turn {turn}: {reason}");
+        if held {
+            book.hold(&name(turn));
+        }
+    }
+    // Denied: it counts on.
+    book.decided(&name(0), true);
+    assert!(drain(&mut book).is_empty());
+    // Approved or gone: one more may pass, and that is the first that waits.
+    book.decided(&name(1), false);
+    assert_eq!(drain(&mut book), [name(20)]);
+    assert_eq!(reason(&mut book, &name(20), at(1)), Reason::PemInvalid);
+    assert_eq!(reason(&mut book, &name(21), at(1)), Reason::QuotaExceeded);
+    // What is older than the window counts no longer.
+    assert_eq!(reason(&mut book, &name(29), at(601)), Reason::PemInvalid);
+    // Others do not notice.
+    let mut other = seen("other", pem("new-1", &key), at(1));
+    other.submitted.username = "kubelet-bootstrap".to_owned();
+    put(&mut book, other);
+    assert_eq!(reason(&mut book, "other", at(1)), Reason::NewNode);
+}
+
+#[test]
+fn the_older_of_two_is_superseded() {
+    let key = KeyPair::generate().unwrap();
+    let mut book = whole();
+    put(&mut book, seen("b", pem("new-1", &key), at(0)));
+    put(&mut book, seen("a", pem("new-1", &key), at(0)));
+    for name in ["a", "b"] {
+        assert_eq!(
+            reason(&mut book, name, at(0)),
+            Reason::NewNode,
+            "same second"
+        );
+    }
+    put(&mut book, seen("c", pem("new-1", &key), at(1)));
+    assert_eq!(reason(&mut book, "c", at(1)), Reason::NewNode);
+    assert_eq!(reason(&mut book, "a", at(1)), Reason::Superseded);
+    book.apply(Change::Gone(Kind::Requests, "c".to_owned()));
+    assert_eq!(reason(&mut book, "a", at(1)), Reason::NewNode);
+}
+
+#[test]
+fn a_key_is_of_the_first_node_that_used_it() {
+    let key = KeyPair::generate().unwrap();
+    let mut book = whole();
+    put(&mut book, seen("a", pem("new-1", &key), at(0)));
+    assert_eq!(reason(&mut book, "a", at(0)), Reason::NewNode);
+    book.decided("a", false);
+    put(&mut book, seen("b", pem("new-2", &key), at(1)));
+    assert_eq!(reason(&mut book, "b", at(1)), Reason::KeyUsedByOtherNode);
+    // Also where it was approved before we came.
+    let mut later = whole();
+    let mut old = seen("a", pem("new-1", &key), at(0));
+    old.submitted.state = State::Issued;
+    put(&mut later, old);
+    put(&mut later, seen("b", pem("new-2", &key), at(1)));
+    assert_eq!(reason(&mut later, "b", at(1)), Reason::KeyUsedByOtherNode);
+    put(&mut book, seen("c", pem("new-1", &key), at(1)));
+    book.decided("b", true);
+    assert_eq!(reason(&mut book, "c", at(1)), Reason::NewNode);
+}
+
+#[test]
+fn what_a_new_list_lacks_is_gone() {
+    let key = KeyPair::generate().unwrap();
+    let mut book = whole();
+    book.apply(Change::Node("new-1".to_owned(), Node::new(true, at(0))));
+    put(&mut book, seen("a", pem("new-1", &key), at(0)));
+    put(&mut book, seen("b", pem("new-2", &key), at(0)));
+    book.apply(Change::Whole(Kind::Nodes, BTreeSet::new()));
+    assert_eq!(reason(&mut book, "a", at(0)), Reason::NewNode);
+    book.apply(Change::Whole(
+        Kind::Requests,
+        BTreeSet::from(["b".to_owned()]),
+    ));
+    assert!(book.seen("a").is_none());
+    assert_eq!(book.pending(), (1, Some(at(0))));
+}

@@ -1,0 +1,226 @@
+//! Many at once, late rights, floods, and death.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use csr_cases::case::Case;
+use csr_cases::forge;
+use futures_util::{StreamExt as _, stream};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::certificates::v1::{
+    CertificateSigningRequest as Csr, CertificateSigningRequestSpec,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+use crate::Tried;
+use crate::rig::{Cluster, Res, condition, within};
+
+const USER: &str = "system:bootstrap:abc123";
+const SETTINGS: &str = "controlPlane: {endpoints: [\"192.168.220.224\"]}\n";
+/// Requests on their way to the API server at a time.
+const AT_ONCE: usize = 50;
+
+fn groups() -> Vec<String> {
+    ["system:bootstrappers", "system:authenticated"]
+        .map(str::to_owned)
+        .into()
+}
+
+async fn token(admin: &Client, id: &str) -> Res<()> {
+    let secrets: Api<Secret> = Api::namespaced(admin.clone(), "kube-system");
+    let secret: Secret = serde_json::from_value(json!({
+        "metadata": { "name": format!("bootstrap-token-{id}") },
+        "type": "bootstrap.kubernetes.io/token",
+        "stringData": {
+            "token-id": id,
+            "token-secret": "0123456789abcdef",
+            "usage-bootstrap-authentication": "true",
+        },
+    }))?;
+    secrets.create(&PostParams::default(), &secret).await?;
+    Ok(())
+}
+
+/// A good request of a new node, with a key of its own.
+fn request(node: &str) -> Res<Csr> {
+    let case: Case = serde_json::from_value(json!({
+        "name": node,
+        "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
+        "username": USER,
+        "usages": ["digital signature", "client auth"],
+        "subject_cn": format!("system:node:{node}"),
+        "subject_o": "system:nodes",
+        "key": "p256",
+        "expected": "approve",
+    }))?;
+    Ok(Csr {
+        metadata: ObjectMeta {
+            name: Some(node.to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec: CertificateSigningRequestSpec {
+            request: ByteString(forge::pem(&case)?),
+            signer_name: case.signer_name,
+            usages: Some(case.usages),
+            ..CertificateSigningRequestSpec::default()
+        },
+        status: None,
+    })
+}
+
+async fn approved(requests: &Api<Csr>, name: &str) -> Option<()> {
+    let (kind, _) = condition(&requests.get(name).await.ok()?)?;
+    (kind == "Approved").then_some(())
+}
+
+pub(crate) async fn late_right() -> Tried {
+    let cluster = Cluster::start().await?;
+    let admin = cluster.client(None).await?;
+    token(&admin, "abc123").await?;
+    let _daemon = cluster.daemon("a", SETTINGS).await?;
+    let client = cluster.client(Some((USER, &groups()))).await?;
+    let requests: Api<Csr> = Api::all(client);
+    requests
+        .create(&PostParams::default(), &request("new-1")?)
+        .await?;
+    let seen: Api<Csr> = Api::all(admin);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    if approved(&seen, "new-1").await.is_some() {
+        return Err("approved without a right".into());
+    }
+    cluster.bind_rights()?;
+    let bound = Instant::now();
+    within(Duration::from_secs(5), "an approval", async || {
+        approved(&seen, "new-1").await
+    })
+    .await
+    .map_err(|error| format!("{error}\n{}", cluster.log("a")))?;
+    println!("approved {:?} after the right came", bound.elapsed());
+    if bound.elapsed() > Duration::from_secs(1) {
+        return Err(format!("only after {:?}", bound.elapsed()).into());
+    }
+    Ok(())
+}
+
+/// Creates all of them, and says when.
+async fn create(requests: &Api<Csr>, all: Vec<Csr>) -> Res<Vec<(String, Instant)>> {
+    let made = stream::iter(all).map(|csr| async move {
+        let name = csr.metadata.name.clone().unwrap_or_default();
+        let made = requests.create(&PostParams::default(), &csr).await;
+        made.map(|_| (name, Instant::now()))
+    });
+    let made: Vec<Result<_, _>> = made.buffer_unordered(AT_ONCE).collect().await;
+    Ok(made.into_iter().collect::<Result<_, _>>()?)
+}
+
+pub(crate) async fn burst() -> Tried {
+    let cluster = Cluster::start().await?;
+    let admin = cluster.client(None).await?;
+    token(&admin, "abc123").await?;
+    cluster.bind_rights()?;
+    let daemon = cluster.daemon("a", SETTINGS).await?;
+    let client = cluster.client(Some((USER, &groups()))).await?;
+    let requests: Api<Csr> = Api::all(client);
+    let all = (0..500)
+        .map(|i| request(&format!("new-{i}")))
+        .collect::<Res<Vec<_>>>()?;
+    let started = Instant::now();
+    create(&requests, all).await?;
+    let made = started.elapsed();
+    let seen: Api<Csr> = Api::all(admin);
+    within(Duration::from_secs(30), "500 approvals", async || {
+        let list = seen.list(&ListParams::default()).await.ok()?;
+        let approved = list.iter().filter_map(condition);
+        let approved = approved.filter(|(kind, _)| kind == "Approved").count();
+        (approved == 500).then_some(())
+    })
+    .await
+    .map_err(|error| format!("{error}\n{}", cluster.log("a")))?;
+    let done = started.elapsed();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id()))?;
+    let memory = status.lines().find(|line| line.starts_with("VmHWM"));
+    println!(
+        "500 created in {made:?}, all approved {:?} after the last was; {}",
+        done.saturating_sub(made),
+        memory.unwrap_or_default()
+    );
+    Ok(())
+}
+
+pub(crate) async fn flood() -> Tried {
+    const FLOOD: usize = 2_000;
+    let cluster = Cluster::start().await?;
+    let admin = cluster.client(None).await?;
+    token(&admin, "abc123").await?;
+    token(&admin, "def456").await?;
+    cluster.bind_rights()?;
+    let daemon = cluster.daemon("a", SETTINGS).await?;
+    let flooder = cluster.client(Some((USER, &groups()))).await?;
+    let flooder: Api<Csr> = Api::all(flooder);
+    // Bad ones: what is refused counts for the quota.
+    let bad = (0..FLOOD).map(|i| {
+        let mut csr = request(&format!("flood-{i}"))?;
+        csr.spec.usages = Some(vec!["digital signature".to_owned()]);
+        Ok(csr)
+    });
+    create(&flooder, bad.collect::<Res<Vec<_>>>()?).await?;
+    let other = cluster
+        .client(Some(("system:bootstrap:def456", &groups())))
+        .await?;
+    let other: Api<Csr> = Api::all(other);
+    other
+        .create(&PostParams::default(), &request("new-1")?)
+        .await?;
+    let made = Instant::now();
+    let seen: Api<Csr> = Api::all(admin);
+    within(Duration::from_secs(5), "another's approval", async || {
+        approved(&seen, "new-1").await
+    })
+    .await?;
+    let took = made.elapsed();
+    let list = seen.list(&ListParams::default()).await?;
+    let denied: BTreeSet<_> = list.iter().filter_map(condition).collect();
+    let count = list
+        .iter()
+        .filter_map(condition)
+        .filter(|(kind, _)| kind == "Denied");
+    let count = count.count();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id()))?;
+    let memory = status.lines().find(|line| line.starts_with("VmHWM"));
+    println!(
+        "beside {FLOOD} of another: approved after {took:?}; {count} denied; {memory:?}"
+    );
+    if took > Duration::from_secs(2) || count != 20 {
+        return Err(format!("{took:?}, {count} denied, {denied:?}").into());
+    }
+    Ok(())
+}
+
+pub(crate) async fn killed() -> Tried {
+    let cluster = Cluster::start().await?;
+    let admin = cluster.client(None).await?;
+    token(&admin, "abc123").await?;
+    cluster.bind_rights()?;
+    let first = cluster.daemon("a", SETTINGS).await?;
+    let _second = cluster.daemon("b", SETTINGS).await?;
+    let client = cluster.client(Some((USER, &groups()))).await?;
+    let requests: Api<Csr> = Api::all(client);
+    let seen: Api<Csr> = Api::all(admin);
+    drop(first);
+    requests
+        .create(&PostParams::default(), &request("new-1")?)
+        .await?;
+    let made = Instant::now();
+    within(Duration::from_secs(5), "an approval", async || {
+        approved(&seen, "new-1").await
+    })
+    .await?;
+    println!("approved {:?} after one of two was killed", made.elapsed());
+    if made.elapsed() > Duration::from_secs(1) {
+        return Err(format!("only after {:?}", made.elapsed()).into());
+    }
+    Ok(())
+}
