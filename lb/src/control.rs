@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use daemon::Identity;
 use daemon::admin::{Admin, Listen};
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::check::{Checked, RESULTS, Watch};
 use crate::config::{self, Config};
+use crate::drain::Stop;
 use crate::engine::{self, Crew};
 use crate::limits::Limits;
 use crate::listener::{self, BindError, Listener};
@@ -101,6 +102,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
         results,
         view,
         phase,
+        drain_delay: config.drain_delay,
         drain_timeout: config.drain_timeout,
     };
     control.take(&config, listeners).await;
@@ -148,6 +150,7 @@ struct Control {
     results: mpsc::Sender<Checked>,
     view: watch::Sender<Arc<View>>,
     phase: watch::Sender<Phase>,
+    drain_delay: Duration,
     drain_timeout: Duration,
 }
 
@@ -159,6 +162,7 @@ impl Control {
             set_options(frontend, &listeners);
         }
         self.listeners = listeners;
+        self.drain_delay = config.drain_delay;
         self.drain_timeout = config.drain_timeout;
         self.watch();
         self.publish().await;
@@ -207,19 +211,22 @@ impl Control {
     }
 
     async fn work(&mut self, mut signals: Signals, mut checked: mpsc::Receiver<Checked>) {
-        let mut drain = None;
+        let mut stop = None;
         let mut results = Vec::with_capacity(RESULTS);
         let mut beat = daemon::notify::watchdog_period().map(tokio::time::interval);
         loop {
             tokio::select! {
-                signal = signals.next() => match (signal, &drain) {
+                signal = signals.next() => match (signal, stop) {
                     (Signal::Reload, None) => self.reload().await,
-                    (Signal::Reload, Some(_)) => tracing::warn!("no reload while draining"),
-                    (Signal::Terminate, None) => drain = Some(self.drain().await),
+                    (Signal::Reload, Some(_)) => tracing::warn!("no reload while stopping"),
+                    (Signal::Terminate, None) => stop = Some(self.leave()),
                     (Signal::Terminate, Some(_)) => return,
                 },
                 _ = checked.recv_many(&mut results, RESULTS) => self.check(&mut results).await,
-                () = finished(&self.workers, drain) => return,
+                () = over(&self.workers, stop) => match stop {
+                    Some(Stop::Leaving { .. }) => stop = Some(self.drain().await),
+                    Some(Stop::Draining { .. }) | None => return,
+                },
                 () = tick(&mut beat) => daemon::notify::watchdog(),
             }
         }
@@ -274,15 +281,26 @@ impl Control {
         Ok((config, listeners))
     }
 
-    /// Begins to drain; until when.
-    async fn drain(&mut self) -> tokio::time::Instant {
+    /// Says that this node is leaving; still accepts.
+    fn leave(&mut self) -> Stop {
         daemon::notify::stopping();
+        self.phase.send_replace(Phase::Leaving);
+        tracing::info!(delay = ?self.drain_delay, "leaving");
+        Stop::Leaving {
+            until: now() + self.drain_delay,
+        }
+    }
+
+    /// Accepts no longer.
+    async fn drain(&mut self) -> Stop {
         self.phase.send_replace(Phase::Draining);
         self.command(&Command::StopAccepting).await;
         self.listeners.clear();
         let left = open(&self.workers);
         tracing::info!(connections = left, timeout = ?self.drain_timeout, "draining");
-        tokio::time::Instant::now() + self.drain_timeout
+        Stop::Draining {
+            until: now() + self.drain_timeout,
+        }
     }
 
     /// Ends the workers and waits for the last line of the log.
@@ -337,14 +355,18 @@ fn open(workers: &[Handle]) -> u64 {
         .sum()
 }
 
-/// Returns when a drain is over: no connection is left, or no time. Never without a drain.
-async fn finished(workers: &[Handle], until: Option<tokio::time::Instant>) {
-    let Some(until) = until else {
+/// Returns when the stage of a stop is over. Never without a stop.
+async fn over(workers: &[Handle], stop: Option<Stop>) {
+    let Some(stop) = stop else {
         return std::future::pending().await;
     };
-    while open(workers) > 0 && tokio::time::Instant::now() < until {
+    while !stop.is_over(open(workers), now()) {
         tokio::time::sleep(DRAIN_LOOK).await;
     }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 async fn tick(beat: &mut Option<tokio::time::Interval>) {

@@ -11,6 +11,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod drain;
 pub mod engine;
 pub mod limits;
 pub mod listener;

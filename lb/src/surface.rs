@@ -20,6 +20,8 @@ use crate::{metrics, status};
 pub enum Phase {
     /// All binds are open.
     Accepting,
+    /// It was told to stop: still accepting, while others take the address over.
+    Leaving,
     /// The listeners are closed; the connections that are left go on.
     Draining,
 }
@@ -30,6 +32,7 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accepting => "accepting",
+            Self::Leaving => "leaving",
             Self::Draining => "draining",
         }
     }
@@ -102,6 +105,7 @@ impl Surface for Outside {
 /// born behind the address.
 fn readiness(phase: Phase, view: &View) -> Result<(), String> {
     match phase {
+        Phase::Leaving => Err("leaving: told to stop".to_owned()),
         Phase::Draining => Err("draining: the listeners are closed".to_owned()),
         Phase::Accepting if view.is_usable() || !view.was_ever_usable => Ok(()),
         Phase::Accepting => Err("no server is up or draining".to_owned()),

@@ -130,6 +130,7 @@ fn the_manual_shows_the_defaults() {
 
 fn defaults(config: &Config) -> String {
     let Config {
+        drain_delay,
         drain_timeout,
         admin,
         socket,
@@ -140,7 +141,7 @@ fn defaults(config: &Config) -> String {
     let (frontend, backend) = (&config.frontends[0], &config.backends[0]);
     let check = &backend.check;
     format!(
-        "{drain_timeout:?} {admin} {socket:?} {log:?} {log_connections:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
+        "{drain_delay:?} {drain_timeout:?} {admin} {socket:?} {log:?} {log_connections:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
         frontend.tcp,
         backend.balance,
         backend.dial,

@@ -14,6 +14,9 @@ use super::{checks, collide};
 /// More workers than this gain nothing: one carries what an apiserver can answer.
 const DEFAULT_WORKERS: u16 = 4;
 const MAX_WORKERS: u32 = 64;
+/// A vip-daemon looks at /readyz every 100 ms, believes the second look, and the address
+/// moves within three adverts of 100 ms; the rest is for a busy host.
+const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const SOCKET: &str = "/run/sternpost/api-lb.sock";
 const ADMIN: std::net::SocketAddr =
@@ -66,9 +69,13 @@ impl Reading<'_> {
     fn config(&mut self, file: File) -> Config {
         let root = KeyPath::root();
         let workers = self.number(&root.key("workers"), file.workers, 1..=MAX_WORKERS);
+        let delay = root.key("drainDelay");
         let drain = root.key("drainTimeout");
         Config {
             workers: workers.and_then(to_workers).unwrap_or_else(default_workers),
+            drain_delay: self
+                .time(&delay, file.drain_delay, Duration::ZERO..=MINUTE)
+                .unwrap_or(DRAIN_DELAY),
             drain_timeout: self
                 .time(&drain, file.drain_timeout, Duration::ZERO..=HOUR)
                 .unwrap_or(DRAIN_TIMEOUT),

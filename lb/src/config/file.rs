@@ -13,6 +13,7 @@ use super::meant::{Balance, Switch};
 #[serde(rename_all = "camelCase")]
 pub struct File {
     pub(super) workers: Option<u32>,
+    pub(super) drain_delay: Option<Period>,
     pub(super) drain_timeout: Option<Period>,
     #[serde(default)]
     pub(super) admin: Admin,

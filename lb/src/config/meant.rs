@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct Config {
     /// Threads that carry traffic.
     pub workers: NonZeroU16,
+    /// How long a stop goes on accepting after /readyz has turned.
+    pub drain_delay: Duration,
     /// How long a drain waits for the connections that are left.
     pub drain_timeout: Duration,
     /// Where `/metrics`, `/status`, `/livez` and `/readyz` are read over TCP.

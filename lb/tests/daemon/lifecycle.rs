@@ -1,5 +1,7 @@
 //! How it stops.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -20,7 +22,8 @@ async fn start(head: &str) -> (Lb, std::net::SocketAddr, Echo, TcpStream) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_waits_for_the_last_connection() {
-    let (mut lb, bind, _server, mut client) = start("drainTimeout: 1h\n").await;
+    let (mut lb, bind, _server, mut client) =
+        start("drainDelay: 0s\ndrainTimeout: 1h\n").await;
     assert!(lb.get("/readyz").await.is_ok());
     lb.signal(Signal::SIGTERM).unwrap();
     let line = lb.line(|line| line["message"] == "draining").unwrap();
@@ -44,9 +47,54 @@ async fn a_drain_waits_for_the_last_connection() {
     assert_eq!(status.code(), Some(0));
 }
 
+/// The address moves only after somebody has seen /readyz; clients come until then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_are_served_while_the_address_moves() {
+    let (mut lb, bind, _server, client) =
+        start("drainDelay: 1s\ndrainTimeout: 0s\n").await;
+    drop(client);
+    lb.signal(Signal::SIGTERM).unwrap();
+    lb.line(|line| line["message"] == "leaving").unwrap();
+    let signalled = Instant::now();
+    let ready = lb.get("/readyz").await.unwrap_err().to_string();
+    assert!(ready.contains("leaving"), "{ready}");
+    assert_eq!(lb.get("/status").await.unwrap()["phase"], "leaving");
+    let mut served = 0;
+    while let Ok(mut client) = TcpStream::connect(bind).await {
+        // The last ones may be cut by the end of the drain.
+        served += u32::from(client.read_u8().await.is_ok());
+    }
+    let lasted = signalled.elapsed();
+    assert!(served > 0, "nobody was served");
+    assert!(
+        lasted > Duration::from_millis(900),
+        "closed after {lasted:?}"
+    );
+    let status = tokio::task::spawn_blocking(move || lb.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_at_once_before_the_listeners_close() {
+    let (mut lb, bind, _server, _client) = start("drainDelay: 1m\n").await;
+    lb.signal(Signal::SIGTERM).unwrap();
+    lb.line(|line| line["message"] == "leaving").unwrap();
+    assert!(TcpStream::connect(bind).await.is_ok());
+    lb.signal(Signal::SIGTERM).unwrap();
+    let status = tokio::task::spawn_blocking(move || lb.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_at_once() {
-    let (mut lb, _, _server, mut client) = start("drainTimeout: 1h\n").await;
+    let (mut lb, _, _server, mut client) =
+        start("drainDelay: 0s\ndrainTimeout: 1h\n").await;
     let address = client.local_addr().unwrap();
     lb.signal(Signal::SIGTERM).unwrap();
     lb.line(|line| line["message"] == "draining").unwrap();
@@ -62,7 +110,8 @@ async fn a_second_signal_ends_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_ends_with_its_time() {
-    let (mut lb, _, _server, mut client) = start("drainTimeout: 0s\n").await;
+    let (mut lb, _, _server, mut client) =
+        start("drainDelay: 0s\ndrainTimeout: 0s\n").await;
     lb.signal(Signal::SIGINT).unwrap();
     assert!(client.read_u8().await.is_err());
     assert_eq!(lb.end(client.local_addr().unwrap()).unwrap(), "shutdown");

@@ -20,3 +20,4 @@ mod rig;
 mod servers;
 mod start;
 mod states;
+mod unit;
