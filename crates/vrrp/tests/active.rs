@@ -346,9 +346,9 @@ fn m12_leftover_addresses_go_at_the_first_sign_of_another_active() {
         50 | heard .13 0 100   | - | backup | 110.9375
         60 | heard .13 200 100 | release | backup | 420.9375
         ",
-        // Somebody has done it for us.
+        // Somebody has done it for us; the rest goes with it, and nothing is renewed.
         "
-        50 | lost              | - | backup | 360.9375
+        50 | lost              | release | backup | 360.9375
         60 | heard .13 200 100 | - | backup | 420.9375
         ",
     ];

@@ -468,6 +468,18 @@ async fn m12_a_leftover_is_removed_when_somebody_else_is_active() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn m12_a_leftover_that_is_taken_away_is_not_renewed() {
+    let bench = bench(held());
+    bench.until(50).await;
+    bench.survey(clear());
+    bench.notices(Notice::AddressGone(present())).await;
+    bench.hears(150).await;
+    assert_eq!(bench.deeds(), [(0, Renew), (50, Release)]);
+    bench.until(300).await;
+    assert_eq!(bench.deeds(), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn t11_a_stall_ends_the_claim_before_anything_is_renewed() {
     let bench = bench(clear());
     bench.until(430).await;

@@ -16,8 +16,9 @@ impl Step<'_> {
             Event::Deadline if self.now >= backup.down => return self.silence(backup),
             Event::Priority(priority) => self.rebase(&mut backup, priority),
             Event::Yield { hold } => backup.held = Some(self.now + hold),
-            Event::Foreign => self.drop_leftover(&mut backup),
-            Event::AddressLost => backup.leftover = Leftover::None,
+            // What is left of a run before this one is no longer whole, or gone: it is
+            // let go of, so that nothing renews it.
+            Event::Foreign | Event::AddressLost => self.drop_leftover(&mut backup),
             Event::Fault => {
                 self.drop_leftover(&mut backup);
                 self.moved(State::Backup, State::Fault, Reason::Fault);
