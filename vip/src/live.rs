@@ -5,19 +5,24 @@
 //! adverts, one the kernel's notices. Ends when its driver is told to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::metrics::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
+use tokio::time::sleep;
 use vrrp::Refusal;
 
 use crate::config::Router;
 use crate::driver::{
-    ADVERTS, Command, Datagram, Driver, Ended, Inputs, NOTICES, OVERFLOW, Record, Setup,
-    chain,
+    ADVERTS, Command, Datagram, Driver, Ended, Inputs, Lost, NOTICES, OVERFLOW, Record,
+    Setup, chain,
 };
 use crate::linux::{Linux, Monitor, Notice, OpenError, Receiver};
 use crate::track::Standing;
+
+/// Between two attempts to open a router again that no notice of the kernel leads to.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// One router and what connects it to the rest of the program.
 pub struct Life {
@@ -75,7 +80,7 @@ impl Life {
             self.commands = inputs.commands;
             match ended {
                 Ended::Stopped | Ended::Abandoned => return,
-                Ended::InterfaceGone => match self.reopened().await {
+                Ended::Lost(lost) => match self.reopened(lost).await {
                     Some(again) => open = again,
                     None => return,
                 },
@@ -119,17 +124,26 @@ impl Life {
         })
     }
 
-    /// Waits for an interface of that name that can be used, or for the end.
-    async fn reopened(&mut self) -> Option<Open> {
+    /// Waits until everything can be opened again, or for the end.
+    async fn reopened(&mut self, lost: Lost) -> Option<Open> {
         let router = &self.router.name;
-        let interface = &self.router.interface;
-        tracing::warn!(router, interface, "the interface is gone; waiting for it");
-        let mut monitor = Monitor::open().ok()?;
+        let (interface, lost_name) = (&self.router.interface, lost.name());
+        tracing::warn!(
+            router,
+            interface,
+            lost = lost_name,
+            "stepped out; waiting for it"
+        );
+        let mut monitor = Monitor::open().ok();
+        // What failed by itself may fail again at once.
+        let mut pause = lost == Lost::Feeder;
         loop {
-            match self.open() {
-                Ok(open) => return Some(open),
-                Err(error) => {
-                    tracing::debug!(router = self.router.name, "{}", chain(&error));
+            if !std::mem::take(&mut pause) {
+                match self.open() {
+                    Ok(open) => return Some(open),
+                    Err(error) => {
+                        tracing::debug!(router = self.router.name, "{}", chain(&error));
+                    }
                 }
             }
             tokio::select! {
@@ -141,9 +155,8 @@ impl Life {
                     }
                     return None;
                 }
-                notice = monitor.next() => {
-                    notice.ok()?;
-                }
+                () = change(&mut monitor) => {}
+                () = sleep(RETRY) => {}
             }
         }
     }
@@ -154,6 +167,17 @@ impl Life {
             interface: self.router.interface.clone(),
             source,
         }
+    }
+}
+
+/// The kernel's next notice; for ever without a monitor.
+async fn change(monitor: &mut Option<Monitor>) {
+    let failed = match monitor {
+        Some(open) => open.next().await.is_err(),
+        None => std::future::pending().await,
+    };
+    if failed {
+        *monitor = None;
     }
 }
 

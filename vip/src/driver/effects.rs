@@ -7,7 +7,7 @@ use vrrp::Priority;
 use vrrp::packet::{Checksum, Envelope};
 
 use crate::config::Address;
-use crate::linux::RequestError;
+use crate::linux::{Link, RequestError};
 
 /// The deeds of one router. Each returns at once: a driver that waits is a driver that
 /// is late.
@@ -55,6 +55,10 @@ pub trait Effects {
     /// [`Failure::Netlink`], [`Failure::Send`].
     fn greet(&mut self) -> Result<(), Failure>;
 
+    /// Takes on what has changed about the interface. Is its hardware address another
+    /// than before? Then neighbours send to one that nobody has.
+    fn follow(&mut self, link: &Link) -> bool;
+
     /// Looks at the interface.
     ///
     /// # Errors
@@ -76,8 +80,10 @@ pub enum Failure {
 /// The state of the interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// It is up and has a carrier.
-    pub running: bool,
+    /// It, if it is still there.
+    pub link: Option<Link>,
+    /// The address that adverts come from is on it.
+    pub source: bool,
     /// Addresses of this router that carry our mark.
     pub ours: Vec<Address>,
     /// Addresses of this router that are not there.

@@ -2,7 +2,7 @@
 //!
 //! Owns the state machine, the effects and the [`Record`]. Fed through [`Inputs`] by the
 //! receiver of adverts, the monitor of the kernel's notices, tracking and commands; ends
-//! with [`Command::Stop`], when the interface is gone, or with its feeders.
+//! with [`Command::Stop`], or when it has [`Lost`] what it cannot do without.
 
 mod effects;
 mod hear;
@@ -22,14 +22,14 @@ use daemon::metrics::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
-use vrrp::Refusal;
 use vrrp::acceptance::Expected;
 use vrrp::fsm::{self, Event, Leftover};
 use vrrp::packet::{AddressesError, Checksum};
+use vrrp::{Refusal, State};
 
 use crate::claim::Fence;
 use crate::config::Router;
-use crate::linux::Notice;
+use crate::linux::{Link, Notice};
 use crate::track::{Out, Standing};
 
 pub use effects::{Datagram, Effects, Failure, Survey};
@@ -80,16 +80,42 @@ pub enum Command {
 pub enum Ended {
     /// It was told to.
     Stopped,
-    /// The interface is gone; a new one of that name needs new sockets.
-    InterfaceGone,
-    /// Its feeders are gone.
+    /// It has to be opened anew.
+    Lost(Lost),
+    /// Nobody can tell it anything any more.
     Abandoned,
+}
+
+/// What a driver cannot do without, and cannot get back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// The interface is gone or has another name; a new one of that name needs new
+    /// sockets.
+    Interface,
+    /// The address that adverts come from is gone: what peers send to it is not heard, and
+    /// a virtual address in its network would take its place as the first.
+    Source,
+    /// A socket has failed.
+    Feeder,
+}
+
+impl Lost {
+    /// For the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interface => "interface",
+            Self::Source => "source address",
+            Self::Feeder => "socket",
+        }
+    }
 }
 
 /// The driver of one router.
 pub struct Driver<E> {
     name: String,
     interface: u32,
+    interface_name: String,
+    source: IpAddr,
     machine: fsm::Router,
     expected: Expected,
     effects: E,
@@ -132,6 +158,8 @@ impl<E: Effects> Driver<E> {
         Ok(Self {
             name: router.name.clone(),
             interface: setup.interface,
+            interface_name: router.interface.clone(),
+            source: setup.source,
             machine: fsm::Router::new(setup::settings(
                 router,
                 setup.source,
@@ -153,22 +181,25 @@ impl<E: Effects> Driver<E> {
 
     /// Runs until told to stop.
     pub async fn run(mut self, inputs: &mut Inputs) -> Ended {
-        self.start();
+        if let Some(lost) = self.start() {
+            return self.lose(lost);
+        }
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let wake = self.wake();
             tokio::select! {
                 biased;
                 command = inputs.commands.recv() => return self.stop(command),
-                notice = inputs.notices.recv() => match notice {
-                    None => return Ended::Abandoned,
-                    Some(Notice::LinkGone(link)) if link.index == self.interface => {
-                        self.link(false);
-                        return Ended::InterfaceGone;
+                notice = inputs.notices.recv() => {
+                    let lost = notice.map_or(Some(Lost::Feeder), |n| self.notice(n));
+                    if let Some(lost) = lost {
+                        return self.lose(lost);
                     }
-                    Some(notice) => self.notice(notice),
+                }
+                heard = inputs.adverts.recv_many(&mut batch, BATCH) => match heard {
+                    0 => return self.lose(Lost::Feeder),
+                    _ => self.hear(&mut batch),
                 },
-                _ = inputs.adverts.recv_many(&mut batch, BATCH) => self.hear(&mut batch),
                 Ok(()) = inputs.standing.changed() => {
                     let standing = *inputs.standing.borrow_and_update();
                     self.stand(standing);
@@ -181,9 +212,11 @@ impl<E: Effects> Driver<E> {
         }
     }
 
-    fn start(&mut self) {
+    fn start(&mut self) -> Option<Lost> {
         let survey = self.effects.survey();
-        let survey = self.outcome("survey", survey).unwrap_or_default();
+        let Some(survey) = self.outcome("survey", survey) else {
+            return Some(Lost::Feeder);
+        };
         let leftover = match survey.ours.is_empty() {
             true => Leftover::None,
             false => Leftover::Ours,
@@ -192,12 +225,22 @@ impl<E: Effects> Driver<E> {
             tracing::info!(router = self.name, "found our address from a run before");
             self.renew_at = Some(Instant::now());
         }
-        self.running = survey.running;
+        self.running = survey.link.as_ref().is_some_and(|link| link.running);
         if self.running {
             self.greet();
         }
         self.handle(Event::Start { leftover });
-        self.link(survey.running);
+        self.link(self.running);
+        self.missed(&survey)
+    }
+
+    /// Out of the race, in good order as far as that is possible.
+    fn lose(&mut self, lost: Lost) -> Ended {
+        match lost {
+            Lost::Interface => self.link(false),
+            Lost::Source | Lost::Feeder => self.handle(Event::Fault),
+        }
+        Ended::Lost(lost)
     }
 
     fn stop(&mut self, command: Option<Command>) -> Ended {
@@ -255,24 +298,51 @@ impl<E: Effects> Driver<E> {
         }
     }
 
-    fn notice(&mut self, notice: Notice) {
+    fn notice(&mut self, notice: Notice) -> Option<Lost> {
         match notice {
             Notice::Link(link) if link.index == self.interface => {
-                self.link(link.running);
+                self.follow(&link);
+                (link.name != self.interface_name).then_some(Lost::Interface)
+            }
+            Notice::LinkGone(link) if link.index == self.interface => {
+                Some(Lost::Interface)
             }
             // Our own renewals, four times a second.
-            Notice::Address(there) if there.ours => {}
+            Notice::Address(there) if there.ours => None,
             Notice::AddressGone(there) | Notice::Address(there)
                 if there.interface == self.interface
-                    && self.virtual_ip(there.address.ip) =>
+                    && (self.virtual_ip(there.address.ip)
+                        || there.address.ip == self.source) =>
             {
-                self.look();
+                self.look()
             }
             Notice::Missed => self.look(),
             Notice::Link(_)
             | Notice::LinkGone(_)
             | Notice::Address(_)
-            | Notice::AddressGone(_) => {}
+            | Notice::AddressGone(_) => None,
+        }
+    }
+
+    fn follow(&mut self, link: &Link) {
+        if self.effects.follow(link) && self.machine.state() == State::Active {
+            tracing::warn!(
+                router = self.name,
+                "the interface's hardware address changed"
+            );
+            let announced = self.effects.announce();
+            self.outcome("announce", announced);
+        }
+        self.link(link.running);
+    }
+
+    /// What of the things that cannot be done without is not there?
+    fn missed(&self, survey: &Survey) -> Option<Lost> {
+        match &survey.link {
+            Some(link) if link.name == self.interface_name => {
+                (!survey.source).then_some(Lost::Source)
+            }
+            Some(_) | None => Some(Lost::Interface),
         }
     }
 
@@ -282,12 +352,15 @@ impl<E: Effects> Driver<E> {
 
     /// Looks at the interface: notices may be about a moment that has passed, such as our
     /// own release before we acquired again.
-    fn look(&mut self) {
+    fn look(&mut self) -> Option<Lost> {
         let survey = self.effects.survey();
-        let Some(survey) = self.outcome("survey", survey) else {
-            return;
-        };
-        self.link(survey.running);
+        let survey = self.outcome("survey", survey)?;
+        if let Some(lost) = self.missed(&survey) {
+            return Some(lost);
+        }
+        if let Some(link) = &survey.link {
+            self.follow(link);
+        }
         if self.renew_at.is_some() && !survey.missing.is_empty() {
             self.record
                 .send_modify(|record| record.counts.addresses_lost += 1);
@@ -298,6 +371,7 @@ impl<E: Effects> Driver<E> {
             }
             self.handle(Event::AddressLost);
         }
+        None
     }
 
     fn link(&mut self, running: bool) {

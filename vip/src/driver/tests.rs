@@ -38,7 +38,8 @@ struct World {
     began: Instant,
 }
 
-struct Recorded(Arc<World>);
+/// And the hardware address it knows.
+struct Recorded(Arc<World>, Option<[u8; 6]>);
 
 impl Recorded {
     fn record(&self, deed: Deed) {
@@ -85,6 +86,11 @@ impl Effects for Recorded {
     fn greet(&mut self) -> Result<(), Failure> {
         *self.0.greetings.lock().unwrap() += 1;
         Ok(())
+    }
+
+    fn follow(&mut self, link: &Link) -> bool {
+        let before = std::mem::replace(&mut self.1, link.mac);
+        link.mac != before
     }
 
     fn survey(&mut self) -> Result<Survey, Failure> {
@@ -158,7 +164,7 @@ fn bench(survey: Survey) -> Bench {
         record: publish,
         lateness: Arc::new(Histogram::new(daemon::metrics::NETWORK)),
     };
-    let driver = Driver::new(setup, Recorded(Arc::clone(&world))).unwrap();
+    let driver = Driver::new(setup, Recorded(Arc::clone(&world), None)).unwrap();
     let mut inputs = Inputs {
         adverts: advert_inputs,
         notices: notice_inputs,
@@ -179,7 +185,8 @@ fn bench(survey: Survey) -> Bench {
 
 fn clear() -> Survey {
     Survey {
-        running: true,
+        link: Some(link(true)),
+        source: true,
         ours: Vec::new(),
         missing: vec![virtual_address()],
     }
@@ -187,7 +194,8 @@ fn clear() -> Survey {
 
 fn held() -> Survey {
     Survey {
-        running: true,
+        link: Some(link(true)),
+        source: true,
         ours: vec![virtual_address()],
         missing: Vec::new(),
     }
@@ -425,7 +433,7 @@ async fn m11_without_a_link_it_is_at_fault_and_comes_back_as_backup() {
     bench.until(430).await;
     bench.deeds();
     bench.survey(Survey {
-        running: false,
+        link: Some(link(false)),
         ..clear()
     });
     bench.notices(Notice::Link(link(false))).await;
@@ -549,7 +557,7 @@ async fn an_interface_that_is_gone_ends_the_driver() {
     let bench = bench(clear());
     bench.until(430).await;
     bench.survey(Survey {
-        running: false,
+        link: Some(link(false)),
         ..clear()
     });
     bench
@@ -557,5 +565,95 @@ async fn an_interface_that_is_gone_ends_the_driver() {
         .send(Notice::LinkGone(link(false)))
         .await
         .unwrap();
-    assert_eq!(bench.task.await.unwrap(), Ended::InterfaceGone);
+    assert_eq!(bench.task.await.unwrap(), Ended::Lost(Lost::Interface));
+}
+
+/// What is lost shows in the survey, after notices about it were lost too.
+#[tokio::test(start_paused = true)]
+async fn m11_what_went_unnoticed_is_found_when_notices_were_missed() {
+    let another = Link {
+        name: "eth1".to_owned(),
+        ..link(true)
+    };
+    let gone = |link, source| Survey {
+        link,
+        source,
+        ..held()
+    };
+    for (survey, lost) in [
+        (gone(None, false), Lost::Interface),
+        (gone(Some(another), true), Lost::Interface),
+        (gone(Some(link(true)), false), Lost::Source),
+    ] {
+        let bench = bench(clear());
+        bench.until(430).await;
+        bench.deeds();
+        bench.survey(survey);
+        bench.notices(Notice::Missed).await;
+        let deeds: Vec<_> = bench.deeds().into_iter().map(|(_, deed)| deed).collect();
+        match lost {
+            // It cannot be told to anybody.
+            Lost::Interface => assert_eq!(deeds, [Release]),
+            Lost::Source | Lost::Feeder => assert_eq!(deeds, [Advertise(0), Release]),
+        }
+        assert_eq!(bench.task.await.unwrap(), Ended::Lost(lost));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn m11_a_source_address_that_is_taken_away_ends_the_driver() {
+    let bench = bench(clear());
+    bench.until(430).await;
+    let source = Present {
+        address: Address {
+            ip: OURS,
+            prefix: 24,
+        },
+        ours: false,
+        secondary: false,
+        ..present()
+    };
+    bench.survey(Survey {
+        source: false,
+        ..clear()
+    });
+    bench.notices(Notice::AddressGone(source)).await;
+    assert_eq!(bench.task.await.unwrap(), Ended::Lost(Lost::Source));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interface_of_another_name_ends_the_driver() {
+    let bench = bench(clear());
+    bench.until(430).await;
+    let renamed = Link {
+        name: "eth1".to_owned(),
+        ..link(true)
+    };
+    bench.notices(Notice::Link(renamed)).await;
+    assert_eq!(bench.task.await.unwrap(), Ended::Lost(Lost::Interface));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_failed_ends_the_driver() {
+    let bench = bench(clear());
+    bench.until(430).await;
+    drop(bench.adverts);
+    settle().await;
+    assert_eq!(bench.task.await.unwrap(), Ended::Lost(Lost::Feeder));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_hardware_address_is_announced_while_active() {
+    let bench = bench(clear());
+    let other = |last| Link {
+        mac: Some([2, 0, 0, 0, 0, last]),
+        ..link(true)
+    };
+    bench.notices(Notice::Link(other(1))).await;
+    bench.until(430).await;
+    bench.deeds();
+    for (last, deeds) in [(2, &[(430, Burst)][..]), (2, &[])] {
+        bench.notices(Notice::Link(other(last))).await;
+        assert_eq!(bench.deeds(), deeds);
+    }
 }

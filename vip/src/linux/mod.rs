@@ -61,19 +61,13 @@ impl Linux {
             interface: router.interface.clone(),
         })?;
         let failed = |error| open::not_opened(router, error);
+        let (frames, questions) = open::frames(router, mac, source);
         let sender = Sender::open(&link, source, &router.travel).map_err(failed)?;
         let wire = Wire::open(link.index).map_err(failed)?;
-        let frames = router
-            .addresses
-            .iter()
-            .filter_map(|address| match address.ip {
-                IpAddr::V4(ip) => Some(gratuitous(mac, ip)),
-                IpAddr::V6(_) => None,
-            });
         Ok(Self {
             advert: open::advert(router)?,
-            frames: frames.collect(),
-            questions: open::questions(router, mac, source),
+            frames,
+            questions,
             router: router.clone(),
             link,
             source,
@@ -224,12 +218,23 @@ impl Effects for Linux {
         outcome
     }
 
+    fn follow(&mut self, link: &Link) -> bool {
+        let before = self.link.mac;
+        self.link = link.clone();
+        let Some(mac) = link.mac.filter(|mac| Some(*mac) != before) else {
+            return false;
+        };
+        (self.frames, self.questions) = open::frames(&self.router, mac, self.source);
+        true
+    }
+
     fn survey(&mut self) -> Result<Survey, Failure> {
         let links = self.netlink.links().map_err(Failure::Netlink)?;
-        let link = links.into_iter().find(|link| link.index == self.link.index);
         let present = self.present()?;
+        let source = self.source();
         let mut survey = Survey {
-            running: link.is_some_and(|link| link.running),
+            link: links.into_iter().find(|link| link.index == self.link.index),
+            source: present.iter().any(|there| there.address.ip == source),
             ..Survey::default()
         };
         for address in self.router.addresses.clone() {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use vrrp::Family;
 use vrrp::packet::{Addresses, Advert};
 
-use super::arp::{Frame, question};
+use super::arp::{Frame, gratuitous, question};
 use super::netlink::{Link, Netlink, RequestError};
 use crate::config::{Router, Travel};
 
@@ -80,7 +80,21 @@ pub enum OpenError {
     Netlink(#[from] RequestError),
 }
 
-pub(super) fn questions(router: &Router, mac: [u8; 6], source: Ipv4Addr) -> Vec<Frame> {
+/// What is announced, and what the peers of a unicast group are asked.
+pub(super) fn frames(
+    router: &Router,
+    mac: [u8; 6],
+    source: Ipv4Addr,
+) -> (Vec<Frame>, Vec<Frame>) {
+    let addresses = router.addresses.iter();
+    let announcements = addresses.filter_map(|address| match address.ip {
+        IpAddr::V4(ip) => Some(gratuitous(mac, ip)),
+        IpAddr::V6(_) => None,
+    });
+    (announcements.collect(), questions(router, mac, source))
+}
+
+fn questions(router: &Router, mac: [u8; 6], source: Ipv4Addr) -> Vec<Frame> {
     let peers = match &router.travel {
         Travel::Multicast => &[][..],
         Travel::Unicast { peers, .. } => peers,
