@@ -20,6 +20,7 @@ use crate::engine::{self, Crew};
 use crate::limits::Limits;
 use crate::listener::{self, BindError, Listener};
 use crate::pool::ServerId;
+use crate::reading::{ReadError, Reading};
 use crate::report;
 use crate::roster::{Change, Consequence, Roster, View};
 use crate::surface::{Outside, Phase};
@@ -50,7 +51,7 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 enum ReloadError {
     #[error(transparent)]
-    Config(#[from] ::config::Errors),
+    Read(#[from] ReadError),
     #[error(transparent)]
     Bind(#[from] BindError),
 }
@@ -212,16 +213,22 @@ impl Control {
 
     async fn work(&mut self, mut signals: Signals, mut checked: mpsc::Receiver<Checked>) {
         let mut stop = None;
+        let path = self.path.clone();
+        let mut reading = Reading::new(Arc::new(move || config::read(&path)));
         let mut results = Vec::with_capacity(RESULTS);
         let mut beat = daemon::notify::watchdog_period().map(tokio::time::interval);
         loop {
             tokio::select! {
                 signal = signals.next() => match (signal, stop) {
-                    (Signal::Reload, None) => self.reload().await,
+                    (Signal::Reload, None) => {
+                        daemon::notify::reloading();
+                        reading.ask();
+                    }
                     (Signal::Reload, Some(_)) => tracing::warn!("no reload while stopping"),
                     (Signal::Terminate, None) => stop = Some(self.leave()),
                     (Signal::Terminate, Some(_)) => return,
                 },
+                read = reading.result(), if stop.is_none() => self.reload(read).await,
                 _ = checked.recv_many(&mut results, RESULTS) => self.check(&mut results).await,
                 () = over(&self.workers, stop) => match stop {
                     Some(Stop::Leaving { .. }) => stop = Some(self.drain().await),
@@ -252,9 +259,8 @@ impl Control {
         }
     }
 
-    async fn reload(&mut self) {
-        daemon::notify::reloading();
-        match self.read() {
+    async fn reload(&mut self, read: Result<Config, ReadError>) {
+        match self.open(read) {
             Ok((config, listeners)) => {
                 self.take(&config, listeners).await;
                 self.identity.reloaded(SystemTime::now());
@@ -275,8 +281,11 @@ impl Control {
         daemon::notify::ready();
     }
 
-    fn read(&self) -> Result<(Config, Vec<Arc<Listener>>), ReloadError> {
-        let config = config::read(&self.path)?;
+    fn open(
+        &self,
+        read: Result<Config, ReadError>,
+    ) -> Result<(Config, Vec<Arc<Listener>>), ReloadError> {
+        let config = read?;
         let listeners = listener::open_all(&config, &self.listeners)?;
         Ok((config, listeners))
     }

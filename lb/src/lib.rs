@@ -17,6 +17,7 @@ pub mod limits;
 pub mod listener;
 pub mod metrics;
 pub mod pool;
+pub mod reading;
 pub mod report;
 pub mod roster;
 pub mod status;

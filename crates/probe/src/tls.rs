@@ -54,6 +54,9 @@ pub enum TlsError {
     /// A file cannot be read.
     #[error("{} cannot be read", .0.display())]
     Read(PathBuf, #[source] io::Error),
+    /// What stands there may never end: a FIFO, a device.
+    #[error("{} is no regular file", .0.display())]
+    NotAFile(PathBuf),
     /// A text is not PEM, or holds nothing of the kind looked for.
     #[error("no {0} in PEM form was found")]
     Pem(&'static str, #[source] pem::Error),
@@ -77,8 +80,7 @@ impl Trust {
     /// # Errors
     /// When the file cannot be read, or holds no usable certificate.
     pub fn from_file(path: &Path) -> Result<Self, TlsError> {
-        let pem = std::fs::read(path).map_err(|e| TlsError::Read(path.to_owned(), e))?;
-        Self::from_pem(&pem)
+        Self::from_pem(&read(path)?)
     }
 
     /// Trusts the authorities of a PEM text: all of them must be usable.
@@ -98,6 +100,15 @@ impl Trust {
     }
 }
 
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let failed = |error| TlsError::Read(path.to_owned(), error);
+    if std::fs::metadata(path).map_err(failed)?.is_file() {
+        std::fs::read(path).map_err(failed)
+    } else {
+        Err(TlsError::NotAFile(path.to_owned()))
+    }
+}
+
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -113,9 +124,6 @@ impl Identity {
     /// # Errors
     /// When a file cannot be read, or holds no certificate or key.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|e| TlsError::Read(path.to_owned(), e))
-        };
         Self::from_pem(&read(certificate)?, &read(key)?)
     }
 
@@ -292,5 +300,22 @@ fn certificate_outcome(error: &CertificateError) -> Outcome {
         E::BadSignature => Outcome::TlsUntrusted(Untrusted::Signature),
         E::Revoked => Outcome::TlsUntrusted(Untrusted::Revoked),
         _ => Outcome::TlsUntrusted(Untrusted::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_read() {
+        let null = Path::new("/dev/null");
+        let errors = [
+            Trust::from_file(null).err(),
+            Identity::from_files(null, null).err(),
+        ];
+        for error in errors {
+            assert!(matches!(error, Some(TlsError::NotAFile(_))), "{error:?}");
+        }
     }
 }

@@ -134,6 +134,22 @@ async fn a_broken_file_changes_nothing_and_is_named() {
     assert!(status["config"]["refused"].is_null(), "{status}");
 }
 
+/// To open a FIFO waits for whoever writes into it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_no_file_holds_up_nothing() {
+    let a = Echo::start(b'a').await.unwrap();
+    let (bind, folder) = (loopback(6443), tempfile::tempdir().unwrap());
+    let fifo = folder.path().join("ca.crt");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let good = simple(bind, &[a.address], CHECK_ONCE);
+    let mut lb = Lb::start(&good).unwrap();
+    let check = format!("  check: {{https: {{caFile: {}}}}}\n", fifo.display());
+    let said = lb.reload(&simple(bind, &[a.address], &check)).unwrap();
+    let error = said["error"].as_str().unwrap();
+    assert!(error.contains("is no regular file"), "{error}");
+    exchange(bind).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bind_that_cannot_be_had_changes_nothing() {
     let a = Echo::start(b'a').await.unwrap();
