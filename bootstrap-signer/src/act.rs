@@ -56,8 +56,8 @@ pub struct Claim {
     pub id: String,
     /// Its Secret's resourceVersion.
     pub version: String,
-    /// All names it is used for from here on.
-    pub names: Vec<String>,
+    /// What its annotation says from here on.
+    pub used_by: String,
 }
 
 impl Writer {
@@ -149,7 +149,7 @@ impl Writer {
     async fn claim(&self, claim: &Claim) -> Result<Done, ActError> {
         let patch = json!({ "metadata": {
             "resourceVersion": claim.version,
-            "annotations": { USED_BY: claim.names.join(",") },
+            "annotations": { USED_BY: claim.used_by },
         }});
         let name = format!("{TOKEN}{}", claim.id);
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));

@@ -16,7 +16,7 @@ pub const TOKEN: &str = "bootstrap-token-";
 const NODE_NAMES: &str = "sternpost.io/node-names";
 const MAX_NODES: &str = "sternpost.io/max-nodes";
 const ONE_SHOT: &str = "sternpost.io/one-shot";
-/// And the node names it was used for, divided by commas; written here.
+/// And what it was used for, written here: `NODE/REQUEST`, divided by commas.
 pub const USED_BY: &str = "sternpost.io/used-by";
 
 /// A request as the policy takes it, its PEM text, and who asked for rights.
@@ -102,16 +102,16 @@ pub fn token(secret: &core::Secret) -> Option<(String, Token)> {
     });
     let annotations = secret.metadata.annotations.as_ref();
     let note = |name: &str| annotations?.get(name).map(String::as_str);
-    let names = note(USED_BY).unwrap_or_default().split(',');
+    let uses = note(USED_BY).unwrap_or_default().split(',');
+    let uses = uses.map(|each| each.split_once('/').unwrap_or((each, "")));
+    let some = |name: &str| (!name.is_empty()).then(|| name.to_owned());
     let token = Token {
         expires,
         authenticates: field("usage-bootstrap-authentication") == Some("true"),
         deleting: secret.metadata.deletion_timestamp.is_some(),
         limits: limits(note(NODE_NAMES), note(MAX_NODES), note(ONE_SHOT)),
-        used_by: names
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        used_by: uses.clone().filter_map(|(node, _)| some(node)).collect(),
+        used_in: uses.filter_map(|(_, request)| some(request)).collect(),
     };
     Some((id.to_owned(), token))
 }
@@ -171,10 +171,14 @@ mod tests {
             ("usage-bootstrap-authentication", "true"),
             ("expiration", "2026-01-31T12:00:00Z"),
         ];
-        let notes = [(MAX_NODES, "2"), (USED_BY, "w1,w2"), (ONE_SHOT, "false")];
+        let notes = [
+            (MAX_NODES, "2"),
+            (USED_BY, "w1/csr-1,w2"),
+            (ONE_SHOT, "false"),
+        ];
         let (id, read) = token(&secret(&good, &notes)).unwrap();
         assert_eq!(id, "abc123");
-        assert!(read.authenticates && read.used_by.len() == 2);
+        assert!(read.authenticates && read.used_by.len() == 2 && read.used_in.len() == 1);
         assert_eq!(
             read.expires,
             Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_860_800))

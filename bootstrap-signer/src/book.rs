@@ -54,6 +54,15 @@ pub struct Seen {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
+/// What a token's Secret says of its uses, and which version of it says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// `metadata.resourceVersion`.
+    pub version: String,
+    /// The annotation, as it is written.
+    pub used_by: String,
+}
+
 /// Something that was seen.
 #[derive(Debug)]
 pub enum Change {
@@ -63,8 +72,8 @@ pub enum Change {
     Node(String, Node),
     /// A node renewed its lease.
     Renewed(String, SystemTime),
-    /// A token is there, or is different; with its Secret's resourceVersion.
-    Token(String, Token, String),
+    /// A token is there, or is different; with what its Secret says of its uses.
+    Token(String, Token, Ledger),
     /// The object of that name is gone.
     Gone(Kind, String),
     /// All there is was seen, and it is this.
@@ -92,7 +101,7 @@ pub struct Book {
     requests: BTreeMap<String, Entry>,
     nodes: Nodes,
     leases: BTreeMap<String, SystemTime>,
-    tokens: BTreeMap<String, (Token, String)>,
+    tokens: BTreeMap<String, (Token, Ledger)>,
     whole: BTreeSet<Kind>,
     /// Of each requester, in the order they were made, what counts for its quota.
     counting: BTreeMap<Who, BTreeSet<Turn>>,
@@ -131,10 +140,10 @@ impl Book {
                 }
             }
             Change::Renewed(name, at) => self.renew(name, at),
-            Change::Token(id, token, version) => {
+            Change::Token(id, token, ledger) => {
                 let known = self.tokens.get(&id).map(|(token, _)| token);
                 let changed = known != Some(&token);
-                self.tokens.insert(id, (token, version));
+                self.tokens.insert(id, (token, ledger));
                 if changed {
                     self.ask_all();
                 }
@@ -234,8 +243,14 @@ impl Book {
         self.requests.get(name).map(|entry| &entry.seen)
     }
 
-    /// A token with its Secret's resourceVersion.
-    pub fn token(&self, id: &str) -> Option<&(Token, String)> {
+    /// The node `name` asks for, once it was decided about.
+    pub fn node(&self, name: &str) -> Option<&str> {
+        let request = self.requests.get(name)?.request.as_ref()?;
+        request.as_ref().ok()?.node()
+    }
+
+    /// A token with its ledger.
+    pub fn token(&self, id: &str) -> Option<&(Token, Ledger)> {
         self.tokens.get(id)
     }
 

@@ -212,5 +212,6 @@ fn token(entry: TokenEntry, node_names: Option<Pattern>) -> Token {
             uses,
         }),
         used_by: entry.used_by,
+        used_in: BTreeSet::new(),
     }
 }

@@ -18,6 +18,8 @@ use crate::shown::Shown;
 
 /// Decisions between two looks at what came in.
 const BATCH: usize = 256;
+/// After another one was faster: as long as a watch takes to tell.
+const SOON: Duration = Duration::from_millis(50);
 /// After an act that failed: the API server is back, or another one answers.
 const RETRY: Duration = Duration::from_millis(500);
 /// Events on their way at a time: few, since decisions go first.
@@ -234,7 +236,7 @@ impl Desk {
         let Requester::Token(id) = Requester::of(&seen.submitted, settings) else {
             return None;
         };
-        let (token, version) = self.book.token(id)?;
+        let (token, ledger) = self.book.token(id)?;
         let Known::Known(limits) = &token.limits else {
             return None;
         };
@@ -242,12 +244,21 @@ impl Desk {
         if unlimited || verdict.decision() != Decision::Approve {
             return None;
         }
-        let mut names = token.used_by.clone();
-        names.insert(verdict.detail.clone());
+        let name = &seen.submitted.name;
+        let own = format!("{}/{name}", self.book.node(name)?);
+        let mut uses: Vec<&str> = ledger
+            .used_by
+            .split(',')
+            .filter(|each| !each.is_empty())
+            .collect();
+        if uses.contains(&own.as_str()) {
+            return None;
+        }
+        uses.push(&own);
         Some(Claim {
             id: id.to_owned(),
-            version: version.clone(),
-            names: names.into_iter().collect(),
+            version: ledger.version.clone(),
+            used_by: uses.join(","),
         })
     }
 
@@ -363,8 +374,12 @@ impl Desk {
             Ok(Done::Overtaken) => {
                 // What it is like now may have been seen while this was on its way.
                 let seen = self.book.seen(name).map(|seen| &seen.version);
-                if seen != version.as_ref() || job.claim.is_some() {
+                if seen != version.as_ref() {
                     self.book.ask(name);
+                }
+                // Another request used the token first; the watch is about to say so.
+                if job.claim.is_some() {
+                    self.book.again_at(name, SystemTime::now() + SOON);
                 }
             }
             Err(error) => {

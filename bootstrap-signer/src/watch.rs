@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Sender;
 
 use crate::api;
-use crate::book::{Change, Kind, Seen};
+use crate::book::{Change, Kind, Ledger, Seen};
 
 /// Changes on their way. The watch waits when the desk is behind: what is not read stays
 /// in the API server.
@@ -99,8 +99,15 @@ fn lease(object: &Lease) -> Option<Change> {
 
 fn token(object: &Secret) -> Option<Change> {
     let (id, token) = api::token(object)?;
-    let version = object.resource_version().unwrap_or_default();
-    Some(Change::Token(id, token, version))
+    let ledger = Ledger {
+        version: object.resource_version().unwrap_or_default(),
+        used_by: object
+            .annotations()
+            .get(api::USED_BY)
+            .cloned()
+            .unwrap_or_default(),
+    };
+    Some(Change::Token(id, token, ledger))
 }
 
 /// The name under which the book knows an object.

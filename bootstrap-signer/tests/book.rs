@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use bootstrap_signer::book::{Book, Change, Kind, Seen};
+use bootstrap_signer::book::{Book, Change, Kind, Ledger, Seen};
 use policy::{Known, Node, Reason, Settings, Signer, State, Submitted, Token};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
@@ -61,7 +61,7 @@ fn put(book: &mut Book, seen: Seen) {
 fn whole() -> Book {
     let mut book = Book::default();
     let token = Token::default();
-    book.apply(Change::Token("abc123".to_owned(), token, "1".to_owned()));
+    book.apply(Change::Token("abc123".to_owned(), token, Ledger::default()));
     for kind in Kind::ALL {
         let names = match kind {
             Kind::Tokens => ["abc123".to_owned()].into(),
@@ -90,7 +90,7 @@ fn nothing_is_decided_before_everything_was_seen() {
     put(&mut book, seen("a", pem("new-1", &key), at(0)));
     assert_eq!(reason(&mut book, "a", at(0)), Reason::FactsUnknown);
     let token = Token::default();
-    book.apply(Change::Token("abc123".to_owned(), token, "1".to_owned()));
+    book.apply(Change::Token("abc123".to_owned(), token, Ledger::default()));
     let all = |name: &str| BTreeSet::from([name.to_owned()]);
     book.apply(Change::Whole(Kind::Requests, all("a")));
     book.apply(Change::Whole(Kind::Tokens, all("abc123")));

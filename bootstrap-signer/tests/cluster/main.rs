@@ -20,7 +20,7 @@ type Tried = Result<(), Box<dyn std::error::Error>>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 5] = [
+    let tests: [(&str, Test); 6] = [
         ("every_case_is_decided_as_it_expects", || {
             on_runtime(cases::all())
         }),
@@ -29,6 +29,9 @@ fn main() {
         }),
         ("five_hundred_at_once", || on_runtime(load::burst())),
         ("a_flood_stops_nobody_else", || on_runtime(load::flood())),
+        ("a_token_is_used_as_often_as_it_may", || {
+            on_runtime(load::limited_tokens())
+        }),
         ("one_of_two_is_killed", || on_runtime(load::killed())),
     ];
     let trials = tests.into_iter().map(|(name, test)| {

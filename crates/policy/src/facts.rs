@@ -221,8 +221,11 @@ pub struct Token {
     pub deleting: bool,
     /// What it is limited to; unknown when its annotations cannot be read.
     pub limits: Known<Limits>,
-    /// The names it was used for.
+    /// The node names it was used for.
     pub used_by: BTreeSet<String>,
+    /// The requests it was used by: one of them may be asked about again, since who uses
+    /// a token says so before the decision is written.
+    pub used_in: BTreeSet<String>,
 }
 
 /// What a token is limited to.
@@ -254,6 +257,7 @@ impl Default for Token {
             deleting: false,
             limits: Known::Known(Limits::default()),
             used_by: BTreeSet::new(),
+            used_in: BTreeSet::new(),
         }
     }
 }

@@ -201,6 +201,7 @@ fn token() -> impl Strategy<Value = Token> {
                 uses: if once { Uses::Once } else { Uses::Many },
             }),
             used_by,
+            used_in: BTreeSet::new(),
         },
     )
 }

@@ -145,6 +145,8 @@ pub struct Context {
     pub token_max_nodes: Option<usize>,
     /// The node names the token was used for.
     pub token_used_by: Vec<String>,
+    /// The names of the requests that used it.
+    pub token_used_in: Vec<String>,
     /// The token is good for one certificate.
     pub token_one_shot: bool,
     /// The token has expired.

@@ -293,6 +293,7 @@ fn token(context: &Context) -> Staged<Option<Token>> {
         deleting: false,
         limits: Known::Known(limits),
         used_by: context.token_used_by.iter().cloned().collect(),
+        used_in: context.token_used_in.iter().cloned().collect(),
     }))
 }
 

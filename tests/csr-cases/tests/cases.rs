@@ -8,7 +8,7 @@ use csr_cases::{Tally, try_all};
 use serde_json::{Value, json};
 
 /// How many there are in `own.json`, so that none is lost.
-const OWN: usize = 168;
+const OWN: usize = 170;
 
 #[test]
 fn every_case_of_the_folder_is_decided_as_it_expects() {

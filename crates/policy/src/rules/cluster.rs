@@ -222,8 +222,9 @@ pub(super) fn san_of_node(question: &Question<'_>, request: &Request) -> Finding
             // The file does not change by waiting.
             Source::Inventory => Finding::fails(Reason::SanNotOnNode, san.text()),
             Source::Both if !in_file => Finding::fails(Reason::SanNotOnNode, san.text()),
+            // The Node may yet come and say so.
             Source::Node | Source::Both | Source::Either if node.is_none() => {
-                Finding::Skipped("there is no Node to compare with")
+                Finding::fails(Reason::NodeMissing, own)
             }
             Source::Node | Source::Both | Source::Either => not_yet(question, san),
         }
