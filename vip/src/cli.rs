@@ -183,9 +183,9 @@ fn readable(status: &Value) -> String {
     ];
     let mut page = table::render(head, &rows);
     for router in routers {
-        for key in ["out", "failing", "alarm"] {
+        for key in ["out", "failing", "alarm", "foreign"] {
             let value = router.get(key).filter(|value| !value.is_null());
-            if value.is_some_and(|value| *value != json!({})) {
+            if value.is_some_and(|value| *value != json!({}) && *value != json!([])) {
                 let (name, value) = (text(router, "name"), text(router, key));
                 page.push_str(&format!("{name}: {key}: {value}\n"));
             }

@@ -281,6 +281,7 @@ fn router(member: &Member) -> Value {
         "out": record.out.map(Out::name),
         "heard": record.heard.as_ref().map(heard),
         "alarm": record.alarm,
+        "foreign": record.foreign.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "failing": record.failing,
         "tracks": tracks,
         "counts": counts(&record),

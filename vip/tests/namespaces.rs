@@ -44,12 +44,15 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Two labs at once would disturb each other's clocks.
     arguments.test_threads.get_or_insert(1);
-    let tests: [(&str, Test); 14] = [
+    let tests: [(&str, Test); 17] = [
         ("kill_9_leaves_the_address_for_1_3_s_at_most", dead_man),
         ("m10_a_deleted_address_is_back_at_once", put_back),
         ("a_foreign_address_is_neither_renewed_nor_removed", foreign),
         ("m11_link_down_is_fault_and_up_is_backup", link_down),
         ("m11_an_interface_made_anew_is_used_again", made_anew),
+        ("m11_without_its_source_address_it_steps_out", source_gone),
+        ("m11_a_renamed_interface_is_left", renamed),
+        ("a_new_hardware_address_is_announced", new_mac),
         (
             "release_moves_the_address_and_resume_brings_it_back",
             released,
@@ -118,6 +121,8 @@ fn foreign() -> Result<(), Failed> {
     // Longer than a renewal and than a lifetime.
     wait::pass(Duration::from_millis(1500), || false);
     let during = lab.ip("a", "address show dev eth0")?;
+    let named = lab.router("a")?.pointer("/foreign/0").cloned();
+    assert_is("foreign", named.as_ref(), "10.55.0.100/24")?;
     daemon.stop(PATIENCE)?;
     let after = lab.ip("a", "address show dev eth0")?;
     for (when, shown) in [("while active", during), ("after the end", after)] {
@@ -164,6 +169,66 @@ fn made_anew() -> Result<(), Failed> {
     lab.ip("a", "link set eth0 up")?;
     lab.held_by(&["a"])?;
     lab.state("a", "active")
+}
+
+/// Without `promote_secondaries` the kernel takes the virtual address away with the first
+/// of its network; put back before the first, it would be that itself, and its end the end
+/// of the host's own address.
+fn source_gone() -> Result<(), Failed> {
+    let lab = Lab::new("source_gone")?;
+    let _a = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.held_by(&["a"])?;
+    let _b = lab.start("b", &lab.config("b", 100, "")?)?;
+    lab.state("b", "backup")?;
+    let own = "10.55.0.11/24 broadcast + dev eth0";
+    lab.ip("a", "address del 10.55.0.11/24 dev eth0")?;
+    lab.held_by(&["b"])?;
+    lab.state("a", "fault")?;
+    lab.ip("a", &format!("address add {own}"))?;
+    lab.held_by(&["a"])?;
+    // The same happens to a Backup: deaf to its peer, it must not take the address.
+    lab.ip("b", "address del 10.55.0.12/24 dev eth0")?;
+    lab.state("b", "fault")?;
+    wait::pass(Duration::from_millis(800), || false);
+    lab.held_by(&["a"])?;
+    lab.command("a", &["release"])?;
+    let shown = lab.ip("a", "-oneline address show dev eth0")?;
+    if !shown.contains("10.55.0.11/24") {
+        return Err(format!("its own address went too: {shown}").into());
+    }
+    Ok(())
+}
+
+fn renamed() -> Result<(), Failed> {
+    let lab = Lab::new("renamed")?;
+    let _a = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.held_by(&["a"])?;
+    lab.ip("a", "link set eth0 down")?;
+    lab.ip("a", "link set eth0 name eth9")?;
+    lab.ip("a", "link set eth9 up")?;
+    wait::pass(Duration::from_millis(800), || false);
+    lab.held_by(&[])?;
+    lab.state("a", "fault")?;
+    lab.ip("a", "link set eth9 down")?;
+    lab.ip("a", "link set eth9 name eth0")?;
+    lab.ip("a", "link set eth0 up")?;
+    lab.held_by(&["a"])
+}
+
+fn new_mac() -> Result<(), Failed> {
+    let lab = Lab::new("new_mac")?;
+    let _a = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.held_by(&["a"])?;
+    lab.ip(
+        "b",
+        "neighbour replace 10.55.0.100 lladdr 02:00:00:00:00:0b dev eth0 nud stale",
+    )?;
+    lab.ip("a", "link set eth0 address 02:00:00:00:00:99")?;
+    wait::until("b has learnt it", PATIENCE, || {
+        let known = lab.ip("b", "neighbour show 10.55.0.100 dev eth0").ok()?;
+        known.contains("02:00:00:00:00:99").then_some(())
+    })?;
+    Ok(())
 }
 
 fn released() -> Result<(), Failed> {

@@ -86,6 +86,9 @@ pub struct Survey {
     pub source: bool,
     /// Addresses of this router that carry our mark.
     pub ours: Vec<Address>,
+    /// Addresses of this router that are on this host by another's hand, on whichever
+    /// interface: neighbours are answered for them whatever the router does.
+    pub foreign: Vec<Address>,
     /// Addresses of this router that are not there.
     pub missing: Vec<Address>,
 }

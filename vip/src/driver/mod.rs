@@ -221,6 +221,7 @@ impl<E: Effects> Driver<E> {
             true => Leftover::None,
             false => Leftover::Ours,
         };
+        self.foreign(&survey);
         if leftover == Leftover::Ours {
             tracing::info!(router = self.name, "found our address from a run before");
             self.renew_at = Some(Instant::now());
@@ -309,8 +310,9 @@ impl<E: Effects> Driver<E> {
             }
             // Our own renewals, four times a second.
             Notice::Address(there) if there.ours => None,
+            // Another's hand on other interfaces too: neighbours are answered all the same.
             Notice::AddressGone(there) | Notice::Address(there)
-                if there.interface == self.interface
+                if (there.interface == self.interface || !there.ours)
                     && (self.virtual_ip(there.address.ip)
                         || there.address.ip == self.source) =>
             {
@@ -321,6 +323,18 @@ impl<E: Effects> Driver<E> {
             | Notice::LinkGone(_)
             | Notice::Address(_)
             | Notice::AddressGone(_) => None,
+        }
+    }
+
+    fn foreign(&self, survey: &Survey) {
+        self.record.send_if_modified(|record| {
+            let changed = record.foreign != survey.foreign;
+            record.foreign.clone_from(&survey.foreign);
+            changed
+        });
+        if let Some(address) = survey.foreign.first() {
+            let router = &self.name;
+            tracing::warn!(router, %address, "another's hand has put the address here");
         }
     }
 
@@ -355,6 +369,7 @@ impl<E: Effects> Driver<E> {
     fn look(&mut self) -> Option<Lost> {
         let survey = self.effects.survey();
         let survey = self.outcome("survey", survey)?;
+        self.foreign(&survey);
         if let Some(lost) = self.missed(&survey) {
             return Some(lost);
         }

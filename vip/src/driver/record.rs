@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use vrrp::fsm::Reason;
 use vrrp::{AdvertInterval, Priority, State};
 
+use crate::config::Address;
 use crate::track::Out;
 
 /// State and counts of one router.
@@ -29,6 +30,8 @@ pub struct Record {
     pub holding: bool,
     /// The Active that was heard last, its priority, and when.
     pub heard: Option<Heard>,
+    /// Virtual addresses that are on this host by another's hand.
+    pub foreign: Vec<Address>,
     /// Effects that failed when they were last tried, and why.
     pub failing: BTreeMap<&'static str, String>,
     /// A peer that is configured otherwise, as last heard.
@@ -86,6 +89,7 @@ impl Record {
             running: false,
             holding: false,
             heard: None,
+            foreign: Vec::new(),
             failing: BTreeMap::new(),
             alarm: None,
             counts: Counts::default(),

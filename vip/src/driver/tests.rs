@@ -187,6 +187,7 @@ fn clear() -> Survey {
     Survey {
         link: Some(link(true)),
         source: true,
+        foreign: Vec::new(),
         ours: Vec::new(),
         missing: vec![virtual_address()],
     }
@@ -196,6 +197,7 @@ fn held() -> Survey {
     Survey {
         link: Some(link(true)),
         source: true,
+        foreign: Vec::new(),
         ours: vec![virtual_address()],
         missing: Vec::new(),
     }
@@ -278,6 +280,7 @@ fn present() -> Present {
         interface: INTERFACE,
         address: virtual_address(),
         ours: true,
+        marked: true,
         secondary: true,
     }
 }

@@ -54,6 +54,7 @@ impl Linux {
     /// [`OpenError`], each with the way out.
     pub fn open(router: &Router) -> Result<Self, OpenError> {
         let mut netlink = Netlink::open()?;
+        open::kernel(&mut netlink)?;
         let link = open::find(&mut netlink, router)?;
         let source = open::source(&mut netlink, router, &link)?;
         let mac = link.mac.ok_or_else(|| OpenError::NoEthernet {
@@ -182,12 +183,13 @@ impl Effects for Linux {
     }
 
     fn renew(&mut self) -> Result<(), Failure> {
+        let mut outcome = Ok(());
         for address in self.own() {
-            self.netlink
-                .put(self.link.index, address, LIFETIME, Put::Renew)
-                .map_err(Failure::Netlink)?;
+            let link = self.link.index;
+            let renewed = self.netlink.put(link, address, LIFETIME, Put::Renew);
+            outcome = outcome.and(renewed.map_err(Failure::Netlink));
         }
-        Ok(())
+        outcome
     }
 
     fn release(&mut self) -> Result<(), Failure> {
@@ -230,11 +232,19 @@ impl Effects for Linux {
 
     fn survey(&mut self) -> Result<Survey, Failure> {
         let links = self.netlink.links().map_err(Failure::Netlink)?;
-        let present = self.present()?;
+        let everywhere = self.netlink.all_addresses().map_err(Failure::Netlink)?;
+        let mine = |there: &&Present| there.interface == self.link.index;
+        let present: Vec<_> = everywhere.iter().filter(mine).cloned().collect();
+        let virtual_ip =
+            |ip| (self.router.addresses.iter()).any(|address| address.ip == ip);
+        let foreign = everywhere
+            .iter()
+            .filter(|there| !there.ours && virtual_ip(there.address.ip));
         let source = self.source();
         let mut survey = Survey {
             link: links.into_iter().find(|link| link.index == self.link.index),
             source: present.iter().any(|there| there.address.ip == source),
+            foreign: foreign.map(|there| there.address).collect(),
             ..Survey::default()
         };
         for address in self.router.addresses.clone() {

@@ -49,6 +49,8 @@ pub struct Present {
     pub address: Address,
     /// It carries our mark.
     pub ours: bool,
+    /// It carries a mark at all.
+    pub marked: bool,
     /// It is a second address of a network that the interface already has one of.
     pub secondary: bool,
 }
@@ -151,12 +153,19 @@ impl Netlink {
     /// # Errors
     /// When the kernel cannot be asked.
     pub fn addresses(&mut self, interface: u32) -> Result<Vec<Present>, RequestError> {
+        let mut all = self.all_addresses()?;
+        all.retain(|present| present.interface == interface);
+        Ok(all)
+    }
+
+    /// Every address on this host.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn all_addresses(&mut self) -> Result<Vec<Present>, RequestError> {
         let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
         let answers = self.exchange(request, NLM_F_DUMP, "list the addresses")?;
-        let all = answers.iter().filter_map(present);
-        Ok(all
-            .filter(|present| present.interface == interface)
-            .collect())
+        Ok(answers.iter().filter_map(present).collect())
     }
 
     /// Puts an address on an interface, or renews it, with our mark and `lifetime`
@@ -217,13 +226,35 @@ impl Netlink {
         flags: u16,
         operation: &'static str,
     ) -> Result<Vec<RouteNetlinkMessage>, RequestError> {
-        self.send(request, flags).map_err(RequestError::Socket)?;
+        /// A list that changed while it was read is read again: an entry may be missing
+        /// from it. One that changes all the time is taken as it is.
+        const READINGS: u32 = 3;
         let mut answers = Vec::new();
+        for _ in 0..READINGS {
+            answers.clear();
+            self.send(request.clone(), flags)
+                .map_err(RequestError::Socket)?;
+            if self.answered(operation, &mut answers)? == Reading::Whole {
+                break;
+            }
+        }
+        Ok(answers)
+    }
+
+    fn answered(
+        &mut self,
+        operation: &'static str,
+        answers: &mut Vec<RouteNetlinkMessage>,
+    ) -> Result<Reading, RequestError> {
+        let mut reading = Reading::Whole;
         loop {
             let (bytes, _) =
                 self.socket.recv_from_full().map_err(RequestError::Socket)?;
-            if self.collect(&bytes, operation, &mut answers)? {
-                return Ok(answers);
+            if interrupted(&bytes) {
+                reading = Reading::Torn;
+            }
+            if self.collect(&bytes, operation, answers)? {
+                return Ok(reading);
             }
         }
     }
@@ -271,6 +302,21 @@ impl Netlink {
     }
 }
 
+/// How a list was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Whole,
+    /// It changed meanwhile.
+    Torn,
+}
+
+/// Does the kernel say that the list changed while it was read (`NLM_F_DUMP_INTR`)?
+fn interrupted(bytes: &[u8]) -> bool {
+    messages(bytes)
+        .filter_map(Result::ok)
+        .any(|message| message.header.flags & NLM_F_DUMP_INTR != 0)
+}
+
 /// The messages of one datagram, in order.
 pub(super) fn messages(
     mut bytes: &[u8],
@@ -286,13 +332,20 @@ pub(super) fn messages(
     })
 }
 
-/// The link a message describes.
+/// `NLM_F_DUMP_INTR` of linux/netlink.h.
+const NLM_F_DUMP_INTR: u16 = 0x10;
+
+/// The link a message describes. A bridge reports its ports in messages of its own kind:
+/// a port that leaves the bridge is "deleted" there, and still an interface.
 pub(super) fn link(message: &RouteNetlinkMessage) -> Option<Link> {
     let (RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message)) =
         message
     else {
         return None;
     };
+    if message.header.interface_family != AddressFamily::Unspec {
+        return None;
+    }
     let mut mac = None;
     let mut name = None;
     for attribute in &message.attributes {
@@ -326,6 +379,10 @@ pub(super) fn present(message: &RouteNetlinkMessage) -> Option<Present> {
             prefix: message.header.prefix_len,
         },
         ours: message.attributes.contains(&ours),
+        marked: message
+            .attributes
+            .iter()
+            .any(|attribute| matches!(attribute, AddressAttribute::Protocol(_))),
         secondary: message.header.flags.contains(AddressHeaderFlags::Secondary),
     })
 }
@@ -369,4 +426,37 @@ fn living(seconds: u32) -> CacheInfo {
     lifetime.ifa_valid = seconds;
     lifetime.ifa_preferred = seconds;
     lifetime
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_family(family: AddressFamily) -> RouteNetlinkMessage {
+        let mut message = LinkMessage::default();
+        message.header.interface_family = family;
+        message.attributes = vec![LinkAttribute::IfName("eth0".to_owned())];
+        RouteNetlinkMessage::DelLink(message)
+    }
+
+    #[test]
+    fn a_port_that_leaves_a_bridge_is_no_interface_that_is_gone() {
+        assert!(link(&of_family(AddressFamily::Unspec)).is_some());
+        assert_eq!(link(&of_family(AddressFamily::Bridge)), None);
+    }
+
+    #[test]
+    fn a_list_that_changed_while_it_was_read_says_so() {
+        for (flags, torn) in [(0, false), (NLM_F_DUMP_INTR | 2, true)] {
+            let mut header = NetlinkHeader::default();
+            header.flags = flags;
+            let message = of_family(AddressFamily::Unspec);
+            let mut message =
+                NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
+            message.finalize();
+            let mut bytes = vec![0; message.buffer_len()];
+            message.serialize(&mut bytes);
+            assert_eq!(interrupted(&bytes), torn, "{flags}");
+        }
+    }
 }
