@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use daemon::Identity;
@@ -12,6 +11,7 @@ use daemon::admin::{Admin, Listen};
 use daemon::log::Log;
 use daemon::signals::{Signal, Signals};
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 use crate::check::{Checked, RESULTS, Watch};
 use crate::config::{self, Config};
@@ -24,14 +24,11 @@ use crate::reading::{ReadError, Reading};
 use crate::report;
 use crate::roster::{Change, Consequence, Roster, View};
 use crate::surface::{Outside, Phase};
-use crate::worker::{self, Command, EVENTS, Handle, Order};
+use crate::worker::{self, Command, EVENTS};
+use crate::workers::{LOOK, Workers};
 
 /// How often a drain looks whether the last connection is over.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
-
-/// How long control waits for all workers to obey. They do so within microseconds; one that
-/// is stuck must not take the checks and the signals with it.
-const OBEYED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,21 +70,20 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     let (view, seen) = watch::channel(Arc::new(View::default()));
     let reporter = report::begin(inlet, seen.clone())?;
     let crew = Crew::new(usize::from(config.workers.get()))?;
-    let workers = (0..config.workers.get())
-        .map(|number| {
-            let crew = Arc::clone(&crew);
-            worker::spawn(number, events.clone(), |setup| engine::run(setup, crew))
-        })
-        .collect::<std::io::Result<Vec<Handle>>>()?;
+    let workers = Workers::new(
+        (0..config.workers.get())
+            .map(|number| {
+                let crew = Arc::clone(&crew);
+                worker::spawn(number, events.clone(), |setup| engine::run(setup, crew))
+            })
+            .collect::<std::io::Result<_>>()?,
+    );
     drop(events);
     let (phase, phase_seen) = watch::channel(Phase::Accepting);
     let outside = Arc::new(Outside {
         view: seen,
         phase: phase_seen,
-        workers: workers
-            .iter()
-            .map(|worker| Arc::clone(&worker.gauges))
-            .collect(),
+        workers: workers.gauges(),
         limits,
         log,
     });
@@ -115,7 +111,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     }));
     daemon::notify::ready();
     control.work(signals, checked).await;
-    control.end(reporter);
+    control.end(reporter).await;
     drop(stop);
     if let Ok(Err(error)) = serving.await {
         tracing::error!(%error, "the admin listeners failed");
@@ -147,7 +143,7 @@ struct Control {
     roster: Roster,
     listeners: Vec<Arc<Listener>>,
     watches: HashMap<ServerId, Watch>,
-    workers: Vec<Handle>,
+    workers: Workers,
     results: mpsc::Sender<Checked>,
     view: watch::Sender<Arc<View>>,
     phase: watch::Sender<Phase>,
@@ -188,27 +184,12 @@ impl Control {
 
     async fn publish(&mut self) {
         let snapshot = Arc::new(self.roster.snapshot());
-        self.command(&Command::Snapshot(snapshot)).await;
+        self.workers.command(&Command::Snapshot(snapshot)).await;
         self.show();
     }
 
     fn show(&self) {
         self.view.send_replace(Arc::new(self.roster.view()));
-    }
-
-    /// Returns when all workers have obeyed, so that what is logged next is so.
-    async fn command(&self, command: &Command) {
-        let mut obeyed = Vec::with_capacity(self.workers.len());
-        for worker in &self.workers {
-            let (order, receipt) = Order::new(command.clone());
-            // Fails only when the worker has left, which nothing but its end does.
-            let _ = worker.commands.send(order).await;
-            obeyed.push(receipt);
-        }
-        let all = futures_util::future::join_all(obeyed);
-        if tokio::time::timeout(OBEYED_WITHIN, all).await.is_err() {
-            tracing::warn!(within = ?OBEYED_WITHIN, "a worker has not obeyed in time");
-        }
     }
 
     async fn work(&mut self, mut signals: Signals, mut checked: mpsc::Receiver<Checked>) {
@@ -217,6 +198,8 @@ impl Control {
         let mut reading = Reading::new(Arc::new(move || config::read(&path)));
         let mut results = Vec::with_capacity(RESULTS);
         let mut beat = daemon::notify::watchdog_period().map(tokio::time::interval);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 signal = signals.next() => match (signal, stop) {
@@ -234,7 +217,12 @@ impl Control {
                     Some(Stop::Leaving { .. }) => stop = Some(self.drain().await),
                     Some(Stop::Draining { .. }) | None => return,
                 },
-                () = tick(&mut beat) => daemon::notify::watchdog(),
+                _ = look.tick() => if self.workers.look() {
+                    self.publish().await;
+                },
+                () = tick(&mut beat) => if self.workers.all_work() {
+                    daemon::notify::watchdog();
+                },
             }
         }
     }
@@ -255,7 +243,7 @@ impl Control {
             self.show();
         }
         for (server, which) in consequences.iter().flat_map(|all| &all.cuts) {
-            self.command(&Command::Cut(*server, *which)).await;
+            self.workers.command(&Command::Cut(*server, *which)).await;
         }
     }
 
@@ -303,9 +291,9 @@ impl Control {
     /// Accepts no longer.
     async fn drain(&mut self) -> Stop {
         self.phase.send_replace(Phase::Draining);
-        self.command(&Command::StopAccepting).await;
+        self.workers.command(&Command::StopAccepting).await;
         self.listeners.clear();
-        let left = open(&self.workers);
+        let left = self.workers.open();
         tracing::info!(connections = left, timeout = ?self.drain_timeout, "draining");
         Stop::Draining {
             until: now() + self.drain_timeout,
@@ -313,17 +301,10 @@ impl Control {
     }
 
     /// Ends the workers and waits for the last line of the log.
-    fn end(self, reporter: std::thread::JoinHandle<()>) {
-        let left = open(&self.workers);
-        for worker in self.workers {
-            // A full queue or a closed one: the sender's end ends the worker as well.
-            let _ = worker.commands.try_send(Order::new(Command::Shutdown).0);
-            drop(worker.commands);
-            if worker.thread.join().is_err() {
-                tracing::error!("a worker had panicked");
-            }
-        }
-        if reporter.join().is_err() {
+    async fn end(self, reporter: std::thread::JoinHandle<()>) {
+        let left = self.workers.open();
+        // The reporter ends with the last worker.
+        if self.workers.end().await && reporter.join().is_err() {
             tracing::error!("the reporter had panicked");
         }
         tracing::info!(cut = left, "stopped");
@@ -357,19 +338,12 @@ fn log_change(change: &Change) {
     }
 }
 
-fn open(workers: &[Handle]) -> u64 {
-    workers
-        .iter()
-        .map(|worker| worker.gauges.open.load(Ordering::Relaxed))
-        .sum()
-}
-
 /// Returns when the stage of a stop is over. Never without a stop.
-async fn over(workers: &[Handle], stop: Option<Stop>) {
+async fn over(workers: &Workers, stop: Option<Stop>) {
     let Some(stop) = stop else {
         return std::future::pending().await;
     };
-    while !stop.is_over(open(workers), now()) {
+    while !stop.is_over(workers.open(), now()) {
         tokio::time::sleep(DRAIN_LOOK).await;
     }
 }

@@ -24,3 +24,4 @@ pub mod status;
 pub mod surface;
 pub mod tcp;
 pub mod worker;
+pub mod workers;

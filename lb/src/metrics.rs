@@ -54,6 +54,13 @@ fn worker(out: &mut Text, number: &str, gauges: &Gauges) {
     let labels = [("worker", number)];
     gauge(
         out,
+        "worker_stuck",
+        "1 when the worker no longer obeys.",
+        &labels,
+        u64::from(gauges.is_stuck.load(Ordering::Relaxed)),
+    );
+    gauge(
+        out,
         "worker_connections",
         "Connections of a worker, dialling ones included.",
         &labels,

@@ -61,10 +61,14 @@ impl Outside {
 
 impl Surface for Outside {
     fn alive(&self) -> bool {
-        true
+        let is_stuck = |gauges: &Arc<Gauges>| gauges.is_stuck.load(Ordering::Relaxed);
+        !self.workers.iter().any(is_stuck)
     }
 
     fn ready(&self) -> Result<(), String> {
+        if !self.alive() {
+            return Err("a worker does not work".to_owned());
+        }
         readiness(*self.phase.borrow(), &self.view())
     }
 

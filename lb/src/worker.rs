@@ -12,7 +12,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -40,6 +40,8 @@ pub enum Command {
     Cut(ServerId, Which),
     /// End one connection, with a reset to both sides.
     Kill(ConnectionId),
+    /// Do nothing: to obey is a sign of life.
+    Pulse,
     /// End everything at once ([`End::Shutdown`]) and leave the thread.
     Shutdown,
 }
@@ -257,6 +259,8 @@ pub struct Gauges {
     pub accept_failures: AtomicU64,
     /// Events dropped because the queue was full.
     pub events_dropped: AtomicU64,
+    /// It no longer obeys. Set by control.
+    pub is_stuck: AtomicBool,
 }
 
 /// What a worker is started with.

@@ -126,6 +126,7 @@ impl Worker {
                 ..Snapshot::default()
             }),
             Command::Cut(server, which) => self.sessions.cut(*server, *which),
+            Command::Pulse => {}
             Command::Kill(id) => self.sessions.kill(*id),
             Command::Shutdown => {
                 self.sessions.shutdown();

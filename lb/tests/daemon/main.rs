@@ -20,4 +20,5 @@ mod rig;
 mod servers;
 mod start;
 mod states;
+mod stuck;
 mod unit;
