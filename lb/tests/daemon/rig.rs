@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -23,14 +22,53 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Log lines that wait for the test.
 const LINES: usize = 100_000;
 
-/// An address that no other test of any process uses: 127.x.y.z by process and count.
+/// An address that no other test of any process uses.
 pub(crate) fn loopback(port: u16) -> SocketAddr {
-    static COUNT: AtomicU32 = AtomicU32::new(1);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    let [_, _, _, last] = count.to_be_bytes();
-    SocketAddr::from(([127, 1 + high % 126, low, last], port))
+    static BLOCK: Mutex<Option<Block>> = Mutex::new(None);
+    let mut block = BLOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    if block.as_ref().is_none_or(|block| block.given == u8::MAX) {
+        // One that is used up stays claimed, as its addresses may be in use.
+        std::mem::forget(block.replace(Block::claim()));
+    }
+    block.as_mut().map_or(([0; 4], 0).into(), |block| {
+        block.given += 1;
+        let [net, high, low, _] = block.network;
+        SocketAddr::from(([net, high, low, block.given], port))
+    })
 }
+
+/// The addresses 127.x.y.1 to 127.x.y.255: claimed by a socket on 127.x.y.0, which goes
+/// with the process.
+struct Block {
+    network: [u8; 4],
+    given: u8,
+    _claim: Option<UdpSocket>,
+}
+
+impl Block {
+    /// The first block from one by the process id on that nobody has claimed.
+    fn claim() -> Self {
+        let [_, _, first, second] = std::process::id().to_be_bytes();
+        let first = u16::from_be_bytes([first, second]);
+        let mut networks = (0..=u16::MAX).map(|n| {
+            let [high, low] = first.wrapping_add(n).to_be_bytes();
+            [127, 1 + high % 126, low, 0]
+        });
+        let claimed = networks.find_map(|network| {
+            let claim = UdpSocket::bind(SocketAddr::from((network, CLAIM))).ok()?;
+            Some((network, claim))
+        });
+        let (network, claim) = claimed.unzip();
+        Self {
+            network: network.unwrap_or([127, 127, 127, 0]),
+            given: 0,
+            _claim: claim,
+        }
+    }
+}
+
+/// The port of claims; of UDP, which no test uses.
+const CLAIM: u16 = 8112;
 
 /// A running daemon; killed when dropped.
 pub(crate) struct Lb {
@@ -110,14 +148,24 @@ impl Lb {
 
     /// Writes another configuration and has it read, well or ill.
     pub(crate) fn reload(&mut self, body: &str) -> Fallible<Value> {
-        let path = self.folder.path().join("lb.yaml");
-        std::fs::write(path, file(self.folder.path(), &admin(body)))?;
+        self.write(body)?;
         self.signal(Signal::SIGHUP)?;
         self.line(|line| {
             line["message"]
                 .as_str()
                 .is_some_and(|m| m.starts_with("reload"))
         })
+    }
+
+    /// Writes another configuration.
+    pub(crate) fn write(&self, body: &str) -> Fallible<()> {
+        let text = file(self.folder.path(), &admin(body));
+        Ok(std::fs::write(self.file(), text)?)
+    }
+
+    /// Its configuration.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("lb.yaml")
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Fallible<()> {
@@ -241,4 +289,11 @@ pub(crate) fn run_to_end(args: &[&str]) -> Fallible<(i32, String, String)> {
         text(&out.stdout),
         text(&out.stderr),
     ))
+}
+
+#[test]
+fn no_address_is_given_twice() {
+    let given: std::collections::HashSet<SocketAddr> =
+        (0..1000).map(|_| loopback(1)).collect();
+    assert_eq!(given.len(), 1000);
 }

@@ -1,8 +1,11 @@
 //! What the unit says, against what the daemon does.
 
+use std::process::Command;
 use std::time::Duration;
 
 use api_lb::config::parse;
+
+use crate::rig::{CHECK_ONCE, Fallible, Lb, loopback, simple};
 
 const UNIT: &str = "../packaging/systemd/api-lb.service";
 
@@ -26,4 +29,33 @@ fn a_stop_fits_into_the_time_the_unit_gives_it() {
     let given: u64 = given[0].strip_suffix('s').unwrap().parse().unwrap();
     let taken = config.drain_delay + config.drain_timeout;
     assert!(taken + RESERVE <= Duration::from_secs(given), "{taken:?}");
+}
+
+/// Does what the unit does at a reload, until something fails: whether all was done.
+fn reload(lb: &Lb) -> Fallible<bool> {
+    for line in values("ExecReload") {
+        let line = line
+            .replace("$MAINPID", &lb.id().to_string())
+            .replace("/usr/bin/api-lb", env!("CARGO_BIN_EXE_api-lb"))
+            .replace("/etc/sternpost/api-lb.yaml", &lb.file().to_string_lossy());
+        let mut words = line.split(' ');
+        let program = words.next().ok_or("empty")?;
+        if !Command::new(program).args(words).output()?.status.success() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_of_the_unit_fails_with_a_broken_file_which_the_daemon_records() {
+    let good = simple(loopback(6443), &[loopback(1)], CHECK_ONCE);
+    let mut lb = Lb::start(&good).unwrap();
+    assert!(reload(&lb).unwrap());
+    lb.line(|line| line["message"] == "reloaded").unwrap();
+    lb.write(&good.replace("backend: b", "backend: x")).unwrap();
+    assert!(!reload(&lb).unwrap());
+    lb.line(|line| line["level"] == "ERROR").unwrap();
+    let status = lb.get("/status").await.unwrap();
+    assert!(!status["config"]["refused"].is_null(), "{status}");
 }
