@@ -19,7 +19,7 @@ use crate::drain::Stop;
 use crate::engine::{self, Crew};
 use crate::limits::Limits;
 use crate::listener::{self, BindError, Listener};
-use crate::pool::ServerId;
+use crate::pool::{ListenerId, ServerId};
 use crate::reading::{ReadError, Reading};
 use crate::report;
 use crate::roster::{Change, Consequence, Roster, View};
@@ -60,7 +60,8 @@ enum ReloadError {
 pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), StartError> {
     let limits = Limits::raise();
     let signals = Signals::new()?;
-    let listeners = listener::open_all(&config, &[])?;
+    let mut last_listener = ListenerId(0);
+    let listeners = listener::open_all(&config, &[], &mut last_listener)?;
     let admin = Admin::bind(&Listen {
         tcp: vec![config.admin],
         socket: Some(config.socket.clone()),
@@ -94,6 +95,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
         identity: Arc::clone(&identity),
         roster: Roster::default(),
         listeners: Vec::new(),
+        last_listener,
         watches: HashMap::new(),
         workers,
         results,
@@ -142,6 +144,7 @@ struct Control {
     identity: Arc<Identity>,
     roster: Roster,
     listeners: Vec<Arc<Listener>>,
+    last_listener: ListenerId,
     watches: HashMap<ServerId, Watch>,
     workers: Workers,
     results: mpsc::Sender<Checked>,
@@ -270,11 +273,12 @@ impl Control {
     }
 
     fn open(
-        &self,
+        &mut self,
         read: Result<Config, ReadError>,
     ) -> Result<(Config, Vec<Arc<Listener>>), ReloadError> {
         let config = read?;
-        let listeners = listener::open_all(&config, &self.listeners)?;
+        let listeners =
+            listener::open_all(&config, &self.listeners, &mut self.last_listener)?;
         Ok((config, listeners))
     }
 

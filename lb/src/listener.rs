@@ -94,13 +94,16 @@ impl Listener {
 /// ones for the other binds. Nothing of `open` is touched, so that a failure changes
 /// nothing; those that are in no configuration any more close with their last holder.
 ///
+/// `last` is the last id given so far: none is given twice, since a worker that is told late
+/// would take a new socket for the one it knows.
+///
 /// # Errors
 /// The first bind that cannot be opened.
 pub fn open_all(
     config: &Config,
     open: &[Arc<Listener>],
+    last: &mut ListenerId,
 ) -> Result<Vec<Arc<Listener>>, BindError> {
-    let mut last = open.iter().map(|listener| listener.id.0).max().unwrap_or(0);
     let binds = config
         .frontends
         .iter()
@@ -111,8 +114,8 @@ pub fn open_all(
             {
                 return Ok(Arc::clone(listener));
             }
-            last += 1;
-            Listener::open(ListenerId(last), bind, tcp).map(Arc::new)
+            last.0 += 1;
+            Listener::open(*last, bind, tcp).map(Arc::new)
         })
         .collect()
 }
@@ -182,6 +185,20 @@ mod tests {
         let six = open("[::]:0").unwrap();
         let port = six.socket.local_addr().unwrap().port();
         assert!(open(&format!("0.0.0.0:{port}")).is_ok());
+    }
+
+    #[test]
+    fn no_id_is_given_twice() {
+        let text = include_str!("../tests/configs/smallest.yaml");
+        let mut config = crate::config::parse("smallest", text).unwrap();
+        let mut last = ListenerId(0);
+        let mut open_anew = || {
+            config.frontends[0].binds = vec!["127.0.0.1:0".parse().unwrap()];
+            open_all(&config, &[], &mut last).unwrap()[0].id
+        };
+        // Each is closed before the next is opened.
+        let given = [open_anew(), open_anew(), open_anew()];
+        assert_eq!(given, [1, 2, 3].map(ListenerId));
     }
 
     #[test]
