@@ -15,16 +15,20 @@ use serde::Deserialize;
 
 use crate::error::LabError;
 use crate::fault::{self, Lost};
-use crate::holders::What;
+use crate::holders::{Event, What};
 use crate::host::{Host, NamespaceHost};
 use crate::process::{Process, Program};
 use crate::segment::Segment;
 use crate::timeline::Timeline;
+use crate::wait;
 
 /// How long a program may take to say that it is ready. etcd waits for its peers.
 const READY: Duration = Duration::from_secs(30);
 /// How long a program may take to end after SIGTERM.
 const STOPPED: Duration = Duration::from_secs(10);
+
+/// How long the kernel's notice of a fault may be on its way to the record.
+const NOTICED: Duration = Duration::from_secs(1);
 
 /// What a program is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,7 +102,7 @@ pub enum Fault {
     Resume(Target),
     /// SIGHUP.
     Reload(Target),
-    /// Cable cut and everything on the host killed.
+    /// Cable cut, everything on the host killed, and its virtual address flushed.
     KillHost(String),
     /// Cable back and every program started.
     StartHost(String),
@@ -125,7 +129,7 @@ pub enum Fault {
 /// take their time. Outages count from the first; what was open at the second is in flight.
 #[derive(Debug, Clone, Copy)]
 pub struct Struck {
-    /// Just before.
+    /// Just before; by the kernel's own notice where that is the fault.
     pub begun: Instant,
     /// When it surely had.
     pub done: Instant,
@@ -264,8 +268,11 @@ impl Group {
     /// # Errors
     /// When it cannot be done.
     pub fn strike(&mut self, fault: &Fault) -> Result<Struck, LabError> {
-        let begun = Instant::now();
+        let mut begun = Instant::now();
         self.perform(fault)?;
+        if let Fault::DeleteAddress(host) = fault {
+            begun = self.lost(host, begun)?;
+        }
         let done = if fault.is_over_at_once() {
             Instant::now()
         } else {
@@ -312,21 +319,29 @@ impl Group {
         Ok(())
     }
 
+    /// When the kernel took the address away: the command that asks for it takes longer to
+    /// start than a daemon needs to put the address back.
+    fn lost(&self, host: &str, asked: Instant) -> Result<Instant, LabError> {
+        wait::until("the notice that the address is gone", NOTICED, || {
+            let events = self.timeline.events();
+            let gone = |e: &&Event| e.what == What::LetsGo && e.host == host;
+            let new = events.iter().filter(|e| e.at >= asked);
+            new.clone().find(gone).map(|e| e.at)
+        })
+    }
+
     fn kill_host(&mut self, host: &str) -> Result<(), LabError> {
         // First the cable: what a dying process would still say is not heard.
         self.segment.cut(host)?;
         self.timeline.reach(host, What::Cut);
-        let vip = format!("{}/24", self.vip);
+        let vip = format!("{}/32", self.vip);
         let member = self.member(host)?;
         member.running.clear();
         member.host.kill_all();
-        // Its kernel is dead too: it does not come back with an address it had.
-        drop(
-            member
-                .host
-                .output("ip", &["addr", "del", &vip, "dev", "eth0"]),
-        );
-        Ok(())
+        // Its kernel is dead too, and a namespace is not: whatever a daemon put there is
+        // flushed, or the host would come back with an address it had.
+        let flush = ["addr", "flush", "dev", "eth0", "to", &vip];
+        member.host.output("ip", &flush).map(drop)
     }
 
     fn start_host(&mut self, host: &str) -> Result<(), LabError> {

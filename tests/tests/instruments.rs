@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lab::group::{Fault, Group};
 use lab::holders::{self, What};
 use lab::host::Host;
 use lab::prober::{self, Prober};
@@ -142,6 +143,39 @@ fn a_process_is_killed_with_its_children() -> Result<(), LabError> {
     process.kill();
     let none = || host.netns().processes().is_empty().then_some(());
     wait::until("their end", ms(500), none)?;
+    Ok(())
+}
+
+#[test]
+fn a_fault_of_the_address_counts_from_the_kernel_s_notice() -> Result<(), LabError> {
+    let Some(segment) = segment("notice")? else {
+        return Ok(());
+    };
+    let mut group = Group::new(segment, VIP, &["a", "b"])?;
+    let put = ["addr", "add", "10.77.0.100/24", "dev", "eth0"];
+    group.segment().host("a")?.output("ip", &put)?;
+    let struck = group.strike(&Fault::DeleteAddress("a".into()))?;
+    let events = group.timeline().events();
+    let gone = events.iter().find(|e| e.what == What::LetsGo).map(|e| e.at);
+    assert_eq!(Some(struck.begun), gone);
+    Ok(())
+}
+
+#[test]
+fn a_dead_host_keeps_no_address_of_a_daemon() -> Result<(), LabError> {
+    let Some(segment) = segment("dead")? else {
+        return Ok(());
+    };
+    let mut group = Group::new(segment, VIP, &["a", "b"])?;
+    let host = group.segment().host("a")?.clone();
+    for prefix in ["24", "32"] {
+        let address = format!("{VIP}/{prefix}");
+        host.output("ip", &["addr", "add", &address, "dev", "eth0"])?;
+    }
+    group.strike(&Fault::KillHost("a".into()))?;
+    let left = host.output("ip", &["-oneline", "addr", "show", "dev", "eth0"])?;
+    assert!(!left.contains("10.77.0.100"), "{left}");
+    assert!(left.contains("10.77.0.11/24"), "{left}");
     Ok(())
 }
 

@@ -39,7 +39,8 @@ pub enum Outcome {
     Met(Figures),
     /// The claim does not hold: which step, and what was seen.
     Missed(String),
-    /// The machine disturbed the measurement: the prober was so late.
+    /// The machine disturbed the measurement: the prober was so late. Nothing is said
+    /// about the claim.
     Void(Duration),
 }
 
