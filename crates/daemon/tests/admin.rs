@@ -458,6 +458,17 @@ async fn a_successor_s_socket_is_left_alone() {
 }
 
 #[tokio::test]
+async fn an_ipv6_wildcard_leaves_ipv4_alone() {
+    let tcp = |address: SocketAddr| Listen {
+        tcp: vec![address],
+        socket: None,
+    };
+    let six = Admin::bind(&tcp("[::]:0".parse().unwrap())).unwrap();
+    let port = six.addresses()[0].port();
+    Admin::bind(&tcp(([0, 0, 0, 0], port).into())).unwrap();
+}
+
+#[tokio::test]
 async fn what_cannot_be_bound_says_the_way_out() {
     let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
@@ -477,6 +488,12 @@ async fn what_cannot_be_bound_says_the_way_out() {
         error.starts_with("192.0.2.1:1 is no address of this machine;"),
         "{error}"
     );
+    let nowhere = Listen {
+        tcp: vec![],
+        socket: Some("/proc/sternpost/x.sock".into()),
+    };
+    let error = Admin::bind(&nowhere).unwrap_err().to_string();
+    assert!(error.contains("or set another admin socket"), "{error}");
     let long = PathBuf::from(format!("/tmp/{}", "x".repeat(200)));
     let error = Admin::bind(&Listen {
         tcp: vec![],

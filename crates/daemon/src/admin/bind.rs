@@ -44,6 +44,14 @@ pub enum BindError {
         "{0} is no address of this machine; set an admin address that is (`ip address` lists them)"
     )]
     NotHere(SocketAddr),
+    /// A port below 1024 without the capability.
+    #[error(
+        "cannot listen on {0}: not permitted; set an admin address with a port from 1024 on"
+    )]
+    NotPermitted(SocketAddr),
+    /// No descriptor is left.
+    #[error("cannot listen on {0}: too many open files; raise LimitNOFILE in the unit")]
+    NoDescriptors(String),
     /// A TCP address could not be bound for another reason.
     #[error("cannot listen on {0}")]
     Tcp(SocketAddr, #[source] io::Error),
@@ -57,10 +65,10 @@ pub enum BindError {
     #[error("the path {} is too long for a socket; 107 bytes fit", .0.display())]
     TooLong(PathBuf),
     /// The socket's directory could not be made.
-    #[error("cannot make the directory {}", .0.display())]
+    #[error("cannot make the directory {}; make it so that the daemon's user may write there, or set another admin socket", .0.display())]
     Directory(PathBuf, #[source] io::Error),
     /// The socket could not be bound for another reason.
-    #[error("cannot listen on {}", .0.display())]
+    #[error("cannot listen on {}; the daemon's user must be allowed to write into its directory", .0.display())]
     Socket(PathBuf, #[source] io::Error),
 }
 
@@ -90,20 +98,35 @@ impl Admin {
 }
 
 fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|error| {
+    listen_tcp(address).map_err(|error| {
         match error
             .raw_os_error()
             .map(rustix::io::Errno::from_raw_os_error)
         {
             Some(rustix::io::Errno::ADDRINUSE) => BindError::Taken(address),
             Some(rustix::io::Errno::ADDRNOTAVAIL) => BindError::NotHere(address),
+            Some(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => {
+                BindError::NotPermitted(address)
+            }
+            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
+                BindError::NoDescriptors(address.to_string())
+            }
             Some(_) | None => BindError::Tcp(address, error),
         }
     })
+}
+
+/// An IPv6 address takes no IPv4, as a daemon's other binds: `[::]` and `0.0.0.0` are two.
+fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let kind = Type::STREAM.cloexec().nonblocking();
+    let socket = socket2::Socket::new(Domain::for_address(address), kind, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// A bound unix socket; dropped, it removes its file unless another daemon has put
@@ -122,8 +145,17 @@ impl Socket {
             SockAddr::unix(path).map_err(|_| BindError::TooLong(path.to_owned()))?;
         make_directory(path)?;
         clear(path)?;
-        let failed = |error| BindError::Socket(path.to_owned(), error);
-        let listener = listen(&address, path).map_err(failed)?;
+        let listener = listen(&address, path).map_err(|error| {
+            match error
+                .raw_os_error()
+                .map(rustix::io::Errno::from_raw_os_error)
+            {
+                Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
+                    BindError::NoDescriptors(path.display().to_string())
+                }
+                Some(_) | None => BindError::Socket(path.to_owned(), error),
+            }
+        })?;
         Ok(Self {
             listener,
             path: path.to_owned(),
