@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -73,10 +74,7 @@ where
 }
 
 fn request(http: &Http, target: Target) -> hyper::http::Result<Request<Empty<Bytes>>> {
-    let host = http
-        .host
-        .clone()
-        .unwrap_or_else(|| target.address.to_string());
+    let host = http.host.clone().unwrap_or_else(|| host_of(target.address));
     Request::builder()
         .method(Method::GET)
         .uri(http.path.clone())
@@ -87,6 +85,15 @@ fn request(http: &Http, target: Target) -> hyper::http::Result<Request<Empty<Byt
         )
         .header(CONNECTION, "close")
         .body(Empty::new())
+}
+
+/// The zone of a link-local address means something on this host alone, and stands in no
+/// header (RFC 6874 section 1).
+fn host_of(mut address: SocketAddr) -> String {
+    if let SocketAddr::V6(six) = &mut address {
+        six.set_scope_id(0);
+    }
+    address.to_string()
 }
 
 async fn answer(
@@ -145,4 +152,20 @@ fn io_source(error: &hyper::Error) -> Option<&io::Error> {
         source = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_no_zone() {
+        for (address, expected) in [
+            ("[fe80::1%2]:6443", "[fe80::1]:6443"),
+            ("[2001:db8::1]:6443", "[2001:db8::1]:6443"),
+            ("192.0.2.1:6443", "192.0.2.1:6443"),
+        ] {
+            assert_eq!(host_of(address.parse().unwrap()), expected);
+        }
+    }
 }
