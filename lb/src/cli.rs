@@ -73,7 +73,7 @@ fn run(path: &std::path::Path) -> u8 {
         .enable_all()
         .build();
     let code = match runtime {
-        Err(error) => fail(exit::FAILED, &error),
+        Err(error) => fail(exit::FAILED, &control::StartError::System(error)),
         Ok(runtime) => {
             match runtime.block_on(control::run(path, config, Arc::clone(&log))) {
                 Ok(()) => exit::DONE,

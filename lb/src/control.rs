@@ -40,7 +40,9 @@ pub enum StartError {
     #[error(transparent)]
     Admin(#[from] daemon::admin::BindError),
     /// The system gives no signals, threads or runtime.
-    #[error("the system refuses what every process has")]
+    #[error(
+        "the system gives no thread or no descriptor; raise LimitNOFILE and TasksMax in the unit (by hand `ulimit -n` and `ulimit -u`)"
+    )]
     System(#[from] std::io::Error),
 }
 

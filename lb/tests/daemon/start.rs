@@ -1,6 +1,8 @@
 //! What stands in the way of a start, and how it is said.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
 use crate::rig::{Fallible, Lb, file, loopback, run_to_end, simple};
 use crate::servers::Echo;
@@ -44,6 +46,47 @@ fn an_admin_port_in_use_is_one_sentence_and_exit_1() {
         run(&format!("admin: {{address: \"{address}\"}}\n{body}")).unwrap();
     assert_eq!((code, err.lines().count()), (1, 1), "{err}");
     assert!(err.contains(&address.to_string()), "{err}");
+}
+
+/// Whatever is refused for want of descriptors, the sentence says what to raise.
+#[test]
+fn too_few_descriptors_are_one_sentence_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lb.yaml");
+    let admin = format!("admin: {{address: \"{}\"}}\n", loopback(9000));
+    let body = admin + &simple(loopback(6443), &[loopback(1)], "");
+    std::fs::write(&path, file(folder.path(), &body)).unwrap();
+    let mut refused = 0;
+    for open_files in 4..64 {
+        let mut child = Command::new("sh")
+            .args([
+                "-c",
+                &format!("ulimit -n {open_files}; exec \"$0\" run --config \"$1\""),
+            ])
+            .arg(env!("CARGO_BIN_EXE_api-lb"))
+            .arg(&path)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        lines.read_line(&mut first).unwrap();
+        let is_logged = first.starts_with('{');
+        if is_logged {
+            child.kill().unwrap();
+        }
+        let code = child.wait().unwrap().code();
+        if is_logged {
+            assert!(refused > 3, "{refused}");
+            return;
+        }
+        // With fewer, neither the program nor its file can be opened.
+        if code == Some(1) {
+            refused += 1;
+            assert!(first.contains("LimitNOFILE"), "{open_files}: {first}");
+        }
+    }
+    panic!("it never starts");
 }
 
 #[test]
