@@ -27,6 +27,8 @@ pub struct Roster {
     generation: u64,
     last_server: u32,
     was_ever_usable: bool,
+    /// Clients were expected before the last reload.
+    was_expected: bool,
 }
 
 /// What all who only read see of it.
@@ -36,8 +38,8 @@ pub struct View {
     pub frontends: Vec<Front>,
     /// In the order of the configuration.
     pub backends: Vec<Back>,
-    /// Some server was usable since the start.
-    pub was_ever_usable: bool,
+    /// Clients may come: see [`Roster::is_expected`].
+    pub is_expected: bool,
 }
 
 /// A frontend.
@@ -79,6 +81,8 @@ pub struct Member {
     /// Checks by outcome.
     pub checks: BTreeMap<&'static str, u64>,
     judge: Judge,
+    /// No check has ended since it is to be checked.
+    is_pending: bool,
     is_cut: bool,
     heard: Heard,
 }
@@ -140,6 +144,7 @@ impl Roster {
         listeners: &[Arc<Listener>],
         now: SystemTime,
     ) {
+        self.was_expected = self.is_expected();
         let old = std::mem::take(&mut self.backends);
         self.report_ends = config.log_connections == Switch::On;
         self.frontends = config
@@ -205,6 +210,11 @@ impl Roster {
             weight: server.weight,
             counters: Arc::clone(&member.server.counters),
         });
+        member.is_pending = match (server.disabled, member.state) {
+            (true, _) => false,
+            (false, State::Disabled) => true,
+            (false, _) => member.is_pending,
+        };
         member.judge = match (server.disabled, member.state) {
             // What was known before it was disabled says nothing about it afterwards.
             (false, State::Disabled) => {
@@ -246,6 +256,7 @@ impl Roster {
             last: None,
             checks: BTreeMap::new(),
             judge: Judge::new(backend.check.rise, backend.check.fall),
+            is_pending: !server.disabled,
             is_cut: false,
             heard: Heard::default(),
         }
@@ -310,25 +321,29 @@ impl Roster {
         }
     }
 
+    /// Whether clients may come: some server is usable, or none ever was (so that a first
+    /// apiserver can be born behind the address), or a reload has replaced all that were
+    /// and the first check of a new one still runs. Such a reload says nothing of the new
+    /// servers; the check does, within its timeout.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        let mut members = self.backends.iter().flat_map(|back| &back.members);
+        !self.was_ever_usable
+            || members.any(|m| m.state.is_usable() || (self.was_expected && m.is_pending))
+    }
+
     /// What readers see.
     #[must_use]
     pub fn view(&self) -> View {
         View {
             frontends: self.frontends.clone(),
             backends: self.backends.clone(),
-            was_ever_usable: self.was_ever_usable,
+            is_expected: self.is_expected(),
         }
     }
 }
 
 impl View {
-    /// Whether some server can be expected to answer.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        let mut members = self.backends.iter().flat_map(|back| &back.members);
-        members.any(|member| member.state.is_usable())
-    }
-
     /// The names of a server's backend and of itself.
     #[must_use]
     pub fn server(&self, id: ServerId) -> Option<(&str, &str)> {
@@ -409,6 +424,7 @@ impl Member {
     /// The state before.
     fn record(&mut self, report: probe::Report, now: SystemTime) -> State {
         let outcome = report.outcome;
+        self.is_pending = false;
         *self.checks.entry(outcome.name()).or_default() += 1;
         self.last = Some(Last {
             at: now,

@@ -105,13 +105,11 @@ impl Surface for Outside {
     }
 }
 
-/// A balancer that never had a usable server is ready, so that a first apiserver can be
-/// born behind the address.
 fn readiness(phase: Phase, view: &View) -> Result<(), String> {
     match phase {
         Phase::Leaving => Err("leaving: told to stop".to_owned()),
         Phase::Draining => Err("draining: the listeners are closed".to_owned()),
-        Phase::Accepting if view.is_usable() || !view.was_ever_usable => Ok(()),
+        Phase::Accepting if view.is_expected => Ok(()),
         Phase::Accepting => Err("no server is up or draining".to_owned()),
     }
 }

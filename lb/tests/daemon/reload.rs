@@ -1,5 +1,6 @@
 //! Another configuration for a daemon that goes on running.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -23,6 +24,7 @@ async fn reloads_under_load_fail_nobody() {
         Echo::start(b'c').await.unwrap(),
     );
     let (bind, other) = (loopback(6443), loopback(6443));
+    // Servers come, go and are all replaced; a broken file stands between each two.
     let bodies = [
         simple(bind, &[a.address, b.address], CHECK_ONCE),
         simple(bind, &[a.address, b.address, c.address], CHECK_ONCE)
@@ -32,7 +34,9 @@ async fn reloads_under_load_fail_nobody() {
             &[c.address, a.address],
             "  check: {tcp: {}, interval: 50ms}\n",
         ),
+        simple(bind, &[b.address], CHECK_ONCE),
     ];
+    let broken = bodies[1].replace("backend: b", "backend: x");
     let mut lb = Lb::start(&bodies[0]).unwrap();
     let mut kept = Vec::new();
     for _ in 0..60 {
@@ -58,8 +62,10 @@ async fn reloads_under_load_fail_nobody() {
     let mut reloads = 0;
     while done.load(Ordering::Relaxed) < CONNECTIONS || reloads < 5 {
         reloads += 1;
-        let said = lb.reload(&bodies[reloads % 3]).unwrap();
+        let said = lb.reload(&bodies[reloads % bodies.len()]).unwrap();
         assert_eq!(said["message"], "reloaded", "{said}");
+        let said = lb.reload(&broken).unwrap();
+        assert_eq!(said["level"], "ERROR", "{said}");
         let next = done.load(Ordering::Relaxed) + CONNECTIONS / 10;
         while done.load(Ordering::Relaxed) < next {
             tokio::task::yield_now().await;
@@ -132,6 +138,35 @@ async fn a_broken_file_changes_nothing_and_is_named() {
     assert_eq!(said["message"], "reloaded");
     let status = lb.get("/status").await.unwrap();
     assert!(status["config"]["refused"].is_null(), "{status}");
+}
+
+/// A new server is unknown until its first check has ended. Nothing speaks against it, and
+/// the address need not move.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_that_replaces_all_servers_waits_for_what_their_checks_say() {
+    let good = Web::start(Answer::Status(200)).await.unwrap();
+    let silent = Web::start(Answer::Silence).await.unwrap();
+    let bind = loopback(6443);
+    let with = |server: SocketAddr, timeout: &str| {
+        let check =
+            format!("  check: {{http: {{}}, timeout: {timeout}, interval: 1h}}\n");
+        simple(bind, &[server], &check)
+    };
+    let mut lb = Lb::start(&with(good.address, "1s")).unwrap();
+    lb.enters("s0", "up").unwrap();
+    lb.reload(&with(silent.address, "2s")).unwrap();
+    assert_eq!(lb.states().await.unwrap(), ["unknown"]);
+    assert!(lb.get("/readyz").await.is_ok());
+    lb.enters("s0", "hung").unwrap();
+    assert!(lb.get("/readyz").await.is_err());
+    // Where nobody was expected, a new server makes no difference until it answers.
+    let other = Web::start(Answer::Silence).await.unwrap();
+    lb.reload(&with(other.address, "1m")).unwrap();
+    assert_eq!(lb.states().await.unwrap(), ["unknown"]);
+    assert!(lb.get("/readyz").await.is_err());
+    lb.reload(&with(good.address, "1s")).unwrap();
+    lb.enters("s0", "up").unwrap();
+    assert!(lb.get("/readyz").await.is_ok());
 }
 
 /// To open a FIFO waits for whoever writes into it.
