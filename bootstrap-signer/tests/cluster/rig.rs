@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest as Csr;
@@ -56,11 +57,22 @@ pub(crate) struct Cluster {
     _apiserver: Running,
 }
 
-/// A port that is free now; etcd and kube-apiserver take no zero.
+/// Below the ports that the kernel gives to connections (32768 on), one of which would
+/// take a port between our look and the bind of a program that takes no zero.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A port that is free, and that no other look has found in this run.
 fn free_port() -> Res<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000)?;
+    for _ in PORTS {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + first.wrapping_add(step) % (PORTS.end - PORTS.start);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err("no port is free".into())
 }
 
 impl Cluster {
@@ -126,7 +138,11 @@ impl Cluster {
             let public = spaces.get_opt("default").await;
             matches!((there, public), (Ok(Some(_)), Ok(Some(_)))).then_some(())
         })
-        .await?;
+        .await
+        .map_err(|error| {
+            let last = |name| last_lines(&self.log(name));
+            format!("{error}\n{}\n{}", last("etcd"), last("apiserver"))
+        })?;
         let printed = Command::new(env!("CARGO_BIN_EXE_bootstrap-signer"))
             .arg("rbac")
             .output()?;
@@ -240,6 +256,33 @@ impl Cluster {
         Ok(running)
     }
 
+    /// kube-controller-manager as an approver and nothing else, as fast as it can.
+    pub(crate) async fn controller_manager(&self) -> Res<Running> {
+        let port = free_port()?;
+        let arguments = [
+            format!("--kubeconfig={}", self.path("admin.conf").display()),
+            "--controllers=csrapproving".to_owned(),
+            "--kube-api-qps=1000".to_owned(),
+            "--kube-api-burst=2000".to_owned(),
+            "--leader-elect=false".to_owned(),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--secure-port={port}"),
+            format!("--cert-dir={}", self.path("kcm").display()),
+        ];
+        let program = kubernetes().join("kube-controller-manager");
+        let running = Running::start(&program, &arguments, &self.path("kcm.log"))?;
+        within(
+            Duration::from_secs(20),
+            "kube-controller-manager",
+            async || {
+                let log = fs::read_to_string(self.path("kcm.log")).ok()?;
+                log.contains("Caches are synced").then_some(())
+            },
+        )
+        .await?;
+        Ok(running)
+    }
+
     pub(crate) fn log(&self, name: &str) -> String {
         fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
     }
@@ -304,6 +347,14 @@ pub(crate) async fn within<T>(
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// What a program said last.
+fn last_lines(log: &str) -> String {
+    const LAST: usize = 10;
+    let lines: Vec<&str> = log.lines().collect();
+    let last = lines.iter().skip(lines.len().saturating_sub(LAST));
+    last.copied().collect::<Vec<_>>().join("\n")
 }
 
 /// The type of a request's condition, if it has one.
