@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::Router;
 use crate::driver::{COMMANDS, Command, Record, chain};
-use crate::linux::OpenError;
+use crate::linux::{Linux, OpenError};
 use crate::live::Life;
 use crate::thread::Thread;
 use crate::track::{Tracker, follow};
@@ -34,15 +34,21 @@ pub struct Member {
     pub lateness: Arc<Histogram>,
     commands: mpsc::Sender<Command>,
     task: Arc<JoinHandle<()>>,
-    _checks: Checks,
+    checks: Checks,
 }
 
 /// The running checks of a router; dropped, they end.
 struct Checks(Vec<AbortHandle>);
 
+impl Checks {
+    fn end(&self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
 impl Drop for Checks {
     fn drop(&mut self) {
-        self.0.iter().for_each(AbortHandle::abort);
+        self.end();
     }
 }
 
@@ -114,11 +120,16 @@ impl Fleet {
 
     /// Makes what runs what `routers` say. Routers that did not change keep their state;
     /// where only the priority or the checks did, the address stays too; others stop in
-    /// good order and start anew.
+    /// good order and start anew. When one that is to start cannot, nothing changes: an
+    /// address is not given up for a router that will not run.
     ///
     /// # Errors
-    /// One per router that did not start; all others run.
+    /// One per router that cannot start.
     pub async fn change(&self, routers: &[Router]) -> Vec<StartError> {
+        let errors = self.unable(routers);
+        if !errors.is_empty() {
+            return errors;
+        }
         let mut before = self.members();
         let mut after = Vec::new();
         let mut fresh = Vec::new();
@@ -142,6 +153,18 @@ impl Fleet {
         }
         self.set(after);
         errors
+    }
+
+    /// Tries to open what would start anew; that changes nothing on the machine.
+    fn unable(&self, routers: &[Router]) -> Vec<StartError> {
+        let running = self.members();
+        let anew = routers.iter().filter(|router| {
+            let lives = |member: &Arc<Member>| lives_on(&member.router, router);
+            !running.iter().any(lives)
+        });
+        anew.filter_map(|router| Linux::open(router).err())
+            .map(StartError::Open)
+            .collect()
     }
 
     /// Stops every router: priority 0, then the address is removed.
@@ -181,7 +204,7 @@ impl Fleet {
             lateness,
             commands,
             task: Arc::new(task),
-            _checks: checks,
+            checks,
         })
     }
 }
@@ -223,6 +246,8 @@ fn lives_on(running: &Router, wanted: &Router) -> bool {
 }
 
 fn adjusted(member: &Member, router: &Router) -> Member {
+    // They know their checks by the places of the file before.
+    member.checks.end();
     member.tracker.reconfigure(&member.router, router);
     Member {
         router: router.clone(),
@@ -231,7 +256,7 @@ fn adjusted(member: &Member, router: &Router) -> Member {
         lateness: Arc::clone(&member.lateness),
         commands: member.commands.clone(),
         task: Arc::clone(&member.task),
-        _checks: checks(router, &member.tracker),
+        checks: checks(router, &member.tracker),
     }
 }
 

@@ -123,17 +123,19 @@ async fn reload(path: &Path, fleet: &Fleet, identity: &Identity, log: &Log) {
         }
         Ok(config) => {
             warn(&config);
-            // The level was checked when the file was read.
-            let _ = log.set_level(&config.log.level);
             let errors = fleet.change(&config.routers).await;
             for error in &errors {
                 tracing::error!("{}", chain(error));
             }
             match errors.first() {
                 Some(error) => identity.reload_refused(&chain(error), SystemTime::now()),
-                None => identity.reloaded(SystemTime::now()),
+                None => {
+                    // The level was checked when the file was read.
+                    let _ = log.set_level(&config.log.level);
+                    identity.reloaded(SystemTime::now());
+                    tracing::info!(routers = config.routers.len(), "reloaded");
+                }
             }
-            tracing::info!(routers = config.routers.len(), "reloaded");
         }
     }
     notify::ready();

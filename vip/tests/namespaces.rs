@@ -44,7 +44,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Two labs at once would disturb each other's clocks.
     arguments.test_threads.get_or_insert(1);
-    let tests: [(&str, Test); 17] = [
+    let tests: [(&str, Test); 18] = [
         ("kill_9_leaves_the_address_for_1_3_s_at_most", dead_man),
         ("m10_a_deleted_address_is_back_at_once", put_back),
         ("a_foreign_address_is_neither_renewed_nor_removed", foreign),
@@ -63,6 +63,7 @@ fn main() {
         ),
         ("reload_keeps_what_did_not_change", reload),
         ("a_broken_file_changes_nothing_and_is_named", reload_broken),
+        ("a_router_that_cannot_start_changes_nothing", reload_unable),
         ("k3_a_tracked_endpoint_that_dies_moves_the_address", tracked),
         ("garbage_is_counted_and_changes_nothing", garbage),
         ("rights_are_given_up", rights),
@@ -312,6 +313,38 @@ fn reload_broken() -> Result<(), Failed> {
         return Err(format!("status says {error}").into());
     }
     lab.held_by(&["a"])?;
+    lab.state("a", "active")
+}
+
+fn reload_unable() -> Result<(), Failed> {
+    let lab = Lab::new("reload_unable")?;
+    let config = lab.config("a", 200, "")?;
+    let daemon = lab.start("a", &config)?;
+    lab.held_by(&["a"])?;
+    let before = lab.timeline.events().len();
+    fs::write(
+        &config,
+        fs::read_to_string(&config)?.replace("interface: eth0", "interface: eth7"),
+    )?;
+    daemon.signal(Signal::SIGHUP);
+    let error = wait::until("the refusal in status", PATIENCE, || {
+        let status = lab.status("a").ok()?;
+        Some(
+            status
+                .pointer("/config/refused/error")?
+                .as_str()?
+                .to_owned(),
+        )
+    })?;
+    if !error.contains("there is no interface eth7") {
+        return Err(format!("status says {error}").into());
+    }
+    wait::pass(Duration::from_millis(500), || false);
+    let events = lab.timeline.events();
+    let new = events.get(before..).unwrap_or_default();
+    if new.iter().any(|event| event.what == What::LetsGo) {
+        return Err("the address went away".into());
+    }
     lab.state("a", "active")
 }
 
