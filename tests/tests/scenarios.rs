@@ -71,7 +71,7 @@ fn void_at_most(cycles: u32) -> u32 {
     reason = "what was measured belongs to the result"
 )]
 fn cycles(scenario: &Scenario, name: &str, logs: &Path) -> Result<(), Failed> {
-    let mut measured = BTreeMap::<&str, Vec<Duration>>::new();
+    let mut measured = BTreeMap::<String, Vec<Duration>>::new();
     let (mut met, mut void) = (0, 0);
     while met < scenario.cycles {
         let logs = logs.join(format!("{}", met + void + 1));
@@ -106,8 +106,8 @@ fn cycles(scenario: &Scenario, name: &str, logs: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-fn table(measured: &BTreeMap<&str, Vec<Duration>>) -> String {
-    let line = |(name, took): (&&str, &Vec<Duration>)| {
+fn table(measured: &BTreeMap<String, Vec<Duration>>) -> String {
+    let line = |(name, took): (&String, &Vec<Duration>)| {
         let mut took = took.clone();
         took.sort();
         let at = |n: usize| took.get(n).copied().unwrap_or_default();

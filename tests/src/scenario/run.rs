@@ -28,9 +28,9 @@ const FIRST: u8 = 11;
 /// instruments' own stamps.
 const NOTICE: Duration = Duration::from_millis(300);
 
-/// What was measured in one cycle, by name.
+/// What was measured in one cycle, by step and name.
 #[derive(Debug, Clone, Default)]
-pub struct Figures(pub Vec<(&'static str, Duration)>);
+pub struct Figures(pub Vec<(String, Duration)>);
 
 /// What became of a cycle.
 #[derive(Debug, Clone)]
@@ -79,7 +79,11 @@ pub fn cycle(scenario: &Scenario, logs: &Path) -> Result<Outcome, LabError> {
     };
     for (number, step) in scenario.step.iter().enumerate() {
         match stage.step(step, &mut since)? {
-            Ok(measured) => figures.0.extend(measured),
+            Ok(measured) => {
+                let of_step =
+                    |(name, took)| (format!("step {} {name}", number + 1), took);
+                figures.0.extend(measured.into_iter().map(of_step));
+            }
             Err(said) => {
                 let missed = Outcome::Missed(format!("step {}: {said}", number + 1));
                 return Ok(stage.unless_disturbed(started, missed));
@@ -88,7 +92,7 @@ pub fn cycle(scenario: &Scenario, logs: &Path) -> Result<Outcome, LabError> {
     }
     let outcome = match stage.always(scenario, started) {
         Ok(overlap) => {
-            figures.0.push(("overlap", overlap));
+            figures.0.push(("overlap".to_owned(), overlap));
             Outcome::Met(figures)
         }
         Err(said) => Outcome::Missed(format!("always: {said}")),

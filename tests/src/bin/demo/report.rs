@@ -24,7 +24,9 @@ max-width:1180px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.4rem}.soft{color:var(--soft)}svg{width:100%;height:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);
-vertical-align:top}.met{color:var(--good)}.missed{color:var(--bad);font-weight:600}
+vertical-align:top}td:not(.what):not(.bounds){white-space:nowrap}
+td.bounds span{display:inline-block;margin-right:.8em}
+.key{display:inline-block;width:.9em;height:.7em;border-radius:2px}.met{color:var(--good)}.missed{color:var(--bad);font-weight:600}
 ";
 
 /// Writes it, and says where.
@@ -58,10 +60,12 @@ fn page(kind: Kind, rows: &[Row], timeline: &str) -> String {
          <meta name=viewport content='width=device-width'><title>Sternpost: {name}</title>\
          <style>{STYLE}</style><h1>One address in front of three masters — {name}</h1>\
          <p>{what}.</p>{timeline}\
-         <p class=soft>Bars: who holds the address. Below: the longest gap between answered \
-         1 ms probes, and every request (one new TLS connection each 10 ms) by the time to its \
-         answer; both scales are logarithmic, from 1 ms to 3 s. Vertical lines: faults and \
-         healings, numbered as in the table.</p>\
+         <p class=soft><i class=key style='background:var(--hold)'></i> holds the address \
+         &ensp;<i class=key style='background:var(--cut)'></i> cut off &ensp;\
+         <i class=key style='background:var(--bad)'></i> nobody answers; a request that \
+         failed. Below the bars: gaps between answered 1 ms probes, and the slowest request \
+         of each 50 ms (one new TLS connection each 10 ms); both scales are logarithmic. \
+         Dotted lines: faults and healings, numbered as in the table.</p>\
          <table><thead><tr><th></th>{head}</tr></thead><tbody>{table}</tbody></table>\
          <p class=soft>failed: opened after the fault and not answered. slow: answered later \
          than 300 ms. in flight: open at the fault or when the address moved, and lost by it. \
@@ -75,11 +79,18 @@ fn body(rows: &[Row]) -> String {
     for (number, row) in (1..).zip(rows) {
         let class = if row.met() { "met" } else { "missed" };
         let _ = write!(text, "<tr><td>{number}</td>");
-        let [cells @ .., bounds] = &table::cells(row);
+        let [what, cells @ .., bounds] = &table::cells(row);
+        let _ = write!(text, "<td class=what>{}</td>", escaped(what));
         for cell in cells {
             let _ = write!(text, "<td>{}</td>", escaped(cell));
         }
-        let _ = write!(text, "<td class={class}>{}</td></tr>", escaped(bounds));
+        // Each bound in one piece, so that no line ends in the middle of one.
+        let bounds = escaped(bounds).replace(", ✓", "</span> <span>✓");
+        let bounds = bounds.replace(", ✗", "</span> <span>✗");
+        let _ = write!(
+            text,
+            "<td class='bounds {class}'><span>{bounds}</span></td></tr>"
+        );
     }
     text
 }

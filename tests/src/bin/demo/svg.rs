@@ -11,8 +11,8 @@ use crate::row::Row;
 use crate::stage::{MASTERS, Stage};
 
 const WIDTH: f64 = 1160.0;
-/// Room for the names of the lanes.
-const LEFT: f64 = 70.0;
+/// Room for the names of the lanes and the scales of the plots.
+const LEFT: f64 = 104.0;
 /// Room for the numbers of the faults.
 const TOP: f64 = 24.0;
 const LANE: f64 = 22.0;
@@ -137,12 +137,17 @@ impl Paper {
     fn plot(&mut self, name: &str, top: f64) {
         let y = top + PLOT / 2.0;
         let _ = write!(self.text, "<text x=4 y={y}>{name}</text>");
-        for ms in [1, 10, 100, 1000] {
+        let scale = [(1, "1 ms"), (10, "10 ms"), (100, "100 ms"), (1000, "1 s")];
+        for (ms, label) in scale {
             let y = top + PLOT - height(Duration::from_millis(ms));
             let right = WIDTH - 8.0;
             let _ = write!(
                 self.text,
-                "<line x1={LEFT} x2={right} y1={y:.1} y2={y:.1} stroke='var(--line)'/>"
+                "<line x1={LEFT} x2={right} y1={y:.1} y2={y:.1} stroke='var(--line)'/>\
+                 <text x={scale} y={low:.1} font-size=9 text-anchor=end \
+                 fill='var(--soft)'>{label}</text>",
+                scale = LEFT - 5.0,
+                low = y + 3.0,
             );
         }
     }
@@ -165,7 +170,7 @@ impl Paper {
                 let _ = write!(
                     self.text,
                     "<rect x={x:.1} y={top:.1} width={width:.1} height={tall:.1} \
-                     fill='var(--cut)'><title>{gap:.1?}</title></rect>"
+                     fill='var(--bad)'><title>{gap:.1?}</title></rect>"
                 );
             }
         }
