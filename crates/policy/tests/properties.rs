@@ -426,7 +426,7 @@ fn assert_names(world: &World, request: &Request, node: &str, there: Option<&Nod
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5_000))]
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
     fn what_is_approved_is_right(world in world()) {
