@@ -10,6 +10,7 @@
 )]
 
 mod failure;
+mod families;
 mod flood;
 mod lifecycle;
 mod many;
