@@ -72,7 +72,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     let (events, inlet) = mpsc::channel(EVENTS);
     let (view, seen) = watch::channel(Arc::new(View::default()));
     let reporter = report::begin(inlet, seen.clone())?;
-    let crew = Crew::new(usize::from(config.workers.get()))?;
+    let crew = Crew::new(usize::from(config.workers.get()), &limits)?;
     let workers = Workers::new(
         (0..config.workers.get())
             .map(|number| {

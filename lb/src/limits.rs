@@ -5,14 +5,23 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// Descriptors that are not connections: standard streams, log, epolls and eventfds of the
 /// workers, listeners, admin, checks under way.
 const RESERVE: u64 = 128;
+/// Where few descriptors are allowed, no more than this part of them is kept back.
+const RESERVE_PART: u64 = 3;
+/// Of so many descriptors, one pipe for splicing: they only help, so they take little.
+const PER_PIPE: u64 = 32;
+/// Pipes at most: what the kernel gives one unprivileged user.
+const PIPES: u64 = 1024;
 
 /// What the system allows this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Descriptors the process may open.
     pub open_files: u64,
-    /// Connections that fit: each takes two descriptors.
+    /// Connections that are accepted: each takes two descriptors. Further clients wait in
+    /// the listen queue.
     pub connections: u64,
+    /// Pipes for splicing, of all workers: each takes two descriptors.
+    pub pipes: u64,
 }
 
 impl Limits {
@@ -22,9 +31,41 @@ impl Limits {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
         let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
         let open_files = if raised { hard } else { soft };
+        Self::of(open_files)
+    }
+
+    /// What follows from so many descriptors.
+    #[must_use]
+    pub const fn of(open_files: u64) -> Self {
+        let part = open_files / RESERVE_PART;
+        let reserve = if part < RESERVE { part } else { RESERVE };
+        let share = open_files / PER_PIPE;
+        let pipes = if share < PIPES { share } else { PIPES };
+        let left = open_files - reserve - 2 * pipes;
         Self {
             open_files,
-            connections: open_files.saturating_sub(RESERVE) / 2,
+            // One at least: a limit that lets nobody in would be no limit but a fault.
+            connections: if left < 2 { 1 } else { left / 2 },
+            pipes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_room_for_everything_else() {
+        for (open_files, connections, pipes) in [
+            (0, 1, 0),
+            (128, 39, 4),
+            (1024, 416, 32),
+            (20_000, 9_311, 625),
+            (1 << 20, 523_200, 1024),
+        ] {
+            let limits = Limits::of(open_files);
+            assert_eq!((limits.connections, limits.pipes), (connections, pipes));
         }
     }
 }

@@ -15,9 +15,6 @@ use super::relay::{Fault, Gave, Took};
 
 /// What one worker reads into. One for all of its sessions: nothing stays in it.
 pub(super) const SCRATCH: usize = 64 * 1024;
-/// The most that one splice moves. A pipe of 16 slots holds more than 64 KiB where the
-/// network gives large pages, so the limit is this and not the pipe's size.
-const SPLICE: usize = 1024 * 1024;
 
 const SPLICE_FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
@@ -50,15 +47,18 @@ pub(super) fn copy(
     (took, gave)
 }
 
-/// Moves bytes through a pipe in the kernel; `None` when there is no pipe.
+/// Moves at most `most` bytes through a pipe in the kernel; `None` when there is no pipe.
+/// A pipe holds more than its pages where the network gives larger ones, so its width is no
+/// limit.
 pub(super) fn through_pipe(
     from: impl AsFd,
     to: impl AsFd,
+    most: u32,
     stores: &mut Stores,
     held: &mut Held,
 ) -> Option<(Took, Gave)> {
     let pipe = stores.pipes.lend()?;
-    let took = match pull(from.as_fd(), &pipe) {
+    let took = match pull(from.as_fd(), &pipe, most) {
         Ok(0) => Took::Eof,
         Ok(len) => Took::Bytes {
             len: count(len),
@@ -133,8 +133,9 @@ fn keep(bytes: &[u8], sent: usize, stores: &mut Stores, held: &mut Held) -> Gave
     }
 }
 
-fn pull(from: BorrowedFd<'_>, pipe: &Pipe) -> rustix::io::Result<usize> {
-    retry(|| splice(from, None, pipe.inlet(), None, SPLICE, SPLICE_FLAGS))
+fn pull(from: BorrowedFd<'_>, pipe: &Pipe, most: u32) -> rustix::io::Result<usize> {
+    let most = most as usize;
+    retry(|| splice(from, None, pipe.inlet(), None, most, SPLICE_FLAGS))
 }
 
 fn push(
@@ -174,7 +175,7 @@ fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Resu
     }
 }
 
-/// No read here is larger than [`SPLICE`].
+/// No read here is larger than a `u32`.
 fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }

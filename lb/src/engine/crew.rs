@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::bell::Bell;
+use crate::limits::Limits;
 use crate::pool::Frontend;
 use crate::worker::Gauges;
 
@@ -40,14 +41,15 @@ struct Member {
 #[derive(Debug)]
 pub struct Crew {
     members: Box<[Member]>,
+    limits: Limits,
 }
 
 impl Crew {
-    /// A crew of `size` workers, none of which has sessions.
+    /// A crew of `size` workers, none of which has sessions; together they keep to `limits`.
     ///
     /// # Errors
     /// When the process has no file descriptors left.
-    pub fn new(size: usize) -> std::io::Result<Arc<Self>> {
+    pub fn new(size: usize, limits: &Limits) -> std::io::Result<Arc<Self>> {
         let member = |_| {
             Ok(Member {
                 gauges: OnceLock::new(),
@@ -56,7 +58,23 @@ impl Crew {
             })
         };
         let members = (0..size).map(member).collect::<std::io::Result<_>>()?;
-        Ok(Arc::new(Self { members }))
+        let limits = *limits;
+        Ok(Arc::new(Self { members, limits }))
+    }
+
+    /// Whether the workers have as many sessions as the process has room for. Workers that
+    /// ask at the same time may each let one more in, which the reserve bears.
+    #[must_use]
+    pub(super) fn is_full(&self) -> bool {
+        let open: u64 = self.members.iter().filter_map(Member::load).sum();
+        open >= self.limits.connections
+    }
+
+    /// How many pipes are each worker's.
+    #[must_use]
+    pub(super) fn pipes_each(&self) -> usize {
+        let all = usize::try_from(self.limits.pipes).unwrap_or(usize::MAX);
+        all / self.members.len().max(1)
     }
 
     /// The bell of worker `number`.

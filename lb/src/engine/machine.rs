@@ -88,7 +88,7 @@ impl Machine {
     /// A dial began; it is given up at `deadline`.
     pub(super) fn dialling(&mut self, deadline: Tick) {
         self.phase = Phase::Dialling { deadline };
-        self.relay.replaced(Side::Server);
+        self.relay.restart();
     }
 
     /// The relay, whose steps are performed once the server is connected.

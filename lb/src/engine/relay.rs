@@ -277,7 +277,8 @@ impl Relay {
             server: Socket::NEW,
             up: Half::NEW,
             down: Half::NEW,
-            turn: Flow::Up,
+            // A server that is gone already is noticed before it is given anything.
+            turn: Flow::Down,
             first: None,
             broken: None,
         }
@@ -292,9 +293,19 @@ impl Relay {
         socket.error |= ready.error;
     }
 
-    /// Forgets what is known of `side`: its socket was replaced by a new one.
-    pub(super) fn replaced(&mut self, side: Side) {
-        *self.socket(side) = Socket::NEW;
+    /// Begins anew with another server, before anything has crossed. Of the client is kept
+    /// what makes no further edge; that it may be readable or writable is found out.
+    pub(super) fn restart(&mut self) {
+        let Socket { hup, error, .. } = self.client;
+        *self = Self {
+            client: Socket {
+                readable: true,
+                writable: true,
+                hup,
+                error,
+            },
+            ..Self::new()
+        };
     }
 
     /// Bytes that were read from the flow's source and not yet written.

@@ -20,10 +20,13 @@ use super::wheel::Tick;
 use crate::pool::{Attempt, Backend, Counters, Dialling, Frontend, Server};
 use crate::worker::End;
 
-/// Bytes a session may move before others get their turn: enough that the round through the
-/// others costs a bulk stream nothing, little enough that it delays a small request by tens
-/// of microseconds.
+/// Bytes a session may move before others get their turn, while small requests are about:
+/// little enough that it delays one by tens of microseconds.
 const TURN: u32 = 512 * 1024;
+/// The same where all is bulk: enough that one call takes all that a socket has received.
+const TURN_OF_BULK: u32 = 4 * 1024 * 1024;
+/// How long small requests are about after one was seen.
+const COMPANY: Duration = Duration::from_millis(100);
 /// Bytes that a session moves before it adds them to the shared counters. A counter is
 /// behind by at most this much per session, and workers do not fight over its cache line.
 const REPORT: u64 = 1024 * 1024;
@@ -55,7 +58,7 @@ impl Origin {
 /// What a session carries in its dial, and what in its relay: never both.
 #[derive(Debug)]
 pub(super) enum Load {
-    /// While servers are dialled.
+    /// Until the first byte crosses: another server can still be dialled.
     Dial {
         /// The dials so far.
         dials: Dialling,
@@ -142,16 +145,29 @@ pub(super) struct Tools {
     pub(super) stores: Stores,
     /// The worker's clock.
     pub(super) now: Duration,
+    /// When a small request was last carried.
+    pub(super) small: Option<Duration>,
+}
+
+impl Tools {
+    /// Bytes that a session may move in one turn.
+    fn turn(&self) -> u32 {
+        let since = self.small.map(|small| self.now.saturating_sub(small));
+        match since {
+            Some(since) if since < COMPANY => TURN,
+            Some(_) | None => TURN_OF_BULK,
+        }
+    }
 }
 
 impl Session {
     /// Performs the relay's steps until there is nothing to do or the turn is used up.
     pub(super) fn turn(&mut self, tools: &mut Tools) -> Turn {
-        let mut moved = 0u32;
-        while moved < TURN {
+        let mut left = tools.turn();
+        while left > 0 {
             match self.machine.relay().next() {
                 Step::Carry { flow, via } => {
-                    moved = moved.saturating_add(self.carry(flow, via, tools));
+                    left = left.saturating_sub(self.carry(flow, via, left, tools));
                 }
                 Step::Flush(flow) => self.flush(flow, tools),
                 Step::Shut(flow) => self.shut(flow),
@@ -177,6 +193,24 @@ impl Session {
         }
     }
 
+    /// Whether another server can take over after this end, with nobody the wiser: the
+    /// server has reset, nothing was taken from the client or given to it, and the time for
+    /// dialling is not used up.
+    #[must_use]
+    pub(super) fn can_redial(&self, over: Over, now: Duration) -> bool {
+        let is_reset = matches!(
+            over,
+            Over::Broken {
+                by: Side::Server,
+                fault: Fault::Reset
+            }
+        );
+        let elapsed = now.saturating_sub(self.accepted);
+        is_reset
+            && matches!(self.load, Load::Dial { .. })
+            && elapsed < self.origin.backend.dial.time
+    }
+
     /// Microseconds since it was accepted.
     #[must_use]
     pub(super) fn age(&self, now: Duration) -> Option<std::num::NonZeroU32> {
@@ -193,17 +227,16 @@ impl Session {
         }
     }
 
-    fn carry(&mut self, flow: Flow, via: Via, tools: &mut Tools) -> u32 {
+    fn carry(&mut self, flow: Flow, via: Via, most: u32, tools: &mut Tools) -> u32 {
         self.before_write(flow);
         let Some(sides) = Sides::of(&self.client, self.socket.as_ref(), flow) else {
             return 0;
         };
-        let Some(held) = self.load.held(flow) else {
-            return 0;
-        };
+        let mut first = Held::Nothing;
+        let held = self.load.held(flow).unwrap_or(&mut first);
         let spliced = match via {
             Via::Pipe => {
-                carry::through_pipe(sides.from, sides.to, &mut tools.stores, held)
+                carry::through_pipe(sides.from, sides.to, most, &mut tools.stores, held)
             }
             Via::Copy => None,
         };
@@ -220,9 +253,13 @@ impl Session {
             }
         };
         self.machine.relay().carried(flow, via, took, gave);
-        let Took::Bytes { len, .. } = took else {
+        let Took::Bytes { len, full } = took else {
             return 0;
         };
+        if via == Via::Copy && !full {
+            tools.small = Some(tools.now);
+        }
+        self.load.crosses(flow, first);
         self.crossed(flow, given(len, gave), tools.now);
         len
     }
@@ -346,6 +383,23 @@ impl<'a> Sides<'a> {
 }
 
 impl Load {
+    /// The first bytes cross; `held` is what the other side did not take of them.
+    fn crosses(&mut self, flow: Flow, held: Held) {
+        if let Self::Relay { .. } = self {
+            return;
+        }
+        let (up, down) = match flow {
+            Flow::Up => (held, Held::Nothing),
+            Flow::Down => (Held::Nothing, held),
+        };
+        *self = Self::Relay {
+            up,
+            down,
+            sent: 0,
+            received: 0,
+        };
+    }
+
     fn held(&mut self, flow: Flow) -> Option<&mut Held> {
         match (self, flow) {
             (Self::Dial { .. }, _) => None,

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use super::carry::SCRATCH;
 use super::dial;
 use super::machine::{Action, Event, Machine, end_of, resets};
-use super::pending::{Held, Stores};
-use super::pipes::{BUDGET, Pipes};
+use super::pending::Stores;
+use super::pipes::Pipes;
 use super::poll::Poll;
 use super::relay::{Ready, Side};
 use super::report::record_of;
@@ -65,10 +65,11 @@ impl Sessions {
     pub(super) fn new(
         number: u16,
         poll: Poll,
+        pipes: Pipes,
         outlet: Outlet,
         gauges: Arc<Gauges>,
     ) -> Self {
-        let stores = Stores::new(Pipes::new(BUDGET));
+        let stores = Stores::new(pipes);
         let scratch = vec![0; SCRATCH].into_boxed_slice();
         Self {
             number,
@@ -82,6 +83,7 @@ impl Sessions {
                 scratch,
                 stores,
                 now: Duration::ZERO,
+                small: None,
             },
             start: Instant::now(),
             count: 0,
@@ -259,6 +261,9 @@ impl Sessions {
                 session.queued = true;
                 self.queue.push(key);
             }
+            Turn::Over(over) if session.can_redial(over, self.tools.now) => {
+                self.lost(key, end_of(over));
+            }
             Turn::Over(over) => self.end(key, end_of(over)),
         }
     }
@@ -327,6 +332,17 @@ impl Sessions {
         self.dial(key);
     }
 
+    /// A server that had taken the connection reset it before a byte crossed.
+    fn lost(&mut self, key: Key, end: End) {
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
+        session.connected_after = None;
+        session.writes = Writes::None;
+        session.server.iter().for_each(|s| s.counters.closed(end));
+        self.redial(key, Failure::Refused);
+    }
+
     fn dial_failed(&mut self, key: Key, failure: Failure, kind: ErrorKind) {
         let Some(session) = self.slab.get_mut(key) else {
             return;
@@ -353,12 +369,6 @@ impl Sessions {
             return;
         };
         session.connected_after = session.age(now);
-        session.load = Load::Relay {
-            up: Held::Nothing,
-            down: Held::Nothing,
-            sent: 0,
-            received: 0,
-        };
         if let Some(server) = &session.server {
             server.counters.opened();
         }
@@ -402,8 +412,8 @@ impl Sessions {
         };
         session.settle_bytes();
         session.origin.counters.closed(end);
-        if let (Load::Relay { .. }, Some(server)) = (&session.load, &session.server) {
-            server.counters.closed(end);
+        if session.connected_after.is_some() {
+            session.server.iter().for_each(|s| s.counters.closed(end));
         }
         let record = self.report.then(|| {
             let id = ConnectionId::new(self.number, session.count);

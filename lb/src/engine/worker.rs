@@ -9,6 +9,7 @@ use std::task::{Context, Poll as Readiness, Waker};
 
 use super::crew::{Crew, Handed};
 use super::listeners::{Accepted, BATCH, Entrance, LAST_BATCH, Listeners};
+use super::pipes::Pipes;
 use super::poll::{Poll, Token};
 use super::sessions::{Arrival, Sessions};
 use crate::pool::{ListenerId, Snapshot};
@@ -45,7 +46,13 @@ impl Worker {
         let waker = Waker::from(Arc::clone(bell));
         let gauges = Arc::clone(&setup.gauges);
         crew.join(me, Arc::clone(&gauges));
-        let sessions = Sessions::new(setup.number, poll, setup.events.clone(), gauges);
+        let sessions = Sessions::new(
+            setup.number,
+            poll,
+            Pipes::new(crew.pipes_each()),
+            setup.events.clone(),
+            gauges,
+        );
         Ok(Self {
             me,
             setup,
@@ -161,6 +168,11 @@ impl Worker {
 
     fn accept(&mut self, entrance: &Entrance, batch: usize) {
         for _ in 0..batch {
+            if self.crew.is_full() {
+                // Those who wait are let in as others leave.
+                let now = self.sessions.now();
+                return self.listeners.pause(now, &self.sessions.poll);
+            }
             match entrance.accept() {
                 Accepted::Client(client, address) => self.place(
                     entrance,

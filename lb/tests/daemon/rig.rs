@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -106,11 +106,17 @@ pub(crate) const CHECK_ONCE: &str = "  check: {tcp: {}, interval: 1h}\n";
 impl Lb {
     /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(body: &str) -> Fallible<Self> {
-        Self::start_under(body, None)
+        Self::start_after(body, "")
     }
 
     /// As [`Lb::start`], with at most so many open files.
     pub(crate) fn start_under(body: &str, open_files: Option<u32>) -> Fallible<Self> {
+        let limit = open_files.map_or_else(String::new, |n| format!("ulimit -n {n};"));
+        Self::start_after(body, &limit)
+    }
+
+    /// As [`Lb::start`], with this done by the shell before.
+    pub(crate) fn start_after(body: &str, before: &str) -> Fallible<Self> {
         let folder = tempfile::tempdir()?;
         let notify = folder.path().join("notify.sock");
         let ready = UnixDatagram::bind(&notify)?;
@@ -119,9 +125,8 @@ impl Lb {
             folder.path().join("lb.yaml"),
             file(folder.path(), &admin(body)),
         )?;
-        let limit = open_files.map_or_else(String::new, |n| format!("ulimit -n {n}; "));
         let mut child = Command::new("sh")
-            .args(["-c", &format!("{limit}exec \"$0\" run --config \"$1\"")])
+            .args(["-c", &format!("{before} exec \"$0\" run --config \"$1\"")])
             .arg(env!("CARGO_BIN_EXE_api-lb"))
             .arg(folder.path().join("lb.yaml"))
             .env("NOTIFY_SOCKET", &notify)
@@ -178,6 +183,21 @@ impl Lb {
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it tells the watchdog within this time that all is well. What it told
+    /// before is passed over.
+    pub(crate) fn feeds_watchdog(&self, within: Duration) -> Fallible<bool> {
+        let mut said = [0; 512];
+        self.notify.set_nonblocking(true)?;
+        while self.notify.recv(&mut said).is_ok() {}
+        self.notify.set_nonblocking(false)?;
+        self.notify.set_read_timeout(Some(within))?;
+        match self.notify.recv(&mut said) {
+            Ok(count) => Ok(said[..count].starts_with(b"WATCHDOG=1")),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

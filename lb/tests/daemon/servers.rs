@@ -63,6 +63,7 @@ impl Drop for Manual {
 /// Says its name and then all that it hears; closes when the other side has.
 pub(crate) struct Echo {
     pub(crate) address: SocketAddr,
+    listener: Socket,
     task: JoinHandle<()>,
 }
 
@@ -74,19 +75,26 @@ impl Echo {
     pub(crate) async fn start_at(address: SocketAddr, name: u8) -> Fallible<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
+        let same = SockRef::from(&listener).try_clone()?;
         let task = tokio::spawn(async move {
             let mut open = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 open.spawn(echo(stream, name));
             }
         });
-        Ok(Self { address, task })
+        Ok(Self {
+            address,
+            listener: same,
+            task,
+        })
     }
 
-    /// Ends it, and its connections with it.
+    /// Ends it, and its connections with it. It listens no longer even where a process that
+    /// another test begins at this moment still holds the socket, until it runs its program.
     pub(crate) async fn stop(self) {
         self.task.abort();
         let _ = self.task.await;
+        let _ = self.listener.shutdown(std::net::Shutdown::Both);
     }
 }
 

@@ -27,9 +27,15 @@ fn thread(process: u32, name: &str) -> Fallible<Pid> {
 async fn a_stuck_worker_is_seen_and_one_that_goes_on_too() {
     let a = Echo::start(b'a').await.unwrap();
     let body = simple(loopback(6443), &[a.address], CHECK_ONCE);
-    let mut lb = Lb::start(&format!("workers: 2\n{body}")).unwrap();
+    // Fed every 50 ms.
+    let mut lb = Lb::start_after(
+        &format!("workers: 2\n{body}"),
+        "export WATCHDOG_USEC=100000;",
+    )
+    .unwrap();
     lb.enters("s0", "up").unwrap();
     assert!(lb.get("/livez").await.is_ok());
+    assert!(lb.feeds_watchdog(PATIENCE).unwrap());
     let worker = thread(lb.id(), "worker-1").unwrap();
     ptrace::attach(worker).unwrap();
     waitpid(worker, Some(WaitPidFlag::__WALL)).unwrap();
@@ -43,9 +49,11 @@ async fn a_stuck_worker_is_seen_and_one_that_goes_on_too() {
     let metrics = lb.get("/metrics").await.unwrap();
     let stuck = "api_lb_worker_stuck{worker=\"1\"} 1\n";
     assert!(metrics.as_str().unwrap().contains(stuck), "{metrics}");
+    assert!(!lb.feeds_watchdog(Duration::from_millis(500)).unwrap());
     ptrace::detach(worker, None).unwrap();
     lb.line(|line| line["message"] == "the worker works again")
         .unwrap();
     assert!(lb.get("/livez").await.is_ok());
     assert!(lb.get("/readyz").await.is_ok());
+    assert!(lb.feeds_watchdog(PATIENCE).unwrap());
 }

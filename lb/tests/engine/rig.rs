@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use api_lb::config::{Dial, Tcp};
 use api_lb::engine::{self, Crew};
+use api_lb::limits::Limits;
 use api_lb::listener::Listener;
 use api_lb::pool::{
     Backend, Counters, Cursor, Frontend, ListenerId, Server, ServerId, Snapshot, State,
@@ -33,6 +34,7 @@ pub struct Options {
     pub tcp: Tcp,
     pub idle: Option<Duration>,
     pub report_ends: bool,
+    pub limits: Limits,
 }
 
 impl Default for Options {
@@ -48,6 +50,7 @@ impl Default for Options {
             tcp: PLAIN,
             idle: None,
             report_ends: true,
+            limits: Limits::of(20_000),
         }
     }
 }
@@ -69,7 +72,7 @@ impl Rig {
             report_ends: options.report_ends,
         });
         let (sender, events) = mpsc::channel(65_536);
-        let crew = Crew::new(usize::from(options.workers))?;
+        let crew = Crew::new(usize::from(options.workers), &options.limits)?;
         let workers = (0..options.workers)
             .map(|number| {
                 let crew = Arc::clone(&crew);
