@@ -279,3 +279,69 @@ async fn full_backlog() -> (SocketAddr, Vec<Box<dyn std::any::Any>>) {
     }
     (address, held)
 }
+
+/// A server that takes connections and resets them at once.
+async fn resetting() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = stream.set_zero_linger();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_reset_before_the_first_byte_leads_to_another_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let servers = [resetting().await, listener.local_addr().unwrap()];
+    let mut rig = Rig::start(&servers, &Options::default()).unwrap();
+    for half_closes in [false, true, false, true] {
+        let mut client = TcpStream::connect(rig.address).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        if half_closes {
+            client.shutdown().await.unwrap();
+            assert_eq!(read(&mut server).await.unwrap(), 0);
+        }
+        server.write_all(b"!").await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'!');
+        drop((client, server));
+        assert_eq!(rig.ended().await.unwrap().server.as_deref(), Some("s1"));
+    }
+    let (bad, good) = (rig.servers().next().unwrap(), rig.servers().nth(1).unwrap());
+    let count = |count: &std::sync::atomic::AtomicU64| {
+        count.load(std::sync::atomic::Ordering::SeqCst)
+    };
+    assert_eq!(count(&bad.counters.dial_failures), 2);
+    assert_eq!(
+        (count(&bad.counters.open), count(&good.counters.open)),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_reset_of_every_server_ends_within_the_budget() {
+    let servers = [resetting().await, resetting().await];
+    let mut rig = Rig::start(&servers, &Options::default()).unwrap();
+    let mut client = TcpStream::connect(rig.address).await.unwrap();
+    assert!(sees_a_reset(&mut client).await);
+    let record = rig.ended().await.unwrap();
+    assert_eq!((record.end, record.attempts), (End::DialFailed, 2));
+}
+
+#[tokio::test]
+async fn a_reset_after_the_client_was_heard_is_no_others_business() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let servers = [listener.local_addr().unwrap(), other.local_addr().unwrap()];
+    let mut rig = Rig::start(&servers, &Options::default()).unwrap();
+    let mut client = TcpStream::connect(rig.address).await.unwrap();
+    let (mut server, _) = listener.accept().await.unwrap();
+    client.write_all(b"?").await.unwrap();
+    assert_eq!(server.read_u8().await.unwrap(), b'?');
+    server.set_zero_linger().unwrap();
+    drop(server);
+    assert!(sees_a_reset(&mut client).await);
+    assert_eq!(rig.ended().await.unwrap().end, End::ServerReset);
+}
