@@ -21,8 +21,26 @@ fn thread(process: u32, name: &str) -> Fallible<Pid> {
     Err(format!("no thread {name}").into())
 }
 
-/// Tracing stops one thread and leaves the others, which no signal can do. The tracer is
-/// the thread that begins it: the test's own.
+/// A thread that stands still until this is dropped, by the thread that began it. Tracing
+/// stops one thread and leaves the others, which no signal can do.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn begin(thread: Pid) -> nix::Result<Self> {
+        ptrace::attach(thread)?;
+        let stopped = Self(thread);
+        waitpid(thread, Some(WaitPidFlag::__WALL))?;
+        Ok(stopped)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // Fails only when the thread has ended.
+        let _ = ptrace::detach(self.0, None);
+    }
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn a_stuck_worker_is_seen_and_one_that_goes_on_too() {
     let a = Echo::start(b'a').await.unwrap();
@@ -37,8 +55,7 @@ async fn a_stuck_worker_is_seen_and_one_that_goes_on_too() {
     assert!(lb.get("/livez").await.is_ok());
     assert!(lb.feeds_watchdog(PATIENCE).unwrap());
     let worker = thread(lb.id(), "worker-1").unwrap();
-    ptrace::attach(worker).unwrap();
-    waitpid(worker, Some(WaitPidFlag::__WALL)).unwrap();
+    let stopped = Stopped::begin(worker).unwrap();
     let started = Instant::now();
     while lb.get("/livez").await.is_ok() {
         assert!(started.elapsed() < PATIENCE, "nobody sees it");
@@ -50,7 +67,7 @@ async fn a_stuck_worker_is_seen_and_one_that_goes_on_too() {
     let stuck = "api_lb_worker_stuck{worker=\"1\"} 1\n";
     assert!(metrics.as_str().unwrap().contains(stuck), "{metrics}");
     assert!(!lb.feeds_watchdog(Duration::from_millis(500)).unwrap());
-    ptrace::detach(worker, None).unwrap();
+    drop(stopped);
     lb.line(|line| line["message"] == "the worker works again")
         .unwrap();
     assert!(lb.get("/livez").await.is_ok());
