@@ -7,8 +7,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 const RESERVE: u64 = 128;
 /// Where few descriptors are allowed, no more than this part of them is kept back.
 const RESERVE_PART: u64 = 3;
-/// Of so many descriptors, one pipe for splicing: they only help, so they take little.
-const PER_PIPE: u64 = 32;
+/// Pipes for splicing, of all workers: enough for a few slow readers beside those that are
+/// lent for one chunk. They only help, so they take little.
+const FEW_PIPES: u64 = 32;
+/// Where few descriptors are allowed, one pipe for so many.
+const PER_FEW_PIPES: u64 = 32;
+/// Where many are allowed, one pipe for so many.
+const PER_PIPE: u64 = 1024;
 /// Pipes at most: what the kernel gives one unprivileged user.
 const PIPES: u64 = 1024;
 
@@ -36,16 +41,15 @@ impl Limits {
 
     /// What follows from so many descriptors.
     #[must_use]
-    pub const fn of(open_files: u64) -> Self {
-        let part = open_files / RESERVE_PART;
-        let reserve = if part < RESERVE { part } else { RESERVE };
-        let share = open_files / PER_PIPE;
-        let pipes = if share < PIPES { share } else { PIPES };
+    pub fn of(open_files: u64) -> Self {
+        let reserve = RESERVE.min(open_files / RESERVE_PART);
+        let few = FEW_PIPES.min(open_files / PER_FEW_PIPES);
+        let pipes = few.max(open_files / PER_PIPE).min(PIPES);
         let left = open_files - reserve - 2 * pipes;
         Self {
             open_files,
             // One at least: a limit that lets nobody in would be no limit but a fault.
-            connections: if left < 2 { 1 } else { left / 2 },
+            connections: (left / 2).max(1),
             pipes,
         }
     }
@@ -61,7 +65,7 @@ mod tests {
             (0, 1, 0),
             (128, 39, 4),
             (1024, 416, 32),
-            (20_000, 9_311, 625),
+            (20_000, 9_904, 32),
             (1 << 20, 523_200, 1024),
         ] {
             let limits = Limits::of(open_files);

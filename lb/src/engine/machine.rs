@@ -202,3 +202,149 @@ pub(super) const fn end_of(over: Over) -> End {
 pub(super) const fn resets(end: End) -> bool {
     !matches!(end, End::ClientClosed | End::ServerClosed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(10);
+    const READY: Ready = Ready {
+        readable: false,
+        writable: false,
+        hup: false,
+        error: false,
+    };
+    const WRITABLE: Ready = Ready {
+        writable: true,
+        ..READY
+    };
+    const ENDED: Ready = Ready {
+        readable: true,
+        hup: true,
+        ..READY
+    };
+    const FAILED: Ready = Ready {
+        readable: true,
+        writable: true,
+        hup: true,
+        error: true,
+    };
+
+    fn at(millis: u64) -> Tick {
+        Tick::at(Duration::from_millis(millis))
+    }
+
+    /// A server is dialled until 1 s.
+    fn dialling() -> Machine {
+        let mut machine = Machine::new(at(0));
+        machine.dialling(at(1000));
+        machine
+    }
+
+    fn relaying() -> Machine {
+        let mut machine = dialling();
+        let connected = machine.on(Event::Server(WRITABLE), None);
+        assert_eq!(connected, Action::Connected);
+        machine
+    }
+
+    /// Bytes crossed last at 2 s, in this direction; its first second is over.
+    fn settled(last: Flow) -> Machine {
+        let mut machine = relaying();
+        assert_eq!(
+            machine.on(Event::Timer(at(1000)), Some(IDLE)),
+            Action::Settle
+        );
+        machine.crossed(last, at(2000));
+        machine
+    }
+
+    #[test]
+    fn each_event_of_a_dial() {
+        for (event, action) in [
+            (Event::Client(READY), Action::Wait),
+            (Event::Client(WRITABLE), Action::Wait),
+            // A half-close is the server's to hear.
+            (Event::Client(ENDED), Action::Wait),
+            (Event::Client(FAILED), Action::End(End::ClientAborted)),
+            (Event::Server(READY), Action::Wait),
+            (Event::Server(WRITABLE), Action::Connected),
+            (Event::Server(FAILED), Action::Redial(Failure::Refused)),
+            (Event::Timer(at(900)), Action::Sleep(at(1000))),
+            (Event::Timer(at(1000)), Action::Redial(Failure::TimedOut)),
+            (Event::Timer(at(1100)), Action::Redial(Failure::TimedOut)),
+            (Event::Cut(Which::All), Action::Wait),
+            (Event::Cut(Which::Unanswered), Action::Wait),
+            (Event::Kill, Action::End(End::Killed)),
+            (Event::Shutdown, Action::End(End::Shutdown)),
+        ] {
+            assert_eq!(dialling().on(event, Some(IDLE)), action, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn each_event_of_a_relay() {
+        use Flow::{Down, Up};
+        for (last, idle, event, action) in [
+            (Up, None, Event::Client(READY), Action::Turn),
+            (Up, None, Event::Client(FAILED), Action::Turn),
+            (Up, None, Event::Server(READY), Action::Turn),
+            (Up, None, Event::Server(FAILED), Action::Turn),
+            (Up, None, Event::Timer(at(99_000)), Action::Wait),
+            (
+                Up,
+                Some(IDLE),
+                Event::Timer(at(11_900)),
+                Action::Sleep(at(2000).after(IDLE)),
+            ),
+            (
+                Up,
+                Some(IDLE),
+                Event::Timer(at(2000).after(IDLE)),
+                Action::End(End::Idle),
+            ),
+            (Down, None, Event::Cut(Which::Unanswered), Action::Wait),
+            (
+                Up,
+                None,
+                Event::Cut(Which::Unanswered),
+                Action::End(End::ServerHung),
+            ),
+            (
+                Down,
+                None,
+                Event::Cut(Which::All),
+                Action::End(End::ServerUnreachable),
+            ),
+            (Down, None, Event::Kill, Action::End(End::Killed)),
+            (Down, None, Event::Shutdown, Action::End(End::Shutdown)),
+        ] {
+            let got = settled(last).on(event, idle);
+            assert_eq!(got, action, "{last:?} {event:?}");
+        }
+    }
+
+    #[test]
+    fn options_of_a_lasting_session_are_set_once() {
+        let mut machine = relaying();
+        assert_eq!(machine.on(Event::Timer(at(1000)), None), Action::Settle);
+        assert_eq!(machine.on(Event::Timer(at(1000)), None), Action::Wait);
+    }
+
+    #[test]
+    fn only_an_orderly_end_is_no_reset() {
+        use Side::{Client, Server};
+        let broken = |by, fault| end_of(Over::Broken { by, fault });
+        for (end, expected) in [
+            (end_of(Over::Closed { first: Client }), End::ClientClosed),
+            (end_of(Over::Closed { first: Server }), End::ServerClosed),
+            (broken(Client, Fault::Reset), End::ClientReset),
+            (broken(Client, Fault::TimedOut), End::ClientGone),
+            (broken(Server, Fault::Other), End::ServerReset),
+            (broken(Server, Fault::Unreachable), End::ServerGone),
+        ] {
+            assert_eq!(end, expected);
+            assert_eq!(resets(end), !end.is_orderly());
+        }
+    }
+}

@@ -19,6 +19,7 @@ mod relay;
 mod reload;
 mod rig;
 mod servers;
+mod stall;
 mod start;
 mod states;
 mod stuck;

@@ -13,6 +13,7 @@
 
 mod ends;
 mod rig;
+mod scarce;
 mod transfer;
 
 use std::time::Duration;
