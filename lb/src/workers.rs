@@ -1,7 +1,7 @@
 //! The workers as control has them: told what to do, asked whether they still work, ended.
 //!
 //! Every [`LOOK`] each worker is given an order to do nothing. One that has not obeyed it at
-//! [`MISSES`] looks in a row is stuck: `/livez` says so, systemd is no longer told that all
+//! six looks in a row is stuck: `/livez` says so, systemd is no longer told that all
 //! is well, and control waits for it no more. Looks are counted, not time: in a process
 //! that was stopped for a while nobody is stuck.
 
