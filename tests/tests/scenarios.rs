@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use lab::requirement::{Requirement, trial};
 use lab::scenario::{Figures, Outcome, Scenario, cycle, parse};
-use lab::{binaries, netns, signals};
+use lab::{binaries, netns, schedule, signals};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
+    schedule::prefer_run();
     netns::sweep();
     signals::clean_up_on_interrupt();
     let mut arguments = Arguments::from_args();

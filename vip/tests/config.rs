@@ -92,14 +92,16 @@ fn bad_files_get_exactly_their_message() -> Tested {
 #[test]
 fn the_manual_s_examples_are_good() -> Tested {
     guard_secrets()?;
-    let manual = fs::read_to_string("../docs/config/vip-daemon.md")?;
-    let examples: Vec<_> = manual
+    let mut pages = fs::read_to_string("../docs/config/vip-daemon.md")?;
+    pages.push_str(&fs::read_to_string("../README.md")?);
+    let examples: Vec<_> = pages
         .split("```yaml\n")
         .skip(1)
         .filter_map(|rest| rest.split_once("```"))
         .map(|(example, _)| example.to_owned())
+        .filter(|example| example.contains("kind: VipDaemon"))
         .collect();
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     for example in examples {
         // The one file that an example names and this machine does not have.
         let example =

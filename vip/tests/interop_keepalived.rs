@@ -14,7 +14,7 @@ use lab::requirement::{Requirement, peer, trial};
 use lab::segment::Segment;
 use lab::sniffer::{Frame, Sniffer};
 use lab::timeline::Timeline;
-use lab::{binaries, netns, signals, wait};
+use lab::{binaries, netns, schedule, signals, wait};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sys::signal::Signal;
 
@@ -57,6 +57,7 @@ impl Tongue {
 type Test = fn(&mut Pair) -> Result<(), Failed>;
 
 fn main() {
+    schedule::prefer_run();
     netns::sweep();
     signals::clean_up_on_interrupt();
     let mut arguments = Arguments::from_args();

@@ -18,7 +18,7 @@ use lab::process::{Process, Program};
 use lab::requirement::{Requirement, trial};
 use lab::segment::Segment;
 use lab::timeline::Timeline;
-use lab::{binaries, netns, signals, wait};
+use lab::{binaries, netns, schedule, signals, wait};
 use libtest_mimic::{Arguments, Failed};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -39,6 +39,7 @@ const PUT_BACK: Duration = Duration::from_millis(50);
 type Test = fn() -> Result<(), Failed>;
 
 fn main() {
+    schedule::prefer_run();
     netns::sweep();
     signals::clean_up_on_interrupt();
     let mut arguments = Arguments::from_args();

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lab::control_plane::Kind;
-use lab::{LabError, netns, signals};
+use lab::{LabError, netns, schedule, signals};
 
 use drawing::Drawing;
 use row::Row;
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
+    schedule::prefer_run();
     netns::sweep();
     signals::clean_up_on_interrupt();
     let kind = kind();
