@@ -20,6 +20,7 @@ use proptest::prelude::*;
 
 const FOLDER: &str = "tests/configs";
 const MANUAL: &str = "../docs/config/api-lb.md";
+const README: &str = "../README.md";
 
 #[test]
 fn every_file_of_the_folder_gets_what_it_should() {
@@ -86,7 +87,7 @@ fn own_addresses() -> Vec<IpAddr> {
 
 /// The examples of the manual, with the files they name where a test has them.
 fn examples(folder: &Path) -> Vec<String> {
-    let manual = fs::read_to_string(MANUAL).unwrap_or_default();
+    let pages = [MANUAL, README].map(|page| fs::read_to_string(page).unwrap());
     let authority = pki::Authority::new("test", SystemTime::now()).unwrap();
     let issued = authority
         .issue(&pki::Profile::client("check", &[]), SystemTime::now())
@@ -96,10 +97,11 @@ fn examples(folder: &Path) -> Vec<String> {
     write("check.crt", &issued.certificate_pem);
     write("check.key", issued.key_pem.expose());
     let folder = format!("{}/", folder.display());
-    manual
-        .split("```yaml\n")
-        .skip(1)
+    pages
+        .iter()
+        .flat_map(|page| page.split("```yaml\n").skip(1))
         .filter_map(|rest| rest.split("```").next())
+        .filter(|text| text.contains("kind: ApiLb"))
         .map(|text| text.replace("/etc/kubernetes/pki/", &folder))
         .map(|text| text.replace("/etc/sternpost/check", &format!("{folder}check")))
         .collect()
@@ -109,7 +111,7 @@ fn examples(folder: &Path) -> Vec<String> {
 fn the_examples_of_the_manual_are_good() {
     let folder = tempfile::tempdir().unwrap();
     let examples = examples(folder.path());
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     for text in examples {
         let config =
             parse("manual", &text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
