@@ -164,6 +164,16 @@ impl Book {
         missing.map(|kind| kind.name()).collect()
     }
 
+    /// How many objects of a kind are known.
+    pub fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Requests => self.requests.len(),
+            Kind::Nodes => self.nodes.len(),
+            Kind::Leases => self.leases.len(),
+            Kind::Tokens => self.tokens.len(),
+        }
+    }
+
     /// How many requests are pending, and when the oldest was made.
     pub fn pending(&self) -> (usize, Option<SystemTime>) {
         let first = self.pending.first();

@@ -20,6 +20,7 @@ struct Counts {
     pending: usize,
     oldest: Option<SystemTime>,
     missing: Vec<&'static str>,
+    objects: BTreeMap<&'static str, usize>,
 }
 
 /// What the desk shows.
@@ -53,6 +54,9 @@ impl Shown {
         let mut counts = self.counts();
         counts.pending = pending;
         counts.oldest = oldest;
+        for kind in Kind::ALL {
+            counts.objects.insert(kind.name(), book.count(kind));
+        }
         if !counts.missing.is_empty() {
             counts.missing = book.missing();
         }
@@ -126,6 +130,10 @@ impl Surface for Shown {
             "Events not sent for want of time.",
         )
         .sample(&[], counts.dropped_events);
+        for (kind, count) in &counts.objects {
+            out.gauge("bootstrap_signer_objects", "Objects known, by kind.")
+                .sample(&[("kind", kind)], u64::try_from(*count).unwrap_or(u64::MAX));
+        }
         out.gauge("bootstrap_signer_pending", "Requests nobody decided on.")
             .sample(&[], u64::try_from(counts.pending).unwrap_or(u64::MAX));
         out.gauge(
@@ -156,6 +164,7 @@ impl Surface for Shown {
             "pending": counts.pending,
             "oldestPending": counts.oldest.map(daemon::rfc3339),
             "notSeenYet": counts.missing,
+            "objects": counts.objects,
             "decisions": decisions,
         })
     }

@@ -15,17 +15,21 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Secret};
 use k8s_openapi::serde::Serialize;
 use k8s_openapi::serde::de::DeserializeOwned;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, Resource};
+use policy::Signer;
 use serde_json::{Value, json};
 
 use crate::Tried;
-use crate::rig::{Cluster, Res, condition, within};
+use crate::rig::{Cluster, condition};
+use crate::wait::{Res, within};
 
-/// Longer than `addressWait` below, which counts from a time in whole seconds.
-const DECIDED_WITHIN: Duration = Duration::from_secs(8);
-/// What nothing was written on by then, waits or is ignored; shorter than `addressWait`.
+/// What nothing was written on for so long after it was seen, waits or is ignored.
 const UNDECIDED_FOR: Duration = Duration::from_millis(900);
+/// For the cases that are to wait: none is over before it was looked at.
+const PATIENT: &str = "limits: {addressWait: 1h}\n";
+/// For the cases that are to be denied, some of them when this is over.
+const IMPATIENT: &str = "limits: {addressWait: 1s}\n";
 
 const SETTINGS: &str = r#"
 controlPlane:
@@ -33,7 +37,6 @@ controlPlane:
   nodes:
   - {name: m1, addresses: ["192.168.220.100"]}
   names: ["(?:m|cp|master|controlplane|control-plane)-?[0-9]+"]
-limits: {addressWait: 3s}
 "#;
 
 /// Context that only the API or earlier requests can bring about, or settings of the
@@ -51,24 +54,31 @@ pub(crate) async fn all() -> Tried {
     let values: Vec<Value> = serde_json::from_str(&text)?;
     let cluster = Cluster::start().await?;
     cluster.bind_rights()?;
-    let _daemon = cluster.daemon("a", SETTINGS).await?;
-    let (mut wrong, mut refused, mut left) = (Vec::new(), BTreeSet::new(), Vec::new());
-    let started = Instant::now();
+    let (mut to_deny, mut others, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for value in &values {
         let case: Case = serde_json::from_value(value.clone())?;
         let context = value.get("context").and_then(Value::as_object);
-        if NOT_STAGED
-            .iter()
-            .any(|field| context.is_some_and(|c| c.contains_key(*field)))
-        {
-            left.push(case.name);
-            continue;
+        let has = |field: &&str| context.is_some_and(|c| c.contains_key(*field));
+        match case.expected {
+            _ if NOT_STAGED.iter().any(has) => left.push(case.name),
+            Expected::Deny => to_deny.push(case),
+            Expected::Approve | Expected::Wait | Expected::Ignore => others.push(case),
         }
-        match try_one(&cluster, &case).await? {
-            Seen::AsExpected => {}
-            Seen::RefusedByApi => _ = refused.insert(case.name.clone()),
-            Seen::Otherwise(got) => {
-                wrong.push(format!("{}: expected {}, {got}", case.name, case.expected));
+    }
+    let (mut wrong, mut refused) = (Vec::new(), BTreeSet::new());
+    let started = Instant::now();
+    for (name, wait, cases) in [("a", PATIENT, &others), ("b", IMPATIENT, &to_deny)] {
+        let _daemon = cluster.daemon(name, &format!("{SETTINGS}{wait}")).await?;
+        for case in cases {
+            match try_one(&cluster, name, case).await? {
+                Seen::AsExpected => {}
+                Seen::RefusedByApi => _ = refused.insert(case.name.clone()),
+                Seen::Otherwise(got) => {
+                    wrong.push(format!(
+                        "{}: expected {}, {got}",
+                        case.name, case.expected
+                    ));
+                }
             }
         }
     }
@@ -83,7 +93,8 @@ pub(crate) async fn all() -> Tried {
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(format!("{}\n{}", wrong.join("\n"), cluster.log("a")).into())
+    let logs = format!("{}\n{}", cluster.log("a"), cluster.log("b"));
+    Err(format!("{}\n{logs}", wrong.join("\n")).into())
 }
 
 enum Seen {
@@ -92,9 +103,10 @@ enum Seen {
     Otherwise(String),
 }
 
-async fn try_one(cluster: &Cluster, case: &Case) -> Res<Seen> {
+async fn try_one(cluster: &Cluster, daemon: &str, case: &Case) -> Res<Seen> {
     let admin = cluster.client(None).await?;
     let staged = Staged::set_up(&admin, case).await?;
+    cluster.sees(daemon, &staged.objects(0)).await?;
     let requester = cluster.client(Some((&case.username, &case.groups))).await?;
     let csr = request(case)?;
     let made = Api::<Csr>::all(requester)
@@ -103,6 +115,9 @@ async fn try_one(cluster: &Cluster, case: &Case) -> Res<Seen> {
     let seen = match made {
         Ok(made) => {
             let name = made.metadata.name.unwrap_or_default();
+            if Signer::named(&case.signer_name).is_some() {
+                cluster.sees(daemon, &staged.objects(1)).await?;
+            }
             let seen = watch(&admin, &name, case).await;
             Api::<Csr>::all(admin.clone())
                 .delete(&name, &DeleteParams::default())
@@ -116,6 +131,12 @@ async fn try_one(cluster: &Cluster, case: &Case) -> Res<Seen> {
         Err(error) => return Err(error.into()),
     };
     staged.take_down(&admin).await?;
+    cluster
+        .sees(
+            daemon,
+            &json!({ "requests": 0, "nodes": 0, "leases": 0, "tokens": 0 }),
+        )
+        .await?;
     Ok(seen)
 }
 
@@ -139,7 +160,7 @@ async fn watch(admin: &Client, name: &str, case: &Case) -> Res<Seen> {
         Expected::Approve => "Approved",
         Expected::Deny => "Denied",
     };
-    match within(DECIDED_WITHIN, "a decision", look).await {
+    match within("a decision", None, look).await {
         Ok((kind, _)) if kind == wanted => Ok(Seen::AsExpected),
         Ok((kind, reason)) => Ok(Seen::Otherwise(format!("got {kind} ({reason})"))),
         Err(_) => Ok(Seen::Otherwise("got nothing".to_owned())),
@@ -175,6 +196,13 @@ struct Staged {
 }
 
 impl Staged {
+    /// How many of each kind there are, with `requests` requests.
+    fn objects(&self, requests: u8) -> Value {
+        let nodes = u8::from(self.node.is_some());
+        let tokens = u8::from(self.token.is_some());
+        json!({ "requests": requests, "nodes": nodes, "leases": nodes, "tokens": tokens })
+    }
+
     async fn set_up(admin: &Client, case: &Case) -> Res<Self> {
         let mut staged = Self {
             node: None,
@@ -261,18 +289,17 @@ async fn set_up_node(admin: &Client, node: &csr_cases::case::Node) -> Res<()> {
         },
     });
     make::<Lease>(&leases(admin), lease).await?;
-    let nodes: Api<Node> = Api::all(admin.clone());
-    make::<Node>(&nodes, json!({ "metadata": { "name": node.name } })).await?;
     let addresses: Vec<Value> = (node.addresses.iter())
         .map(|(kind, value)| json!({ "type": kind, "address": value }))
         .collect();
     let ready = if node.ready { "True" } else { "Unknown" };
-    let status = json!({ "status": {
-        "addresses": addresses,
-        "conditions": [{ "type": "Ready", "status": ready }],
-    }});
-    nodes
-        .patch_status(&node.name, &PatchParams::default(), &Patch::Merge(status))
-        .await?;
-    Ok(())
+    // As a kubelet registers itself: whole, so that nobody sees half of it.
+    let whole = json!({
+        "metadata": { "name": node.name },
+        "status": {
+            "addresses": addresses,
+            "conditions": [{ "type": "Ready", "status": ready }],
+        },
+    });
+    make::<Node>(&Api::all(admin.clone()), whole).await
 }

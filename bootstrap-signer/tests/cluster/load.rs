@@ -1,6 +1,5 @@
 //! Many at once, late rights, floods, and death.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use csr_cases::case::Case;
@@ -16,12 +15,14 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use crate::Tried;
-use crate::rig::{Cluster, Res, condition, within};
+use crate::rig::{Cluster, condition};
+use crate::wait::{Res, measured, within};
 
 const USER: &str = "system:bootstrap:abc123";
 const SETTINGS: &str = "controlPlane: {endpoints: [\"192.168.220.224\"]}\n";
 /// Requests on their way to the API server at a time.
 const AT_ONCE: usize = 50;
+const SECOND: Duration = Duration::from_secs(1);
 
 fn groups() -> Vec<String> {
     ["system:bootstrappers", "system:authenticated"]
@@ -91,33 +92,35 @@ pub(crate) async fn late_right() -> Tried {
         .create(&PostParams::default(), &request("new-1")?)
         .await?;
     let seen: Api<Csr> = Api::all(admin);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    within("a look at the request", None, async || {
+        (cluster.found("a", "AccessNotGranted").await? > 0).then_some(())
+    })
+    .await?;
     if approved(&seen, "new-1").await.is_some() {
         return Err("approved without a right".into());
     }
     cluster.bind_rights()?;
     let bound = Instant::now();
-    within(Duration::from_secs(5), "an approval", async || {
-        approved(&seen, "new-1").await
-    })
-    .await
-    .map_err(|error| format!("{error}\n{}", cluster.log("a")))?;
-    println!("approved {:?} after the right came", bound.elapsed());
-    if bound.elapsed() > Duration::from_secs(1) {
-        return Err(format!("only after {:?}", bound.elapsed()).into());
-    }
-    Ok(())
+    within("an approval", None, async || approved(&seen, "new-1").await)
+        .await
+        .map_err(|error| format!("{error}\n{}", cluster.log("a")))?;
+    measured("approved after the right came", bound.elapsed(), SECOND)
 }
 
-/// Creates all of them, and says when.
-async fn create(requests: &Api<Csr>, all: Vec<Csr>) -> Res<Vec<(String, Instant)>> {
-    let made = stream::iter(all).map(|csr| async move {
-        let name = csr.metadata.name.clone().unwrap_or_default();
-        let made = requests.create(&PostParams::default(), &csr).await;
-        made.map(|_| (name, Instant::now()))
-    });
+/// How many have a condition of that type.
+async fn count(requests: &Api<Csr>, wanted: &str) -> Option<u64> {
+    let list = requests.list(&ListParams::default()).await.ok()?;
+    let found = list.iter().filter_map(condition);
+    u64::try_from(found.filter(|(kind, _)| kind == wanted).count()).ok()
+}
+
+/// Creates all of them.
+async fn create(requests: &Api<Csr>, all: Vec<Csr>) -> Res<()> {
+    let made = stream::iter(all)
+        .map(|csr| async move { requests.create(&PostParams::default(), &csr).await });
     let made: Vec<Result<_, _>> = made.buffer_unordered(AT_ONCE).collect().await;
-    Ok(made.into_iter().collect::<Result<_, _>>()?)
+    made.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(())
 }
 
 /// Five hundred requests of nodes named after `round`: from the first one's being made to
@@ -130,11 +133,8 @@ async fn round(cluster: &Cluster, round: &str) -> Res<Duration> {
     let started = Instant::now();
     create(&requests, all).await?;
     let seen: Api<Csr> = Api::all(cluster.client(None).await?);
-    within(Duration::from_secs(60), "500 approvals", async || {
-        let list = seen.list(&ListParams::default()).await.ok()?;
-        let approved = list.iter().filter_map(condition);
-        let approved = approved.filter(|(kind, _)| kind == "Approved").count();
-        (approved == 500).then_some(())
+    within("500 approvals", None, async || {
+        (count(&seen, "Approved").await? == 500).then_some(())
     })
     .await?;
     let took = started.elapsed();
@@ -147,6 +147,7 @@ async fn round(cluster: &Cluster, round: &str) -> Res<Duration> {
 /// In turns with kube-controller-manager's approver, its client's limits lifted.
 pub(crate) async fn burst() -> Tried {
     const ROUNDS: usize = 3;
+    const SLOWER: u32 = 3;
     let cluster = Cluster::start().await?;
     let admin = cluster.client(None).await?;
     token(&admin, "abc123").await?;
@@ -171,11 +172,19 @@ pub(crate) async fn burst() -> Tried {
         "500 at once, created to approved: {ours:.2?}; kube-controller-manager with its \
          limits lifted: {theirs:.2?}; {memory}"
     );
+    // In turns on one machine: what slows one slows the other. The bound itself (0.9) is
+    // for a machine that does nothing else.
+    let (our, their) = (ours.get(ROUNDS / 2), theirs.get(ROUNDS / 2));
+    if our > their.map(|their| *their * SLOWER).as_ref() {
+        return Err(format!("{our:?} beside {their:?}").into());
+    }
     Ok(())
 }
 
 pub(crate) async fn flood() -> Tried {
-    const FLOOD: usize = 2_000;
+    const FLOOD: u64 = 2_000;
+    /// The default.
+    const QUOTA: u64 = 20;
     let cluster = Cluster::start().await?;
     let admin = cluster.client(None).await?;
     token(&admin, "abc123").await?;
@@ -200,27 +209,27 @@ pub(crate) async fn flood() -> Tried {
         .await?;
     let made = Instant::now();
     let seen: Api<Csr> = Api::all(admin);
-    within(Duration::from_secs(5), "another's approval", async || {
+    within("another's approval", None, async || {
         approved(&seen, "new-1").await
     })
     .await?;
     let took = made.elapsed();
-    let list = seen.list(&ListParams::default()).await?;
-    let denied: BTreeSet<_> = list.iter().filter_map(condition).collect();
-    let count = list
-        .iter()
-        .filter_map(condition)
-        .filter(|(kind, _)| kind == "Denied");
-    let count = count.count();
+    // Once all of them were looked at, no more are denied than the quota lets in.
+    let held = within("a look at all of the flood", None, async || {
+        let held = cluster.found("a", "QuotaExceeded").await?;
+        let denied = count(&seen, "Denied").await?;
+        (held + denied >= FLOOD).then_some(held)
+    })
+    .await
+    .map_err(|error| format!("{error}\n{:?}", cluster.log("a").len()))?;
+    let denied = count(&seen, "Denied").await;
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id()))?;
     let memory = status.lines().find(|line| line.starts_with("VmHWM"));
-    println!(
-        "beside {FLOOD} of another: approved after {took:?}; {count} denied; {memory:?}"
-    );
-    if took > Duration::from_secs(2) || count != 20 {
-        return Err(format!("{took:?}, {count} denied, {denied:?}").into());
+    println!("{denied:?} of {FLOOD} denied, {held} held; {memory:?}");
+    if denied != Some(QUOTA) {
+        return Err(format!("{denied:?} denied of {FLOOD}").into());
     }
-    Ok(())
+    measured("approved beside another's flood", took, 2 * SECOND)
 }
 
 /// Two daemons, two tokens that may make one and three nodes, ten requests of each.
@@ -239,7 +248,7 @@ pub(crate) async fn limited_tokens() -> Tried {
         create(&Api::all(requests), all.collect::<Res<Vec<_>>>()?).await?;
     }
     let seen: Api<Csr> = Api::all(admin);
-    let list = within(Duration::from_secs(10), "20 decisions", async || {
+    let list = within("20 decisions", None, async || {
         let list = seen.list(&ListParams::default()).await.ok()?;
         let decided = list.iter().filter_map(condition).count();
         (decided == 20).then_some(list)
@@ -282,21 +291,16 @@ pub(crate) async fn killed() -> Tried {
         .create(&PostParams::default(), &request("new-1")?)
         .await?;
     let made = Instant::now();
-    within(Duration::from_secs(5), "an approval", async || {
-        approved(&seen, "new-1").await
-    })
-    .await?;
+    within("an approval", None, async || approved(&seen, "new-1").await).await?;
     let took = made.elapsed();
-    within(Duration::from_secs(5), "all approvals", async || {
-        let list = seen.list(&ListParams::default()).await.ok()?;
-        let approved = list.iter().filter_map(condition);
-        (approved.filter(|(kind, _)| kind == "Approved").count() == 201).then_some(())
+    within("all approvals", None, async || {
+        (count(&seen, "Approved").await? == 201).then_some(())
     })
     .await
     .map_err(|error| format!("{error}\n{}", cluster.log("b")))?;
-    println!("approved {took:?} after one of two was killed with 200 before it");
-    if took > Duration::from_secs(1) {
-        return Err(format!("only after {took:?}").into());
-    }
-    Ok(())
+    measured(
+        "approved after one of two was killed with 200 before it",
+        took,
+        SECOND,
+    )
 }

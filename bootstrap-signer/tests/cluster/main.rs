@@ -1,7 +1,9 @@
 //! The daemon at a real etcd and kube-apiserver: the worked cases under the identities
 //! they name, late rights, a burst, a flood, and two of us of which one dies.
 //!
-//! Everything listens on loopback. Leaves to others: real kubelets.
+//! One trial at a time, each with a cluster of its own in a network namespace of its own.
+//! What is awaited is awaited patiently: how long it took is printed, not judged. Leaves to
+//! others: real kubelets.
 
 #![expect(
     clippy::print_stdout,
@@ -11,15 +13,23 @@
 mod cases;
 mod load;
 mod rig;
+mod servers;
+mod wait;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lab::netns::{self, Netns};
 use lab::requirement::{Requirement, trial};
+use lab::{command, signals};
 use libtest_mimic::{Arguments, Failed};
 
-type Tried = Result<(), Box<dyn std::error::Error>>;
+type Tried = wait::Res<()>;
 
 type Test = fn() -> Tried;
 
 fn main() {
+    netns::sweep();
+    signals::clean_up_on_interrupt();
     let tests: [(&str, Test); 6] = [
         ("every_case_is_decided_as_it_expects", || {
             on_runtime(cases::all())
@@ -34,15 +44,25 @@ fn main() {
         }),
         ("one_of_two_is_killed", || on_runtime(load::killed())),
     ];
-    let trials = tests.into_iter().map(|(name, test)| {
-        trial(name, &[Requirement::Kubernetes], move || {
-            test().map_err(|error| Failed::from(error.to_string()))
-        })
-    });
+    let needs = [Requirement::Root, Requirement::Kubernetes];
+    let trials = tests
+        .into_iter()
+        .map(|(name, test)| trial(name, &needs, move || in_namespace(test)));
     let mut arguments = Arguments::from_args();
-    // Each stands up a cluster of its own and measures time.
+    // Each stands up a cluster, which is a machine's work.
     arguments.test_threads = Some(1);
     libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+/// Ports are nobody else's there. The thread that sits in it is the parent of all that the
+/// trial starts, and lives as long as the trial.
+fn in_namespace(test: Test) -> Result<(), Failed> {
+    static TRIALS: AtomicUsize = AtomicUsize::new(0);
+    let stem = netns::stem(TRIALS.fetch_add(1, Ordering::Relaxed));
+    let netns = Netns::new(format!("{stem}-cluster"))?;
+    command::run("ip", &["-n", netns.name(), "link", "set", "lo", "up"])?;
+    netns.run(move || test().map_err(|error| error.to_string()))??;
+    Ok(())
 }
 
 fn on_runtime(test: impl Future<Output = Tried>) -> Tried {
