@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::act::{ActError, Claim, Done, Writer};
-use crate::book::{ASK_AGAIN, Book, Change, Seen};
+use crate::book::{Book, Change, Seen};
 use crate::config::Mode;
 use crate::fair::{AT_ONCE, Fair};
-use crate::rights::{Identity, Rights, identity};
+use crate::rights::{ASK_AGAIN, Identity, Rights, identity};
 use crate::shown::Shown;
 
 /// Decisions between two looks at what came in.

@@ -6,10 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use policy::{Access, Known};
 
-use crate::book::{ASK_AGAIN, Seen};
+use crate::book::Seen;
 
 /// How long a right that was taken away may be believed in.
 const BELIEVED: Duration = Duration::from_secs(10);
+/// How soon a request is asked about again that waits for a right, which no watch tells:
+/// an answer of yes is acted on within half a second.
+pub const ASK_AGAIN: Duration = Duration::from_millis(400);
 /// Identities kept; a flood of them must not fill the memory.
 const KEPT: usize = 4_096;
 
