@@ -54,3 +54,23 @@ fn every_rule_is_told_in_its_order() {
     let meant: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
     assert_eq!(written, meant);
 }
+
+#[test]
+fn every_metric_is_told() {
+    let manual = fs::read_to_string("../docs/config/bootstrap-signer.md").unwrap();
+    let code = fs::read_to_string("src/shown.rs").unwrap();
+    let names = code
+        .split('"')
+        .filter(|word| word.starts_with("bootstrap_signer_"));
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names.len(), 7, "{names:?}");
+    for name in names {
+        let row = manual.lines().any(|line| {
+            let told = line
+                .strip_prefix("| `")
+                .and_then(|row| row.strip_prefix(name));
+            told.is_some_and(|rest| rest.starts_with(['`', '{']))
+        });
+        assert!(row, "{name}");
+    }
+}
