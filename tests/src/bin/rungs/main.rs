@@ -30,7 +30,8 @@ use ladder::{Counts, Rung};
 use tally::Tally;
 
 /// The names `STERNPOST_REQUIRE` may hold; see `requirement.rs`.
-const REQUIREMENTS: [&str; 4] = ["root", "kubernetes", "peers", "machine"];
+const REQUIREMENTS: [&str; 6] =
+    ["root", "kubernetes", "peers", "machine", "openssl", "go"];
 
 /// The Go build beside cargo's takes this much memory; with less they run in turn.
 const TWO_BUILDS_KIB: u64 = 8 << 20;
