@@ -142,3 +142,105 @@ impl Member {
         Some(self.gauges.get()?.open.load(Ordering::Relaxed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Dial, Tcp};
+    use crate::engine::poll::Poll;
+    use crate::pool::{Backend, Counters, Cursor};
+
+    const HANDS: usize = 3;
+    const EACH: usize = 20_000;
+    /// Far longer than a ring takes to be heard.
+    const LOST: Duration = Duration::from_secs(5);
+
+    fn frontend() -> Arc<Frontend> {
+        let dial = Dial {
+            connect: Duration::ZERO,
+            time: Duration::ZERO,
+            attempts: 0,
+        };
+        let tcp = Tcp {
+            keepalive: None,
+            user_timeout: None,
+        };
+        let cursor = Arc::new(Cursor::default());
+        let backend = Backend::new("b".into(), dial, tcp, None, cursor, Vec::new());
+        Arc::new(Frontend {
+            name: "f".into(),
+            listeners: Vec::new(),
+            backend: Arc::new(backend),
+            counters: Arc::new(Counters::default()),
+        })
+    }
+
+    fn client(frontend: &Arc<Frontend>) -> Handed {
+        Handed {
+            client: std::fs::File::open("/dev/null").unwrap().into(),
+            address: ([127, 0, 0, 1], 1).into(),
+            frontend: Arc::clone(frontend),
+        }
+    }
+
+    /// Real threads and the real bell: whoever rings while the worker goes to sleep is heard.
+    #[test]
+    fn no_client_that_was_handed_over_is_forgotten() {
+        let crew = Crew::new(1, &Limits::of(20_000)).unwrap();
+        crew.join(0, Arc::default());
+        let bell = crew.bell(0).unwrap();
+        let mut poll = Poll::new().unwrap();
+        poll.add_bell(bell).unwrap();
+        let given_up = AtomicBool::new(false);
+        let frontend = frontend();
+        let hand_all = || {
+            for _ in 0..EACH {
+                let mut handed = client(&frontend);
+                while let Err(back) = crew.hand(0, handed) {
+                    if given_up.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    handed = back;
+                    std::thread::yield_now();
+                }
+            }
+        };
+        let (mut taken, mut inbox) = (0, Vec::new());
+        std::thread::scope(|scope| {
+            (0..HANDS).for_each(|_| drop(scope.spawn(hand_all)));
+            while taken < HANDS * EACH {
+                poll.wait(Some(LOST)).unwrap();
+                if poll.event(0).is_none() {
+                    break;
+                }
+                bell.heard();
+                crew.take(0, &mut inbox);
+                taken += inbox.len();
+                inbox.clear();
+            }
+            given_up.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(taken, HANDS * EACH, "a ring was lost");
+    }
+
+    #[test]
+    fn it_is_full_at_the_limit_of_all_together() {
+        let limits = Limits {
+            connections: 3,
+            ..Limits::of(20_000)
+        };
+        let crew = Crew::new(2, &limits).unwrap();
+        let gauges = [Arc::new(Gauges::default()), Arc::new(Gauges::default())];
+        for (me, gauges) in gauges.iter().enumerate() {
+            crew.join(me, Arc::clone(gauges));
+        }
+        for (open, is_full) in [((1, 1), false), ((2, 1), true), ((0, 4), true)] {
+            gauges[0].open.store(open.0, Ordering::Relaxed);
+            gauges[1].open.store(open.1, Ordering::Relaxed);
+            assert_eq!(crew.is_full(), is_full, "{open:?}");
+        }
+    }
+}
