@@ -95,3 +95,16 @@ pub fn kernel() -> String {
         .trim()
         .to_owned()
 }
+
+/// Threads that ran or waited to run, on average over the last minute.
+///
+/// # Errors
+/// Without `/proc`.
+pub fn load() -> io::Result<f64> {
+    let averages = fs::read_to_string("/proc/loadavg")?;
+    let first = averages
+        .split(' ')
+        .next()
+        .and_then(|load| load.parse().ok());
+    first.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}

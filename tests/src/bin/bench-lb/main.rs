@@ -14,6 +14,7 @@
 
 mod peer;
 mod row;
+mod svg;
 mod table;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,9 @@ struct Arguments {
     /// Where the table is written; standard output when absent.
     #[arg(long)]
     page: Option<PathBuf>,
+    /// Where the picture is written; nowhere when absent.
+    #[arg(long)]
+    picture: Option<PathBuf>,
     /// Makes the page of rounds that were measured earlier, and measures nothing.
     #[arg(long)]
     from: Option<PathBuf>,
@@ -109,6 +113,9 @@ fn bench(arguments: &Arguments) -> io::Result<()> {
     if let Some(path) = &arguments.json {
         fs::write(path, serde_json::to_string_pretty(&record)? + "\n")?;
     }
+    if let Some(path) = &arguments.picture {
+        fs::write(path, record.picture())?;
+    }
     match &arguments.page {
         Some(path) => fs::write(path, record.page()),
         None => {
@@ -160,10 +167,11 @@ fn rounds(
         {
             for round in 0..arguments.rounds {
                 for peer in order(round) {
-                    if !wanted(&arguments.peers, peer.name()) {
+                    if !row.takes(peer) || !wanted(&arguments.peers, peer.name()) {
                         continue;
                     }
-                    let proxy = Proxy::start(programs, peer, cores)?;
+                    let proxy = Proxy::start(programs, peer, cores, row.lines())?;
+                    let load = usage::load()?;
                     let figures = row.run(&proxy, cores, size)?;
                     drop(proxy);
                     eprintln!(
@@ -176,6 +184,7 @@ fn rounds(
                         peer,
                         cores,
                         round,
+                        load,
                         figures,
                     });
                 }

@@ -54,6 +54,15 @@ pub(crate) enum Cores {
     All,
 }
 
+/// Whether a proxy writes a line per connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// None.
+    Off,
+    /// To a file.
+    On,
+}
+
 /// Where the programs are.
 #[derive(Debug)]
 pub(crate) struct Programs {
@@ -111,13 +120,14 @@ impl Proxy {
         programs: &Programs,
         peer: Peer,
         cores: Cores,
+        lines: Lines,
     ) -> io::Result<Self> {
         let all = lab::load::usage::cores();
         let threads = match cores {
             Cores::One => 1,
             Cores::All => all,
         };
-        let Some(command) = programs.command(peer, threads)? else {
+        let Some(command) = programs.command(peer, threads, lines)? else {
             return Ok(Self { child: None, peer });
         };
         let set = match cores {
@@ -213,7 +223,12 @@ fn lab_pause() {
 }
 
 impl Programs {
-    fn command(&self, peer: Peer, threads: usize) -> io::Result<Option<Vec<String>>> {
+    fn command(
+        &self,
+        peer: Peer,
+        threads: usize,
+        lines: Lines,
+    ) -> io::Result<Option<Vec<String>>> {
         let bin = |name: &str| self.peers.join("bin").join(name).display().to_string();
         let file = |name: &str, text: String| -> io::Result<String> {
             let path = self.scratch.join(name);
@@ -225,7 +240,7 @@ impl Programs {
             Peer::Haproxy | Peer::HaproxySplice => {
                 let splice = peer == Peer::HaproxySplice;
                 let name = format!("{}.cfg", peer.name());
-                let config = file(&name, haproxy(threads, splice))?;
+                let config = file(&name, haproxy(threads, splice, lines))?;
                 vec![bin("haproxy"), "-db".into(), "-f".into(), config]
             }
             Peer::Nginx => {
@@ -234,7 +249,7 @@ impl Programs {
                 vec![bin("nginx"), "-c".into(), config]
             }
             Peer::Ours => {
-                let config = file("api-lb.yaml", ours(&self.scratch, threads))?;
+                let config = file("api-lb.yaml", ours(&self.scratch, threads, lines))?;
                 let ours = self.ours.display().to_string();
                 let user = [
                     "setpriv",
@@ -251,13 +266,16 @@ impl Programs {
     }
 }
 
-fn haproxy(threads: usize, splice: bool) -> String {
+fn haproxy(threads: usize, splice: bool, lines: Lines) -> String {
     let maxconn = if splice { 3_000 } else { 9_950 };
     let mut text = format!("global\n  nbthread {threads}\n  maxconn {maxconn}\n");
     if splice {
         text += "  tune.pipesize 1048576\n";
     }
     text += "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n";
+    if lines == Lines::On {
+        text += "  log stdout format raw local0\n  option tcplog\n";
+    }
     if splice {
         text += "  option splice-request\n  option splice-response\n";
     }
@@ -297,10 +315,14 @@ fn nginx(peers: &Path, scratch: &Path, threads: usize) -> String {
     text + "}\n"
 }
 
-fn ours(scratch: &Path, threads: usize) -> String {
+fn ours(scratch: &Path, threads: usize, lines: Lines) -> String {
+    let lines = match lines {
+        Lines::Off => "off",
+        Lines::On => "on",
+    };
     let mut text = format!(
         "apiVersion: sternpost/v1\nkind: ApiLb\nworkers: {threads}\n\
-         socket: {}/api-lb.sock\nlog: {{connections: off}}\nfrontends:\n",
+         socket: {}/api-lb.sock\nlog: {{connections: {lines}}}\nfrontends:\n",
         scratch.display()
     );
     for manner in 0..MANNERS.len() {

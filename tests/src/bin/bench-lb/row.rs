@@ -11,7 +11,7 @@ use lab::load::histogram::Histogram;
 use lab::load::{bulk, closed, crowd, open, usage};
 use serde::{Deserialize, Serialize};
 
-use crate::peer::{Cores, Proxy};
+use crate::peer::{Cores, Lines, Peer, Proxy};
 
 /// One kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ use crate::peer::{Cores, Proxy};
 pub(crate) enum Row {
     /// Connect, 46 bytes, 1 KiB back, close; 128 at once.
     Connections,
+    /// The same, with a line of the log for each.
+    ConnectionsLogged,
     /// 200 bytes and 1 KiB back, over 256 kept connections.
     KeepAlive,
     /// One stream from a server.
@@ -95,8 +97,9 @@ const CAPACITY: u32 = 95_000;
 
 impl Row {
     /// All of them, in the order of the tables.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Connections,
+        Self::ConnectionsLogged,
         Self::KeepAlive,
         Self::Down1,
         Self::Down16,
@@ -113,6 +116,7 @@ impl Row {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
+            Self::ConnectionsLogged => "connections-logged",
             Self::KeepAlive => "keep-alive",
             Self::Down1 => "down1",
             Self::Down16 => "down16",
@@ -126,6 +130,38 @@ impl Row {
         }
     }
 
+    /// Whether the proxies write a line per connection.
+    pub(crate) fn lines(self) -> Lines {
+        if self == Self::ConnectionsLogged {
+            Lines::On
+        } else {
+            Lines::Off
+        }
+    }
+
+    /// Whether it says something about this peer. One that is made to splice needs two
+    /// pipes per connection, and has no descriptors for a crowd.
+    pub(crate) fn takes(self, peer: Peer) -> bool {
+        match self {
+            Self::ConnectionsLogged => matches!(peer, Peer::Haproxy | Peer::Ours),
+            Self::Idle | Self::Storm => peer != Peer::HaproxySplice,
+            Self::Connections
+            | Self::KeepAlive
+            | Self::Down1
+            | Self::Down16
+            | Self::Up1
+            | Self::Up16
+            | Self::Mixed
+            | Self::Latency20
+            | Self::Latency60 => true,
+        }
+    }
+
+    /// Whether the tail of its latencies is compared.
+    pub(crate) fn compares_tails(self) -> bool {
+        matches!(self, Self::Latency20 | Self::Latency60)
+    }
+
     /// Runs it once.
     pub(crate) fn run(
         self,
@@ -135,7 +171,9 @@ impl Row {
     ) -> io::Result<Figures> {
         let bench = Bench { proxy, cores, size };
         match self {
-            Self::Connections => bench.closed(CONNECTION, 128, 46, Some(1)),
+            Self::Connections | Self::ConnectionsLogged => {
+                bench.closed(CONNECTION, 128, 46, Some(1))
+            }
             Self::KeepAlive => bench.closed(KEPT, 256, 200, None),
             Self::Down1 => bench.bulk(Direction::Down, 1),
             Self::Down16 => bench.bulk(Direction::Down, 16),

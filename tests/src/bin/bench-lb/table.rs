@@ -36,6 +36,8 @@ pub(crate) struct Round {
     pub(crate) cores: Cores,
     /// From 0: rounds with the same number ran next to each other.
     pub(crate) round: u32,
+    /// Load average of the machine when it began, beside what this run asks of it.
+    pub(crate) load: f64,
     /// What came of it.
     pub(crate) figures: Figures,
 }
@@ -86,7 +88,7 @@ const SECONDS: Column = Column {
 
 fn columns(row: Row) -> &'static [Column] {
     match row {
-        Row::Connections | Row::KeepAlive => {
+        Row::Connections | Row::ConnectionsLogged | Row::KeepAlive => {
             &[PER_CPU, PER_MACHINE, PER_SECOND, P50, P99]
         }
         Row::Down1 | Row::Down16 | Row::Up1 | Row::Up16 => {
@@ -109,6 +111,7 @@ impl Record {
              Commit {}, kernel {}, {} cores.\n",
             self.commit, self.kernel, self.cores
         );
+        text += &self.circumstances();
         for (peer, version) in &self.versions {
             let _ = writeln!(text, "{peer}: {version}.");
         }
@@ -120,18 +123,46 @@ impl Record {
         text
     }
 
-    fn section(&self, text: &mut String, row: Row, cores: Cores) {
+    /// What else the machine had to do.
+    fn circumstances(&self) -> String {
+        let loads = self.rounds.iter().map(|round| round.load);
+        format!(
+            "Load average of the machine as the runs began: {}. Of this the bench itself \
+             asks up to one per core; more is the work of others.\n",
+            spread(loads)
+        )
+    }
+
+    /// The median ratio to haproxy of what one CPU-second of the proxy carries.
+    pub(crate) fn ratio_of(&self, row: Row, peer: Peer, cores: Cores) -> Option<f64> {
         let of_row = |r: &&Round| r.row == row && r.cores == cores;
         let rounds: Vec<&Round> = self.rounds.iter().filter(of_row).collect();
+        let own = rounds.iter().filter(|r| r.peer == peer);
+        median(own.filter_map(|r| ratio(r, &rounds, PER_CPU)).collect())
+    }
+
+    fn section(&self, text: &mut String, row: Row, cores: Cores) {
+        let of_row = |r: &&Round| r.row == row && r.cores == cores;
+        let mut rounds: Vec<&Round> = self.rounds.iter().filter(of_row).collect();
         if rounds.is_empty() {
             return;
         }
+        let disturbed = disturbed(&rounds);
+        rounds.retain(|round| !disturbed.contains(&round.round));
         let place = match cores {
             Cores::One => "one core",
             Cores::All => "all cores shared",
         };
-        let _ = write!(text, "\n## {}, {place}\n\n| |", row.name());
+        let _ = writeln!(text, "\n## {}, {place}", row.name());
         let columns = columns(row);
+        if !disturbed.is_empty() {
+            let void = disturbed.len();
+            let _ = writeln!(
+                text,
+                "\nVoid for all, as the tail of `direct` was disturbed: {void} rounds."
+            );
+        }
+        *text += "\n| |";
         for column in columns {
             let _ = write!(text, " {} | × |", column.title);
         }
@@ -157,6 +188,23 @@ impl Record {
     }
 }
 
+/// The rounds in which something else disturbed the tail: that of `direct` was more than
+/// twice its best.
+fn disturbed(rounds: &[&Round]) -> Vec<u32> {
+    let direct = |r: &&&Round| r.peer == Peer::Direct && r.row.compares_tails();
+    let tails: Vec<(u32, f64)> = rounds
+        .iter()
+        .filter(direct)
+        .filter_map(|r| Some((r.round, r.figures.p99?)))
+        .collect();
+    let best = tails.iter().map(|(_, tail)| *tail).min_by(f64::total_cmp);
+    let is_disturbed = |tail: f64| best.is_some_and(|best| tail > 2.0 * best);
+    tails
+        .into_iter()
+        .filter_map(|(round, tail)| is_disturbed(tail).then_some(round))
+        .collect()
+}
+
 /// Against haproxy in the same round.
 fn ratio(round: &Round, rounds: &[&Round], column: Column) -> Option<f64> {
     let pair = |r: &&&Round| r.peer == Peer::Haproxy && r.round == round.round;
@@ -168,15 +216,23 @@ fn ratio(round: &Round, rounds: &[&Round], column: Column) -> Option<f64> {
 fn spread(values: impl Iterator<Item = f64>) -> String {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    let (Some(lowest), Some(highest)) = (values.first(), values.last()) else {
+    let (Some(&lowest), Some(&highest)) = (values.first(), values.last()) else {
         return "–".into();
     };
+    let median = median(values).unwrap_or(lowest);
+    format!("{} [{} {}]", short(median), short(lowest), short(highest))
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    let median = match (values.get(middle), values.get(middle.wrapping_sub(1))) {
-        (Some(high), Some(low)) if values.len().is_multiple_of(2) => (low + high) / 2.0,
-        (high, _) => high.copied().unwrap_or(0.0),
-    };
-    format!("{} [{} {}]", short(median), short(*lowest), short(*highest))
+    let high = *values.get(middle)?;
+    let low = values.get(middle.wrapping_sub(1)).copied().unwrap_or(high);
+    Some(if values.len().is_multiple_of(2) {
+        f64::midpoint(low, high)
+    } else {
+        high
+    })
 }
 
 fn short(value: f64) -> String {
@@ -187,5 +243,48 @@ fn short(value: f64) -> String {
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 10.0 => format!("{value:.1}"),
         value => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_page_and_the_picture_say_what_was_measured() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let read = |name: &str| std::fs::read_to_string(docs.join(name)).unwrap();
+        let record: Record = serde_json::from_str(&read("bench-lb.json")).unwrap();
+        assert_eq!(record.page(), read("bench-lb.md"));
+        assert_eq!(record.picture(), read("bench-lb.svg"));
+    }
+
+    #[test]
+    fn rounds_with_a_disturbed_tail_are_void_for_all() {
+        let round = |row, peer, round, p99| Round {
+            row,
+            peer,
+            cores: Cores::One,
+            round,
+            load: 0.0,
+            figures: Figures {
+                p99: Some(p99),
+                ..Figures::default()
+            },
+        };
+        for (row, tail, expected) in [
+            (Row::Latency20, 200.0, vec![]),
+            (Row::Latency20, 201.0, vec![1]),
+            (Row::Mixed, 201.0, vec![]),
+        ] {
+            let rounds = [
+                round(row, Peer::Direct, 0, 100.0),
+                round(row, Peer::Direct, 1, tail),
+                round(row, Peer::Ours, 0, 900.0),
+            ];
+            assert_eq!(disturbed(&rounds.each_ref()), expected);
+        }
     }
 }
