@@ -28,8 +28,15 @@ const SERIAL_OCTETS: usize = 20;
 
 /// An authority's certificate and key.
 pub struct Authority {
-    certificate_pem: String,
-    issuer: Issuer<'static, KeyPair>,
+    pub(crate) certificate_pem: String,
+    /// Itself and its issuers, as far as the root; empty for a root.
+    pub(crate) issuers_pem: String,
+    pub(crate) root_pem: String,
+    pub(crate) has_key_identifier: bool,
+    pub(crate) not_before: SystemTime,
+    pub(crate) not_after: SystemTime,
+    pub(crate) name: String,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
 }
 
 /// Why nothing was issued.
@@ -86,7 +93,13 @@ impl Authority {
                 })?;
         let certificate_pem = certificate.pem();
         Ok(Self {
+            root_pem: certificate_pem.clone(),
             certificate_pem,
+            issuers_pem: String::new(),
+            has_key_identifier: true,
+            not_before: params.not_before.into(),
+            not_after: params.not_after.into(),
+            name: format!("CN={common_name}"),
             issuer: Issuer::new(params, key),
         })
     }
@@ -154,7 +167,7 @@ fn date(
     Ok(())
 }
 
-fn serial() -> Result<SerialNumber, IssueError> {
+pub(crate) fn serial() -> Result<SerialNumber, IssueError> {
     let mut octets = [0; SERIAL_OCTETS];
     SystemRandom::new()
         .fill(&mut octets)

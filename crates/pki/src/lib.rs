@@ -10,22 +10,32 @@
 //!                                                           └──▶ Kubeconfig ──▶ YAML
 //! ```
 //!
-//! Everything is ECDSA P-256 (SHA-256), on ring. The crate reads no clock: the time of
-//! issue is an argument, and certificates begin [`BACKDATE`] before it, for the clocks
-//! that are behind. `Debug` never shows a private key.
+//! An [`Authority`] is made here or adopted from PEM files ([`Authority::from_pem`]), and
+//! certifies keys that others made ([`PublicKey`]) as well. Keys made here are ECDSA P-256
+//! (SHA-256), on ring; it signs with adopted ones on P-384, of Ed25519 and of RSA too.
+//! The crate reads no clock: the time of issue is an argument, and certificates begin
+//! [`BACKDATE`] before it, for the clocks that are behind. `Debug` never shows a private
+//! key.
 
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod authority;
+mod certify;
 mod control_plane;
+mod der;
 mod files;
 mod key;
 mod kubeconfig;
 mod layout;
 mod network;
 mod profile;
+mod public;
+mod text;
 
+pub use adopt::AdoptError;
 pub use authority::{Authority, BACKDATE, CA_LIFETIME, IssueError, LEAF_LIFETIME};
+pub use certify::{Encipherment, Validity};
 pub use control_plane::{
     ControlPlane, ControlPlaneError, ControlPlaneSet, Node, NodeSet,
 };
@@ -34,3 +44,4 @@ pub use key::{Issued, PrivatePem, ServiceAccountKey};
 pub use kubeconfig::Kubeconfig;
 pub use network::{NetworkError, ServiceNetwork};
 pub use profile::{Name, NameError, Profile, Purpose};
+pub use public::PublicKey;
