@@ -188,7 +188,7 @@ impl Control {
     }
 
     async fn publish(&mut self) {
-        let snapshot = Arc::new(self.roster.snapshot());
+        let snapshot = Arc::new(self.roster.snapshot(SystemTime::now()));
         self.workers.command(&Command::Snapshot(snapshot)).await;
         self.show();
     }
@@ -222,6 +222,7 @@ impl Control {
                     Some(Stop::Leaving { .. }) => stop = Some(self.drain().await),
                     Some(Stop::Draining { .. }) | None => return,
                 },
+                () = passes(self.roster.rises_in(SystemTime::now())) => self.publish().await,
                 _ = look.tick() => if self.workers.look() {
                     self.publish().await;
                 },
@@ -356,6 +357,14 @@ async fn over(workers: &Workers, stop: Option<Stop>) {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// Returns after this time; never without one.
+async fn passes(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn tick(beat: &mut Option<tokio::time::Interval>) {

@@ -16,6 +16,13 @@ pub fn view(out: &mut Text, view: &View) {
         frontend(out, front);
     }
     for back in &view.backends {
+        gauge(
+            out,
+            "backend_queue",
+            "Clients that wait for a place at a server.",
+            &[("backend", &*back.meant.name)],
+            back.waiting(),
+        );
         for member in &back.members {
             server(out, back, member);
         }

@@ -98,9 +98,12 @@ macro_rules! line {
 /// One line per connection; those whose client got nothing stand out.
 fn ended(record: &Record) {
     match record.end {
-        End::NoServer | End::DialFailed | End::DialBudget | End::NoResources => {
-            line!(warn, record);
-        }
+        End::NoServer
+        | End::DialFailed
+        | End::DialBudget
+        | End::QueueFull
+        | End::QueueTimeout
+        | End::NoResources => line!(warn, record),
         End::ClientClosed
         | End::ServerClosed
         | End::ClientReset

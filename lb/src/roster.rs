@@ -12,9 +12,10 @@ use probe::Reach;
 use crate::check::{Checked, Plan};
 use crate::config::{self, Config, Switch};
 use crate::listener::Listener;
+use crate::pool::ramp::{self, Rising};
 use crate::pool::{
     Backend, Counters, Cursor, Frontend, Judge, Server, ServerId, Snapshot, Standing,
-    State, cuts,
+    State, Terms, cuts,
 };
 use crate::worker::Which;
 
@@ -80,6 +81,8 @@ pub struct Member {
     pub last: Option<Last>,
     /// Checks by outcome.
     pub checks: BTreeMap<&'static str, u64>,
+    /// It came up after it had not been, so that a slow start applies.
+    came_back: bool,
     judge: Judge,
     /// No check has ended since it is to be checked.
     is_pending: bool,
@@ -208,6 +211,7 @@ impl Roster {
             name: Arc::clone(&server.name),
             address: server.address,
             weight: server.weight,
+            terms: terms(server),
             counters: Arc::clone(&member.server.counters),
         });
         member.is_pending = match (server.disabled, member.state) {
@@ -248,6 +252,7 @@ impl Roster {
                 name: Arc::clone(&server.name),
                 address: server.address,
                 weight: server.weight,
+                terms: terms(server),
                 counters: Arc::default(),
             }),
             state: State::Unknown,
@@ -255,6 +260,7 @@ impl Roster {
             changes: 0,
             last: None,
             checks: BTreeMap::new(),
+            came_back: false,
             judge: Judge::new(backend.check.rise, backend.check.fall),
             is_pending: !server.disabled,
             is_cut: false,
@@ -297,13 +303,22 @@ impl Roster {
         Consequence { change, cuts }
     }
 
+    /// When the next snapshot is due although nothing happens: a server rises.
+    #[must_use]
+    pub fn rises_in(&self, now: SystemTime) -> Option<Duration> {
+        let each = self.backends.iter().filter_map(|back| {
+            ramp::next_change(&back.rising(now), back.meant.slow_start?)
+        });
+        each.min()
+    }
+
     /// The next snapshot.
-    pub fn snapshot(&mut self) -> Snapshot {
+    pub fn snapshot(&mut self, now: SystemTime) -> Snapshot {
         self.generation += 1;
         let backends: Vec<Arc<Backend>> = self
             .backends
             .iter()
-            .map(|back| Arc::new(back.backend()))
+            .map(|back| Arc::new(back.backend(now)))
             .collect();
         let of = |name: &Arc<str>| backends.iter().find(|b| b.name == *name).cloned();
         let frontends = self.frontends.iter().filter_map(|front| {
@@ -355,19 +370,34 @@ impl View {
 }
 
 impl Back {
-    fn backend(&self) -> Backend {
-        let servers = self
-            .members
-            .iter()
-            .map(|m| (Arc::clone(&m.server), m.state));
+    fn backend(&self, now: SystemTime) -> Backend {
+        let weights =
+            ramp::weights(&self.rising(now), self.meant.slow_start.unwrap_or_default());
+        let servers = self.members.iter().zip(weights);
         Backend::new(
             Arc::clone(&self.meant.name),
             self.meant.dial,
             self.meant.tcp,
             self.meant.idle,
             Arc::clone(&self.cursor),
-            servers.collect(),
+            servers
+                .map(|(m, weight)| (m.weighing(weight), m.state))
+                .collect(),
         )
+        .balanced(self.meant.balance, self.meant.queue)
+    }
+
+    fn rising(&self, now: SystemTime) -> Vec<Rising> {
+        self.members
+            .iter()
+            .map(|member| member.rising(now))
+            .collect()
+    }
+
+    /// How many clients wait for a place at one of its servers.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.cursor.waiting()
     }
 
     fn record(
@@ -437,13 +467,44 @@ impl Member {
         before
     }
 
+    fn rising(&self, now: SystemTime) -> Rising {
+        let up_for = now.duration_since(self.since).unwrap_or_default();
+        Rising {
+            weight: self.server.weight,
+            up_for: self.came_back.then_some(up_for),
+        }
+    }
+
+    /// The server with this weight.
+    fn weighing(&self, weight: u16) -> Arc<Server> {
+        if weight == self.server.weight {
+            return Arc::clone(&self.server);
+        }
+        Arc::new(Server {
+            id: self.server.id,
+            name: Arc::clone(&self.server.name),
+            address: self.server.address,
+            weight,
+            terms: self.server.terms,
+            counters: Arc::clone(&self.server.counters),
+        })
+    }
+
     fn enter(&mut self, state: State, now: SystemTime) {
         if state != self.state {
+            self.came_back = state == State::Up && self.state != State::Unknown;
             self.state = state;
             self.since = now;
             self.changes += 1;
         }
         self.is_cut &= state == State::Unreachable;
+    }
+}
+
+fn terms(server: &config::Server) -> Terms {
+    Terms {
+        rank: server.rank,
+        max_connections: server.max_connections,
     }
 }
 

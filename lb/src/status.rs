@@ -8,7 +8,7 @@ use daemon::rfc3339;
 use serde_json::{Map, Value, json};
 
 use crate::limits::Limits;
-use crate::pool::Counters;
+use crate::pool::{Counters, Rank};
 use crate::roster::{Back, Front, Member, View};
 use crate::surface::Phase;
 use crate::worker::End;
@@ -52,6 +52,8 @@ fn frontend(front: &Front) -> Value {
 fn backend(back: &Back) -> Value {
     json!({
         "name": &*back.meant.name,
+        "balance": back.meant.balance.name(),
+        "waiting": back.waiting(),
         "servers": back.members.iter().map(server).collect::<Vec<_>>(),
     })
 }
@@ -68,7 +70,10 @@ fn server(member: &Member) -> Value {
     let mut all = traffic(&member.server.counters);
     all.insert("name".to_owned(), json!(&*member.server.name));
     all.insert("address".to_owned(), json!(member.server.address));
+    let terms = member.server.terms;
     all.insert("weight".to_owned(), json!(member.server.weight));
+    all.insert("backup".to_owned(), json!(terms.rank == Rank::Backup));
+    all.insert("maxConnections".to_owned(), json!(terms.max_connections));
     all.insert("state".to_owned(), json!(member.state.name()));
     all.insert("since".to_owned(), json!(rfc3339(member.since)));
     all.insert("stateChanges".to_owned(), json!(member.changes));

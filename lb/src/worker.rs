@@ -170,6 +170,10 @@ pub enum End {
     DialFailed,
     /// The dial budget (time or attempts) was used up; the client was reset.
     DialBudget,
+    /// Too many waited already for a place at a server; the client was reset.
+    QueueFull,
+    /// No place at a server came free in time; the client was reset.
+    QueueTimeout,
     /// No file descriptor or memory for the server's socket; the client was reset.
     NoResources,
     /// The server became unreachable; the client was reset.
@@ -186,7 +190,7 @@ pub enum End {
 
 impl End {
     /// Every end, in the order of [`End::index`].
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::ClientReset,
@@ -197,6 +201,8 @@ impl End {
         Self::NoServer,
         Self::DialFailed,
         Self::DialBudget,
+        Self::QueueFull,
+        Self::QueueTimeout,
         Self::NoResources,
         Self::ServerUnreachable,
         Self::ServerHung,
@@ -225,6 +231,8 @@ impl End {
             Self::NoServer => "noServer",
             Self::DialFailed => "dialFailed",
             Self::DialBudget => "dialBudget",
+            Self::QueueFull => "queueFull",
+            Self::QueueTimeout => "queueTimeout",
             Self::NoResources => "noResources",
             Self::ServerUnreachable => "serverUnreachable",
             Self::ServerHung => "serverHung",

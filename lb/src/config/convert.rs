@@ -8,8 +8,9 @@ use std::time::Duration;
 use config::{Document, Errors, KeyPath, Period, Source};
 
 use super::file::{self, File, Limit};
-use super::meant::{Backend, Config, Dial, Frontend, Keepalive, Server, Tcp};
+use super::meant::{Backend, Config, Dial, Frontend, Keepalive, Queue, Server, Tcp};
 use super::{checks, collide};
+use crate::pool::Rank;
 
 /// More workers than this gain nothing: one carries what an apiserver can answer.
 const DEFAULT_WORKERS: u16 = 4;
@@ -35,6 +36,14 @@ const KEEPALIVE_PROBES: u32 = 3;
 const CLIENT_USER_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const SERVER_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_WEIGHT: u32 = 256;
+/// The most descriptors that Linux gives one process by default (fs.nr_open).
+const MAX_CONNECTIONS: u32 = 1 << 20;
+/// Those who wait cost a descriptor each, and one who waits behind more than this gives up
+/// before it is his turn.
+const QUEUE_LENGTH: u32 = 1024;
+const MAX_QUEUE: u32 = 65_536;
+/// Below the time after which clients of an apiserver give a handshake up (10 s).
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_NAME: usize = 64;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -134,16 +143,30 @@ impl Reading<'_> {
             backend.tcp_user_timeout,
             SERVER_USER_TIMEOUT,
         );
+        let slow = at.key("slowStart");
+        let slow_start = self.limit(&slow, backend.slow_start, SECOND..=HOUR, None);
+        let queue = self.queue(&at.key("queue"), &backend.queue);
         let servers = self.servers(&at.key("servers"), backend.servers);
         let check = checks::check(self, &at.key("check"), backend.check);
         Backend {
             name: backend.name.into(),
             balance: backend.balance,
+            slow_start,
+            queue,
             dial,
             idle,
             tcp,
             check,
             servers,
+        }
+    }
+
+    fn queue(&mut self, at: &KeyPath, written: &file::Queue) -> Queue {
+        let length = self.number(&at.key("length"), written.length, 0..=MAX_QUEUE);
+        let timeout = self.time(&at.key("timeout"), written.timeout, SHORTEST..=MINUTE);
+        Queue {
+            length: length.unwrap_or(QUEUE_LENGTH),
+            timeout: timeout.unwrap_or(QUEUE_TIMEOUT),
         }
     }
 
@@ -226,12 +249,20 @@ impl Reading<'_> {
 
     fn server(&mut self, at: &KeyPath, server: file::Server) -> Server {
         let weight = self.number(&at.key("weight"), server.weight, 1..=MAX_WEIGHT);
+        let most = at.key("maxConnections");
+        let most = self.number(&most, server.max_connections, 1..=MAX_CONNECTIONS);
         Server {
             name: server.name.into(),
             address: server.address.0,
             weight: weight
                 .and_then(|weight| u16::try_from(weight).ok())
                 .unwrap_or(1),
+            rank: if server.backup {
+                Rank::Backup
+            } else {
+                Rank::Regular
+            },
+            max_connections: most.and_then(NonZeroU32::new),
             disabled: server.disabled,
         }
     }

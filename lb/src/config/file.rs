@@ -65,6 +65,9 @@ pub(super) struct Backend {
     pub(super) name: String,
     #[serde(default)]
     pub(super) balance: Balance,
+    pub(super) slow_start: Option<Limit>,
+    #[serde(default)]
+    pub(super) queue: Queue,
     #[serde(default)]
     pub(super) timeouts: Timeouts,
     #[serde(default)]
@@ -80,6 +83,12 @@ pub(super) struct Backend {
 pub(super) struct Timeouts {
     pub(super) connect: Option<Period>,
     pub(super) idle: Option<Limit>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Queue {
+    pub(super) length: Option<u32>,
+    pub(super) timeout: Option<Period>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -162,10 +171,14 @@ impl Https {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Server {
     pub(super) name: String,
     pub(super) address: Address,
     pub(super) weight: Option<u32>,
+    pub(super) max_connections: Option<u32>,
+    #[serde(default)]
+    pub(super) backup: bool,
     #[serde(default)]
     pub(super) disabled: bool,
 }

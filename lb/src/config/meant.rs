@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::pool::Rank;
+
 /// The whole configuration, as meant.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -79,6 +81,10 @@ pub struct Backend {
     pub name: Arc<str>,
     /// How a server is chosen.
     pub balance: Balance,
+    /// How long a server that has come up takes to its whole share; at once when absent.
+    pub slow_start: Option<Duration>,
+    /// How many clients wait for a place at a server, and how long.
+    pub queue: Queue,
     /// How long and how often a connection to a server is tried.
     pub dial: Dial,
     /// A connection quiet both ways for this long is ended; never, when absent.
@@ -98,6 +104,31 @@ pub enum Balance {
     /// In turn, by weight; exact over a cycle and over all workers.
     #[default]
     Roundrobin,
+    /// Where the fewest connections are, by weight, over all workers.
+    Leastconn,
+    /// By the client's address: the same server for as long as it is there.
+    Source,
+}
+
+impl Balance {
+    /// The word in the file and in `/status`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Roundrobin => "roundrobin",
+            Self::Leastconn => "leastconn",
+            Self::Source => "source",
+        }
+    }
+}
+
+/// How many clients wait for a place at a server, and how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// The most that wait, of all workers.
+    pub length: u32,
+    /// How long each waits.
+    pub timeout: Duration,
 }
 
 /// How long and how often a connection to a server is tried for one client.
@@ -155,6 +186,10 @@ pub struct Server {
     pub address: SocketAddr,
     /// Its share, 1 to 256.
     pub weight: u16,
+    /// Whether it is used only when no other of its tier is left.
+    pub rank: Rank,
+    /// The most connections at a time; no limit when absent.
+    pub max_connections: Option<NonZeroU32>,
     /// Whether the operator has taken it out of use.
     pub disabled: bool,
 }

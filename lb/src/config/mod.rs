@@ -13,7 +13,8 @@ use config::Errors;
 
 pub use file::File;
 pub use meant::{
-    Backend, Balance, Check, Config, Dial, Frontend, Keepalive, Server, Switch, Tcp,
+    Backend, Balance, Check, Config, Dial, Frontend, Keepalive, Queue, Server, Switch,
+    Tcp,
 };
 
 /// What `kind` must say.

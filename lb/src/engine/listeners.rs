@@ -75,6 +75,16 @@ impl Listeners {
         )
     }
 
+    /// What a session of this frontend would keep, were it accepted now.
+    #[must_use]
+    pub(super) fn origin_named(&self, frontend: &str) -> Option<Rc<Origin>> {
+        let of = |entrance: &&Entrance| &*entrance.frontend.name == frontend;
+        self.entrances
+            .iter()
+            .find(of)
+            .map(|entrance| Rc::clone(&entrance.origin))
+    }
+
     /// Replaces the entrances by those of a snapshot: watches new ones, and returns those
     /// that are no longer, unwatched, with the errors met.
     pub(super) fn replace(

@@ -56,10 +56,21 @@ pub(super) enum Action {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// It waits for a place at a server until the deadline.
+    Waiting { deadline: Tick },
     /// A server is being dialled until the deadline.
     Dialling { deadline: Tick },
     /// Bytes may cross. `settled` once the socket options of a lasting session are set.
     Relaying { settled: bool },
+}
+
+/// Whether a session waits for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// It is in the line.
+    Yes,
+    /// A server is dialled or connected.
+    No,
 }
 
 /// Where one session stands.
@@ -85,6 +96,20 @@ impl Machine {
         }
     }
 
+    /// It waits for a place at a server, at most until `deadline`.
+    pub(super) const fn waiting(&mut self, deadline: Tick) {
+        self.phase = Phase::Waiting { deadline };
+    }
+
+    /// Whether it waits for a place.
+    #[must_use]
+    pub(super) const fn waits(&self) -> Waits {
+        match self.phase {
+            Phase::Waiting { .. } => Waits::Yes,
+            Phase::Dialling { .. } | Phase::Relaying { .. } => Waits::No,
+        }
+    }
+
     /// A dial began; it is given up at `deadline`.
     pub(super) fn dialling(&mut self, deadline: Tick) {
         self.phase = Phase::Dialling { deadline };
@@ -107,6 +132,10 @@ impl Machine {
         match (event, self.phase) {
             (Event::Client(ready), phase) => self.on_client(ready, phase),
             (Event::Server(ready), phase) => self.on_server(ready, phase),
+            (Event::Timer(now), Phase::Waiting { deadline }) if deadline.is_due(now) => {
+                Action::End(End::QueueTimeout)
+            }
+            (Event::Timer(_), Phase::Waiting { deadline }) => Action::Sleep(deadline),
             (Event::Timer(now), Phase::Dialling { deadline }) if deadline.is_due(now) => {
                 Action::Redial(Failure::TimedOut)
             }
@@ -115,7 +144,9 @@ impl Machine {
                 self.on_timer(now, settled, idle)
             }
             // A dial is never cut: it fails or times out, and goes on to the next server.
-            (Event::Cut(_), Phase::Dialling { .. }) => Action::Wait,
+            (Event::Cut(_), Phase::Waiting { .. } | Phase::Dialling { .. }) => {
+                Action::Wait
+            }
             (Event::Cut(which), Phase::Relaying { .. }) => self.on_cut(which),
             (Event::Kill, _) => Action::End(End::Killed),
             (Event::Shutdown, _) => Action::End(End::Shutdown),
@@ -126,14 +157,18 @@ impl Machine {
         self.relay.ready(Side::Client, ready);
         match phase {
             // An end of file alone may be a half-close: the server is still to hear of it.
-            Phase::Dialling { .. } if ready.error => Action::End(End::ClientAborted),
-            Phase::Dialling { .. } => Action::Wait,
+            Phase::Waiting { .. } | Phase::Dialling { .. } if ready.error => {
+                Action::End(End::ClientAborted)
+            }
+            Phase::Waiting { .. } | Phase::Dialling { .. } => Action::Wait,
             Phase::Relaying { .. } => Action::Turn,
         }
     }
 
     fn on_server(&mut self, ready: Ready, phase: Phase) -> Action {
         match phase {
+            // The socket of a dial that has failed is closed before its session waits.
+            Phase::Waiting { .. } => Action::Wait,
             Phase::Dialling { .. } if ready.error => Action::Redial(Failure::Refused),
             Phase::Dialling { .. } if !ready.writable => Action::Wait,
             Phase::Dialling { .. } => {
@@ -232,6 +267,28 @@ mod tests {
 
     fn at(millis: u64) -> Tick {
         Tick::at(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn each_event_of_one_that_waits_for_a_place() {
+        for (event, action) in [
+            (Event::Client(READY), Action::Wait),
+            (Event::Client(ENDED), Action::Wait),
+            (Event::Client(FAILED), Action::End(End::ClientAborted)),
+            (Event::Server(FAILED), Action::Wait),
+            (Event::Timer(at(900)), Action::Sleep(at(1000))),
+            (Event::Timer(at(1000)), Action::End(End::QueueTimeout)),
+            (Event::Cut(Which::All), Action::Wait),
+            (Event::Kill, Action::End(End::Killed)),
+            (Event::Shutdown, Action::End(End::Shutdown)),
+        ] {
+            let mut machine = Machine::new(at(0));
+            machine.waiting(at(1000));
+            assert_eq!(machine.waits(), Waits::Yes);
+            assert_eq!(machine.on(event, Some(IDLE)), action, "{event:?}");
+        }
+        assert_eq!(dialling().waits(), Waits::No);
+        assert_eq!(relaying().waits(), Waits::No);
     }
 
     /// A server is dialled until 1 s.

@@ -10,7 +10,7 @@
 //!               └──▶ sessions ──▶ session ──▶ machine (where it stands: pure)
 //!                      │  slab        │          └▶ relay (what to carry next: pure)
 //!                      │  wheel       └▶ carry (recv, send, splice) ─▶ pending, pipes
-//!                      │  queue
+//!                      │  queue, line (who waits for a place)
 //!                      └──▶ dial (connect) · report (how it was) ──▶ Event
 //! ```
 //!
@@ -20,6 +20,7 @@ mod bell;
 mod carry;
 mod crew;
 mod dial;
+mod line;
 mod listeners;
 mod machine;
 mod pending;

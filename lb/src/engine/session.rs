@@ -17,7 +17,7 @@ use super::machine::Machine;
 use super::pending::{Held, Stores};
 use super::relay::{Fault, Flow, Gave, Over, Side, Step, Took, Via};
 use super::wheel::Tick;
-use crate::pool::{Attempt, Backend, Counters, Dialling, Frontend, Server};
+use crate::pool::{Attempt, Backend, Counters, Dialling, Frontend, Refusal, Seat};
 use crate::worker::End;
 
 /// Bytes a session may move before others get their turn, while small requests are about:
@@ -62,8 +62,8 @@ pub(super) enum Load {
     Dial {
         /// The dials so far.
         dials: Dialling,
-        /// The session's turn of the backend's cursor.
-        turn: u64,
+        /// What decides among equal servers: [`Backend::lot`].
+        lot: u64,
     },
     /// While bytes cross.
     Relay {
@@ -101,8 +101,8 @@ pub(super) struct Session {
     pub(super) socket: Option<OwnedFd>,
     /// What it carries.
     pub(super) load: Load,
-    /// The server that `socket` belongs to.
-    pub(super) server: Option<Arc<Server>>,
+    /// The place at the server that `socket` belongs to.
+    pub(super) server: Option<Seat>,
     /// Where it came in.
     pub(super) origin: Rc<Origin>,
     /// Its number among the sessions of this worker.
@@ -182,14 +182,12 @@ impl Session {
     /// The next server to dial.
     ///
     /// # Errors
-    /// The end, when no server is left or the dial budget is used up.
-    pub(super) fn next_dial(&mut self, now: Duration) -> Result<Attempt, End> {
+    /// The end, when no server is left or the dial budget is used up, or that it is to wait.
+    pub(super) fn next_dial(&mut self, now: Duration) -> Result<Attempt, Refusal> {
         let elapsed = now.saturating_sub(self.accepted);
         match &mut self.load {
-            Load::Dial { dials, turn } => {
-                dials.next(&self.origin.backend, *turn, elapsed)
-            }
-            Load::Relay { .. } => Err(End::DialFailed),
+            Load::Dial { dials, lot } => dials.next(&self.origin.backend, *lot, elapsed),
+            Load::Relay { .. } => Err(Refusal::Over(End::DialFailed)),
         }
     }
 
@@ -205,10 +203,11 @@ impl Session {
                 fault: Fault::Reset
             }
         );
-        let elapsed = now.saturating_sub(self.accepted);
-        is_reset
-            && matches!(self.load, Load::Dial { .. })
-            && elapsed < self.origin.backend.dial.time
+        let Load::Dial { dials, .. } = &self.load else {
+            return false;
+        };
+        let spent = dials.spent(now.saturating_sub(self.accepted));
+        is_reset && spent < self.origin.backend.dial.time
     }
 
     /// Microseconds since it was accepted.

@@ -4,6 +4,7 @@
 //! [`Action`] of its machine. Two lists wait beside the slab: the wheel for what has a
 //! deadline, the queue for what has used up its turn.
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -13,8 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::carry::SCRATCH;
-use super::dial;
-use super::machine::{Action, Event, Machine, end_of, resets};
+use super::machine::{Action, Event, Machine, Waits, end_of, resets};
 use super::pending::Stores;
 use super::pipes::Pipes;
 use super::poll::Poll;
@@ -23,7 +23,8 @@ use super::report::record_of;
 use super::session::{Load, Origin, Session, Tools, Turn, Writes};
 use super::slab::{Key, Slab};
 use super::wheel::{Tick, Wheel};
-use crate::pool::{Attempt, Dialling, Failure, ServerId};
+use super::{dial, line};
+use crate::pool::{Attempt, Dialling, Failure, Refusal, ServerId};
 use crate::worker::{self, ConnectionId, End, Gauges, Outlet, Which};
 
 /// How long a session is young at least: long enough for a dial to succeed.
@@ -45,11 +46,13 @@ pub(super) struct Sessions {
     number: u16,
     /// Where their sockets are watched, beside the worker's listeners and its bell.
     pub(super) poll: Poll,
-    slab: Slab<Session>,
+    pub(super) slab: Slab<Session>,
     wheel: Wheel,
     due: Vec<Key>,
     queue: Vec<Key>,
     running: Vec<Key>,
+    /// Who waits for a place at a server.
+    pub(super) line: VecDeque<Key>,
     tools: Tools,
     start: Instant,
     count: u64,
@@ -79,6 +82,7 @@ impl Sessions {
             due: Vec::new(),
             queue: Vec::new(),
             running: Vec::new(),
+            line: VecDeque::new(),
             tools: Tools {
                 scratch,
                 stores,
@@ -113,25 +117,28 @@ impl Sessions {
     /// How long the worker may sleep: `None` until something happens.
     #[must_use]
     pub(super) fn sleep(&self) -> Option<Duration> {
-        if self.queue.is_empty() {
-            self.wheel.sleep(self.tick())
-        } else {
-            Some(Duration::ZERO)
+        if !self.queue.is_empty() {
+            return Some(Duration::ZERO);
         }
+        let line = (!self.line.is_empty()).then_some(line::LOOK);
+        [self.wheel.sleep(self.tick()), line]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// A client has come, which [`Gauges::open`] counts already: a server is dialled for it.
     pub(super) fn open(&mut self, arrival: Arrival) {
         self.count += 1;
         arrival.origin.counters.opened();
-        let turn = arrival.origin.backend.cursor.take();
+        let lot = arrival.origin.backend.lot(arrival.address.ip());
         let session = Session {
             machine: Machine::new(self.tick()),
             client: arrival.client,
             socket: None,
             load: Load::Dial {
                 dials: Dialling::default(),
-                turn,
+                lot,
             },
             server: None,
             origin: arrival.origin,
@@ -151,8 +158,17 @@ impl Sessions {
             .get_mut(key)
             .map(|s| self.poll.add_socket(&s.client, key, Side::Client))
         {
-            Some(Ok(())) => self.dial(key),
+            Some(Ok(())) => self.dial_first(key),
             Some(Err(_)) | None => self.end(key, End::NoResources),
+        }
+    }
+
+    /// Who comes while others wait for a place, waits behind them.
+    fn dial_first(&mut self, key: Key) {
+        let cursor = self.slab.get_mut(key).map(|s| &s.origin.backend.cursor);
+        match cursor.map(|cursor| cursor.waiting()) {
+            Some(0) | None => self.dial(key),
+            Some(_) => self.wait(key),
         }
     }
 
@@ -223,7 +239,7 @@ impl Sessions {
             .for_each(|key| self.on(key, Event::Shutdown));
     }
 
-    fn tick(&self) -> Tick {
+    pub(super) fn tick(&self) -> Tick {
         Tick::at(self.tools.now)
     }
 
@@ -276,13 +292,23 @@ impl Sessions {
                 return;
             };
             match session.next_dial(now) {
-                Err(end) => return self.end(key, end),
+                Err(Refusal::Full) => return self.wait(key),
+                Err(Refusal::Over(end)) => return self.end(key, end),
                 Ok(attempt) => match self.begin(key, attempt) {
                     Begun::Dialling => return,
                     Begun::Failed => {}
                     Begun::Shortage => return self.end(key, End::NoResources),
                 },
             }
+        }
+    }
+
+    /// Dials this server, and the next ones when that fails at once.
+    pub(super) fn try_dial(&mut self, key: Key, attempt: Attempt) {
+        match self.begin(key, attempt) {
+            Begun::Dialling => {}
+            Begun::Failed => self.dial(key),
+            Begun::Shortage => self.end(key, End::NoResources),
         }
     }
 
@@ -396,7 +422,7 @@ impl Sessions {
         }
     }
 
-    fn arm(&mut self, key: Key, deadline: Tick) {
+    pub(super) fn arm(&mut self, key: Key, deadline: Tick) {
         let Some(session) = self.slab.get_mut(key) else {
             return;
         };
@@ -406,10 +432,13 @@ impl Sessions {
         }
     }
 
-    fn end(&mut self, key: Key, end: End) {
+    pub(super) fn end(&mut self, key: Key, end: End) {
         let Some(mut session) = self.slab.remove(key) else {
             return;
         };
+        if session.machine.waits() == Waits::Yes {
+            session.origin.backend.cursor.waited();
+        }
         session.settle_bytes();
         session.origin.counters.closed(end);
         if session.connected_after.is_some() {

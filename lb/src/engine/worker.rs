@@ -88,6 +88,9 @@ impl Worker {
             }
             self.sessions.on_time();
             self.sessions.on_queue();
+            let listeners = &self.listeners;
+            self.sessions
+                .on_line(|frontend| listeners.origin_named(frontend));
         }
         Ok(())
     }

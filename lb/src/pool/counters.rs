@@ -4,14 +4,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::worker::End;
 
-/// Whose turn it is; one per backend, shared by all workers.
+/// Whose turn it is, and how many wait for one; one per backend, shared by all workers.
 #[derive(Debug, Default)]
-pub struct Cursor(AtomicU64);
+pub struct Cursor {
+    next: AtomicU64,
+    waiting: AtomicU64,
+}
 
 impl Cursor {
     /// Takes the next turn.
     pub fn take(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed)
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many clients wait for a place at a server.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// One more waits. Whether there was room: at most `most` do.
+    pub fn wait(&self, most: u64) -> bool {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        if before >= most {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        before < most
+    }
+
+    /// One that waited does so no longer.
+    pub fn waited(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -21,6 +43,8 @@ impl Cursor {
 pub struct Counters {
     /// Connections open at this moment.
     pub open: AtomicU64,
+    /// Places taken: connections open or being dialled (server only).
+    pub seats: AtomicU64,
     /// Connections since the start: accepted (frontend) or established (server).
     pub connections: AtomicU64,
     /// Dials that failed or timed out (server only).

@@ -9,21 +9,27 @@ mod counters;
 mod cuts;
 mod dialling;
 mod judge;
+pub mod ramp;
 mod rotation;
+mod seat;
+pub mod source;
 mod state;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub use counters::{Counters, Cursor};
 pub use cuts::{Standing, cuts};
-pub use dialling::{Attempt, Dialling, Failure};
+pub use dialling::{Attempt, Dialling, Failure, Refusal};
 pub use judge::Judge;
 pub use rotation::Rotation;
+pub use seat::Seat;
 pub use state::{State, Tier};
 
-use crate::config::{Dial, Tcp};
+use crate::config::{Balance, Dial, Queue, Tcp};
 use crate::listener::Listener;
 
 /// Everything a worker routes by, at one instant.
@@ -87,10 +93,49 @@ pub struct Server {
     pub name: Arc<str>,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Its share of the rotation, 1 to 256.
+    /// Its share: 1 to 256, or a multiple of that while another one rises.
     pub weight: u16,
+    /// What it is there for, and how much it may carry.
+    pub terms: Terms,
     /// What has gone to it; carried over reloads.
     pub counters: Arc<Counters>,
+}
+
+/// What a server is there for, and how much it may carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// When it is used.
+    pub rank: Rank,
+    /// The most connections at a time, being dialled included; no limit when absent.
+    pub max_connections: Option<NonZeroU32>,
+}
+
+impl Terms {
+    /// How many places there are.
+    #[must_use]
+    pub fn seats(&self) -> u64 {
+        self.max_connections
+            .map_or(u64::MAX, |most| u64::from(most.get()))
+    }
+}
+
+/// When a server is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Always.
+    #[default]
+    Regular,
+    /// When no regular one of the same tier is left.
+    Backup,
+}
+
+/// Why there is no place at a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vacancy {
+    /// There is none that was not tried.
+    Nobody,
+    /// Those that are to be used have all that they may.
+    Full,
 }
 
 /// A group of servers with their states at one instant.
@@ -106,13 +151,24 @@ pub struct Backend {
     pub idle: Option<Duration>,
     /// One for all workers and all snapshots, so that the rotation is exact.
     pub cursor: Arc<Cursor>,
+    /// How many clients wait for a place at a server, and how long.
+    pub queue: Queue,
+    balance: Balance,
     servers: Vec<(Arc<Server>, State)>,
-    /// Best first; tiers without a server are left out.
-    tiers: Vec<Rotation>,
+    /// Best first; groups without a server are left out.
+    groups: Vec<Group>,
+}
+
+/// The servers of one tier and rank.
+#[derive(Debug)]
+struct Group {
+    rotation: Rotation,
+    /// Their positions, and what stands for them in a draw.
+    members: Vec<(usize, u64)>,
 }
 
 impl Backend {
-    /// A backend with its servers in these states.
+    /// A backend with its servers in these states, used in turn.
     #[must_use]
     pub fn new(
         name: Arc<str>,
@@ -122,16 +178,26 @@ impl Backend {
         cursor: Arc<Cursor>,
         servers: Vec<(Arc<Server>, State)>,
     ) -> Self {
-        let tiers = tiers(&servers);
+        let groups = groups(&servers);
         Self {
             name,
             dial,
             tcp,
             idle,
             cursor,
+            queue: Queue::default(),
+            balance: Balance::default(),
             servers,
-            tiers,
+            groups,
         }
+    }
+
+    /// The same, balanced in this way.
+    #[must_use]
+    pub const fn balanced(mut self, balance: Balance, queue: Queue) -> Self {
+        self.balance = balance;
+        self.queue = queue;
+        self
     }
 
     /// The servers and their states, in the order of the configuration.
@@ -140,42 +206,137 @@ impl Backend {
         &self.servers
     }
 
+    /// What decides for this client among servers that are equally good; taken once per
+    /// connection. Clients of one address have the same lot where it decides, else each has
+    /// the next.
+    #[must_use]
+    pub fn lot(&self, client: IpAddr) -> u64 {
+        match self.balance {
+            Balance::Roundrobin | Balance::Leastconn => self.cursor.take(),
+            Balance::Source => source::client(client),
+        }
+    }
+
     /// The server whose turn it is among those not yet tried, best tier first. Disabled
     /// servers are never given; servers that look down are, when nothing better is left:
     /// a client is not refused while something may answer.
-    ///
-    /// `turn` comes from [`Cursor::take`], once per connection.
     #[must_use]
-    pub fn pick(&self, turn: u64, tried: &[ServerId]) -> Option<&Arc<Server>> {
-        self.tiers
-            .iter()
-            .find_map(|tier| tier.from(turn).find(|&at| !self.is_tried(at, tried)))
-            .and_then(|at| self.servers.get(at))
-            .map(|(server, _)| server)
+    pub fn pick(&self, lot: u64, tried: &[ServerId]) -> Option<&Arc<Server>> {
+        let group = self.group(tried)?;
+        self.best(group, lot, |server| !tried.contains(&server.id))
     }
 
-    fn is_tried(&self, at: usize, tried: &[ServerId]) -> bool {
-        self.servers
-            .get(at)
-            .is_some_and(|(server, _)| tried.contains(&server.id))
+    /// A place at the server whose turn it is; see [`Backend::pick`]. One that has no place
+    /// left is passed over, but not for one of a worse tier or a backup.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn seat(&self, lot: u64, tried: &[ServerId]) -> Result<Seat, Vacancy> {
+        let group = self.group(tried).ok_or(Vacancy::Nobody)?;
+        // Another worker may take the last place in between; then the next one is looked at.
+        for _ in &group.members {
+            let free = |server: &Server| !tried.contains(&server.id) && server.has_room();
+            let server = self.best(group, lot, free).ok_or(Vacancy::Full)?;
+            if let Some(seat) = Seat::take(server) {
+                return Ok(seat);
+            }
+        }
+        Err(Vacancy::Full)
+    }
+
+    /// The best group with somebody who was not tried.
+    fn group(&self, tried: &[ServerId]) -> Option<&Group> {
+        let is_left = |&(at, _): &(usize, u64)| {
+            let server = self.servers.get(at);
+            server.is_some_and(|(server, _)| !tried.contains(&server.id))
+        };
+        self.groups
+            .iter()
+            .find(|group| group.members.iter().any(is_left))
+    }
+
+    /// The most wanted server of a group that is `usable`.
+    fn best(
+        &self,
+        group: &Group,
+        lot: u64,
+        usable: impl Fn(&Server) -> bool,
+    ) -> Option<&Arc<Server>> {
+        let server = |at: usize| self.servers.get(at).map(|(server, _)| server);
+        let usable = |server: &&Arc<Server>| usable(server);
+        match self.balance {
+            Balance::Roundrobin => {
+                group.rotation.from(lot).filter_map(server).find(usable)
+            }
+            Balance::Leastconn => group
+                .members_from(lot)
+                .filter_map(|(at, _)| server(at))
+                .filter(usable)
+                .reduce(|best, next| if next.is_freer(best) { next } else { best }),
+            Balance::Source => group
+                .members
+                .iter()
+                .filter_map(|&(at, key)| Some((server(at)?, key)))
+                .filter(|(server, _)| usable(server))
+                .map(|(server, key)| (source::draw(lot, key, server.weight), server))
+                .reduce(|best, next| if next.0 > best.0 { next } else { best })
+                .map(|(_, server)| server),
+        }
     }
 }
 
-fn tiers(servers: &[(Arc<Server>, State)]) -> Vec<Rotation> {
-    [Tier::Up, Tier::Draining, Tier::Doubtful]
-        .into_iter()
-        .map(|tier| {
-            Rotation::new(
-                servers
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, (_, state))| state.tier() == Some(tier))
-                    .map(|(at, (server, _))| (at, server.weight)),
-            )
+impl Group {
+    /// Its members, those first whose turn it is: equals are taken in turn.
+    fn members_from(&self, lot: u64) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let len = self.members.len();
+        let start = u64::try_from(len).ok().and_then(|len| lot.checked_rem(len));
+        let start = start.and_then(|start| usize::try_from(start).ok());
+        let around = self.members.iter().cycle().skip(start.unwrap_or(0));
+        around.take(len).copied()
+    }
+}
+
+impl Server {
+    /// Whether it may have one more connection.
+    fn has_room(&self) -> bool {
+        self.counters.seats.load(Ordering::Relaxed) < self.terms.seats()
+    }
+
+    /// Whether one more connection here weighs less than one more there.
+    fn is_freer(&self, other: &Self) -> bool {
+        self.load() * u64::from(other.weight) < other.load() * u64::from(self.weight)
+    }
+
+    fn load(&self) -> u64 {
+        let seats = self.counters.seats.load(Ordering::Relaxed);
+        // Small enough that the product with a weight is exact.
+        (seats + 1).min(1 << 40)
+    }
+}
+
+fn groups(servers: &[(Arc<Server>, State)]) -> Vec<Group> {
+    let tiers = [Tier::Up, Tier::Draining, Tier::Doubtful].into_iter();
+    let kinds = tiers.flat_map(|tier| [(tier, Rank::Regular), (tier, Rank::Backup)]);
+    kinds
+        .map(|(tier, rank)| {
+            let of = |(_, (server, state)): &(usize, &(Arc<Server>, State))| {
+                state.tier() == Some(tier) && server.terms.rank == rank
+            };
+            let members = servers.iter().enumerate().filter(of);
+            Group {
+                rotation: Rotation::new(
+                    members.clone().map(|(at, (server, _))| (at, server.weight)),
+                ),
+                members: members
+                    .map(|(at, (server, _))| (at, source::server(server.address)))
+                    .collect(),
+            }
         })
-        .filter(|rotation| !rotation.is_empty())
+        .filter(|group| !group.members.is_empty())
         .collect()
 }
 
+#[cfg(test)]
+mod balance_tests;
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ fn backend(servers: &[(State, u16)]) -> Backend {
             name: format!("s{at}").into(),
             address: ([127, 0, 0, 1], 6443).into(),
             weight,
+            terms: Terms::default(),
             counters: Arc::default(),
         };
         (Arc::new(server), state)
@@ -160,7 +161,8 @@ fn dials(backend: &Backend, failures: &[Failure], took: u64) -> (Vec<(u32, u128)
     loop {
         let so_far = u64::try_from(made.len()).unwrap();
         match dialling.next(backend, 0, Duration::from_millis(so_far * took)) {
-            Err(end) => return (made, end),
+            Err(Refusal::Over(end)) => return (made, end),
+            Err(Refusal::Full) => panic!("nobody has a limit"),
             Ok(attempt) => {
                 let id = attempt.server.id;
                 made.push((id.0, attempt.timeout.as_millis()));
@@ -207,7 +209,7 @@ fn a_budget_of_no_time_and_a_backend_of_nobody() {
     let just = DIAL.time - Duration::from_nanos(1);
     assert_eq!(
         dialling.next(&up, 0, DIAL.time).unwrap_err(),
-        End::DialBudget
+        Refusal::Over(End::DialBudget)
     );
     assert_eq!(
         dialling.next(&up, 0, just).unwrap().timeout,

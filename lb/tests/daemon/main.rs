@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod balance;
 mod failure;
 mod families;
 mod flood;

@@ -11,6 +11,7 @@ use api_lb::limits::Limits;
 use api_lb::listener::Listener;
 use api_lb::pool::{
     Backend, Counters, Cursor, Frontend, ListenerId, Server, ServerId, Snapshot, State,
+    Terms,
 };
 use api_lb::worker::{self, Command, Event, Handle};
 use tokio::sync::mpsc;
@@ -160,6 +161,7 @@ fn backend(servers: &[SocketAddr], options: &Options) -> Backend {
             name: format!("s{n}").into(),
             address: *address,
             weight: 1,
+            terms: Terms::default(),
             counters: Arc::new(Counters::default()),
         };
         (Arc::new(server), State::Up)
