@@ -1,4 +1,4 @@
-//! The command line: `run`, `check`, `status`.
+//! The command line: `run`, `check`, `status`, `import`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use clap::{Parser, Subcommand};
 use daemon::exit;
 
+use crate::import::{self, Dialect, Surroundings};
 use crate::{config, control, status};
 
 /// A TCP load balancer in front of kube-apiservers.
@@ -42,6 +43,20 @@ enum Task {
         #[arg(long, value_name = "PATH", default_value = SOCKET)]
         socket: PathBuf,
     },
+    /// Turn a configuration of haproxy or nginx into one of ours.
+    ///
+    /// The configuration goes to standard output, the report with a verdict on every
+    /// directive to standard error: `api-lb import haproxy.cfg > api-lb.yaml`.
+    Import {
+        /// haproxy.cfg, or nginx.conf (its `stream` blocks).
+        file: PathBuf,
+        /// Whose it is, where neither name nor text tells.
+        #[arg(long, value_name = "PROGRAM")]
+        from: Option<Dialect>,
+        /// Fail (exit code 1) when something is unsupported.
+        #[arg(long)]
+        strict: bool,
+    },
 }
 
 const CONFIG: &str = "/etc/sternpost/api-lb.yaml";
@@ -55,6 +70,7 @@ impl Cli {
             Task::Run { config } => run(&config),
             Task::Check { config } => check(&config),
             Task::Status { json, socket } => show(&socket, json),
+            Task::Import { file, from, strict } => take_over(&file, from, strict),
         };
         ExitCode::from(code)
     }
@@ -115,6 +131,42 @@ fn show(socket: &std::path::Path, as_json: bool) -> u8 {
         Err(error) => fail(exit::FAILED, &error),
         Ok(answer) if as_json => say(&format!("{answer:#}\n")),
         Ok(answer) => say(&status::table(&answer, SystemTime::now())),
+    }
+}
+
+fn take_over(path: &std::path::Path, from: Option<Dialect>, is_strict: bool) -> u8 {
+    let text = match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{}: {error}", path.display());
+            return exit::USAGE;
+        }
+    };
+    let folder = path.parent().unwrap_or(std::path::Path::new("."));
+    let around = Surroundings {
+        variable: &|name| std::env::var(name).ok(),
+        resolve: &import::outside::resolve,
+        include: &|pattern| import::outside::include(folder, pattern),
+    };
+    let name = path.display().to_string();
+    let dialect = from.unwrap_or_else(|| Dialect::of(path, &text));
+    match import::import(dialect, &name, &text, &around) {
+        Err(error) => fail(exit::USAGE, &error),
+        Ok(imported) => {
+            say(&imported.yaml);
+            let _ = write!(std::io::stderr(), "{}", imported.report);
+            let findings = config::parse("api-lb.yaml", &imported.yaml);
+            let refused = findings.as_ref().err().map(ToString::to_string);
+            let warnings = findings.as_ref().map_or(&[][..], |config| &config.warnings);
+            for sentence in warnings.iter().chain(&refused) {
+                let _ = writeln!(std::io::stderr(), "api-lb check: {sentence}");
+            }
+            if refused.is_some() || (is_strict && imported.report.lacks()) {
+                exit::FAILED
+            } else {
+                exit::DONE
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod config;
 pub mod control;
 pub mod drain;
 pub mod engine;
+pub mod import;
 pub mod limits;
 pub mod listener;
 pub mod metrics;

@@ -173,3 +173,23 @@ proptest! {
         let _ = parse("odd", head);
     }
 }
+
+/// What is allowed and probably a mistake, with the line and the key of each.
+#[test]
+fn traps_are_warned_of_where_they_stand() {
+    let text = fs::read_to_string("tests/configs/lints.yaml").unwrap();
+    let warnings = parse("lints.yaml", &text).unwrap().warnings;
+    let expected = [
+        "line 3: admin.address: shows the servers",
+        "line 6: frontends[0].bind[0]: takes the servers' own port",
+        "line 6: frontends[0].bind[1]: takes the servers' own port",
+        "line 13: backends[0].timeouts.idle: cuts what is quiet for 59m",
+        "line 12: backends[0].check: only asks whether a connection is accepted",
+        "line 14: backends[0].servers: names two servers",
+        "line 21: backends[1].servers[0].address: is the insecure port",
+    ];
+    assert_eq!(warnings.len(), expected.len(), "{warnings:#?}");
+    for (warning, expected) in warnings.iter().zip(expected) {
+        assert!(warning.starts_with(expected), "{warning}\nwant {expected}");
+    }
+}

@@ -9,7 +9,7 @@ use config::{Document, Errors, KeyPath, Period, Source};
 
 use super::file::{self, File, Limit};
 use super::meant::{Backend, Config, Dial, Frontend, Keepalive, Queue, Server, Tcp};
-use super::{checks, collide};
+use super::{checks, collide, lint};
 use crate::pool::Rank;
 
 /// More workers than this gain nothing: one carries what an apiserver can answer.
@@ -61,6 +61,7 @@ pub(super) fn convert(document: Document<File>) -> Result<Config, Errors> {
     };
     let config = reading.config(file);
     collide::refuse(&config, &mut reading);
+    lint::warn(&config, &mut reading);
     let Reading {
         errors, warnings, ..
     } = reading;

@@ -5,6 +5,7 @@ mod collide;
 mod convert;
 mod file;
 mod here;
+mod lint;
 mod meant;
 
 use std::path::Path;

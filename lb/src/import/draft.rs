@@ -1,0 +1,277 @@
+//! What will be written: only what may stand in a file of ours.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use config::Period;
+
+/// A whole file.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) workers: Option<u32>,
+    pub(super) drain_timeout: Option<Duration>,
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) frontends: Vec<Frontend>,
+    pub(super) backends: Vec<Backend>,
+}
+
+#[derive(Debug)]
+pub(super) struct Frontend {
+    pub(super) name: String,
+    pub(super) binds: Vec<SocketAddr>,
+    pub(super) backend: String,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Backend {
+    pub(super) name: String,
+    pub(super) connect: Option<Duration>,
+    pub(super) idle: Option<Duration>,
+    pub(super) check: Check,
+    pub(super) servers: Vec<Server>,
+    /// What a person has to fill in, as comments.
+    pub(super) missing: Vec<String>,
+}
+
+/// How servers are watched, where it is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Check {
+    pub(super) kind: Kind,
+    pub(super) path: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) ca_file: Option<String>,
+    pub(super) server_name: Option<String>,
+    pub(super) interval: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) rise: Option<u32>,
+    pub(super) fall: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    #[default]
+    Tcp,
+    Tls,
+    Http,
+    Https,
+}
+
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) name: String,
+    pub(super) address: SocketAddr,
+    pub(super) weight: Option<u32>,
+    pub(super) disabled: bool,
+}
+
+impl Draft {
+    /// As text, saying where it is from.
+    pub(super) fn yaml(&self, file: &str) -> String {
+        let file = file.replace(char::is_control, "?");
+        let mut out = format!(
+            "# Imported from {file}; `api-lb import` says what became of each directive.\napiVersion: sternpost/v1\nkind: ApiLb\n"
+        );
+        if let Some(workers) = self.workers {
+            add(&mut out, format_args!("workers: {workers}"));
+        }
+        if let Some(time) = self.drain_timeout {
+            add(&mut out, format_args!("drainTimeout: {}", Period(time)));
+        }
+        if let Some(address) = self.admin {
+            add(&mut out, format_args!("admin: {{address: \"{address}\"}}"));
+        }
+        out += "frontends:\n";
+        for frontend in &self.frontends {
+            frontend.write(&mut out);
+        }
+        out += "backends:\n";
+        for backend in &self.backends {
+            backend.write(&mut out);
+        }
+        out
+    }
+}
+
+impl Frontend {
+    fn write(&self, out: &mut String) {
+        let binds: Vec<String> = self
+            .binds
+            .iter()
+            .map(|bind| format!("\"{bind}\""))
+            .collect();
+        add(out, format_args!("- name: {}", self.name));
+        add(out, format_args!("  bind: [{}]", binds.join(", ")));
+        add(out, format_args!("  backend: {}", self.backend));
+    }
+}
+
+impl Backend {
+    fn write(&self, out: &mut String) {
+        add(out, format_args!("- name: {}", self.name));
+        let times = [("connect", self.connect), ("idle", self.idle)];
+        let times: Vec<String> = times
+            .into_iter()
+            .filter_map(|(key, time)| Some(format!("{key}: {}", Period(time?))))
+            .collect();
+        if !times.is_empty() {
+            add(out, format_args!("  timeouts: {{{}}}", times.join(", ")));
+        }
+        // No attempt may take longer than all of them.
+        if let Some(connect) = self.connect.filter(|time| *time > DIAL_TIME) {
+            add(
+                out,
+                format_args!("  dialBudget: {{time: {}}}", Period(connect)),
+            );
+        }
+        self.check.write(out);
+        *out += "  servers:\n";
+        for server in &self.servers {
+            server.write(out);
+        }
+        for missing in &self.missing {
+            add(
+                out,
+                format_args!("  # {}", missing.replace(char::is_control, "?")),
+            );
+        }
+    }
+}
+
+/// The default of `dialBudget.time`.
+const DIAL_TIME: Duration = Duration::from_secs(5);
+
+impl Check {
+    fn write(&self, out: &mut String) {
+        let both = [
+            ("path", &self.path),
+            ("host", &self.host),
+            ("status", &self.status),
+        ];
+        let tls = [("caFile", &self.ca_file), ("serverName", &self.server_name)];
+        let (name, keys) = match self.kind {
+            Kind::Tcp => ("tcp", vec![]),
+            Kind::Tls => ("tls", tls.to_vec()),
+            Kind::Http => ("http", both.to_vec()),
+            Kind::Https => ("https", both.into_iter().chain(tls).collect()),
+        };
+        let keys: Vec<String> = keys
+            .into_iter()
+            .filter_map(|(key, value)| {
+                Some(format!("{key}: {}", quoted(value.as_ref()?)))
+            })
+            .collect();
+        add(
+            out,
+            format_args!("  check:\n    {name}: {{{}}}", keys.join(", ")),
+        );
+        for (key, time) in [("interval", self.interval), ("timeout", self.timeout)] {
+            if let Some(time) = time {
+                add(out, format_args!("    {key}: {}", Period(time)));
+            }
+        }
+        for (key, count) in [("rise", self.rise), ("fall", self.fall)] {
+            if let Some(count) = count {
+                add(out, format_args!("    {key}: {count}"));
+            }
+        }
+    }
+}
+
+impl Server {
+    fn write(&self, out: &mut String) {
+        let mut line = format!("{{name: {}, address: \"{}\"", self.name, self.address);
+        if let Some(weight) = self.weight {
+            line += &format!(", weight: {weight}");
+        }
+        if self.disabled {
+            line += ", disabled: true";
+        }
+        add(out, format_args!("  - {line}}}"));
+    }
+}
+
+fn add(out: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{line}");
+}
+
+/// In double quotes, whatever it holds.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out += &format!("\\u{:04x}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out + "\""
+}
+
+/// A name that may stand in a file of ours and is not one of `taken`.
+pub(super) fn name(written: &str, taken: &[&str]) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let plain: String = written
+        .chars()
+        .map(|c| if fits(c) { c } else { '-' })
+        .take(LONGEST)
+        .collect();
+    let plain = if plain.is_empty() {
+        "unnamed".to_owned()
+    } else {
+        plain
+    };
+    if is_plain(&plain) && !taken.contains(&plain.as_str()) {
+        return plain;
+    }
+    let plain = if is_plain(&plain) {
+        plain
+    } else {
+        format!("n-{plain}")
+    };
+    let free = |name: &String| !taken.contains(&name.as_str());
+    if free(&plain) {
+        return plain;
+    }
+    (2..=taken.len() + 2)
+        .map(|n| format!("{plain}-{n}"))
+        .find(free)
+        .unwrap_or(plain)
+}
+
+/// Room for a number behind, below the 64 characters that a name may have.
+const LONGEST: usize = 56;
+
+/// Whether YAML reads it as text: no number, no truth, no null.
+fn is_plain(name: &str) -> bool {
+    let words = ["true", "false", "null", "yes", "no", "on", "off"];
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    begins && !words.contains(&name.to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_may_be_written() {
+        for (written, taken, expected) in [
+            ("k8s-api", &[][..], "k8s-api"),
+            ("k8s:api", &[], "k8s-api"),
+            ("k8s-api", &["k8s-api", "k8s-api-2"], "k8s-api-3"),
+            ("1", &[], "n-1"),
+            ("on", &[], "n-on"),
+            ("", &[], "unnamed"),
+        ] {
+            assert_eq!(name(written, taken), expected, "{written}");
+        }
+        assert!(name(&"x".repeat(100), &[]).len() <= 64);
+    }
+
+    #[test]
+    fn quotes_whatever_it_holds() {
+        assert_eq!(quoted("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
+    }
+}

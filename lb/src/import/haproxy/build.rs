@@ -1,0 +1,346 @@
+//! From proxies to frontends and backends of ours.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use config::Period;
+
+use super::super::Surroundings;
+use super::super::address::Host;
+use super::super::draft::{self, Backend, Draft, Frontend, Kind as CheckKind};
+use super::super::report::Report;
+use super::super::times::fit;
+use super::proxy::{Mode, Settings};
+use super::server::{Parameters, Server};
+use super::{Kind, Proxy};
+
+const CONNECT: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(60);
+const IDLE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 60 * 60);
+const INTERVAL: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(60 * 60);
+
+/// Watches and `kubectl logs -f` are quiet for longer than a shorter time.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+pub(super) fn build(
+    proxies: &[Proxy],
+    draft: &mut Draft,
+    around: &Surroundings<'_>,
+    report: &mut Report,
+) {
+    let entries = proxies.iter().filter(|proxy| proxy.kind != Kind::Backend);
+    for proxy in entries {
+        entry(proxy, proxies, draft, around, report);
+    }
+    let leads_to = |proxy: &&Proxy| {
+        let is_named = |other: &Proxy| {
+            let name = other.settings.default_backend.as_ref();
+            other.kind != Kind::Backend
+                && name.is_some_and(|(_, name)| *name == proxy.name)
+        };
+        proxies.iter().any(is_named)
+    };
+    let backends = proxies.iter().filter(|proxy| proxy.kind == Kind::Backend);
+    for proxy in backends.filter(|proxy| !leads_to(proxy)) {
+        left_out(proxy, proxies, report);
+    }
+}
+
+/// A backend that nothing leads to, or only a condition.
+fn left_out(proxy: &Proxy, proxies: &[Proxy], report: &mut Report) {
+    let is_meant = |other: &Proxy| other.settings.conditional.contains(&proxy.name);
+    let is_meant = proxies.iter().any(is_meant);
+    let servers = &proxy.settings.servers;
+    let servers = servers
+        .iter()
+        .map(|s| (s.line, format!("server {} {}", s.name, s.written)));
+    let head = (proxy.line, format!("backend {}", proxy.name));
+    for (line, text) in std::iter::once(head).chain(servers) {
+        if is_meant {
+            let what = "only a condition leads to it, so it is left out";
+            report.unsupported(line, &text, what);
+        } else {
+            report.not_needed(line, &text, "no frontend leads to it");
+        }
+    }
+}
+
+/// A frontend or a `listen`.
+fn entry(
+    proxy: &Proxy,
+    proxies: &[Proxy],
+    draft: &mut Draft,
+    around: &Surroundings<'_>,
+    report: &mut Report,
+) {
+    let settings = &proxy.settings;
+    let what = if proxy.kind == Kind::Listen {
+        "listen"
+    } else {
+        "frontend"
+    };
+    let text = format!("{what} {}", proxy.name);
+    let target = match &settings.default_backend {
+        _ if !settings.servers.is_empty() => Some(proxy),
+        Some((line, name)) => {
+            let found = proxies
+                .iter()
+                .find(|other| other.kind != Kind::Frontend && other.name == *name);
+            if found.is_none() {
+                let what =
+                    format!("there is no backend {name}; clients of {text} find nobody");
+                report.unsupported(*line, &text, what);
+            }
+            found
+        }
+        None => None,
+    };
+    let binds: Vec<SocketAddr> = settings
+        .binds
+        .iter()
+        .flat_map(|bind| bind.addresses.clone())
+        .collect();
+    let Some(target) = target else {
+        page(proxy, &text, &binds, draft, report);
+        return;
+    };
+    if binds.is_empty() {
+        report.unsupported(proxy.line, &text, "nothing is bound, so it is left out");
+        return;
+    }
+    let Some(backend) = backend(target, settings, &binds, draft, around, report) else {
+        let what = "no server has an address, so it is left out";
+        report.unsupported(target.line, &text, what);
+        return;
+    };
+    let taken: Vec<&str> = draft.frontends.iter().map(|f| f.name.as_str()).collect();
+    draft.frontends.push(Frontend {
+        name: draft::name(&proxy.name, &taken),
+        binds: unique(binds, draft),
+        backend,
+    });
+}
+
+/// What answers by itself: the page of statistics, or a monitor.
+fn page(
+    proxy: &Proxy,
+    text: &str,
+    binds: &[SocketAddr],
+    draft: &mut Draft,
+    report: &mut Report,
+) {
+    let line = proxy
+        .settings
+        .binds
+        .first()
+        .map_or(proxy.line, |bind| bind.line);
+    match binds.first() {
+        Some(bind) if proxy.settings.stats.is_on => {
+            let loopback = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), bind.port());
+            if bind.ip().is_loopback() {
+                draft.admin = Some(*bind);
+                report.honoured(line, text, format!("admin.address: {bind}"));
+            } else {
+                draft.admin = Some(loopback);
+                report.unsupported(line, text, format!("the page is written to {loopback}, for this host alone: {bind} would show it to everybody in clear text"));
+            }
+        }
+        Some(_) if proxy.settings.is_monitor => report.not_needed(
+            line,
+            text,
+            "whoever asked there asks /readyz on admin.address",
+        ),
+        Some(_) | None => {
+            report.unsupported(line, text, "it leads to no server, so it is left out");
+        }
+    }
+}
+
+/// Addresses that no frontend has yet: two may not listen on one.
+fn unique(binds: Vec<SocketAddr>, draft: &Draft) -> Vec<SocketAddr> {
+    let mut all: Vec<SocketAddr> = Vec::new();
+    let taken: Vec<SocketAddr> = draft
+        .frontends
+        .iter()
+        .flat_map(|f| f.binds.clone())
+        .collect();
+    for bind in binds {
+        if !all.contains(&bind) && !taken.contains(&bind) {
+            all.push(bind);
+        }
+    }
+    all
+}
+
+/// The name of the backend, which is written once; none without a server.
+fn backend(
+    proxy: &Proxy,
+    front: &Settings,
+    binds: &[SocketAddr],
+    draft: &mut Draft,
+    around: &Surroundings<'_>,
+    report: &mut Report,
+) -> Option<String> {
+    let settings = &proxy.settings;
+    let taken: Vec<&str> = draft.backends.iter().map(|b| b.name.as_str()).collect();
+    let plain = draft::name(&proxy.name, &[]);
+    if taken.contains(&plain.as_str()) {
+        return Some(plain);
+    }
+    let mut backend = Backend {
+        name: plain,
+        connect: settings
+            .connect
+            .or(front.connect)
+            .map(|time| fit(time, &CONNECT).0),
+        idle: idle(front, settings, report),
+        ..Backend::default()
+    };
+    for server in &settings.servers {
+        add_server(server, binds, &mut backend, around, report);
+    }
+    check(settings, &mut backend, report);
+    if backend.servers.is_empty() {
+        return None;
+    }
+    let name = backend.name.clone();
+    draft.backends.push(backend);
+    Some(name)
+}
+
+/// haproxy ends a connection when the shorter of both times has passed without a byte
+/// either way; a tunnel's time stands in for both.
+fn idle(front: &Settings, back: &Settings, report: &mut Report) -> Option<Duration> {
+    let sides = [front.client, back.server];
+    let shorter = sides.into_iter().flatten().min_by_key(|(_, time)| *time);
+    let (line, time) = back.tunnel.or(front.tunnel).or(shorter)?;
+    let (time, shown) = fit(time, &IDLE);
+    if time < HOUR {
+        report.trap(line, format!("connections quiet for {shown} are cut, as haproxy does: watches, `kubectl logs -f` and `exec` among them; remove timeouts.idle, or write an hour"));
+    }
+    Some(time)
+}
+
+fn add_server(
+    server: &Server,
+    binds: &[SocketAddr],
+    backend: &mut Backend,
+    around: &Surroundings<'_>,
+    report: &mut Report,
+) {
+    let text = format!("server {} {}", server.name, server.written);
+    let taken: Vec<&str> = backend.servers.iter().map(|s| s.name.as_str()).collect();
+    let name = draft::name(&server.name, &taken);
+    let Some((address, how)) = address(server, binds, around) else {
+        report.unsupported(
+            server.line,
+            &text,
+            "no address is known for it; it stands in what is written as a comment",
+        );
+        backend.missing.push(format!(
+            "- {{name: {name}, address: \"{}\"}}",
+            server.written
+        ));
+        return;
+    };
+    if backend.servers.iter().any(|known| known.address == address) {
+        report.unsupported(
+            server.line,
+            &text,
+            "its address stands twice; it is left out, write a weight instead",
+        );
+        return;
+    }
+    report.honoured(server.line, &text, how);
+    backend.servers.push(draft::Server {
+        name,
+        address,
+        weight: server.parameters.weight,
+        disabled: server.parameters.disabled,
+    });
+}
+
+/// Where it is, and how that is known.
+fn address(
+    server: &Server,
+    binds: &[SocketAddr],
+    around: &Surroundings<'_>,
+) -> Option<(SocketAddr, String)> {
+    let place = server.place.clone()?;
+    // Without a port haproxy dials the one that the client came to.
+    let port = match &place.port {
+        Some(port) => port.parse().ok()?,
+        None => binds.first()?.port(),
+    };
+    match place.host {
+        Host::Any => None,
+        Host::Ip(ip) if ip.is_unspecified() || port == 0 => None,
+        Host::Ip(ip) => Some(((ip, port).into(), String::new())),
+        Host::Name(name) => {
+            let ip = (around.resolve)(&name)?;
+            let how =
+                format!("{name} is {ip} as of this import; it is not looked up again");
+            Some(((ip, port).into(), how))
+        }
+    }
+}
+
+/// One check for all servers of a backend: what the first checked one says.
+fn check(settings: &Settings, backend: &mut Backend, report: &mut Report) {
+    let mut check = settings.plan.check.clone();
+    let checked = settings
+        .servers
+        .iter()
+        .find(|server| server.parameters.is_checked);
+    let Some(first) = checked.or(settings.servers.first()) else {
+        return;
+    };
+    let parameters = &first.parameters;
+    let over_tls = parameters.check_tls || settings.plan.speaks_tls;
+    check.kind = match (check.kind, over_tls) {
+        (CheckKind::Http | CheckKind::Https, true) => CheckKind::Https,
+        (CheckKind::Http | CheckKind::Https, false) => CheckKind::Http,
+        (CheckKind::Tcp | CheckKind::Tls, true) => CheckKind::Tls,
+        (kind @ (CheckKind::Tcp | CheckKind::Tls), false) => kind,
+    };
+    check.ca_file.clone_from(&parameters.ca_file);
+    if parameters.server_name.is_some() {
+        check.server_name.clone_from(&parameters.server_name);
+    }
+    let within = |time: Duration, allowed| fit(time, allowed).0;
+    check.interval = parameters.shortest.map(|time| within(time, &INTERVAL));
+    check.timeout = settings.check_timeout.map(|time| within(time, &CONNECT));
+    check.rise = parameters.rise;
+    check.fall = parameters.fall;
+    for server in &settings.servers {
+        differing(server, parameters, report);
+    }
+    traps(settings, &check, first, report);
+    backend.check = check;
+}
+
+fn differing(server: &Server, first: &Parameters, report: &mut Report) {
+    let own =
+        |p: &Parameters| (p.shortest, p.rise, p.fall, p.check_tls, p.ca_file.clone());
+    if server.parameters.is_checked && own(&server.parameters) != own(first) {
+        let text = format!("server {}: its own check", server.name);
+        let what = "a backend has one check; the first server's is written";
+        report.unsupported(server.line, &text, what);
+    }
+    if !server.parameters.is_checked {
+        report.trap(server.line, format!("haproxy does not check server {}: it sends clients there also when it is dead; api-lb checks it", server.name));
+    }
+}
+
+fn traps(settings: &Settings, check: &draft::Check, first: &Server, report: &mut Report) {
+    let timeout = check.timeout.filter(|time| *time > Duration::from_secs(2));
+    if let Some(time) = timeout {
+        report.trap(first.line, format!("a check may take {}, as `timeout check` says: a hung apiserver is found that much later; 1s is enough in one network", Period(time)));
+    }
+    if check.kind == CheckKind::Http && settings.mode == Mode::Tcp {
+        report.trap(first.line, "`option httpchk` without `check-ssl` asks in clear text; an apiserver answers 400 to that, so write https instead of http if these are apiservers");
+    }
+}

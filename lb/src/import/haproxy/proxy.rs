@@ -1,0 +1,427 @@
+//! What may stand in `defaults`, `frontend`, `backend` and `listen`.
+
+use std::time::Duration;
+
+use super::super::Surroundings;
+use super::super::report::Report;
+use super::super::times::{Bare, time};
+use super::Kind;
+use super::bind::{self, Bind};
+use super::check::{self, Plan};
+use super::server::{self, Parameters, Server};
+use super::stats::{self, Stats};
+use super::words::Line;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mode {
+    #[default]
+    Tcp,
+    Http,
+}
+
+/// All that holds for a proxy; a section begins with those of its defaults.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub(super) mode: Mode,
+    pub(super) connect: Option<Duration>,
+    pub(super) client: Option<(usize, Duration)>,
+    pub(super) server: Option<(usize, Duration)>,
+    pub(super) tunnel: Option<(usize, Duration)>,
+    pub(super) check_timeout: Option<Duration>,
+    pub(super) plan: Plan,
+    pub(super) default_server: Parameters,
+    pub(super) binds: Vec<Bind>,
+    pub(super) servers: Vec<Server>,
+    pub(super) default_backend: Option<(usize, String)>,
+    /// Backends that a condition leads to.
+    pub(super) conditional: Vec<String>,
+    pub(super) stats: Stats,
+    /// Answers requests itself: `monitor-uri`.
+    pub(super) is_monitor: bool,
+    hello: Hello,
+}
+
+/// The three lines that make haproxy wait for a ClientHello.
+#[derive(Clone, Debug, Default)]
+struct Hello {
+    delay: Option<Line>,
+    accept: Option<Line>,
+    reject: Option<Line>,
+}
+
+/// Where a line stands.
+pub(super) struct Scene<'a> {
+    pub(super) kind: Kind,
+    /// It is of HTTP; for defaults: some proxy that inherits them is.
+    pub(super) is_http: bool,
+    /// Some line says where to log.
+    pub(super) has_log: bool,
+    pub(super) lines: &'a [Line],
+    pub(super) around: &'a Surroundings<'a>,
+}
+
+const REQUESTS: &str = "api-lb carries TCP and looks at no request";
+const IDLE_HTTP: &str = "it does nothing in mode tcp";
+
+/// Reads all lines of a section.
+pub(super) fn read(
+    mut settings: Settings,
+    scene: &Scene<'_>,
+    report: &mut Report,
+) -> Settings {
+    for line in scene.lines {
+        if !line.unset.is_empty() {
+            let names = line.unset.join(", ");
+            let way = format!(
+                "the environment variable {names} is not set here; set it and import again"
+            );
+            report.unsupported(line.number, &line.text(), way);
+        } else if !settings.directive(line, scene, report) {
+            unknown(line, report);
+        }
+    }
+    settings.hello(report);
+    settings
+}
+
+fn unknown(line: &Line, report: &mut Report) {
+    report.unsupported(line.number, &line.text(), "api-lb does not know it");
+}
+
+impl Settings {
+    /// Whether it is known.
+    fn directive(&mut self, line: &Line, scene: &Scene<'_>, report: &mut Report) -> bool {
+        let (number, text) = (line.number, line.text());
+        let words = line.words();
+        match words[..] {
+            ["mode", "tcp"] => {
+                self.mode = Mode::Tcp;
+                report.honoured(number, &text, "");
+            }
+            ["mode", mode] => self.mode(number, &text, mode, scene, report),
+            ["bind", ..] => self.binds.extend(bind::read(line, scene.around, report)),
+            ["balance", how, ..] => balance(number, &text, how, report),
+            ["balance"] => report.honoured(number, &text, "balance roundrobin"),
+            ["default_backend", name] | ["use_backend", name] => {
+                self.default_backend = Some((number, name.to_owned()));
+                report.honoured(number, &text, "");
+            }
+            ["use_backend" | "use-server", name, ..] => {
+                self.conditional.push(name.to_owned());
+                let what = "every connection goes to the default backend";
+                report.unsupported(number, &text, what);
+            }
+            ["server", ..] => {
+                let server = server::read(line, &self.default_server, report);
+                self.servers.extend(server);
+            }
+            ["default-server", ref rest @ ..] => {
+                server::parameters(line, rest, &mut self.default_server, report);
+            }
+            ["server-template", ..] => report.unsupported(
+                number,
+                &text,
+                "servers have addresses; write each of them",
+            ),
+            ["timeout", which, value] => self.timeout(line, which, value, scene, report),
+            ["stats", ..] => stats::directive(line, self, report),
+            ["monitor-uri", ..] => {
+                self.is_monitor = true;
+                report.not_needed(number, &text, "/livez and /readyz on admin.address answer whether to send traffic here");
+            }
+            ["http-check", ..] => check::http_check(line, &mut self.plan, report),
+            ["tcp-check", ..] => check::tcp_check(line, &mut self.plan, report),
+            ["option", ..] => return self.option(line, scene, report),
+            ["no", ..] => return no(line, report),
+            ["tcp-request" | "tcp-response", ..] => self.rule(line, report),
+            ["acl", name, ..] => acl(number, &text, name, scene, report),
+            _ => return plain(line, scene, report),
+        }
+        true
+    }
+
+    fn mode(
+        &mut self,
+        number: usize,
+        text: &str,
+        mode: &str,
+        scene: &Scene<'_>,
+        report: &mut Report,
+    ) {
+        let has = |word: &str| {
+            scene
+                .lines
+                .iter()
+                .any(|line| line.words().first() == Some(&word))
+        };
+        if mode != "http" {
+            report.unsupported(number, text, "api-lb carries TCP and nothing else");
+            return;
+        }
+        self.mode = Mode::Http;
+        if scene.kind == Kind::Defaults && !scene.is_http {
+            let why = "every proxy below that carries connections says `mode tcp`";
+            report.not_needed(number, text, why);
+        } else if has("stats") || has("monitor-uri") {
+            report.not_needed(number, text, "the admin listener speaks HTTP");
+        } else {
+            report.unsupported(
+                number,
+                text,
+                "its connections are carried as TCP, and what they ask for is not looked at",
+            );
+        }
+    }
+
+    fn timeout(
+        &mut self,
+        line: &Line,
+        which: &str,
+        value: &str,
+        scene: &Scene<'_>,
+        report: &mut Report,
+    ) {
+        let (number, text) = (line.number, line.text());
+        let Some(time) = time(value, Bare::Milliseconds) else {
+            report.unsupported(number, &text, "it is not a time");
+            return;
+        };
+        let idle = "timeouts.idle of the backend, together with those of the other side";
+        match which {
+            "connect" => {
+                self.connect = Some(time);
+                report.honoured(number, &text, "timeouts.connect");
+            }
+            "client" => {
+                self.client = Some((number, time));
+                report.honoured(number, &text, idle);
+            }
+            "server" => {
+                self.server = Some((number, time));
+                report.honoured(number, &text, idle);
+            }
+            "tunnel" => {
+                self.tunnel = Some((number, time));
+                report.honoured(number, &text, "timeouts.idle, instead of client and server");
+            }
+            "check" => {
+                self.check_timeout = Some(time);
+                report.honoured(number, &text, "check.timeout");
+            }
+            "queue" => report.not_needed(
+                number,
+                &text,
+                "no connection waits in a queue for a server: it is dialled at once",
+            ),
+            "http-request" | "http-keep-alive" | "tarpit" => http(line, scene, report),
+            "client-fin" | "server-fin" => report.not_needed(
+                number,
+                &text,
+                "keepalive and TCP_USER_TIMEOUT end a side that is gone, whichever half is open",
+            ),
+            _ => unknown(line, report),
+        }
+    }
+
+    fn option(&mut self, line: &Line, scene: &Scene<'_>, report: &mut Report) -> bool {
+        let (number, text) = (line.number, line.text());
+        if check::option(line, &mut self.plan, report) {
+            return true;
+        }
+        let words = line.words();
+        match words.get(1).copied().unwrap_or_default() {
+            "tcplog" | "httplog" => log(line, scene, report),
+            "dontlognull" | "dontlog-normal" | "logasap" | "log-separate-errors"
+            | "log-health-checks" | "socket-stats" => report.not_needed(
+                number,
+                &text,
+                "each connection and each change of a server leaves its line, with a named end to filter by",
+            ),
+            "redispatch" | "transparent" => report.not_needed(
+                number,
+                &text,
+                "a failed dial goes on to the next server by itself",
+            ),
+            "tcpka" | "clitcpka" | "srvtcpka" => {
+                report.honoured(number, &text, "tcpKeepalive, which is on by default");
+            }
+            "splice-auto" | "splice-request" | "splice-response" | "tcp-smart-accept"
+            | "tcp-smart-connect" | "nolinger" | "contstats" | "abortonclose"
+            | "allbackups" | "independent-streams" | "idle-close-on-response" => {
+                report.not_needed(number, &text, "it tunes the inside of haproxy");
+            }
+            "forwardfor" | "http-server-close" | "httpclose" | "http-keep-alive"
+            | "http-buffer-request" | "http-no-delay" | "http-pretend-keepalive"
+            | "http-use-htx" | "http-ignore-probes" | "http-use-proxy-header"
+            | "forceclose" | "originalto" | "persist" | "prefer-last-server"
+            | "accept-invalid-http-request" | "accept-invalid-http-response"
+            | "checkcache" | "http_proxy" | "h1-case-adjust-bogus-client"
+            | "h1-case-adjust-bogus-server" | "http-restrict-req-hdr-names" => {
+                http(line, scene, report);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// `tcp-request …`: what is let in.
+    fn rule(&mut self, line: &Line, report: &mut Report) {
+        let (number, text) = (line.number, line.text());
+        let is_hello = text.contains("ssl_hello_type 1");
+        match line.words()[..] {
+            ["tcp-request", "inspect-delay", ..] => self.hello.delay = Some(line.clone()),
+            ["tcp-request", "content", "accept", ..] if is_hello => {
+                self.hello.accept = Some(line.clone());
+            }
+            ["tcp-request", "content", "reject"] => self.hello.reject = Some(line.clone()),
+            ["tcp-request", "content", "reject", ..] if is_hello => {
+                self.hello.reject = Some(line.clone());
+            }
+            [_, _, "reject" | "silent-drop", ..] => report.unsupported(
+                number,
+                &text,
+                "a client that this turns away is let in; keep such clients out with a packet filter",
+            ),
+            _ => report.unsupported(number, &text, "the rule has no effect here"),
+        }
+    }
+
+    /// Three lines are one rule, or none at all.
+    fn hello(&mut self, report: &mut Report) {
+        let Hello {
+            delay,
+            accept,
+            reject,
+        } = std::mem::take(&mut self.hello);
+        let lines = [&delay, &accept, &reject];
+        for line in lines.into_iter().flatten() {
+            let (number, text) = (line.number, line.text());
+            if reject.is_some() {
+                report.unsupported(
+                    number,
+                    &text,
+                    "clients that speak no TLS are let through to a server",
+                );
+            } else {
+                report.not_needed(number, &text, "without a `tcp-request content reject` it turns nobody away in haproxy either");
+            }
+        }
+        if let (Some(accept), None) = (&accept, &reject) {
+            report.trap(accept.number, "this looks like \"TLS only\" and is not: without `tcp-request content reject` haproxy passes everything on after the delay, plain HTTP at once");
+        }
+    }
+}
+
+fn balance(number: usize, text: &str, how: &str, report: &mut Report) {
+    match how {
+        "roundrobin" | "static-rr" => report.honoured(number, text, "balance roundrobin"),
+        _ => report.unsupported(number, text, "balance roundrobin is written instead"),
+    }
+}
+
+fn log(line: &Line, scene: &Scene<'_>, report: &mut Report) {
+    let (number, text) = (line.number, line.text());
+    report.not_needed(
+        number,
+        &text,
+        "each connection leaves its line when it ends",
+    );
+    if !scene.has_log {
+        report.trap(
+            number,
+            "haproxy logs nothing here: no `log` line says where to",
+        );
+    } else if scene.kind == Kind::Backend {
+        report.trap(
+            number,
+            "haproxy ignores this in a backend: the frontend decides",
+        );
+    }
+}
+
+fn http(line: &Line, scene: &Scene<'_>, report: &mut Report) {
+    let (number, text) = (line.number, line.text());
+    if scene.is_http {
+        report.unsupported(number, &text, REQUESTS);
+    } else {
+        report.not_needed(number, &text, IDLE_HTTP);
+    }
+}
+
+/// An ACL is a condition; alone it does nothing.
+fn acl(number: usize, text: &str, name: &str, scene: &Scene<'_>, report: &mut Report) {
+    let uses = |line: &Line| {
+        let words = line.words();
+        let condition = words.iter().position(|w| matches!(*w, "if" | "unless"));
+        let rest = condition.and_then(|at| words.get(at..)).unwrap_or_default();
+        words.first() != Some(&"acl")
+            && rest.iter().any(|word| word.trim_start_matches('!') == name)
+    };
+    if scene.lines.iter().any(uses) {
+        report.unsupported(number, text, "the rules that use it have no effect here");
+    } else {
+        report.not_needed(number, text, "no rule uses it: alone it does nothing");
+    }
+}
+
+/// `no option …` and `no log`: what is off there is off here, or cannot be.
+fn no(line: &Line, report: &mut Report) -> bool {
+    let (number, text) = (line.number, line.text());
+    report.not_needed(
+        number,
+        &text,
+        "it turns off what api-lb does in its own way",
+    );
+    true
+}
+
+/// Directives of one word and its values.
+fn plain(line: &Line, scene: &Scene<'_>, report: &mut Report) -> bool {
+    let (number, text) = (line.number, line.text());
+    match line.words().first().copied().unwrap_or_default() {
+        "log" | "log-format" | "log-tag" | "error-log-format" | "log-format-sd"
+        | "log-steps" => {
+            report.not_needed(
+                number,
+                &text,
+                "the log goes to the journal, which hands it on to syslog where ForwardToSyslog is set",
+            );
+        }
+        "retries" => report.not_needed(
+            number,
+            &text,
+            "a failed dial goes on to the next server at once, within dialBudget",
+        ),
+        "maxconn" | "fullconn" | "backlog" => report.not_needed(
+            number,
+            &text,
+            "as many connections are taken as LimitNOFILE in the unit allows; more wait in the listener's queue",
+        ),
+        "description" | "id" | "guid" => {
+            report.not_needed(number, &text, "it changes nothing of what is balanced");
+        }
+        "hash-type" => report.not_needed(number, &text, "no balance here hashes"),
+        "source" => {
+            report.unsupported(number, &text, "the kernel chooses the address to dial from");
+        }
+        "disabled" => report.unsupported(
+            number,
+            &text,
+            "the proxy is off in haproxy and on in what is written; remove it there",
+        ),
+        "enabled" => report.honoured(number, &text, ""),
+        "errorfile" | "errorloc" | "errorloc302" | "errorloc303" | "errorfiles"
+        | "http-error" | "http-request" | "http-response" | "http-after-response"
+        | "redirect" | "cookie" | "capture" | "compression" | "http-reuse" | "filter"
+        | "unique-id-format" | "unique-id-header" | "appsession" | "rspadd" | "reqadd"
+        | "rspdel" | "reqdel" | "reqrep" | "rsprep" | "monitor" | "http-send-name-header"
+        | "max-keep-alive-queue" | "retry-on" => http(line, scene, report),
+        "stick-table" | "stick" => report.unsupported(
+            number,
+            &text,
+            "no table of clients is kept; each connection is balanced by itself",
+        ),
+        _ => return false,
+    }
+    true
+}

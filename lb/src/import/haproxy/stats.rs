@@ -1,0 +1,38 @@
+//! `stats`: haproxy's page of itself; ours is on the admin listener.
+
+use super::super::report::Report;
+use super::proxy::Settings;
+use super::words::Line;
+
+/// What was said of the page.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stats {
+    /// The page is on.
+    pub(super) is_on: bool,
+}
+
+pub(super) fn directive(line: &Line, settings: &mut Settings, report: &mut Report) {
+    let (number, text) = (line.number, line.text());
+    let words = line.words();
+    settings.stats.is_on = true;
+    match words.get(1).copied().unwrap_or_default() {
+        "enable" => {
+            report.honoured(number, &text, "the page is always there, on admin.address")
+        }
+        "hide-version" | "realm" | "show-desc" | "show-legends" | "show-node"
+        | "show-modules" | "scope" => {
+            report.not_needed(
+                number,
+                &text,
+                "the page shows what it shows; no setting changes it",
+            );
+        }
+        "refresh" => report.not_needed(number, &text, "the page is live"),
+        "uri" => report.not_needed(
+            number,
+            &text,
+            "the page is at / and at /stats, its CSV at /stats;csv",
+        ),
+        _ => report.unsupported(number, &text, "api-lb does not know it"),
+    }
+}

@@ -1,0 +1,122 @@
+//! `upstream`: servers that stand in for one another.
+
+use super::super::address::{Place, place};
+use super::super::report::Report;
+use super::block::Directive;
+
+#[derive(Clone, Debug)]
+pub(super) struct Upstream {
+    pub(super) line: usize,
+    pub(super) name: String,
+    pub(super) servers: Vec<Server>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) file: Option<String>,
+    pub(super) line: usize,
+    pub(super) written: String,
+    pub(super) place: Option<Place>,
+    pub(super) weight: Option<u32>,
+    pub(super) disabled: bool,
+}
+
+pub(super) fn read(directive: &Directive, report: &mut Report) -> Upstream {
+    let name = directive
+        .words()
+        .get(1)
+        .copied()
+        .unwrap_or_default()
+        .to_owned();
+    report.honoured(directive.line, &directive.text(), format!("backend {name}"));
+    let mut upstream = Upstream {
+        line: directive.line,
+        name,
+        servers: vec![],
+    };
+    for inner in &directive.block {
+        let (line, text) = (inner.line, inner.text());
+        match inner.words()[..] {
+            ["server", address, ref rest @ ..] => {
+                upstream.servers.push(server(inner, address, rest, report));
+            }
+            ["least_conn"] | ["least_time", ..] | ["random", ..] | ["hash", ..] => {
+                report.unsupported(line, &text, "balance roundrobin is written instead");
+            }
+            ["zone", ..] => report.not_needed(
+                line,
+                &text,
+                "all workers share what is known of servers",
+            ),
+            _ => super::main_block::refused(inner, "api-lb does not know it", report),
+        }
+    }
+    upstream
+}
+
+fn server(
+    directive: &Directive,
+    written: &str,
+    rest: &[&str],
+    report: &mut Report,
+) -> Server {
+    let mut server = Server {
+        file: report.included(),
+        line: directive.line,
+        written: written.to_owned(),
+        place: place(written),
+        weight: None,
+        disabled: false,
+    };
+    for option in rest {
+        server.option(option, report);
+    }
+    server
+}
+
+impl Server {
+    fn option(&mut self, option: &str, report: &mut Report) {
+        let text = format!("server {}: {option}", self.written);
+        let line = self.line;
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        match key {
+            "weight" => match value.parse().ok().filter(|n| (1..=256).contains(n)) {
+                Some(weight) => {
+                    self.weight = Some(weight);
+                    report.honoured(line, &text, "");
+                }
+                None => report.unsupported(line, &text, "1 to 256 may be written"),
+            },
+            "down" => {
+                self.disabled = true;
+                report.honoured(line, &text, "disabled: true");
+            }
+            "max_fails" | "fail_timeout" => report.not_needed(
+                line,
+                &text,
+                "servers are checked, and a failed dial goes on to the next at once",
+            ),
+            "max_conns" => report.unsupported(
+                line,
+                &text,
+                "a server is given as many connections as its share makes",
+            ),
+            "backup" => {
+                report.unsupported(line, &text, "it takes its share like the others");
+            }
+            "slow_start" => report.unsupported(
+                line,
+                &text,
+                "a server that returns gets its whole share at once",
+            ),
+            "resolve" | "service" => {
+                report.unsupported(
+                    line,
+                    &text,
+                    "a name is looked up once, by the import",
+                );
+            }
+            _ => report.unsupported(line, &text, "api-lb does not know it"),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The import: files of haproxy and nginx as people have them, each with what is made of
+//! it and with the whole report. `STERNPOST_BLESS=1` writes both anew.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use api_lb::import::{Dialect, Imported, Included, Surroundings, Verdict, import};
+use proptest::prelude::*;
+
+const FOLDER: &str = "tests/imports";
+
+fn files() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(FOLDER)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|end| end == "cfg" || end == "conf")
+        })
+        .collect();
+    files.sort();
+    assert!(files.len() >= 10, "{files:?}");
+    files
+}
+
+fn variable(name: &str) -> Option<String> {
+    (name == "APISERVER_DEST_PORT").then(|| "8443".to_owned())
+}
+
+fn resolve(name: &str) -> Option<IpAddr> {
+    let names = [
+        "bootstrap",
+        "master0",
+        "master1",
+        "master2",
+        "compute0",
+        "compute1",
+    ];
+    let short = name.strip_suffix(".ocp4.example.com")?;
+    let at = names.iter().position(|known| *known == short)?;
+    Some([192, 168, 7, u8::try_from(at).ok()?].into())
+}
+
+fn include(pattern: &str) -> Included {
+    match pattern {
+        "streams/*.conf" => {
+            let text = "server { listen 192.0.2.10:8443; proxy_pass 192.0.2.8:8443; }";
+            Ok(vec![("streams/one.conf".to_owned(), text.to_owned())])
+        }
+        "/etc/nginx/modules-enabled/*.conf" => Ok(vec![]),
+        _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+    }
+}
+
+fn imported(path: &Path) -> Imported {
+    let text = fs::read_to_string(path).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let around = Surroundings {
+        variable: &variable,
+        resolve: &resolve,
+        include: &include,
+    };
+    import(Dialect::of(path, &text), name, &text, &around).unwrap()
+}
+
+fn is_as_in(path: &Path, got: &str) {
+    if std::env::var_os("STERNPOST_BLESS").is_some() {
+        fs::write(path, got).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    assert!(got == expected, "{}:\n{got}", path.display());
+}
+
+#[test]
+fn every_file_becomes_what_it_should() {
+    for path in files() {
+        let imported = imported(&path);
+        is_as_in(&path.with_extension("yaml"), &imported.yaml);
+        is_as_in(&path.with_extension("report"), &imported.report.to_string());
+    }
+}
+
+/// What comes out is taken by `api-lb check` as it is.
+#[test]
+fn what_is_written_is_good() {
+    for path in files() {
+        let yaml = path.with_extension("yaml");
+        let out = Command::new(env!("CARGO_BIN_EXE_api-lb"))
+            .args(["check", "--config"])
+            .arg(&yaml)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{}: {said}", yaml.display());
+    }
+}
+
+/// Every line with a directive has a finding; none is dropped in silence.
+#[test]
+fn every_directive_has_a_verdict() {
+    for path in files() {
+        let report = imported(&path).report;
+        let text = fs::read_to_string(&path).unwrap();
+        let is_nginx = path.extension().is_some_and(|end| end == "conf");
+        for (number, line) in (1..).zip(text.lines()) {
+            let code = line.split('#').next().unwrap().trim();
+            let heads = ["global", "defaults", "frontend", "backend", "listen"];
+            let is_head = heads.iter().any(|head| line.starts_with(head));
+            let is_nothing = code.is_empty() || code == "}" || (is_head && !is_nginx);
+            let found = report.findings().iter();
+            let mut found = found.filter(|f| f.line == number && f.file.is_none());
+            assert!(
+                is_nothing || found.next().is_some(),
+                "{}:{number}: {line}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn what_turns_clients_away_is_never_called_honoured_or_not_needed() {
+    for (file, words) in [
+        (
+            "rules-haproxy.cfg",
+            &["reject if !office", "acl office", "use_backend"][..],
+        ),
+        (
+            "rules-nginx.conf",
+            &["deny all", "allow 10.0.0.0/8", "limit_conn", "map "],
+        ),
+    ] {
+        let report = imported(&Path::new(FOLDER).join(file)).report;
+        for words in words {
+            let mut found = report.findings().iter().filter(|f| f.text.contains(words));
+            let finding = found.next().unwrap_or_else(|| panic!("{words}"));
+            assert!(
+                matches!(finding.verdict, Verdict::Unsupported(_)),
+                "{finding}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_command_writes_the_file_and_the_report_apart_and_strict_fails() {
+    let run = |file: &str, more: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_api-lb"))
+            .arg("import")
+            .arg(Path::new(FOLDER).join(file))
+            .args(more)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (out.status.code(), text(&out.stdout), text(&out.stderr))
+    };
+    let (code, yaml, report) = run("rke2-haproxy.cfg", &["--strict"]);
+    assert_eq!(code, Some(0), "{report}");
+    assert!(
+        yaml.contains("kind: ApiLb") && report.contains("0 unsupported"),
+        "{report}"
+    );
+    let (code, yaml, report) = run("rules-haproxy.cfg", &["--strict"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        yaml.contains("kind: ApiLb") && report.contains("unsupported  "),
+        "{report}"
+    );
+    assert_eq!(run("rules-haproxy.cfg", &[]).0, Some(0));
+    assert_eq!(run("rules-haproxy.cfg", &["--from", "nginx"]).0, Some(2));
+    assert_eq!(run("none.cfg", &[]).0, Some(2));
+}
+
+/// An include is read from beside the file that names it.
+#[test]
+fn included_files_are_found_beside_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = folder.path().join("nginx.conf");
+    fs::create_dir(folder.path().join("d")).unwrap();
+    fs::write(&main, "stream { include d/*.conf; include none.conf; }").unwrap();
+    let inner = "server { listen 192.0.2.1:1;\nproxy_pass 192.0.2.2:1; wonder 1; }";
+    fs::write(folder.path().join("d/a.conf"), inner).unwrap();
+    fs::write(folder.path().join("d/b.other"), "}").unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_api-lb"))
+        .arg("import")
+        .arg(&main)
+        .output()
+        .unwrap();
+    let report = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{report}");
+    assert!(
+        report.contains("d/a.conf:   2  unsupported  wonder 1"),
+        "{report}"
+    );
+    assert!(
+        report.contains("include none.conf: it cannot be read here"),
+        "{report}"
+    );
+}
+
+proptest! {
+    /// Whatever stands in a file, it is imported or refused; nothing panics, and what is
+    /// written can be read.
+    #[test]
+    fn odd_texts_do_no_harm(seed in 0_usize..1000, at in 0.0..1.0_f64, put in "\\PC{0,12}") {
+        let files = files();
+        let Some(path) = files.get(seed % files.len()) else { return Ok(()) };
+        let text = fs::read_to_string(path).unwrap();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a text")]
+        let mut place = (text.len() as f64 * at) as usize;
+        while !text.is_char_boundary(place) {
+            place -= 1;
+        }
+        let (head, tail) = text.split_at(place);
+        let around = Surroundings { variable: &variable, resolve: &resolve, include: &include };
+        for dialect in [Dialect::Haproxy, Dialect::Nginx] {
+            if let Ok(imported) = import(dialect, "odd", &format!("{head}{put}{tail}"), &around) {
+                let known = api_lb::config::parse("odd", &imported.yaml);
+                let is_yaml = known.err().is_none_or(|e| !e.to_string().contains("YAML"));
+                prop_assert!(is_yaml, "{}", imported.yaml);
+            }
+        }
+    }
+}
