@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use daemon::{client, exit, log, table};
 use serde_json::{Value, json};
 use tokio::runtime;
 
 use crate::config::Config;
 use crate::driver::chain;
-use crate::run;
+use crate::{guard, run};
 
 const CONFIG: &str = "/etc/sternpost/vip-daemon.yaml";
 const SOCKET: &str = "/run/sternpost/vip-daemon.sock";
@@ -47,6 +47,19 @@ enum Command {
         #[arg(long)]
         resume: bool,
     },
+    /// Take the addresses away when the daemon that started this cannot.
+    #[command(hide = true)]
+    Guard {
+        /// How its log lines look.
+        #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+        log: LogFormat,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +88,7 @@ impl Cli {
                 router,
                 resume,
             } => release(&socket.socket, router.as_deref(), resume),
+            Command::Guard { log } => guarding(log),
         }
     }
 }
@@ -92,6 +106,20 @@ fn daemon(path: &Path) -> u8 {
         Ok(Ok(())) => exit::DONE,
         Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
         Err(error) => fail(exit::FAILED, &error.to_string()),
+    }
+}
+
+fn guarding(format: LogFormat) -> u8 {
+    let settings = log::Settings {
+        format: match format {
+            LogFormat::Text => log::Format::Text,
+            LogFormat::Json => log::Format::Json,
+        },
+        ..log::Settings::default()
+    };
+    match guard::run(&settings) {
+        Ok(()) => exit::DONE,
+        Err(error) => fail(exit::FAILED, &format!("guard: {}", chain(&error))),
     }
 }
 

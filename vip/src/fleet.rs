@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::Router;
 use crate::driver::{COMMANDS, Command, Record, chain};
+use crate::guard::{Facts, Keeper};
 use crate::linux::{Linux, OpenError};
 use crate::live::Life;
 use crate::thread::Thread;
@@ -68,15 +69,17 @@ pub struct Fleet {
     thread: Thread,
     /// Whether memory is locked, or why not.
     memory: std::io::Result<()>,
+    guard: Keeper,
     members: Mutex<Vec<Arc<Member>>>,
 }
 
 impl Fleet {
     /// Without any router.
-    pub fn new(thread: Thread, memory: std::io::Result<()>) -> Self {
+    pub fn new(thread: Thread, memory: std::io::Result<()>, guard: Keeper) -> Self {
         Self {
             thread,
             memory,
+            guard,
             members: Mutex::new(Vec::new()),
         }
     }
@@ -89,6 +92,11 @@ impl Fleet {
     /// Whether memory is locked, or why not.
     pub fn memory(&self) -> &std::io::Result<()> {
         &self.memory
+    }
+
+    /// What is known about the guard of the addresses.
+    pub fn guard(&self) -> Facts {
+        self.guard.facts()
     }
 
     /// The routers that run, in the order of the file.
@@ -162,15 +170,16 @@ impl Fleet {
             let lives = |member: &Arc<Member>| lives_on(&member.router, router);
             !running.iter().any(lives)
         });
-        anew.filter_map(|router| Linux::open(router).err())
+        anew.filter_map(|router| Linux::open(router, &self.guard.line()).err())
             .map(StartError::Open)
             .collect()
     }
 
-    /// Stops every router: priority 0, then the address is removed.
+    /// Stops every router: priority 0, then the address is removed, then the guard ends.
     pub async fn stop(&self) {
         stop(self.members()).await;
         self.set(Vec::new());
+        self.guard.end().await;
     }
 
     fn set(&self, members: Vec<Arc<Member>>) {
@@ -189,6 +198,7 @@ impl Fleet {
             commands: orders,
             record: publish,
             lateness: Arc::clone(&lateness),
+            guard: self.guard.line(),
         };
         let (opened, answer) = oneshot::channel();
         // First, so that most have a verdict before the first election.

@@ -12,8 +12,9 @@
 //!                         claim              record (watch) ───────────────────────▶│
 //!                           ▼                                                       │
 //!                     Effects: linux::Linux                fleet: start, change, stop
-//!             (raw socket, netlink, gratuitous ARP)
-//!  └───────────────────────────────────────────────────┘  └───────────────────────────┘
+//!             (raw socket, netlink, gratuitous ARP)          guard: started, watched
+//!  └────────────┬──────────────────────────────────────┘  └─────┬─────────────────────┘
+//!               └─ held, left ─▶ the guard, a process of its own ┘
 //! ```
 //!
 //! `vrrp` says who *should* hold the address, [`claim`] who *may*, [`driver`] performs it
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod config;
 pub mod driver;
 pub mod fleet;
+pub mod guard;
 pub mod linux;
 pub mod live;
 pub mod privileges;

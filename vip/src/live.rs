@@ -18,6 +18,7 @@ use crate::driver::{
     ADVERTS, Command, Datagram, Driver, Ended, Inputs, Lost, NOTICES, OVERFLOW, Record,
     Setup, chain,
 };
+use crate::guard::Line;
 use crate::linux::{Linux, Monitor, Notice, OpenError, Receiver};
 use crate::track::Standing;
 
@@ -36,6 +37,8 @@ pub struct Life {
     pub record: watch::Sender<Record>,
     /// Where it counts how late it wakes.
     pub lateness: Arc<Histogram>,
+    /// Who takes its addresses away when nothing here can.
+    pub guard: Line,
 }
 
 /// A driver with its feeders; dropped, these end.
@@ -91,7 +94,7 @@ impl Life {
     fn open(&self) -> Result<Open, OpenError> {
         // Subscribed first: what changes while the rest is opened is not missed.
         let monitor = Monitor::open().map_err(|source| self.failed(source))?;
-        let mut linux = Linux::open(&self.router)?;
+        let mut linux = Linux::open(&self.router, &self.guard)?;
         for address in linux.stray()? {
             tracing::warn!(
                 router = self.router.name, %address, interface = self.router.interface,

@@ -22,12 +22,31 @@ const KEPT: CapabilitySet = CapabilitySet::NET_ADMIN
 /// What the kernel says; giving up rights is never refused in practice.
 pub fn reduce() -> io::Result<()> {
     set_no_new_privs(true)?;
+    give_up_all_but(KEPT)
+}
+
+/// What the guard keeps: the right to change addresses, and nothing else where capset(2)
+/// is allowed. The unit's filter refuses it; the guard then has the rights of the unit.
+/// False when it has not even the one it needs.
+///
+/// # Errors
+/// What the kernel says.
+pub fn guard() -> io::Result<bool> {
+    set_no_new_privs(true)?;
+    let held = capabilities(None)?.effective;
+    match give_up_all_but(CapabilitySet::NET_ADMIN) {
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+        Ok(()) | Err(_) => Ok(held.contains(CapabilitySet::NET_ADMIN)),
+    }
+}
+
+fn give_up_all_but(wanted: CapabilitySet) -> io::Result<()> {
     let held = capabilities(None)?;
-    let kept = held.permitted.intersection(KEPT);
+    let kept = held.permitted.intersection(wanted);
     let sets = CapabilitySets {
         effective: kept,
         permitted: kept,
-        inheritable: held.inheritable.intersection(KEPT),
+        inheritable: held.inheritable.intersection(wanted),
     };
     // Under its unit there is nothing left to give up, and capset(2) is not allowed.
     if sets == held {

@@ -1,8 +1,8 @@
 //! `vip-daemon run`: puts the parts together, and obeys signals.
 //!
-//! The order of a start: read the file, take the sockets, give up rights, start the
-//! adverts' thread, start the routers, say ready. Of an end: routers first (priority 0,
-//! address removed), everything else after.
+//! The order of a start: read the file, take the sockets, give up rights, start the guard
+//! and the adverts' thread, start the routers, say ready. Of an end: routers first
+//! (priority 0, address removed), everything else after.
 
 use std::io;
 use std::path::Path;
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use crate::config::Config;
 use crate::driver::chain;
 use crate::fleet::{Fleet, StartError};
+use crate::guard::Keeper;
 use crate::privileges;
 use crate::status::Status;
 use crate::thread::Thread;
@@ -55,10 +56,11 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     };
     let admin = Admin::bind(&listen)?;
     privileges::reduce().map_err(kernel("give up rights"))?;
+    let guard = Keeper::start(&config.log);
     let memory = privileges::lock_memory();
     let thread = Thread::start().map_err(kernel("start the adverts' thread"))?;
     report(&config, &thread, &memory);
-    let fleet = Arc::new(Fleet::new(thread, memory));
+    let fleet = Arc::new(Fleet::new(thread, memory, guard));
     fleet.start(&config.routers).await?;
     let identity = Arc::new(Identity::new("vip-daemon", path, SystemTime::now()));
     let (stop, stopped) = oneshot::channel::<()>();

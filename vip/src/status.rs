@@ -65,6 +65,17 @@ impl Surface for Status {
         .sample(&[], realtime);
         out.gauge("vip_daemon_memory_locked", "1 when memory is locked.")
             .sample(&[], self.fleet.memory().is_ok());
+        let guard = self.fleet.guard();
+        out.gauge(
+            "vip_daemon_guard_up",
+            "1 while the process that removes the addresses of a dead daemon runs.",
+        )
+        .sample(&[], guard.pid.is_some());
+        out.counter(
+            "vip_daemon_guard_starts_total",
+            "Times it was started; once, unless it died.",
+        )
+        .sample(&[], guard.starts);
         for member in self.fleet.members() {
             gauges(out, &member);
             counters(out, &member);
@@ -82,8 +93,10 @@ impl Surface for Status {
             Ok(()) => Value::Null,
             Err(error) => json!(error.to_string()),
         };
+        let guard = self.fleet.guard();
         json!({
             "routers": routers,
+            "guard": {"pid": guard.pid, "starts": guard.starts, "refused": guard.refused},
             "realtime": self.fleet.realtime().is_ok(),
             "realtimeRefused": refused(self.fleet.realtime()),
             "memoryLocked": self.fleet.memory().is_ok(),

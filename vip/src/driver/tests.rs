@@ -282,6 +282,7 @@ fn present() -> Present {
         ours: true,
         marked: true,
         secondary: true,
+        renewed: 0,
     }
 }
 
@@ -614,6 +615,7 @@ async fn m11_a_source_address_that_is_taken_away_ends_the_driver() {
         },
         ours: false,
         secondary: false,
+        renewed: 0,
         ..present()
     };
     bench.survey(Survey {

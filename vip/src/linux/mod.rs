@@ -19,6 +19,7 @@ use vrrp::packet::{Advert, Checksum};
 
 use crate::config::{Address, Router};
 use crate::driver::{Effects, Failure, Survey};
+use crate::guard::{self, Held, Line};
 
 pub use advert::{Receiver, Sender};
 pub use arp::{Frame, Wire, gratuitous, question};
@@ -28,8 +29,8 @@ pub use open::OpenError;
 pub(crate) use sys::round_robin;
 
 /// Seconds an address of ours lives without being renewed. The kernel counts in whole
-/// seconds and looks once a second, so 1 is the least: an address whose daemon is gone is
-/// gone after 1.0 to 1.3 s.
+/// seconds, so 1 is the least. It looks with a timer that does not wake an idle CPU: on
+/// time is the [`guard`], and this is what is left when the guard is gone too.
 pub const LIFETIME: u32 = 1;
 
 /// Everything one router needs on this machine.
@@ -45,6 +46,7 @@ pub struct Linux {
     questions: Vec<Frame>,
     /// Addresses that were there before us and are not ours to renew or remove.
     foreign: Vec<Address>,
+    guard: Line,
 }
 
 impl Linux {
@@ -52,7 +54,7 @@ impl Linux {
     ///
     /// # Errors
     /// [`OpenError`], each with the way out.
-    pub fn open(router: &Router) -> Result<Self, OpenError> {
+    pub fn open(router: &Router, guard: &Line) -> Result<Self, OpenError> {
         let mut netlink = Netlink::open()?;
         open::kernel(&mut netlink)?;
         let link = open::find(&mut netlink, router)?;
@@ -76,6 +78,7 @@ impl Linux {
             sender,
             wire,
             foreign: Vec::new(),
+            guard: guard.clone(),
         })
     }
 
@@ -122,9 +125,10 @@ impl Linux {
 
     /// Puts one address there, or finds that somebody else has.
     fn put(&mut self, address: Address) -> Result<(), Failure> {
+        let held = self.told(address);
         let put = self
             .netlink
-            .put(self.link.index, address, LIFETIME, Put::New);
+            .put(held.interface, address, LIFETIME, Put::New);
         match put {
             Ok(()) => Ok(()),
             Err(error) if error.refusal() == Some(io::ErrorKind::AlreadyExists) => {
@@ -157,6 +161,20 @@ impl Linux {
         }
     }
 
+    /// Tells the guard before the kernel: dying in between leaves nothing behind.
+    fn told(&self, address: Address) -> Held {
+        let held = self.held(address);
+        self.guard.hold(held, guard::grace(&self.router));
+        held
+    }
+
+    fn held(&self, address: Address) -> Held {
+        Held {
+            interface: self.link.index,
+            address,
+        }
+    }
+
     fn own(&self) -> Vec<Address> {
         let all = self.router.addresses.iter().copied();
         all.filter(|address| !self.foreign.contains(address))
@@ -185,7 +203,7 @@ impl Effects for Linux {
     fn renew(&mut self) -> Result<(), Failure> {
         let mut outcome = Ok(());
         for address in self.own() {
-            let link = self.link.index;
+            let link = self.told(address).interface;
             let renewed = self.netlink.put(link, address, LIFETIME, Put::Renew);
             outcome = outcome.and(renewed.map_err(Failure::Netlink));
         }
@@ -196,6 +214,9 @@ impl Effects for Linux {
         let mut outcome = Ok(());
         for address in self.own() {
             let removed = self.netlink.remove(self.link.index, address);
+            if removed.is_ok() {
+                self.guard.left(self.held(address));
+            }
             outcome = outcome.and(removed.map_err(Failure::Netlink));
         }
         outcome

@@ -53,6 +53,9 @@ pub struct Present {
     pub marked: bool,
     /// It is a second address of a network that the interface already has one of.
     pub secondary: bool,
+    /// When it was put there or its lifetime renewed, in hundredths of a second of the
+    /// kernel's own clock.
+    pub renewed: u32,
 }
 
 /// What an address is to become.
@@ -384,7 +387,19 @@ pub(super) fn present(message: &RouteNetlinkMessage) -> Option<Present> {
             .iter()
             .any(|attribute| matches!(attribute, AddressAttribute::Protocol(_))),
         secondary: message.header.flags.contains(AddressHeaderFlags::Secondary),
+        renewed: renewed(message),
     })
+}
+
+fn renewed(message: &AddressMessage) -> u32 {
+    let stamp = |attribute: &AddressAttribute| {
+        if let AddressAttribute::CacheInfo(info) = attribute {
+            Some(info.tstamp)
+        } else {
+            None
+        }
+    };
+    message.attributes.iter().find_map(stamp).unwrap_or(0)
 }
 
 /// IPv4 puts the host's own address into `IFA_LOCAL`; IPv6 has only `IFA_ADDRESS`.

@@ -2,41 +2,35 @@
 //! the command line make of the daemon. Elections and failover times on the wire are the
 //! scenarios of the lab.
 
-use std::collections::BTreeSet;
+mod guard;
+mod hosts;
+
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{SocketAddrV4, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lab::holders::{Event, What, current};
+use lab::holders::{Event, What};
 use lab::host::{Host, NamespaceHost};
-use lab::process::{Process, Program};
+use lab::process::Program;
 use lab::requirement::{Requirement, trial};
-use lab::segment::Segment;
-use lab::timeline::Timeline;
-use lab::{binaries, netns, schedule, signals, wait};
+use lab::{netns, schedule, signals, wait};
 use libtest_mimic::{Arguments, Failed};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-const A: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 11);
-const B: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 12);
-const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 100);
-const BINARY: &str = env!("CARGO_BIN_EXE_vip-daemon");
-
-/// Far above anything awaited with it; only a hang is that slow.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The kernel removes an address of a dead daemon: 1 s and its own rounding.
-const DEAD_MAN: Duration = Duration::from_millis(1300);
 /// An address that somebody deleted is back.
 const PUT_BACK: Duration = Duration::from_millis(50);
 
-type Test = fn() -> Result<(), Failed>;
+use hosts::{A, BINARY, Lab, PATIENCE, assert_is, assert_within};
+
+/// One test.
+pub(crate) type Test = fn() -> Result<(), Failed>;
 
 fn main() {
     schedule::prefer_run();
@@ -45,8 +39,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Two labs at once would disturb each other's clocks.
     arguments.test_threads.get_or_insert(1);
-    let tests: [(&str, Test); 18] = [
-        ("kill_9_leaves_the_address_for_1_3_s_at_most", dead_man),
+    let tests: [(&str, Test); 17] = [
         ("m10_a_deleted_address_is_back_at_once", put_back),
         ("a_foreign_address_is_neither_renewed_nor_removed", foreign),
         ("m11_link_down_is_fault_and_up_is_backup", link_down),
@@ -71,25 +64,10 @@ fn main() {
         ("a_user_of_its_own_with_the_unit_s_rights_will_do", own_user),
         ("what_is_missing_is_one_sentence_and_exit_1", missing),
     ];
-    let trials = tests.map(|(name, test)| {
+    let trials = tests.into_iter().chain(guard::TESTS).map(|(name, test)| {
         trial(format!("namespaces::{name}"), &[Requirement::Root], test)
     });
-    libtest_mimic::run(&arguments, trials.into()).exit();
-}
-
-fn dead_man() -> Result<(), Failed> {
-    for _ in 0..3 {
-        let lab = Lab::new("dead_man")?;
-        let mut daemon = lab.start("a", &lab.config("a", 200, "")?)?;
-        lab.held_by(&["a"])?;
-        let struck = Instant::now();
-        daemon.kill();
-        lab.held_by(&[])?;
-        let gone = lab.last(What::LetsGo).ok_or("no event")?;
-        let took = gone.saturating_duration_since(struck);
-        assert_within("the address stayed", took, DEAD_MAN)?;
-    }
-    Ok(())
+    libtest_mimic::run(&arguments, trials.collect()).exit();
 }
 
 fn put_back() -> Result<(), Failed> {
@@ -515,130 +493,6 @@ fn refused(output: &Output, code: i32, words: &str) -> Result<(), Failed> {
         );
     }
     Ok(())
-}
-
-fn assert_within(what: &str, took: Duration, bound: Duration) -> Result<(), Failed> {
-    if took > bound {
-        return Err(format!("{what} {took:?}, bound {bound:?}").into());
-    }
-    Ok(())
-}
-
-fn assert_is(
-    what: &str,
-    value: Option<&Value>,
-    wanted: impl Into<Value>,
-) -> Result<(), Failed> {
-    let wanted = wanted.into();
-    if value != Some(&wanted) {
-        return Err(format!("{what} is {value:?}, wanted {wanted}").into());
-    }
-    Ok(())
-}
-
-/// Two hosts and a record of who holds the address.
-struct Lab {
-    timeline: Timeline,
-    segment: Segment,
-}
-
-impl Lab {
-    fn new(name: &str) -> Result<Self, Failed> {
-        let logs = binaries::output("lab-logs").join(format!("vip-{name}"));
-        // The logs of an earlier run would only mislead; there may be none.
-        drop(fs::remove_dir_all(&logs));
-        let segment = Segment::new(&logs, &[("a", A), ("b", B)])?;
-        let timeline = Timeline::watch(VIRTUAL, segment.hosts())?;
-        Ok(Self { timeline, segment })
-    }
-
-    fn config(
-        &self,
-        host: &str,
-        priority: u8,
-        more: &str,
-    ) -> Result<std::path::PathBuf, Failed> {
-        let host = self.segment.host(host)?;
-        let path = host.file("vip.yaml");
-        let (source, peer) = if host.address() == A { (A, B) } else { (B, A) };
-        let socket = host.file("vip.sock");
-        let text = format!(
-            "apiVersion: sternpost/v1\nkind: VipDaemon\nrouters:\n- name: api\n  \
-             interface: eth0\n  vrid: 51\n  priority: {priority}\n  \
-             advertInterval: 100ms\n  addresses: [\"{VIRTUAL}/24\"]\n  \
-             unicast: {{source: {source}, peers: [{peer}]}}\n{more}socket: {}\n",
-            socket.display()
-        );
-        fs::write(&path, text)?;
-        Ok(path)
-    }
-
-    fn start(&self, host: &str, config: &std::path::Path) -> Result<Process, Failed> {
-        let program = Program::new("vip-daemon", BINARY.as_ref(), self.segment.logs());
-        let config = config.display().to_string();
-        let host: &Arc<NamespaceHost> = self.segment.host(host)?;
-        let mut process = host.start(&program.args(["run", "--config", &config]))?;
-        process.ready(PATIENCE)?;
-        Ok(process)
-    }
-
-    fn command(&self, host: &str, command: &[&str]) -> Result<String, Failed> {
-        let host = self.segment.host(host)?;
-        let socket = host.file("vip.sock").display().to_string();
-        Ok(host.output(BINARY, &[command, &["--socket", &socket]].concat())?)
-    }
-
-    fn status(&self, host: &str) -> Result<Value, Failed> {
-        Ok(serde_json::from_str(
-            &self.command(host, &["status", "--json"])?,
-        )?)
-    }
-
-    fn router(&self, host: &str) -> Result<Value, Failed> {
-        let status = self.status(host)?;
-        Ok(status.pointer("/routers/0").cloned().ok_or("no router")?)
-    }
-
-    fn state(&self, host: &str, wanted: &str) -> Result<(), Failed> {
-        wait::until(&format!("{host} is {wanted}"), PATIENCE, || {
-            let router = self.router(host).ok()?;
-            (router.pointer("/state")? == wanted).then_some(())
-        })?;
-        Ok(())
-    }
-
-    fn ip(&self, host: &str, command: &str) -> Result<String, Failed> {
-        let words: Vec<_> = command.split(' ').collect();
-        Ok(self.segment.host(host)?.output("ip", &words)?)
-    }
-
-    /// Waits until exactly these hosts hold the address.
-    fn held_by(&self, hosts: &[&str]) -> Result<(), Failed> {
-        let wanted: BTreeSet<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        wait::until(&format!("held by {hosts:?}"), PATIENCE, || {
-            (current(&self.timeline.events()) == wanted).then_some(())
-        })?;
-        Ok(())
-    }
-
-    /// When the last change to `what` was seen: the first event of the run it belongs to.
-    fn last(&self, what: What) -> Option<Instant> {
-        let events = self.timeline.events();
-        let host = events
-            .iter()
-            .rev()
-            .find(|event| event.what == what)?
-            .host
-            .clone();
-        let mut found = None;
-        for event in events.iter().filter(|event| event.host == host) {
-            match event.what == what {
-                true => found = found.or(Some(event.at)),
-                false => found = None,
-            }
-        }
-        found
-    }
 }
 
 /// A server that answers every request on 127.0.0.1:9000 of one host, until dropped.

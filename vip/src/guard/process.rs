@@ -1,0 +1,207 @@
+//! The guard's own process: waits for messages or a deadline, and removes.
+//!
+//! Owns standard input, a socket whose other end is the daemon's, and one rtnetlink
+//! socket. One thread beside the log's, no runtime. Ends when the daemon's end of the
+//! socket is closed and nothing is left to remove.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use daemon::log;
+use nix::sys::signal::{SigSet, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, recv};
+
+use super::Held;
+use super::book::Book;
+use super::message::{LENGTH, Message};
+use crate::linux::{Netlink, RequestError, round_robin};
+use crate::privileges;
+
+/// Above the adverts' thread: one that runs away must not hide that it does not renew.
+const PRIORITY: u8 = 51;
+
+/// Messages taken in before the clock is looked at again. A guard that was stopped finds
+/// minutes of them; what waits behind them is taken the next time round.
+const BATCH: usize = 4096;
+
+/// Why the guard does not work.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// Nobody to listen to.
+    #[error(
+        "standard input is no socket of a daemon; `vip-daemon run` starts its guard itself"
+    )]
+    Input(#[source] io::Error),
+    /// Waiting failed.
+    #[error("cannot wait for the daemon")]
+    Wait(#[source] io::Error),
+    /// It may not change addresses.
+    #[error("has no CAP_NET_ADMIN, which it needs to remove an address")]
+    NotPermitted,
+    /// The kernel refused something every process gets.
+    #[error("cannot give up rights")]
+    Rights(#[source] io::Error),
+    /// The kernel could not be asked.
+    #[error(transparent)]
+    Netlink(#[from] RequestError),
+    /// It cannot log.
+    #[error(transparent)]
+    Log(#[from] log::LogError),
+}
+
+/// Guards until the daemon is gone and nothing of it is left.
+///
+/// # Errors
+/// [`GuardError`], for its exit.
+pub fn run(settings: &log::Settings) -> Result<(), GuardError> {
+    let ignored = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+    // A stop is for the daemon, which removes its addresses and then ends us. Before the
+    // log's thread, which would take them otherwise.
+    let blocked = ignored.into_iter().collect::<SigSet>().thread_block();
+    blocked.map_err(|error| GuardError::Wait(error.into()))?;
+    let log = log::init(settings)?;
+    // Either may be refused, as it is to the daemon, which says so.
+    drop(round_robin(PRIORITY));
+    drop(privileges::lock_memory());
+    if !privileges::guard().map_err(GuardError::Rights)? {
+        return Err(GuardError::NotPermitted);
+    }
+    let mut guard = Guard {
+        socket: io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(GuardError::Input)?,
+        netlink: Netlink::open()?,
+        book: Book::default(),
+    };
+    let outcome = guard.watch();
+    drop(log);
+    outcome
+}
+
+struct Guard {
+    socket: OwnedFd,
+    netlink: Netlink,
+    book: Book,
+}
+
+/// What is to be heard from the daemon.
+enum Daemon {
+    Lives,
+    Gone,
+}
+
+impl Guard {
+    fn watch(&mut self) -> Result<(), GuardError> {
+        loop {
+            let mut sockets = [PollFd::new(&self.socket, PollFlags::IN)];
+            wait(&mut sockets, self.book.deadline())?;
+            match self.listen()? {
+                Daemon::Lives => {}
+                Daemon::Gone => return self.inherit(),
+            }
+            for held in self.book.due(Instant::now()) {
+                tracing::warn!(
+                    address = %held.address, interface = held.interface,
+                    "the daemon does not renew the address"
+                );
+                self.remove(held);
+            }
+        }
+    }
+
+    /// Takes in what was said.
+    fn listen(&mut self) -> Result<Daemon, GuardError> {
+        let mut bytes = [0; LENGTH];
+        for _ in 0..BATCH {
+            match recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return Ok(Daemon::Gone),
+                Ok((length, _)) => {
+                    let message = bytes.get(..length).and_then(Message::parse);
+                    if let Some(message) = message {
+                        self.book.take(message, Instant::now());
+                    }
+                }
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(GuardError::Input(error.into())),
+            }
+        }
+        Ok(Daemon::Lives)
+    }
+
+    /// The daemon is gone: what it held goes when its grace is over, unless somebody has
+    /// renewed it since. That is the next daemon, which keeps what it found.
+    fn inherit(&mut self) -> Result<(), GuardError> {
+        let before = self.stamps()?;
+        self.book.bereave(Instant::now());
+        while let Some(deadline) = self.book.deadline() {
+            wait(&mut [], Some(deadline))?;
+            let due = self.book.due(Instant::now());
+            if due.is_empty() {
+                continue;
+            }
+            let stamps = self.stamps()?;
+            for held in due {
+                if stamps.get(&held) == before.get(&held) {
+                    tracing::warn!(
+                        address = %held.address, interface = held.interface,
+                        "the daemon is gone"
+                    );
+                    self.remove(held);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// When each address that carries our mark was put there or renewed.
+    fn stamps(&mut self) -> Result<BTreeMap<Held, u32>, GuardError> {
+        let present = self.netlink.all_addresses()?;
+        let ours = present.into_iter().filter(|there| there.ours);
+        let stamped = ours.map(|there| {
+            let held = Held {
+                interface: there.interface,
+                address: there.address,
+            };
+            (held, there.renewed)
+        });
+        Ok(stamped.collect())
+    }
+
+    /// Removes the address if it is there and ours. What fails is left to the kernel's
+    /// lifetime.
+    fn remove(&mut self, held: Held) {
+        let removed = self.stamps().and_then(|ours| {
+            if ours.contains_key(&held) {
+                self.netlink.remove(held.interface, held.address)?;
+                tracing::warn!(
+                    address = %held.address, interface = held.interface, "removed it"
+                );
+            }
+            Ok(())
+        });
+        if let Err(error) = removed {
+            tracing::error!("cannot remove it: {}", crate::driver::chain(&error));
+        }
+    }
+}
+
+/// Until one of `sockets` has something, or the deadline.
+fn wait(sockets: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<(), GuardError> {
+    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    match poll(sockets, left.map(timespec).as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(GuardError::Wait(error.into())),
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}

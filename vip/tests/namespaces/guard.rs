@@ -1,0 +1,209 @@
+//! An address cannot be left behind: the daemon, its guard, or both die or are frozen, on
+//! hosts that are network namespaces, and the time for which the address stays is taken.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use lab::holders::What;
+use lab::wait;
+use libtest_mimic::Failed;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::Test;
+use crate::hosts::{Lab, PATIENCE, assert_within};
+
+/// The bound for an address whose daemon is gone.
+const DEAD_MAN: Duration = Duration::from_millis(1300);
+/// Three intervals of 100 ms, and what it takes to die, to notice and to remove.
+const CRASH: Duration = Duration::from_millis(400);
+/// With the guard dead too, only the kernel's own lifetime is left. Its timer does not
+/// wake an idle CPU: a lab that watches keeps it from sleeping for long, no more.
+const KERNEL_ALONE: Duration = Duration::from_secs(5);
+
+/// The tests of this file.
+pub(crate) const TESTS: [(&str, Test); 8] = [
+    ("kill_9_leaves_the_address_for_three_intervals", crash),
+    ("kill_9_leaves_the_address_for_1_3_s_at_most", slow_crash),
+    ("a_frozen_daemon_loses_the_address_within_1_3_s", frozen),
+    (
+        "a_daemon_that_is_back_in_time_keeps_the_address",
+        back_in_time,
+    ),
+    (
+        "a_guard_that_dies_is_replaced_and_the_address_stays",
+        guard_dies,
+    ),
+    ("without_daemon_and_guard_the_kernel_removes_it", both_die),
+    ("a_foreign_address_outlives_daemon_and_guard", foreign),
+    ("the_signals_of_a_stop_leave_the_guard_alone", signalled),
+];
+
+fn crash() -> Result<(), Failed> {
+    stays_at_most("crash", "100ms", CRASH)
+}
+
+/// Peers wait for more than three seconds here: the lifetime comes first.
+fn slow_crash() -> Result<(), Failed> {
+    stays_at_most("slow_crash", "1s", DEAD_MAN)
+}
+
+fn stays_at_most(name: &str, interval: &str, bound: Duration) -> Result<(), Failed> {
+    for _ in 0..3 {
+        let lab = Lab::new(name)?;
+        let config = lab.config("a", 255, "")?;
+        let text = fs::read_to_string(&config)?;
+        let interval = format!("advertInterval: {interval}");
+        fs::write(&config, text.replace("advertInterval: 100ms", &interval))?;
+        let mut daemon = lab.start("a", &config)?;
+        lab.held_by(&["a"])?;
+        let guard = guard(&lab)?;
+        let struck = Instant::now();
+        daemon.kill();
+        gone_within(&lab, struck, bound)?;
+        ended(guard)?;
+    }
+    Ok(())
+}
+
+fn frozen() -> Result<(), Failed> {
+    for _ in 0..3 {
+        let lab = Lab::new("frozen")?;
+        let daemon = lab.start("a", &lab.config("a", 200, "")?)?;
+        lab.held_by(&["a"])?;
+        let struck = Instant::now();
+        daemon.pause();
+        gone_within(&lab, struck, DEAD_MAN)?;
+        daemon.resume();
+        lab.held_by(&["a"])?;
+        lab.state("a", "active")?;
+    }
+    Ok(())
+}
+
+/// Started again before another node can have taken over, it finds its address; the guard
+/// of the daemon before must see that somebody renews it.
+fn back_in_time() -> Result<(), Failed> {
+    let lab = Lab::new("back_in_time")?;
+    let config = lab.config("a", 200, "")?;
+    let mut daemon = lab.start("a", &config)?;
+    lab.held_by(&["a"])?;
+    let old = guard(&lab)?;
+    let before = lab.timeline.events().len();
+    daemon.kill();
+    drop(daemon);
+    let _daemon = lab.start("a", &config)?;
+    ended(old)?;
+    lab.state("a", "active")?;
+    let events = lab.timeline.events();
+    let new = events.get(before..).unwrap_or_default();
+    if new.iter().any(|event| event.what == What::LetsGo) {
+        return Err("the address went away".into());
+    }
+    Ok(())
+}
+
+fn guard_dies() -> Result<(), Failed> {
+    let lab = Lab::new("guard_dies")?;
+    let mut daemon = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.held_by(&["a"])?;
+    let before = lab.timeline.events().len();
+    let first = guard(&lab)?;
+    kill(first, Signal::SIGKILL)?;
+    let second = wait::until("another guard", PATIENCE, || {
+        guard(&lab).ok().filter(|pid| *pid != first)
+    })?;
+    // Longer than a lifetime.
+    wait::pass(Duration::from_millis(1500), || false);
+    let events = lab.timeline.events();
+    let new = events.get(before..).unwrap_or_default();
+    if new.iter().any(|event| event.what == What::LetsGo) {
+        return Err("the address went away".into());
+    }
+    // It has learnt what is held.
+    let struck = Instant::now();
+    daemon.kill();
+    gone_within(&lab, struck, CRASH)?;
+    ended(second)
+}
+
+fn both_die() -> Result<(), Failed> {
+    let lab = Lab::new("both_die")?;
+    let mut daemon = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.held_by(&["a"])?;
+    let guard = guard(&lab)?;
+    let struck = Instant::now();
+    // First the one that the other would replace.
+    daemon.pause();
+    kill(guard, Signal::SIGKILL)?;
+    daemon.kill();
+    gone_within(&lab, struck, KERNEL_ALONE)
+}
+
+fn foreign() -> Result<(), Failed> {
+    let lab = Lab::new("guard_foreign")?;
+    lab.ip("a", "address add 10.55.0.100/24 dev eth0")?;
+    let mut daemon = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.state("a", "active")?;
+    let guard = guard(&lab)?;
+    daemon.kill();
+    ended(guard)?;
+    let shown = lab.ip("a", "address show dev eth0")?;
+    if !shown.contains("10.55.0.100/24") {
+        return Err(format!("it is gone:\n{shown}").into());
+    }
+    Ok(())
+}
+
+/// As systemd stops every process of a unit at once.
+fn signalled() -> Result<(), Failed> {
+    let lab = Lab::new("signalled")?;
+    let mut daemon = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.held_by(&["a"])?;
+    let guard = guard(&lab)?;
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        kill(guard, signal)?;
+    }
+    // It would have been noticed and replaced.
+    wait::pass(Duration::from_millis(300), || false);
+    let now = self::guard(&lab)?;
+    if now != guard {
+        return Err(format!("the guard was {guard}, then {now}").into());
+    }
+    kill(guard, Signal::SIGTERM)?;
+    daemon.stop(PATIENCE)?;
+    lab.held_by(&[])?;
+    ended(guard)?;
+    let log = fs::read_to_string(lab.segment.logs().join("a-vip-daemon.log"))?;
+    let removed = log.lines().find(|line| line.contains("removed it"));
+    match removed {
+        Some(line) => Err(format!("the guard did the daemon's work: {line}").into()),
+        None => Ok(()),
+    }
+}
+
+fn gone_within(lab: &Lab, struck: Instant, bound: Duration) -> Result<(), Failed> {
+    lab.held_by(&[])?;
+    let gone = lab.last(What::LetsGo).ok_or("no event")?;
+    let took = gone.saturating_duration_since(struck);
+    assert_within("the address stayed", took, bound)
+}
+
+/// The guard's process.
+fn guard(lab: &Lab) -> Result<Pid, Failed> {
+    let status = lab.status("a")?;
+    let pid = status.pointer("/guard/pid").and_then(Value::as_i64);
+    let pid = pid.ok_or_else(|| format!("no guard: {status}"))?;
+    Ok(Pid::from_raw(i32::try_from(pid)?))
+}
+
+/// Nothing of it is left; what nobody has waited for yet has ended all the same.
+fn ended(guard: Pid) -> Result<(), Failed> {
+    wait::until(&format!("guard {guard} ends"), PATIENCE, || {
+        let stat = fs::read_to_string(format!("/proc/{guard}/stat"));
+        let Ok(stat) = stat else { return Some(()) };
+        stat.contains(") Z ").then_some(())
+    })?;
+    Ok(())
+}
