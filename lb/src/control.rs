@@ -17,7 +17,7 @@ use crate::check::{Checked, RESULTS, Watch};
 use crate::config::{self, Config};
 use crate::drain::Stop;
 use crate::engine::{self, Crew};
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::listener::{self, BindError, Listener};
 use crate::pool::{ListenerId, ServerId};
 use crate::reading::{ReadError, Reading};
@@ -61,6 +61,7 @@ enum ReloadError {
 /// When it cannot start; nothing is left open then.
 pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), StartError> {
     let limits = Limits::raise();
+    limits::widen_table(&limits);
     let signals = Signals::new()?;
     let mut last_listener = ListenerId(0);
     let listeners = listener::open_all(&config, &[], &mut last_listener)?;
