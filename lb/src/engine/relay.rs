@@ -314,6 +314,13 @@ impl Relay {
         self.half_ref(flow).pending
     }
 
+    /// Whether a flow carries more than small requests and their answers.
+    #[must_use]
+    pub(super) fn is_bulk(&self) -> bool {
+        let bulk = |half: &Half| half.via == Via::Pipe && !half.finished();
+        bulk(&self.up) || bulk(&self.down)
+    }
+
     /// The one thing to do next.
     #[must_use]
     pub(super) fn next(&self) -> Step {

@@ -21,8 +21,11 @@ use crate::pool::{Attempt, Backend, Counters, Dialling, Frontend, Refusal, Seat}
 use crate::worker::End;
 
 /// Bytes a session may move before others get their turn, while small requests are about:
-/// little enough that it delays one by tens of microseconds.
-const TURN: u32 = 512 * 1024;
+/// little enough that it delays one by some ten microseconds.
+const TURN: u32 = 128 * 1024;
+/// Bytes that all sessions of the queue together move before the poll is looked at again,
+/// while small requests are about.
+const ROUND: u32 = TURN;
 /// The same where all is bulk: enough that one call takes all that a socket has received.
 const TURN_OF_BULK: u32 = 4 * 1024 * 1024;
 /// How long small requests are about after one was seen.
@@ -147,16 +150,29 @@ pub(super) struct Tools {
     pub(super) now: Duration,
     /// When a small request was last carried.
     pub(super) small: Option<Duration>,
+    /// Bytes that the queue may still move in this round.
+    pub(super) round: u32,
 }
 
 impl Tools {
+    /// A round of the queue begins.
+    pub(super) fn begin_round(&mut self) {
+        self.round = if self.has_company() { ROUND } else { u32::MAX };
+    }
+
     /// Bytes that a session may move in one turn.
     fn turn(&self) -> u32 {
-        let since = self.small.map(|small| self.now.saturating_sub(small));
-        match since {
-            Some(since) if since < COMPANY => TURN,
-            Some(_) | None => TURN_OF_BULK,
+        if self.has_company() {
+            TURN
+        } else {
+            TURN_OF_BULK
         }
+    }
+
+    /// Whether small requests are about.
+    fn has_company(&self) -> bool {
+        let since = self.small.map(|small| self.now.saturating_sub(small));
+        since.is_some_and(|since| since < COMPANY)
     }
 }
 
@@ -260,6 +276,7 @@ impl Session {
         }
         self.load.crosses(flow, first);
         self.crossed(flow, given(len, gave), tools.now);
+        tools.round = tools.round.saturating_sub(len);
         len
     }
 
@@ -426,5 +443,30 @@ mod tests {
     fn an_idle_connection_costs_at_most_its_budget() {
         let slot = crate::engine::slab::Slab::<Session>::SLOT;
         assert!(slot <= 248, "{slot} bytes");
+    }
+
+    fn tools(now: Duration, small: Option<Duration>) -> Tools {
+        Tools {
+            scratch: Box::default(),
+            stores: Stores::new(crate::engine::pipes::Pipes::new(0)),
+            now,
+            small,
+            round: 0,
+        }
+    }
+
+    #[test]
+    fn turns_and_rounds_are_short_in_the_company_of_small_requests() {
+        let now = COMPANY * 3;
+        for (small, turn, round) in [
+            (None, TURN_OF_BULK, u32::MAX),
+            (Some(now), TURN, ROUND),
+            (Some(now - COMPANY + Duration::from_nanos(1)), TURN, ROUND),
+            (Some(now - COMPANY), TURN_OF_BULK, u32::MAX),
+        ] {
+            let mut tools = tools(now, small);
+            tools.begin_round();
+            assert_eq!((tools.turn(), tools.round), (turn, round), "{small:?}");
+        }
     }
 }

@@ -49,8 +49,7 @@ pub(super) struct Sessions {
     pub(super) slab: Slab<Session>,
     wheel: Wheel,
     due: Vec<Key>,
-    queue: Vec<Key>,
-    running: Vec<Key>,
+    queue: VecDeque<Key>,
     /// Who waits for a place at a server.
     pub(super) line: VecDeque<Key>,
     tools: Tools,
@@ -80,14 +79,14 @@ impl Sessions {
             slab: Slab::default(),
             wheel: Wheel::new(Tick::at(Duration::ZERO)),
             due: Vec::new(),
-            queue: Vec::new(),
-            running: Vec::new(),
+            queue: VecDeque::new(),
             line: VecDeque::new(),
             tools: Tools {
                 scratch,
                 stores,
                 now: Duration::ZERO,
                 small: None,
+                round: 0,
             },
             start: Instant::now(),
             count: 0,
@@ -192,17 +191,22 @@ impl Sessions {
         self.due = due;
     }
 
-    /// Gives each session that waits for it another turn.
+    /// Gives the sessions that wait for it another turn: each one, or, while small requests
+    /// are about, as many as the round has bytes for. The others go first in the next round.
     pub(super) fn on_queue(&mut self) {
-        std::mem::swap(&mut self.queue, &mut self.running);
-        let mut running = std::mem::take(&mut self.running);
-        for key in running.drain(..) {
+        self.tools.begin_round();
+        for _ in 0..self.queue.len() {
+            if self.tools.round == 0 {
+                return;
+            }
+            let Some(key) = self.queue.pop_front() else {
+                return;
+            };
             if let Some(session) = self.slab.get_mut(key) {
                 session.queued = false;
-                self.turn(key);
+                self.take_turn(key);
             }
         }
-        self.running = running;
     }
 
     /// Ends sessions that are established to this server.
@@ -264,6 +268,7 @@ impl Sessions {
         }
     }
 
+    /// Bulk waits until everything else that the poll reported has been served.
     fn turn(&mut self, key: Key) {
         let Some(session) = self.slab.get_mut(key) else {
             return;
@@ -271,11 +276,23 @@ impl Sessions {
         if session.queued {
             return;
         }
+        if session.machine.relay().is_bulk() {
+            session.queued = true;
+            self.queue.push_back(key);
+        } else {
+            self.take_turn(key);
+        }
+    }
+
+    fn take_turn(&mut self, key: Key) {
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
         match session.turn(&mut self.tools) {
             Turn::Rests => {}
             Turn::Again => {
                 session.queued = true;
-                self.queue.push(key);
+                self.queue.push_back(key);
             }
             Turn::Over(over) if session.can_redial(over, self.tools.now) => {
                 self.lost(key, end_of(over));

@@ -25,13 +25,32 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use clap::Parser;
-use lab::load::backend;
+use lab::load::backend::{self, Manner};
 use lab::load::usage;
 use nix::sched::{CloneFlags, unshare};
 
 use peer::{Cores, MANNERS, Peer, Programs, Proxy, SERVERS, server};
 use row::{Row, Size};
 use table::{Record, Round};
+
+/// Who goes first where servers and load share cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Answers {
+    /// Whoever's turn it is.
+    InTurn,
+    /// The servers that answer: then what is measured is the proxy's doing.
+    First,
+}
+
+impl Answers {
+    /// As written on the command line.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::InTurn => "in-turn",
+            Self::First => "first",
+        }
+    }
+}
 
 /// Compares the data path with its peers.
 #[derive(Debug, Parser)]
@@ -66,17 +85,16 @@ struct Arguments {
     /// This project's program.
     #[arg(long)]
     program: Option<PathBuf>,
-    /// Is the servers, until killed.
+    /// Is the servers, until killed; their answers go before all else where wanted.
     #[arg(long, hide = true)]
-    serve: bool,
+    serve: Option<Answers>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = if arguments.serve {
-        serve()
-    } else {
-        bench(&arguments)
+    let done = match arguments.serve {
+        Some(answers) => serve(answers),
+        None => bench(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,15 +105,24 @@ fn main() -> ExitCode {
     }
 }
 
-/// One thread per server, on the cores that the process was given.
-fn serve() -> io::Result<()> {
+/// Two threads per server, on the cores that the process was given: one answers, the other
+/// carries streams, so that no answer waits for a stream before it reaches the proxy.
+fn serve(answers: Answers) -> io::Result<()> {
+    usage::widen_table()?;
     let mut threads = Vec::new();
     for number in 0..SERVERS {
-        let ports: Vec<_> = (0..MANNERS.len())
+        let ports = (0..MANNERS.len())
             .map(|manner| server(number, manner))
-            .zip(MANNERS)
-            .collect();
-        threads.push(std::thread::spawn(move || backend::serve(&ports)));
+            .zip(MANNERS);
+        let (small, bulk): (Vec<_>, Vec<_>) =
+            ports.partition(|(_, manner)| matches!(manner, Manner::Answers { .. }));
+        threads.push(std::thread::spawn(move || {
+            if answers == Answers::First {
+                usage::go_first()?;
+            }
+            backend::serve(&small)
+        }));
+        threads.push(std::thread::spawn(move || backend::serve(&bulk)));
     }
     for thread in threads {
         thread
@@ -126,6 +153,7 @@ fn bench(arguments: &Arguments) -> io::Result<()> {
 }
 
 fn measure(arguments: &Arguments) -> io::Result<Record> {
+    usage::widen_table()?;
     own_network()?;
     let scratch = std::env::temp_dir().join(format!("sp-bench-{}", std::process::id()));
     let programs = programs(arguments, scratch)?;
@@ -160,11 +188,11 @@ fn rounds(
         if arguments.cores.as_ref().is_some_and(|only| only != name) {
             continue;
         }
-        let servers = Servers::start(cores)?;
         for row in Row::ALL
             .into_iter()
             .filter(|row| wanted(&arguments.rows, row.name()))
         {
+            let servers = Servers::start(row, cores)?;
             for round in 0..arguments.rounds {
                 for peer in order(round) {
                     if !row.takes(peer) || !wanted(&arguments.peers, peer.name()) {
@@ -189,8 +217,8 @@ fn rounds(
                     });
                 }
             }
+            drop(servers);
         }
-        drop(servers);
     }
     Ok(())
 }
@@ -208,20 +236,28 @@ fn order(round: u32) -> impl Iterator<Item = Peer> {
 struct Servers(Child);
 
 impl Servers {
-    fn start(cores: Cores) -> io::Result<Self> {
-        let last = usage::cores() - 1;
-        let set = match cores {
-            Cores::One => format!("1-{last}"),
-            Cores::All => format!("0-{last}"),
+    fn start(row: Row, cores: Cores) -> io::Result<Self> {
+        let set = row.server_cores(cores).map(|core| core.to_string());
+        let set = set.collect::<Vec<_>>().join(",");
+        let answers = if row.counts_latencies() {
+            Answers::First
+        } else {
+            Answers::InTurn
         };
         let own = std::env::current_exe()?;
         let mut command = Command::new("taskset");
         command
             .args(["-c", &set])
             .arg(own)
-            .arg("--serve")
+            .args(["--serve", answers.word()])
             .stdin(Stdio::null());
-        Ok(Self(command.spawn()?))
+        let servers = Self(command.spawn()?);
+        for number in 0..SERVERS {
+            for manner in 0..MANNERS.len() {
+                peer::wait_for(server(number, manner))?;
+            }
+        }
+        Ok(servers)
     }
 }
 

@@ -204,6 +204,18 @@ impl Drop for Proxy {
     }
 }
 
+/// Waits until somebody listens there.
+pub(crate) fn wait_for(address: SocketAddr) -> io::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match TcpStream::connect(address) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => lab_pause(),
+        }
+    }
+}
+
 /// One request and its answer.
 fn asks(address: SocketAddr) -> bool {
     use std::io::{Read as _, Write as _};

@@ -162,6 +162,26 @@ impl Row {
         matches!(self, Self::Latency20 | Self::Latency60)
     }
 
+    /// Whether latencies are what it is about: then the generator that measures them has a
+    /// core of its own.
+    pub(crate) fn counts_latencies(self) -> bool {
+        self.compares_tails() || self == Self::Mixed
+    }
+
+    /// The cores that servers and load have.
+    pub(crate) fn server_cores(self, cores: Cores) -> std::ops::Range<usize> {
+        let first = match cores {
+            Cores::One => 1,
+            Cores::All => 0,
+        };
+        let last = usage::cores();
+        if self.counts_latencies() {
+            first..(last - 1).max(first + 1)
+        } else {
+            first..last
+        }
+    }
+
     /// Runs it once.
     pub(crate) fn run(
         self,
@@ -169,7 +189,12 @@ impl Row {
         cores: Cores,
         size: Size,
     ) -> io::Result<Figures> {
-        let bench = Bench { proxy, cores, size };
+        let load_cores = self.server_cores(cores).collect();
+        let bench = Bench {
+            proxy,
+            load_cores,
+            size,
+        };
         match self {
             Self::Connections | Self::ConnectionsLogged => {
                 bench.closed(CONNECTION, 128, 46, Some(1))
@@ -190,7 +215,7 @@ impl Row {
 
 struct Bench<'a> {
     proxy: &'a Proxy,
-    cores: Cores,
+    load_cores: Vec<usize>,
     size: Size,
 }
 
@@ -209,7 +234,7 @@ impl Bench<'_> {
         request: usize,
         lifetime: Option<u64>,
     ) -> io::Result<Figures> {
-        let threads = self.load_cores().len();
+        let threads = self.load_cores.len();
         let shared = Arc::new(closed::Shared::default());
         let runs = self.threads(|n| {
             let share = connections / threads + usize::from(n < connections % threads);
@@ -273,7 +298,7 @@ impl Bench<'_> {
             warm_up: self.size.warm_up,
             time: self.size.time,
         };
-        let core = self.load_cores().last().copied().unwrap_or(0);
+        let core = usage::cores() - 1;
         let before = self.spent()?;
         let run = thread::spawn(move || {
             usage::pin(&[core])?;
@@ -316,7 +341,7 @@ impl Bench<'_> {
 
     fn crowd(&self, size: usize) -> io::Result<crowd::Crowd> {
         let address = self.proxy.address(CONNECTION, 0);
-        let cores = self.load_cores();
+        let cores = self.load_cores.clone();
         let run = thread::spawn(move || {
             usage::pin(&cores)?;
             crowd::storm(address, size, 46, 1024, Duration::from_secs(30))
@@ -342,19 +367,12 @@ impl Bench<'_> {
                     work()
                 })
         };
-        self.load_cores()
-            .into_iter()
+        self.load_cores
+            .iter()
+            .copied()
             .enumerate()
             .map(start)
             .collect()
-    }
-
-    fn load_cores(&self) -> Vec<usize> {
-        let first = match self.cores {
-            Cores::One => 1,
-            Cores::All => 0,
-        };
-        (first..usage::cores()).collect()
     }
 
     fn spent(&self) -> io::Result<Spent> {
@@ -389,7 +407,7 @@ impl Streams {
             Arc::new(AtomicU64::new(0)),
             Arc::new(AtomicBool::new(false)),
         );
-        let threads = bench.load_cores().len();
+        let threads = bench.load_cores.len();
         let runs = bench.threads(|n| {
             let share = streams / threads + usize::from(n < streams % threads);
             let (bytes, stop) = (Arc::clone(&bytes), Arc::clone(&stop));
