@@ -185,6 +185,7 @@ fn traps_are_warned_of_where_they_stand() {
         "line 6: frontends[0].bind[1]: takes the servers' own port",
         "line 13: backends[0].timeouts.idle: cuts what is quiet for 59m",
         "line 12: backends[0].check: only asks whether a connection is accepted",
+        "line 16: backends[0].servers[1].maxConnections: is few",
         "line 14: backends[0].servers: names two servers",
         "line 21: backends[1].servers[0].address: is the insecure port",
     ];

@@ -5,13 +5,16 @@ use std::time::Duration;
 use config::{KeyPath, Period};
 
 use super::convert::Reading;
-use super::meant::{Backend, Config};
+use super::meant::{Backend, Config, Server};
 
 /// kube-apiservers have listened here in clear text; none has since 1.20.
 const INSECURE_PORT: u16 = 8080;
 
 /// Watches and `kubectl logs -f` are quiet for longer than a shorter time.
 const SHORT_IDLE: Duration = Duration::from_secs(60 * 60);
+
+/// Each node holds a handful of connections for as long as it runs.
+const FEW_CONNECTIONS: u32 = 1000;
 
 /// Where kube-apiservers listen by default.
 const APISERVER: u16 = 6443;
@@ -87,6 +90,17 @@ fn servers(at: &KeyPath, backend: &Backend, reading: &mut Reading<'_>) {
                 "is the insecure port of apiservers before 1.20; none listens there today",
             );
         }
+    }
+    let few = |server: &Server| {
+        server
+            .max_connections
+            .is_some_and(|most| most.get() < FEW_CONNECTIONS)
+    };
+    if let Some(k) = backend.servers.iter().position(few) {
+        reading.warn(
+            &list.index(k).key("maxConnections"),
+            "is few for an apiserver: every node, controller and watch holds connections for as long as it runs, and who finds no place waits and is reset",
+        );
     }
     let used = backend
         .servers

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use config::Period;
@@ -26,6 +27,11 @@ pub(super) struct Frontend {
 #[derive(Debug, Default)]
 pub(super) struct Backend {
     pub(super) name: String,
+    /// As it is written; roundrobin when not.
+    pub(super) balance: Option<&'static str>,
+    pub(super) slow_start: Option<Duration>,
+    pub(super) queue_length: Option<u32>,
+    pub(super) queue_timeout: Option<Duration>,
     pub(super) connect: Option<Duration>,
     pub(super) idle: Option<Duration>,
     pub(super) check: Check,
@@ -63,6 +69,8 @@ pub(super) struct Server {
     pub(super) name: String,
     pub(super) address: SocketAddr,
     pub(super) weight: Option<u32>,
+    pub(super) max_connections: Option<u32>,
+    pub(super) backup: bool,
     pub(super) disabled: bool,
 }
 
@@ -110,6 +118,20 @@ impl Frontend {
 impl Backend {
     fn write(&self, out: &mut String) {
         add(out, format_args!("- name: {}", self.name));
+        if let Some(balance) = self.balance {
+            add(out, format_args!("  balance: {balance}"));
+        }
+        if let Some(time) = self.slow_start {
+            add(out, format_args!("  slowStart: {}", Period(time)));
+        }
+        let length = self.queue_length.map(|length| format!("length: {length}"));
+        let timeout = self
+            .queue_timeout
+            .map(|time| format!("timeout: {}", Period(time)));
+        let queue: Vec<String> = length.into_iter().chain(timeout).collect();
+        if !queue.is_empty() {
+            add(out, format_args!("  queue: {{{}}}", queue.join(", ")));
+        }
         let times = [("connect", self.connect), ("idle", self.idle)];
         let times: Vec<String> = times
             .into_iter()
@@ -185,12 +207,28 @@ impl Server {
         if let Some(weight) = self.weight {
             line += &format!(", weight: {weight}");
         }
+        if let Some(most) = self.max_connections {
+            line += &format!(", maxConnections: {most}");
+        }
+        if self.backup {
+            line += ", backup: true";
+        }
         if self.disabled {
             line += ", disabled: true";
         }
         add(out, format_args!("  - {line}}}"));
     }
 }
+
+/// What slowStart and queue.timeout may say.
+pub(super) const SLOW_START: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+pub(super) const QUEUE: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(60);
+
+/// The most clients that may wait, and connections that a server may have.
+pub(super) const MOST_WAITING: u32 = 65_536;
+pub(super) const MOST_CONNECTIONS: u32 = 1_048_576;
 
 fn add(out: &mut String, line: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.

@@ -192,6 +192,13 @@ fn backend(
     }
     let mut backend = Backend {
         name: plain,
+        balance: settings.balance,
+        slow_start: settings
+            .servers
+            .iter()
+            .find_map(|s| s.parameters.slow_start),
+        queue_length: waiting(&settings.servers),
+        queue_timeout: settings.queue,
         connect: settings
             .connect
             .or(front.connect)
@@ -209,6 +216,15 @@ fn backend(
     let name = backend.name.clone();
     draft.backends.push(backend);
     Some(name)
+}
+
+/// haproxy has a queue for each server, ours is one for all of them.
+fn waiting(servers: &[Server]) -> Option<u32> {
+    let each = servers
+        .iter()
+        .filter_map(|server| server.parameters.max_waiting);
+    let all = each.reduce(u32::saturating_add)?;
+    Some(all.min(draft::MOST_WAITING))
 }
 
 /// haproxy ends a connection when the shorter of both times has passed without a byte
@@ -259,6 +275,8 @@ fn add_server(
         name,
         address,
         weight: server.parameters.weight,
+        max_connections: server.parameters.max_connections,
+        backup: server.parameters.backup,
         disabled: server.parameters.disabled,
     });
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::Surroundings;
 use super::super::report::Report;
-use super::super::times::{Bare, time};
+use super::super::times::{Bare, fit, time};
+use super::super::{Surroundings, draft};
 use super::Kind;
 use super::bind::{self, Bind};
 use super::check::{self, Plan};
@@ -27,7 +27,9 @@ pub(super) struct Settings {
     pub(super) client: Option<(usize, Duration)>,
     pub(super) server: Option<(usize, Duration)>,
     pub(super) tunnel: Option<(usize, Duration)>,
+    pub(super) queue: Option<Duration>,
     pub(super) check_timeout: Option<Duration>,
+    pub(super) balance: Option<&'static str>,
     pub(super) plan: Plan,
     pub(super) default_server: Parameters,
     pub(super) binds: Vec<Bind>,
@@ -100,8 +102,7 @@ impl Settings {
             }
             ["mode", mode] => self.mode(number, &text, mode, scene, report),
             ["bind", ..] => self.binds.extend(bind::read(line, scene.around, report)),
-            ["balance", how, ..] => balance(number, &text, how, report),
-            ["balance"] => report.honoured(number, &text, "balance roundrobin"),
+            ["balance", ref how @ ..] => self.balance(number, &text, how, report),
             ["default_backend", name] | ["use_backend", name] => {
                 self.default_backend = Some((number, name.to_owned()));
                 report.honoured(number, &text, "");
@@ -173,6 +174,20 @@ impl Settings {
         }
     }
 
+    fn balance(&mut self, number: usize, text: &str, how: &[&str], report: &mut Report) {
+        self.balance = match how.first().copied().unwrap_or("roundrobin") {
+            "roundrobin" | "static-rr" => None,
+            "leastconn" => Some("leastconn"),
+            "source" => Some("source"),
+            _ => {
+                let what = "balance roundrobin is written instead";
+                return report.unsupported(number, text, what);
+            }
+        };
+        let how = self.balance.unwrap_or("roundrobin");
+        report.honoured(number, text, format!("balance: {how}"));
+    }
+
     fn timeout(
         &mut self,
         line: &Line,
@@ -208,11 +223,11 @@ impl Settings {
                 self.check_timeout = Some(time);
                 report.honoured(number, &text, "check.timeout");
             }
-            "queue" => report.not_needed(
-                number,
-                &text,
-                "no connection waits in a queue for a server: it is dialled at once",
-            ),
+            "queue" => {
+                let (time, shown) = fit(time, &draft::QUEUE);
+                self.queue = Some(time);
+                report.honoured(number, &text, format!("queue.timeout: {shown}"));
+            }
             "http-request" | "http-keep-alive" | "tarpit" => http(line, scene, report),
             "client-fin" | "server-fin" => report.not_needed(
                 number,
@@ -312,13 +327,6 @@ impl Settings {
     }
 }
 
-fn balance(number: usize, text: &str, how: &str, report: &mut Report) {
-    match how {
-        "roundrobin" | "static-rr" => report.honoured(number, text, "balance roundrobin"),
-        _ => report.unsupported(number, text, "balance roundrobin is written instead"),
-    }
-}
-
 fn log(line: &Line, scene: &Scene<'_>, report: &mut Report) {
     let (number, text) = (line.number, line.text());
     report.not_needed(
@@ -400,7 +408,11 @@ fn plain(line: &Line, scene: &Scene<'_>, report: &mut Report) -> bool {
         "description" | "id" | "guid" => {
             report.not_needed(number, &text, "it changes nothing of what is balanced");
         }
-        "hash-type" => report.not_needed(number, &text, "no balance here hashes"),
+        "hash-type" => report.not_needed(
+            number,
+            &text,
+            "balance source always hashes so that a server that leaves moves its own clients alone",
+        ),
         "source" => {
             report.unsupported(number, &text, "the kernel chooses the address to dial from");
         }

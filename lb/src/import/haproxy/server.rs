@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::super::address::{Place, place};
+use super::super::draft;
 use super::super::report::{Report, Verdict};
-use super::super::times::{Bare, time};
+use super::super::times::{Bare, fit, time};
 use super::words::Line;
 
 /// A `server` line; its name is looked up when it is built.
@@ -21,6 +22,10 @@ pub(super) struct Server {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parameters {
     pub(super) weight: Option<u32>,
+    pub(super) slow_start: Option<Duration>,
+    pub(super) max_connections: Option<u32>,
+    pub(super) max_waiting: Option<u32>,
+    pub(super) backup: bool,
     pub(super) disabled: bool,
     pub(super) is_checked: bool,
     /// The check speaks TLS.
@@ -129,12 +134,19 @@ fn alone(option: &str, all: &mut Parameters) -> Option<Verdict> {
                 "connections are carried as they are: a client has to speak TLS itself",
             )
         }
-        "no-ssl" | "non-stick" | "no-backup" | "no-send-proxy" | "no-send-proxy-v2"
+        "no-ssl" | "non-stick" | "no-send-proxy" | "no-send-proxy-v2"
         | "no-verifyhost" | "no-tfo" => honoured(""),
         "tfo" | "no-ssl-reuse" | "no-tls-tickets" | "force-tlsv12" | "force-tlsv13"
         | "no-sslv3" | "no-tlsv10" | "no-tlsv11" | "no-tlsv12" | "no-tlsv13"
         | "allow-0rtt" => not_needed("it tunes the inside of haproxy"),
-        "backup" => unsupported("it takes its share like the others"),
+        "backup" => {
+            all.backup = true;
+            honoured("backup: true")
+        }
+        "no-backup" => {
+            all.backup = false;
+            honoured("")
+        }
         "send-proxy"
         | "send-proxy-v2"
         | "send-proxy-v2-ssl"
@@ -152,6 +164,7 @@ fn valued(option: &str, value: &str, all: &mut Parameters) -> Verdict {
     let not_needed = |why: &str| Verdict::NotNeeded(why.to_owned());
     let unsupported = |what: &str| Verdict::Unsupported(what.to_owned());
     match option {
+        "slowstart" | "maxconn" | "maxqueue" => places(option, value, all),
         "weight" | "inter" | "fastinter" | "downinter" | "rise" | "fall" => {
             number(option, value, all)
         }
@@ -176,10 +189,7 @@ fn valued(option: &str, value: &str, all: &mut Parameters) -> Verdict {
         "observe" | "error-limit" | "on-error" => not_needed(
             "a failed dial goes on to the next server at once, and checks find the server within seconds",
         ),
-        "slowstart" => unsupported("a server that returns gets its whole share at once"),
-        "maxconn" | "minconn" | "maxqueue" => {
-            unsupported("a server is given as many connections as its share makes")
-        }
+        "minconn" => unsupported("maxConnections holds at all times"),
         "port" | "addr" | "check-alpn" | "check-proto" | "agent-port" | "agent-addr"
         | "agent-inter" => unsupported("servers are checked where their connections go"),
         "cookie" | "redir" | "alpn" | "proto" | "pool-max-conn" | "pool-purge-delay"
@@ -199,6 +209,36 @@ fn valued(option: &str, value: &str, all: &mut Parameters) -> Verdict {
         }
         "track" => unsupported("each server is checked by itself"),
         _ => unsupported("api-lb does not know it"),
+    }
+}
+
+/// How much a server is given.
+fn places(option: &str, value: &str, all: &mut Parameters) -> Verdict {
+    let honoured = |how: String| Verdict::Honoured(how);
+    let wrong = || Verdict::Unsupported("its value is not one".to_owned());
+    let number = || value.parse::<u32>().ok();
+    match (option, number()) {
+        ("slowstart", _) => match time(value, Bare::Milliseconds) {
+            Some(Duration::ZERO) => honoured("slowStart is off".to_owned()),
+            Some(time) => {
+                let (time, shown) = fit(time, &draft::SLOW_START);
+                all.slow_start = Some(time);
+                honoured(format!("slowStart: {shown}, of the backend"))
+            }
+            None => wrong(),
+        },
+        ("maxconn", Some(0)) => honoured("no limit".to_owned()),
+        ("maxconn", Some(most)) => {
+            let most = most.min(draft::MOST_CONNECTIONS);
+            all.max_connections = Some(most);
+            honoured(format!("maxConnections: {most}"))
+        }
+        ("maxqueue", Some(0)) => honoured("as many wait as queue.length says".to_owned()),
+        ("maxqueue", Some(most)) => {
+            all.max_waiting = Some(most);
+            honoured("queue.length, once for all servers of the backend".to_owned())
+        }
+        (_, _) => wrong(),
     }
 }
 

@@ -290,10 +290,14 @@ fn alone(file: Option<String>, line: usize, target: &str) -> Upstream {
         written: target.to_owned(),
         place: place(target),
         weight: None,
+        slow_start: None,
+        max_connections: None,
+        backup: false,
         disabled: false,
     };
     Upstream {
         line,
+        balance: None,
         name: target.to_owned(),
         servers: vec![server],
     }
@@ -319,6 +323,8 @@ fn backend(
     }
     let mut backend = Backend {
         name: plain.clone(),
+        balance: upstream.balance,
+        slow_start: upstream.servers.iter().find_map(|server| server.slow_start),
         connect: entry.shared.connect,
         idle: entry.shared.idle.map(|(_, time)| time),
         ..Backend::default()
@@ -378,6 +384,8 @@ fn add_server(
         name,
         address,
         weight: server.weight,
+        max_connections: server.max_connections,
+        backup: server.backup,
         disabled: server.disabled,
     });
 }

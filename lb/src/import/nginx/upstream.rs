@@ -1,13 +1,18 @@
 //! `upstream`: servers that stand in for one another.
 
+use std::time::Duration;
+
 use super::super::address::{Place, place};
+use super::super::draft;
 use super::super::report::Report;
+use super::super::times::{Bare, fit, time};
 use super::block::Directive;
 
 #[derive(Clone, Debug)]
 pub(super) struct Upstream {
     pub(super) line: usize,
     pub(super) name: String,
+    pub(super) balance: Option<&'static str>,
     pub(super) servers: Vec<Server>,
 }
 
@@ -18,6 +23,9 @@ pub(super) struct Server {
     pub(super) written: String,
     pub(super) place: Option<Place>,
     pub(super) weight: Option<u32>,
+    pub(super) slow_start: Option<Duration>,
+    pub(super) max_connections: Option<u32>,
+    pub(super) backup: bool,
     pub(super) disabled: bool,
 }
 
@@ -32,6 +40,7 @@ pub(super) fn read(directive: &Directive, report: &mut Report) -> Upstream {
     let mut upstream = Upstream {
         line: directive.line,
         name,
+        balance: None,
         servers: vec![],
     };
     for inner in &directive.block {
@@ -40,7 +49,15 @@ pub(super) fn read(directive: &Directive, report: &mut Report) -> Upstream {
             ["server", address, ref rest @ ..] => {
                 upstream.servers.push(server(inner, address, rest, report));
             }
-            ["least_conn"] | ["least_time", ..] | ["random", ..] | ["hash", ..] => {
+            ["least_conn"] | ["least_time", ..] => {
+                upstream.balance = Some("leastconn");
+                report.honoured(line, &text, "balance: leastconn");
+            }
+            ["hash", "$remote_addr" | "$binary_remote_addr", ..] => {
+                upstream.balance = Some("source");
+                report.honoured(line, &text, "balance: source");
+            }
+            ["random", ..] | ["hash", ..] => {
                 report.unsupported(line, &text, "balance roundrobin is written instead");
             }
             ["zone", ..] => report.not_needed(
@@ -66,6 +83,9 @@ fn server(
         written: written.to_owned(),
         place: place(written),
         weight: None,
+        slow_start: None,
+        max_connections: None,
+        backup: false,
         disabled: false,
     };
     for option in rest {
@@ -96,19 +116,28 @@ impl Server {
                 &text,
                 "servers are checked, and a failed dial goes on to the next at once",
             ),
-            "max_conns" => report.unsupported(
-                line,
-                &text,
-                "a server is given as many connections as its share makes",
-            ),
+            "max_conns" => match value.parse::<u32>() {
+                Ok(0) => report.honoured(line, &text, "no limit"),
+                Ok(most) => {
+                    let most = most.min(draft::MOST_CONNECTIONS);
+                    self.max_connections = Some(most);
+                    report.honoured(line, &text, format!("maxConnections: {most}"));
+                }
+                Err(_) => report.unsupported(line, &text, "its value is not one"),
+            },
             "backup" => {
-                report.unsupported(line, &text, "it takes its share like the others");
+                self.backup = true;
+                report.honoured(line, &text, "backup: true");
             }
-            "slow_start" => report.unsupported(
-                line,
-                &text,
-                "a server that returns gets its whole share at once",
-            ),
+            "slow_start" => match time(value, Bare::Seconds) {
+                Some(time) => {
+                    let (time, shown) = fit(time, &draft::SLOW_START);
+                    self.slow_start = Some(time);
+                    let how = format!("slowStart: {shown}, of the backend");
+                    report.honoured(line, &text, how);
+                }
+                None => report.unsupported(line, &text, "it is not a time"),
+            },
             "resolve" | "service" => {
                 report.unsupported(
                     line,
