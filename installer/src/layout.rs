@@ -1,0 +1,53 @@
+//! Where everything lies on a host, in one place.
+
+/// What kubelets, API servers and their friends read.
+pub const KUBERNETES: &str = "/etc/kubernetes";
+/// Certificates and keys.
+pub const PKI: &str = "/etc/kubernetes/pki";
+/// Those of etcd.
+pub const ETCD_PKI: &str = "/etc/kubernetes/pki/etcd";
+/// etcd's data.
+pub const ETCD_DATA: &str = "/var/lib/etcd";
+/// kubelet's state.
+pub const KUBELET: &str = "/var/lib/kubelet";
+/// The audit log.
+pub const AUDIT_LOG: &str = "/var/log/kubernetes";
+/// What our own daemons read.
+pub const STERNPOST: &str = "/etc/sternpost";
+/// Unit files of the operator.
+pub const UNITS: &str = "/etc/systemd/system";
+/// Links to the programs of the version in use.
+pub const BIN: &str = "/usr/local/bin";
+/// CNI's configuration and its programs.
+pub const CNI_CONFIG: &str = "/etc/cni/net.d";
+/// CNI's programs.
+pub const CNI_BIN: &str = "/opt/cni/bin";
+/// containerd's socket, as kubelet dials it.
+pub const CONTAINERD: &str = "unix:///run/containerd/containerd.sock";
+/// Manifests that are applied once the API is there.
+pub const ADDONS: &str = "/etc/kubernetes/addons";
+
+/// Clients of etcd.
+pub const ETCD_PORT: u16 = 2379;
+/// Its members among themselves.
+pub const ETCD_PEER_PORT: u16 = 2380;
+/// Its metrics, on the loopback address.
+pub const ETCD_METRICS_PORT: u16 = 2381;
+
+/// The path of a program.
+#[must_use]
+pub fn program(name: &str) -> String {
+    format!("{BIN}/{name}")
+}
+
+/// The certificate `name` below [`PKI`].
+#[must_use]
+pub fn certificate(name: &str) -> String {
+    format!("{PKI}/{name}.crt")
+}
+
+/// The key `name` below [`PKI`].
+#[must_use]
+pub fn key(name: &str) -> String {
+    format!("{PKI}/{name}.key")
+}

@@ -1,0 +1,16 @@
+//! From one file that describes a cluster to machines that run it.
+//!
+//! ```text
+//! cluster.yaml ──▶ spec ──▶ Cluster ─┐
+//!                                    ├─▶ render ──▶ what each host is to hold ─┐
+//! certificates, keys ──▶ material ───┘                                         ├─▶ plan ──▶ steps
+//! hosts, looked at ──▶ facts ──────────────────────────────────────────────────┘
+//! ```
+//!
+//! Everything up to the plan is a function of values: nothing is touched.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod spec;
+pub mod versions;

@@ -1,0 +1,221 @@
+//! What a host is to hold, as values: the end that a plan works towards.
+
+use std::fmt;
+
+use pki::Profile;
+
+/// Something on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// A folder.
+    Folder(Folder),
+    /// A file with a content known beforehand.
+    File(File),
+    /// A certificate and its key. Which bytes they have is nobody's wish; that they say the
+    /// right thing, are signed by the right authority and last long enough is.
+    Certificate(Certificate),
+    /// Something that is made once and is the same on every host that has it.
+    Shared(Shared),
+    /// A program, and the link that names it.
+    Program(Program),
+    /// A unit that is to be enabled and to run.
+    Unit(Unit),
+}
+
+/// A folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Where.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Whose.
+    pub owner: Owner,
+}
+
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Where.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Whose.
+    pub owner: Owner,
+    /// What is in it.
+    pub content: String,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// `PATH.crt` and `PATH.key` below [`crate::layout::PKI`].
+    pub name: String,
+    /// Whose the key is.
+    pub owner: Owner,
+    /// Who signs it.
+    pub authority: Authority,
+    /// What it says.
+    pub profile: Profile,
+}
+
+/// A certificate authority of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Authority {
+    /// Signs what API servers, their clients and kubelets show.
+    Kubernetes,
+    /// Signs what etcd and its clients show.
+    Etcd,
+    /// Signs what API servers show to the extension API servers behind them.
+    FrontProxy,
+}
+
+impl Authority {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Kubernetes, Self::Etcd, Self::FrontProxy];
+
+    /// Its files below [`crate::layout::PKI`], without their ends.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "ca",
+            Self::Etcd => "etcd/ca",
+            Self::FrontProxy => "front-proxy-ca",
+        }
+    }
+
+    /// The common name of its certificate.
+    #[must_use]
+    pub fn common_name(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "kubernetes-ca",
+            Self::Etcd => "etcd-ca",
+            Self::FrontProxy => "kubernetes-front-proxy-ca",
+        }
+    }
+}
+
+/// Something made once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shared {
+    /// An authority's certificate.
+    Trust(Authority),
+    /// An authority's key, where something signs with it or keeps it.
+    Signing(Authority),
+    /// The key pair that service-account tokens are signed and verified with.
+    ServiceAccounts,
+    /// The key that Secrets are encrypted with at rest.
+    Encryption,
+}
+
+/// A program of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its name, and that of the link in [`crate::layout::BIN`].
+    pub name: String,
+}
+
+/// A unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Such as `etcd.service`.
+    pub name: String,
+    /// What must have happened before it is started.
+    pub after: Stage,
+    /// Resources whose change makes a restart or a reload necessary: paths.
+    pub reads: Vec<String>,
+    /// What a change asks for.
+    pub on_change: OnChange,
+}
+
+/// What a unit needs when one of the files it reads has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnChange {
+    /// To start anew.
+    Restart,
+    /// To read again.
+    Reload,
+}
+
+/// The order in which a cluster comes up. Within a stage all hosts go at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Kernel settings, users, folders, programs, certificates.
+    Machine,
+    /// The members of etcd, all at once: the first waits for the others.
+    Store,
+    /// api-lb and vip-daemon: the address is up before the first API server.
+    Address,
+    /// API servers.
+    Api,
+    /// What needs an API that answers.
+    Control,
+    /// Kubelets and what Pods need.
+    Nodes,
+}
+
+/// Who a file belongs to: a user and the group of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// root
+    Root,
+    /// The user that etcd runs as.
+    Etcd,
+    /// The user that API server, controller manager and scheduler run as.
+    Kubernetes,
+    /// The user that bootstrap-signer runs as.
+    BootstrapSigner,
+    /// The user that api-lb runs as.
+    ApiLb,
+}
+
+impl Owner {
+    /// The user's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Etcd => "etcd",
+            Self::Kubernetes => "kubernetes",
+            Self::BootstrapSigner => "bootstrap-signer",
+            Self::ApiLb => "api-lb",
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl File {
+    /// A file for everybody to read.
+    #[must_use]
+    pub fn public(path: impl Into<String>, content: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            mode: 0o644,
+            owner: Owner::Root,
+            content: content.into(),
+        }
+    }
+}
+
+impl From<File> for Resource {
+    fn from(file: File) -> Self {
+        Self::File(file)
+    }
+}
+
+impl From<Certificate> for Resource {
+    fn from(certificate: Certificate) -> Self {
+        Self::Certificate(certificate)
+    }
+}
+
+impl From<Unit> for Resource {
+    fn from(unit: Unit) -> Self {
+        Self::Unit(unit)
+    }
+}

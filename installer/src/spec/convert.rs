@@ -1,0 +1,176 @@
+//! From the file to the cluster. Every error is kept, so that one run names them all.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use config::{Document, Errors, KeyPath, suggest};
+
+use super::component::Component;
+use super::file::{self, File};
+use super::meant::{Binaries, Cluster, Etcd};
+use super::reader::Reader;
+use super::{Spec, lint};
+use crate::versions::Version;
+
+const NAME: &str = "kubernetes";
+const BINARIES: &str = "binaries";
+const CHECKSUMS: &str = "SHA256SUMS";
+
+/// Converts, or says everything that is wrong. `folder` is what paths are relative to.
+pub(super) fn convert(
+    document: &Document<File>,
+    folder: &Path,
+) -> Result<Spec, Errors> {
+    let mut reader = Reader {
+        source: &document.source,
+        errors: Errors::new(),
+        warnings: Vec::new(),
+    };
+    let cluster = reader.cluster(&document.file, folder);
+    if let Some(cluster) = &cluster {
+        lint::lint(cluster, &mut reader);
+    }
+    let Reader {
+        errors, warnings, ..
+    } = reader;
+    match cluster {
+        Some(cluster) if errors.is_empty() => Ok(Spec { cluster, warnings }),
+        Some(_) | None => Err(errors),
+    }
+}
+
+impl Reader<'_> {
+    fn cluster(&mut self, file: &File, folder: &Path) -> Option<Cluster> {
+        let at = KeyPath::root();
+        let hosts = self.hosts(&file.hosts, &at.key("hosts"));
+        let version = self.version(&file.kubernetes, &at.key("kubernetes"));
+        let networks = self.networks(&file.networks, &at.key("networks"));
+        let endpoint = self.endpoint(file, &hosts, &at);
+        let etcd = self.etcd(&file.etcd, folder, &at.key("etcd"));
+        let flags = self.flags(&file.flags, &at.key("flags"));
+        let extra_names = self.extra_names(&file.pki, &at.key("pki"));
+        let name = self.name(file.name.as_deref(), &at.key("name"));
+        let (endpoint, balancer) = endpoint?;
+        Some(Cluster {
+            name: name?,
+            version: version?,
+            endpoint,
+            balancer,
+            networks: networks?,
+            hosts,
+            etcd: etcd?,
+            extra_names,
+            trusted_files: within(folder, &file.pki.trusted_files),
+            binaries: binaries(&file.binaries, folder),
+            flags,
+            manifests: file.manifests.as_ref().map(|path| folder.join(path)),
+        })
+    }
+
+    fn name(&mut self, name: Option<&str>, at: &KeyPath) -> Option<String> {
+        match name {
+            None => Some(NAME.to_owned()),
+            Some(name) => self.dns_name(name, at),
+        }
+    }
+
+    fn version(&mut self, file: &file::Kubernetes, at: &KeyPath) -> Option<Version> {
+        match file.version.parse() {
+            Ok(version) => Some(version),
+            Err(error) => {
+                let error: crate::versions::VersionError = error;
+                self.refuse(&at.key("version"), error)
+            }
+        }
+    }
+
+    fn etcd(&mut self, file: &file::Etcd, folder: &Path, at: &KeyPath) -> Option<Etcd> {
+        let Some(external) = &file.external else {
+            return Some(Etcd::Hosts);
+        };
+        let at = at.key("external").key("endpoints");
+        if external.endpoints.is_empty() {
+            return self.refuse(&at, "is empty; write https://ADDRESS:2379 of each member");
+        }
+        let endpoints = self.each(&external.endpoints, &at, |reader, text, at| {
+            let rest = text.strip_prefix("https://");
+            match rest.and_then(|rest| rest.rsplit_once(':')) {
+                Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                    Some(text.to_owned())
+                }
+                Some(_) | None if text.starts_with("http://") => reader.refuse(
+                    at,
+                    "is without TLS: everybody who reaches it owns the cluster; write https://",
+                ),
+                Some(_) | None => {
+                    reader.refuse(at, "is no endpoint; write \"https://ADDRESS:2379\"")
+                }
+            }
+        });
+        Some(Etcd::External {
+            endpoints,
+            ca_file: folder.join(&external.ca_file),
+            cert_file: folder.join(&external.cert_file),
+            key_file: folder.join(&external.key_file),
+        })
+    }
+
+    fn flags(
+        &mut self,
+        file: &BTreeMap<String, BTreeMap<String, String>>,
+        at: &KeyPath,
+    ) -> BTreeMap<Component, BTreeMap<String, String>> {
+        let mut all = BTreeMap::new();
+        for (name, flags) in file {
+            let at = at.key(name);
+            let Ok(component) = name.parse::<Component>() else {
+                let names = Component::ALL.map(Component::name);
+                let problem = format!("is no component; {}", suggest(name, names));
+                self.refuse::<()>(&at, problem);
+                continue;
+            };
+            for (flag, value) in flags {
+                self.flag(component, flag, value, &at.key(flag));
+            }
+            all.insert(component, flags.clone());
+        }
+        all
+    }
+
+    fn flag(&mut self, component: Component, flag: &str, value: &str, at: &KeyPath) {
+        if let Some(bare) = flag.strip_prefix('-') {
+            let bare = bare.trim_start_matches('-');
+            let problem = format!("is written with its dashes; write \"{bare}\"");
+            self.refuse::<()>(at, problem);
+        } else if let Some(instead) = component.refuses(flag) {
+            self.refuse::<()>(at, format!("as a flag of {component} {instead}"));
+        } else if value.contains(char::is_control) {
+            self.refuse::<()>(at, "has a control character, which no unit can carry");
+        }
+    }
+
+    fn extra_names(&mut self, file: &file::Pki, at: &KeyPath) -> Vec<pki::Name> {
+        self.each(&file.extra_names, &at.key("extraNames"), |reader, text, at| {
+            if let Ok(address) = text.parse() {
+                return Some(pki::Name::Address(address));
+            }
+            reader.dns_name(text, at).map(pki::Name::Dns)
+        })
+    }
+}
+
+fn binaries(file: &file::Binaries, folder: &Path) -> Binaries {
+    let place = folder.join(file.folder.as_deref().unwrap_or(Path::new(BINARIES)));
+    let checksums = match &file.checksums {
+        Some(path) => folder.join(path),
+        None => place.join(CHECKSUMS),
+    };
+    Binaries {
+        folder: place,
+        checksums,
+    }
+}
+
+fn within(folder: &Path, paths: &[PathBuf]) -> Vec<PathBuf> {
+    paths.iter().map(|path| folder.join(path)).collect()
+}

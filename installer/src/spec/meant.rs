@@ -1,0 +1,196 @@
+//! The cluster as it is meant: nothing optional is left open, nothing contradicts itself.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::component::Component;
+use super::file::{BetweenPods, ProxyMode, Role};
+use crate::versions::Version;
+
+/// A cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// What it is called in kubeconfigs.
+    pub name: String,
+    /// Which Kubernetes.
+    pub version: Version,
+    /// Where clients find the API.
+    pub endpoint: Endpoint,
+    /// What stands in front of the API servers.
+    pub balancer: Balancer,
+    /// The networks inside.
+    pub networks: Networks,
+    /// The machines, each once, in the order of the file.
+    pub hosts: Vec<Host>,
+    /// Where the store is.
+    pub etcd: Etcd,
+    /// Further names and addresses in the API servers' certificates.
+    pub extra_names: Vec<pki::Name>,
+    /// Certificates that registries are trusted by.
+    pub trusted_files: Vec<PathBuf>,
+    /// Where the programs are, here.
+    pub binaries: Binaries,
+    /// Flags beyond ours.
+    pub flags: BTreeMap<Component, BTreeMap<String, String>>,
+    /// Manifests to apply, in the order of their names.
+    pub manifests: Option<PathBuf>,
+}
+
+/// Where clients find the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The addresses: virtual ones, a balancer's, the loopback address, or the host's own.
+    pub addresses: Vec<IpAddr>,
+    /// A DNS name for them.
+    pub name: Option<String>,
+    /// The port.
+    pub port: u16,
+}
+
+/// What stands in front of the API servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Balancer {
+    /// api-lb and vip-daemon on every control-plane host.
+    Own(VirtualRouter),
+    /// api-lb on the loopback address of every host.
+    Local,
+    /// One that somebody else looks after.
+    External,
+    /// None.
+    None,
+}
+
+/// The virtual router that carries the endpoint's addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualRouter {
+    /// The addresses with their prefixes.
+    pub addresses: Vec<IpNet>,
+    /// The interface; `None`: that of the host's address.
+    pub interface: Option<String>,
+    /// Its identifier, 1 to 255.
+    pub vrid: u8,
+    /// Time between adverts.
+    pub advert_interval: Duration,
+}
+
+/// The networks inside the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Networks {
+    /// Services', one of each family.
+    pub services: Vec<IpNet>,
+    /// Pods', one of each family.
+    pub pods: Vec<IpNet>,
+    /// The ports of NodePort Services: first and last.
+    pub node_ports: (u16, u16),
+    /// The domain of Services.
+    pub domain: String,
+    /// The addresses of the cluster's DNS.
+    pub dns: Vec<IpAddr>,
+    /// What carries packets between Pods.
+    pub between_pods: BetweenPods,
+    /// How kube-proxy works.
+    pub proxy: ProxyMode,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name, and its node's.
+    pub name: String,
+    /// Its addresses; the first is the one that etcd and the API server listen on.
+    pub addresses: Vec<IpAddr>,
+    /// What it does, sorted, each once.
+    pub roles: Vec<Role>,
+    /// How it is reached.
+    pub ssh: Ssh,
+    /// Its node's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its node's taints.
+    pub taints: Vec<String>,
+}
+
+/// How a machine is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ssh {
+    /// What ssh is told to connect to.
+    pub host: String,
+    /// The user; `None`: ssh's own choice.
+    pub user: Option<String>,
+    /// The port; `None`: ssh's own choice.
+    pub port: Option<u16>,
+}
+
+/// Where the cluster's store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Etcd {
+    /// On the hosts with the role.
+    Hosts,
+    /// There already.
+    External {
+        /// `https://…` of each member.
+        endpoints: Vec<String>,
+        /// Who signed what they show.
+        ca_file: PathBuf,
+        /// What the API servers show.
+        cert_file: PathBuf,
+        /// Its key.
+        key_file: PathBuf,
+    },
+}
+
+/// Where the programs are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binaries {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Their checksums.
+    pub checksums: PathBuf,
+}
+
+impl Cluster {
+    /// The hosts that do `role`, in the order of the file.
+    pub fn with(&self, role: Role) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().filter(move |host| host.is(role))
+    }
+
+    /// What clients dial: the name if there is one, else the first address.
+    #[must_use]
+    pub fn server(&self) -> String {
+        let port = self.endpoint.port;
+        match (&self.endpoint.name, self.endpoint.addresses.first()) {
+            (Some(name), _) => format!("https://{name}:{port}"),
+            (None, Some(IpAddr::V6(address))) => format!("https://[{address}]:{port}"),
+            (None, Some(address)) => format!("https://{address}:{port}"),
+            (None, None) => format!("https://localhost:{port}"),
+        }
+    }
+
+    /// Flags beyond ours of one component.
+    pub fn extra_flags(
+        &self,
+        component: Component,
+    ) -> impl Iterator<Item = (&str, &str)> {
+        let flags = self.flags.get(&component).into_iter().flatten();
+        flags.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl Host {
+    /// Whether it does `role`.
+    #[must_use]
+    pub fn is(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// The address that its own components listen on. A host without one does not leave
+    /// the conversion from the file.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        let first = self.addresses.first().copied();
+        first.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
+    }
+}

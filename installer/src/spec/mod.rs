@@ -1,0 +1,57 @@
+//! The description of a cluster: [`File`] as it is written, [`Cluster`] as it is meant.
+//!
+//! ```text
+//! cluster.yaml ──config──▶ File ──convert──▶ Cluster
+//!                                  │  hosts, endpoint, networks, flags: each key by itself
+//!                                  └▶ lint: keys against each other
+//! ```
+
+mod component;
+mod convert;
+mod endpoint;
+mod file;
+mod hosts;
+mod lint;
+mod meant;
+mod networks;
+mod reader;
+
+use std::path::Path;
+
+use config::{Document, Errors};
+
+pub use component::Component;
+pub use file::{BalancerMode, BetweenPods, File, ProxyMode, Role};
+pub use meant::{
+    Balancer, Binaries, Cluster, Endpoint, Etcd, Host, Networks, Ssh, VirtualRouter,
+};
+
+/// What `kind` must say.
+pub const KIND: &str = "Cluster";
+
+/// A good description, with what is odd about it.
+#[derive(Debug)]
+pub struct Spec {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What an operator should look at twice: `cluster.yaml:14: …`.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a file. Paths in it are relative to its folder.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn read(path: &Path) -> Result<Spec, Errors> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let document: Document<File> = config::read(path, KIND)?;
+    convert::convert(&document, folder)
+}
+
+/// Reads a text, which errors call `name`.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn parse(name: &str, text: &str) -> Result<Spec, Errors> {
+    convert::convert(&config::parse(name, text, KIND)?, Path::new("."))
+}

@@ -1,0 +1,238 @@
+//! A cluster's description: what is good, and each trap with its line and the way out.
+
+#![expect(clippy::panic, reason = "tests")]
+
+use sternpost::spec::{self, Balancer, Role};
+
+const WHOLE: &str = include_str!("spec/whole.yaml");
+
+/// The whole file with one piece replaced; the piece must be there.
+fn with(piece: &str, instead: &str) -> String {
+    assert!(WHOLE.contains(piece), "{piece} is not in the file");
+    WHOLE.replacen(piece, instead, 1)
+}
+
+fn refused(text: &str) -> String {
+    match spec::parse("cluster.yaml", text) {
+        Ok(_) => panic!("good:\n{text}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+#[test]
+fn a_whole_file_is_good_and_its_defaults_are_filled_in() {
+    let spec = spec::parse("cluster.yaml", WHOLE).unwrap();
+    assert_eq!(spec.warnings, Vec::<String>::new());
+    let cluster = spec.cluster;
+    assert_eq!(cluster.server(), "https://k8s-api.example.org:6443");
+    assert_eq!(cluster.with(Role::Etcd).count(), 3);
+    assert_eq!(cluster.networks.dns, ["10.254.0.10".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(cluster.networks.domain, "cluster.local");
+    let Balancer::Own(router) = &cluster.balancer else {
+        panic!("{:?}", cluster.balancer)
+    };
+    assert_eq!(router.vrid, 51);
+    assert_eq!(router.advert_interval.as_millis(), 100);
+}
+
+/// What replaces what, and what the first error says after the file's name.
+const TRAPS: &[(&str, &str, &str)] = &[
+    (
+        "192.168.220.224/24",
+        "192.168.200.224/24",
+        "6: endpoint.addresses[0]: \"192.168.200.224/24\" is outside the subnet of m1 (192.168.220.100)",
+    ),
+    (
+        "192.168.220.224/24",
+        "192.168.220.224",
+        "6: endpoint.addresses[0]: \"192.168.220.224\" has no prefix length",
+    ),
+    (
+        "192.168.220.224/24",
+        "192.168.220.100/24",
+        "6: endpoint.addresses[0]: \"192.168.220.100/24\" is the address of the host m1",
+    ),
+    (
+        "  name: k8s-api.example.org\n",
+        "  port: 6443\nbalancer: {port: 9443}\n",
+        "7: endpoint.port: \"6443\" bypasses the balancer, which listens on 9443",
+    ),
+    (
+        "endpoint:\n  addresses: [\"192.168.220.224/24\"]",
+        "balancer: {mode: external}\nendpoint:\n  addresses: [\"192.168.220.101\"]",
+        "7: endpoint.addresses[0]: \"192.168.220.101\" is the API server of m2 itself",
+    ),
+    (
+        "172.30.0.0/16",
+        "10.254.0.0/17",
+        "10: networks.pods[0]: \"10.254.0.0/17\" overlaps networks.services (10.254.0.0/16)",
+    ),
+    (
+        "172.30.0.0/16",
+        "172.18.0.1/16",
+        "10: networks.pods[0]: \"172.18.0.1/16\" has bits of a host below its prefix; write \"172.18.0.0/16\"",
+    ),
+    (
+        "172.30.0.0/16",
+        "196.16.0.0/16",
+        "10: networks.pods[0]: \"196.16.0.0/16\" is public",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  dns: [\"10.253.0.10\"]",
+        "11: networks.dns[0]: \"10.253.0.10\" lies outside networks.services (10.254.0.0/16)",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  dns: [\"10.254.0.0\"]",
+        "11: networks.dns[0]: \"10.254.0.0\" is the network's own address",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  dns: [\"10.254.0.1\"]",
+        "11: networks.dns[0]: \"10.254.0.1\" is the first address, which the Service",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  dns: [\"172.30.0.10\"]",
+        "11: networks.dns[0]: \"172.30.0.10\" lies in networks.pods, not in networks.services (10.254.0.0/16); are the two swapped?",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/25\"]",
+        "10: networks.pods[0]: \"172.30.0.0/25\" has no room for one node, which takes a /24; are services and pods swapped?",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  domain: cluster.local.",
+        "11: networks.domain: \"cluster.local.\" ends with a dot",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/16\", \"fd00:10::/48\"]",
+        "10: networks.pods: has other families than networks.services",
+    ),
+    (
+        "10.254.0.0/16",
+        "10.0.0.0/8",
+        "9: networks.services: is larger than kube-apiserver allows; the prefix is at least /12",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  nodePorts: \"32766\"",
+        "11: networks.nodePorts: \"32766\" is not a range of ports",
+    ),
+    (
+        "roles: [etcd, controlPlane]}\n- {name: n1",
+        "roles: [controlPlane]}\n- {name: n1",
+        "11: hosts: holds 2 members of etcd: an even number survives no more failures than 1",
+    ),
+    ("name: m2", "name: m1", "13: hosts[1].name: \"m1\" is the name of hosts[0] too"),
+    ("name: m2", "name: Master2", "13: hosts[1].name: \"Master2\" has upper-case letters, which node names cannot have; write \"master2\""),
+    (
+        "192.168.220.101",
+        "192.168.220.100",
+        "13: hosts[1].addresses[0]: \"192.168.220.100\" is an address of hosts[0] too",
+    ),
+    (
+        "192.168.220.200",
+        "172.30.1.1",
+        "15: hosts[3].addresses[0]: \"172.30.1.1\" lies in networks.pods (172.30.0.0/16)",
+    ),
+    ("1.36.3", "1.8.2", "4: kubernetes.version: \"1.8.2\" is not laid down by this version; allowed: 1.29 to 1.36"),
+    (
+        "1.36.3}",
+        "1.30.1}\nflags: {}",
+        "",
+    ),
+    (
+        "hosts:\n",
+        "flags: {kube-apiserver: {insecure-port: \"8080\"}}\nhosts:\n",
+        "11: flags.kube-apiserver.insecure-port: \"8080\" as a flag of kube-apiserver is gone",
+    ),
+    (
+        "hosts:\n",
+        "flags: {kube-apiserver: {bind-address: 0.0.0.0}}\nhosts:\n",
+        "11: flags.kube-apiserver.bind-address: \"0.0.0.0\" as a flag of kube-apiserver is ours to set",
+    ),
+    (
+        "hosts:\n",
+        "flags: {kube-scheduler: {leader-election: \"true\"}}\nhosts:\n",
+        "11: flags.kube-scheduler.leader-election: \"true\" as a flag of kube-scheduler does not exist",
+    ),
+    (
+        "hosts:\n",
+        "flags: {kube-apisrver: {v: \"4\"}}\nhosts:\n",
+        "11: flags.kube-apisrver: is no component",
+    ),
+    (
+        "hosts:\n",
+        "flags: {kubelet: {--max-pods: \"50\"}}\nhosts:\n",
+        "11: flags.kubelet.--max-pods: \"50\" is written with its dashes; write \"max-pods\"",
+    ),
+    (
+        "hosts:\n",
+        "flags: {kubelet: {node-labels: \"t=f3be89d17cf7d80847f3bc8b8ea58250\"}}\nhosts:\n",
+        "11: flags.kubelet.node-labels: \"t=f3be89d17cf7d80847f3bc8b8ea58250\" is printed in a well-known document",
+    ),
+    (
+        "hosts:\n",
+        "balancer: {vrid: 256}\nhosts:\n",
+        "11: balancer.vrid: \"256\" is out of range; allowed: 1 to 255",
+    ),
+    (
+        "hosts:\n",
+        "balancer: {mode: none}\nhosts:\n",
+        "6: endpoint.addresses: has no use in this balancer.mode",
+    ),
+    (
+        "hosts:\n",
+        "etcd: {external: {endpoints: [\"http://10.0.0.1:2379\"], caFile: a, certFile: b, keyFile: c}}\nhosts:\n",
+        "11: etcd.external.endpoints[0]: \"http://10.0.0.1:2379\" is without TLS",
+    ),
+    (
+        "192.168.220.200\"], roles: [node]}",
+        "192.168.220.200\"], roles: [node], ssh: {host: -oProxyCommand=x}}",
+        "15: hosts[3].ssh.host: \"-oProxyCommand=x\" is not a name that ssh can be given",
+    ),
+    (
+        "192.168.220.200\"], roles: [node]}",
+        "192.168.220.200\"], roles: [node], taints: [\"a=b\"]}",
+        "15: hosts[3].taints[0]: \"a=b\" is not a taint",
+    ),
+    ("kubernetes:", "kuberntes:", "4: kuberntes: is not a key here; did you mean \"kubernetes\"?"),
+];
+
+#[test]
+fn each_trap_is_named_with_its_line_and_the_way_out() {
+    for (piece, instead, wanted) in TRAPS {
+        if wanted.is_empty() {
+            spec::parse("cluster.yaml", &with(piece, instead)).unwrap();
+            continue;
+        }
+        let errors = refused(&with(piece, instead));
+        let wanted = format!("cluster.yaml:{wanted}");
+        assert!(
+            errors.lines().any(|line| line.starts_with(&wanted)),
+            "wanted: {wanted}\ngot:    {errors}"
+        );
+    }
+}
+
+#[test]
+fn nftables_waits_for_its_version_and_ipvs_is_warned_of() {
+    let proxy = |version: &str, mode: &str| {
+        with("1.36.3", version).replace("networks:\n", &format!("networks:\n  proxy: {mode}\n"))
+    };
+    assert!(refused(&proxy("1.30.2", "nftables")).contains("needs Kubernetes 1.31"));
+    spec::parse("cluster.yaml", &proxy("1.31.0", "nftables")).unwrap();
+    let spec = spec::parse("cluster.yaml", &proxy("1.36.3", "ipvs")).unwrap();
+    assert!(spec.warnings.iter().any(|warning| warning.contains("cluster.yaml:9: networks.proxy: \"ipvs\" is deprecated")), "{:?}", spec.warnings);
+}
+
+#[test]
+fn every_wrong_key_is_named_in_one_go() {
+    let text = with("1.36.3", "1.8").replace("192.168.220.101", "192.168.220");
+    let errors = refused(&text);
+    assert_eq!(errors.lines().count(), 2, "{errors}");
+}
