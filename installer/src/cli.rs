@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use daemon::exit;
 
+use crate::listing::listing;
+use crate::render::{self, Generation, Known};
 use crate::spec;
 
 const SPEC: &str = "cluster.yaml";
@@ -23,6 +25,20 @@ enum Command {
     Check {
         #[command(flatten)]
         spec: SpecFile,
+    },
+    /// Print what each host is to hold, whatever it holds today; connect to nothing.
+    Render {
+        #[command(flatten)]
+        spec: SpecFile,
+        /// This host alone.
+        #[arg(long)]
+        host: Option<String>,
+        /// The interface that has the hosts' addresses.
+        #[arg(long, default_value = "eth0")]
+        interface: String,
+        /// The generation of containerd: 1 or 2.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+        containerd: u8,
     },
     /// Print the JSON schema of a cluster's description, for editors.
     Schema,
@@ -43,6 +59,12 @@ impl Cli {
     pub fn execute(self) -> u8 {
         let done = match self.command {
             Command::Check { spec } => check(&spec.spec),
+            Command::Render {
+                spec,
+                host,
+                interface,
+                containerd,
+            } => rendered(&spec.spec, host.as_deref(), interface, containerd),
             Command::Schema => schema(),
         };
         match done {
@@ -65,6 +87,41 @@ fn check(path: &Path) -> Result<String, Sentence> {
     }
     let hosts = spec.cluster.hosts.len();
     Ok(format!("{}: good, {hosts} host(s)", path.display()))
+}
+
+fn rendered(
+    path: &Path,
+    wanted: Option<&str>,
+    interface: String,
+    containerd: u8,
+) -> Result<String, Sentence> {
+    let cluster = spec::read(path)
+        .map_err(|errors| errors.to_string())?
+        .cluster;
+    let containerd = match containerd {
+        1 => Generation::One,
+        _ => Generation::Two,
+    };
+    let known = Known {
+        interface,
+        resolv_conf: None,
+        containerd,
+    };
+    let chosen = |host: &&spec::Host| wanted.is_none_or(|wanted| wanted == host.name);
+    let hosts: Vec<_> = cluster.hosts.iter().filter(chosen).collect();
+    if let (Some(wanted), []) = (wanted, hosts.as_slice()) {
+        let names = cluster.hosts.iter().map(|host| host.name.as_str());
+        let way_out = config::suggest(wanted, names);
+        return Err(format!(
+            "--host {wanted}: is no host of {}; {way_out}",
+            path.display()
+        ));
+    }
+    let texts = hosts.iter().map(|host| {
+        let resources = render::host(&cluster, host, &known);
+        format!("=== {}\n{}", host.name, listing(&resources))
+    });
+    Ok(texts.collect::<Vec<_>>().join("\n").trim_end().to_owned())
 }
 
 fn schema() -> Result<String, Sentence> {

@@ -12,5 +12,9 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod layout;
+pub mod listing;
+pub mod render;
+pub mod resource;
 pub mod spec;
 pub mod versions;

@@ -21,7 +21,9 @@ pub struct Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
     /// Not three numbers.
-    #[error("is not a version of Kubernetes; write all three numbers, such as \"1.36.3\"")]
+    #[error(
+        "is not a version of Kubernetes; write all three numbers, such as \"1.36.3\""
+    )]
     Shape,
     /// Before the first or after the last that is known.
     #[error("is not laid down by this version; allowed: 1.{OLDEST} to 1.{NEWEST}")]
@@ -106,8 +108,20 @@ mod tests {
     #[test]
     fn reads_versions_and_says_why_not() {
         for (text, wanted) in [
-            ("1.36.3", Ok(Version { minor: 36, patch: 3 })),
-            ("v1.29.0", Ok(Version { minor: 29, patch: 0 })),
+            (
+                "1.36.3",
+                Ok(Version {
+                    minor: 36,
+                    patch: 3,
+                }),
+            ),
+            (
+                "v1.29.0",
+                Ok(Version {
+                    minor: 29,
+                    patch: 0,
+                }),
+            ),
             ("1.28.9", Err(VersionError::Unknown)),
             ("1.37.0", Err(VersionError::Unknown)),
             ("2.30.0", Err(VersionError::Unknown)),

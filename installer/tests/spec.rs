@@ -26,7 +26,10 @@ fn a_whole_file_is_good_and_its_defaults_are_filled_in() {
     let cluster = spec.cluster;
     assert_eq!(cluster.server(), "https://k8s-api.example.org:6443");
     assert_eq!(cluster.with(Role::Etcd).count(), 3);
-    assert_eq!(cluster.networks.dns, ["10.254.0.10".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(
+        cluster.networks.dns,
+        ["10.254.0.10".parse::<std::net::IpAddr>().unwrap()]
+    );
     assert_eq!(cluster.networks.domain, "cluster.local");
     let Balancer::Own(router) = &cluster.balancer else {
         panic!("{:?}", cluster.balancer)
@@ -127,8 +130,16 @@ const TRAPS: &[(&str, &str, &str)] = &[
         "roles: [controlPlane]}\n- {name: n1",
         "11: hosts: holds 2 members of etcd: an even number survives no more failures than 1",
     ),
-    ("name: m2", "name: m1", "13: hosts[1].name: \"m1\" is the name of hosts[0] too"),
-    ("name: m2", "name: Master2", "13: hosts[1].name: \"Master2\" has upper-case letters, which node names cannot have; write \"master2\""),
+    (
+        "name: m2",
+        "name: m1",
+        "13: hosts[1].name: \"m1\" is the name of hosts[0] too",
+    ),
+    (
+        "name: m2",
+        "name: Master2",
+        "13: hosts[1].name: \"Master2\" has upper-case letters, which node names cannot have; write \"master2\"",
+    ),
     (
         "192.168.220.101",
         "192.168.220.100",
@@ -139,12 +150,12 @@ const TRAPS: &[(&str, &str, &str)] = &[
         "172.30.1.1",
         "15: hosts[3].addresses[0]: \"172.30.1.1\" lies in networks.pods (172.30.0.0/16)",
     ),
-    ("1.36.3", "1.8.2", "4: kubernetes.version: \"1.8.2\" is not laid down by this version; allowed: 1.29 to 1.36"),
     (
-        "1.36.3}",
-        "1.30.1}\nflags: {}",
-        "",
+        "1.36.3",
+        "1.8.2",
+        "4: kubernetes.version: \"1.8.2\" is not laid down by this version; allowed: 1.29 to 1.36",
     ),
+    ("1.36.3}", "1.30.1}\nflags: {}", ""),
     (
         "hosts:\n",
         "flags: {kube-apiserver: {insecure-port: \"8080\"}}\nhosts:\n",
@@ -200,7 +211,11 @@ const TRAPS: &[(&str, &str, &str)] = &[
         "192.168.220.200\"], roles: [node], taints: [\"a=b\"]}",
         "15: hosts[3].taints[0]: \"a=b\" is not a taint",
     ),
-    ("kubernetes:", "kuberntes:", "4: kuberntes: is not a key here; did you mean \"kubernetes\"?"),
+    (
+        "kubernetes:",
+        "kuberntes:",
+        "4: kuberntes: is not a key here; did you mean \"kubernetes\"?",
+    ),
 ];
 
 #[test]
@@ -222,12 +237,18 @@ fn each_trap_is_named_with_its_line_and_the_way_out() {
 #[test]
 fn nftables_waits_for_its_version_and_ipvs_is_warned_of() {
     let proxy = |version: &str, mode: &str| {
-        with("1.36.3", version).replace("networks:\n", &format!("networks:\n  proxy: {mode}\n"))
+        with("1.36.3", version)
+            .replace("networks:\n", &format!("networks:\n  proxy: {mode}\n"))
     };
     assert!(refused(&proxy("1.30.2", "nftables")).contains("needs Kubernetes 1.31"));
     spec::parse("cluster.yaml", &proxy("1.31.0", "nftables")).unwrap();
     let spec = spec::parse("cluster.yaml", &proxy("1.36.3", "ipvs")).unwrap();
-    assert!(spec.warnings.iter().any(|warning| warning.contains("cluster.yaml:9: networks.proxy: \"ipvs\" is deprecated")), "{:?}", spec.warnings);
+    assert!(
+        spec.warnings.iter().any(|warning| warning
+            .contains("cluster.yaml:9: networks.proxy: \"ipvs\" is deprecated")),
+        "{:?}",
+        spec.warnings
+    );
 }
 
 #[test]
@@ -235,4 +256,19 @@ fn every_wrong_key_is_named_in_one_go() {
     let text = with("1.36.3", "1.8").replace("192.168.220.101", "192.168.220");
     let errors = refused(&text);
     assert_eq!(errors.lines().count(), 2, "{errors}");
+}
+
+/// The examples of the manual: the first is the whole file above, the second says nothing
+/// that is not the default anyway.
+#[test]
+fn the_examples_of_the_manual_are_good() {
+    const MANUAL: &str = include_str!("../../docs/config/cluster.md");
+    let fenced = MANUAL.split("```yaml\n").skip(1);
+    let examples: Vec<_> = fenced.filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples[0], WHOLE);
+    let shown = spec::parse("manual", examples[1]).unwrap().cluster;
+    let short = "apiVersion: sternpost/v1\nkind: Cluster\nkubernetes: {version: 1.36.3}\n\
+                 endpoint: {addresses: [\"192.168.220.224/24\"]}\nhosts:\n\
+                 - {name: m1, addresses: [\"192.168.220.100\"], roles: [node, controlPlane, etcd]}\n";
+    assert_eq!(shown, spec::parse("short", short).unwrap().cluster);
 }

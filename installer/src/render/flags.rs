@@ -40,7 +40,9 @@ impl Flags {
 
     /// `--name=value` of each.
     pub fn arguments(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(name, value)| format!("--{name}={value}"))
+        self.0
+            .iter()
+            .map(|(name, value)| format!("--{name}={value}"))
     }
 }
 

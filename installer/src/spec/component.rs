@@ -91,18 +91,42 @@ const CONTROL: &[Component] = &[ControllerManager, Scheduler];
 const KEPT: &str = "is ours to set; remove it";
 
 const GONE: &[Gone] = &[
-    gone(KUBERNETES, "logtostderr", "is gone; they log to stderr, remove it"),
-    gone(&[Apiserver], "insecure-port", "is gone; the API is served over TLS only"),
-    gone(&[Apiserver], "insecure-bind-address", "is gone; the API is served over TLS only"),
-    gone(&[Apiserver], "kubelet-https", "is gone; kubelets are reached over TLS only"),
-    gone(&[Apiserver], "basic-auth-file", "is gone; use certificates or OIDC"),
+    gone(
+        KUBERNETES,
+        "logtostderr",
+        "is gone; they log to stderr, remove it",
+    ),
+    gone(
+        &[Apiserver],
+        "insecure-port",
+        "is gone; the API is served over TLS only",
+    ),
+    gone(
+        &[Apiserver],
+        "insecure-bind-address",
+        "is gone; the API is served over TLS only",
+    ),
+    gone(
+        &[Apiserver],
+        "kubelet-https",
+        "is gone; kubelets are reached over TLS only",
+    ),
+    gone(
+        &[Apiserver],
+        "basic-auth-file",
+        "is gone; use certificates or OIDC",
+    ),
     gone(&[Apiserver], "enable-swagger-ui", "is gone; remove it"),
     gone(
         &[Apiserver],
         "experimental-bootstrap-token-auth",
         "is gone; bootstrap tokens are on already",
     ),
-    gone(&[Apiserver], "apiserver-count", "is deprecated; leases count the API servers"),
+    gone(
+        &[Apiserver],
+        "apiserver-count",
+        "is deprecated; leases count the API servers",
+    ),
     gone(
         &[Apiserver],
         "admission-control",
@@ -114,21 +138,45 @@ const GONE: &[Gone] = &[
         "makes tokens that never expire and need a restart; use bootstrap tokens \
          (\"bootstrap-signer token create\")",
     ),
-    gone(&[Apiserver], "bind-address", "is ours to set: on 0.0.0.0 it would take the balancer's port; remove it"),
+    gone(
+        &[Apiserver],
+        "bind-address",
+        "is ours to set: on 0.0.0.0 it would take the balancer's port; remove it",
+    ),
     gone(&[Apiserver], "secure-port", KEPT),
     gone(&[Apiserver], "etcd-servers", KEPT),
-    gone(&[Apiserver], "service-cluster-ip-range", "is set by networks.services; remove it"),
-    gone(&[Apiserver], "service-node-port-range", "is set by networks.nodePorts; remove it"),
+    gone(
+        &[Apiserver],
+        "service-cluster-ip-range",
+        "is set by networks.services; remove it",
+    ),
+    gone(
+        &[Apiserver],
+        "service-node-port-range",
+        "is set by networks.nodePorts; remove it",
+    ),
     gone(CONTROL, "address", "is gone; write bind-address"),
     gone(CONTROL, "port", "is gone; write secure-port"),
-    gone(CONTROL, "leader-election", "does not exist; leader-elect is on already"),
-    gone(CONTROL, "master", "dials the API without identity; their kubeconfig names it"),
+    gone(
+        CONTROL,
+        "leader-election",
+        "does not exist; leader-elect is on already",
+    ),
+    gone(
+        CONTROL,
+        "master",
+        "dials the API without identity; their kubeconfig names it",
+    ),
     gone(
         &[ControllerManager],
         "experimental-cluster-signing-duration",
         "is gone; write cluster-signing-duration",
     ),
-    gone(&[ControllerManager], "cluster-cidr", "is set by networks.pods; remove it"),
+    gone(
+        &[ControllerManager],
+        "cluster-cidr",
+        "is set by networks.pods; remove it",
+    ),
     gone(
         &[Kubelet],
         "experimental-bootstrap-kubeconfig",
@@ -136,9 +184,21 @@ const GONE: &[Gone] = &[
     ),
     gone(&[Kubelet], "require-kubeconfig", "is gone; remove it"),
     gone(&[Kubelet], "allow-privileged", "is gone; remove it"),
-    gone(&[Kubelet], "network-plugin", "is gone; CNI belongs to containerd"),
-    gone(&[Kubelet], "container-runtime", "is gone; the runtime is always a remote one"),
-    gone(&[Kubelet], "cni-bin-dir", "is gone; CNI belongs to containerd"),
+    gone(
+        &[Kubelet],
+        "network-plugin",
+        "is gone; CNI belongs to containerd",
+    ),
+    gone(
+        &[Kubelet],
+        "container-runtime",
+        "is gone; the runtime is always a remote one",
+    ),
+    gone(
+        &[Kubelet],
+        "cni-bin-dir",
+        "is gone; CNI belongs to containerd",
+    ),
     gone(
         &[Kubelet],
         "pod-infra-container-image",

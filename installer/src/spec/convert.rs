@@ -17,10 +17,7 @@ const BINARIES: &str = "binaries";
 const CHECKSUMS: &str = "SHA256SUMS";
 
 /// Converts, or says everything that is wrong. `folder` is what paths are relative to.
-pub(super) fn convert(
-    document: &Document<File>,
-    folder: &Path,
-) -> Result<Spec, Errors> {
+pub(super) fn convert(document: &Document<File>, folder: &Path) -> Result<Spec, Errors> {
     let mut reader = Reader {
         source: &document.source,
         errors: Errors::new(),
@@ -90,7 +87,8 @@ impl Reader<'_> {
         };
         let at = at.key("external").key("endpoints");
         if external.endpoints.is_empty() {
-            return self.refuse(&at, "is empty; write https://ADDRESS:2379 of each member");
+            return self
+                .refuse(&at, "is empty; write https://ADDRESS:2379 of each member");
         }
         let endpoints = self.each(&external.endpoints, &at, |reader, text, at| {
             let rest = text.strip_prefix("https://");
@@ -150,12 +148,16 @@ impl Reader<'_> {
     }
 
     fn extra_names(&mut self, file: &file::Pki, at: &KeyPath) -> Vec<pki::Name> {
-        self.each(&file.extra_names, &at.key("extraNames"), |reader, text, at| {
-            if let Ok(address) = text.parse() {
-                return Some(pki::Name::Address(address));
-            }
-            reader.dns_name(text, at).map(pki::Name::Dns)
-        })
+        self.each(
+            &file.extra_names,
+            &at.key("extraNames"),
+            |reader, text, at| {
+                if let Ok(address) = text.parse() {
+                    return Some(pki::Name::Address(address));
+                }
+                reader.dns_name(text, at).map(pki::Name::Dns)
+            },
+        )
     }
 }
 

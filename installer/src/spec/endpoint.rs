@@ -55,11 +55,19 @@ impl Reader<'_> {
                 (addresses, Balancer::External)
             }
             BalancerMode::Local => {
-                self.refuse_addresses(texts, "each host dials its own api-lb", &addresses_at);
+                self.refuse_addresses(
+                    texts,
+                    "each host dials its own api-lb",
+                    &addresses_at,
+                );
                 (vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], Balancer::Local)
             }
             BalancerMode::None => {
-                self.refuse_addresses(texts, "the one control-plane host is dialled", &addresses_at);
+                self.refuse_addresses(
+                    texts,
+                    "the one control-plane host is dialled",
+                    &addresses_at,
+                );
                 let mut masters = hosts.iter().filter(|host| host.is(Role::ControlPlane));
                 let addresses = masters.next().map(|host| host.addresses.clone());
                 (addresses.unwrap_or_default(), Balancer::None)
@@ -144,7 +152,8 @@ impl Reader<'_> {
         let interval = file.balancer.advert_interval;
         let interval = interval.map_or(ADVERT_INTERVAL, |Period(interval)| interval);
         let (least, most) = INTERVALS;
-        if interval < least || interval > most || interval.as_millis() % 10 != 0 {
+        if interval < least || interval > most || !interval.as_millis().is_multiple_of(10)
+        {
             self.refuse::<()>(
                 &balancer_at.key("advertInterval"),
                 "is not an interval of VRRPv3; allowed: 10ms to 40950ms in steps of 10ms",
@@ -177,7 +186,8 @@ impl Reader<'_> {
             );
         }
         let Ok(network) = text.parse::<IpNet>() else {
-            let problem = "is not an address with its prefix; write it like \"192.168.220.224/24\"";
+            let problem =
+                "is not an address with its prefix; write it like \"192.168.220.224/24\"";
             return self.refuse(at, problem);
         };
         self.ip(&network.addr().to_string(), at)?;

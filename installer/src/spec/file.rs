@@ -88,7 +88,9 @@ pub struct Balancer {
 }
 
 /// `balancer.mode`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum BalancerMode {
     /// api-lb and vip-daemon on every control-plane host.
@@ -125,7 +127,9 @@ pub struct Networks {
 }
 
 /// `networks.betweenPods`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum BetweenPods {
     /// flannel over VXLAN.
@@ -138,7 +142,9 @@ pub enum BetweenPods {
 }
 
 /// `networks.proxy`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ProxyMode {
     /// nf_tables, from Kubernetes 1.31 on.

@@ -35,7 +35,10 @@ impl Reader<'_> {
         }
         let families = addresses.iter().filter(|address| address.is_ipv4()).count();
         if families > 1 || addresses.len() - families > 1 {
-            self.refuse::<()>(&addresses_at, "holds two addresses of one family; keep one");
+            self.refuse::<()>(
+                &addresses_at,
+                "holds two addresses of one family; keep one",
+            );
         }
         let roles = self.roles(&host.roles, &at.key("roles"));
         let taints = self.taints(host, &roles, &at.key("taints"));
@@ -89,7 +92,9 @@ impl Reader<'_> {
         let names = [("host", Some(&ssh.host)), ("user", ssh.user.as_ref())];
         for (key, name) in names {
             let odd = |c: char| c.is_whitespace() || c.is_control();
-            let bad = |name: &&String| name.is_empty() || name.starts_with('-') || name.contains(odd);
+            let bad = |name: &&String| {
+                name.is_empty() || name.starts_with('-') || name.contains(odd)
+            };
             if name.filter(bad).is_some() {
                 self.refuse::<()>(&at.key(key), "is not a name that ssh can be given");
             }
@@ -115,7 +120,9 @@ impl Reader<'_> {
                 };
                 self.refuse::<()>(
                     &at.key("addresses").index(inner),
-                    format!("is an address of hosts[{first}] too; give each host its own"),
+                    format!(
+                        "is an address of hosts[{first}] too; give each host its own"
+                    ),
                 );
             }
         }

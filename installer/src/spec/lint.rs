@@ -29,7 +29,12 @@ pub(super) fn lint(cluster: &Cluster, reader: &mut Reader<'_>) {
     proxy(cluster, reader, &at.key("networks").key("proxy"));
     flags(cluster, reader, &at.key("flags"));
     if let Balancer::Own(router) = &cluster.balancer {
-        virtual_addresses(cluster, router, reader, &at.key("endpoint").key("addresses"));
+        virtual_addresses(
+            cluster,
+            router,
+            reader,
+            &at.key("endpoint").key("addresses"),
+        );
     }
     if cluster.balancer == Balancer::External {
         bypassed(cluster, reader, &at.key("endpoint").key("addresses"));
@@ -57,14 +62,18 @@ fn members(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
             );
         }
         (Etcd::External { .. }, 1..) => {
-            let problem = "has the role etcd, but etcd.external names another cluster; keep one";
+            let problem =
+                "has the role etcd, but etcd.external names another cluster; keep one";
             let first = cluster.hosts.iter().position(|host| host.is(Role::Etcd));
             reader.refuse::<()>(&at.index(first.unwrap_or(0)).key("roles"), problem);
         }
         (Etcd::Hosts | Etcd::External { .. }, _) => {}
     }
     if members > 7 {
-        reader.warn(at, "holds more than 7 members of etcd: each write waits for more of them");
+        reader.warn(
+            at,
+            "holds more than 7 members of etcd: each write waits for more of them",
+        );
     }
 }
 
@@ -89,7 +98,10 @@ fn masters(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
 /// No two networks may share an address, and no host's may lie in one of the cluster's.
 fn overlaps(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
     let networks = at.key("networks");
-    let all = [("services", &cluster.networks.services), ("pods", &cluster.networks.pods)];
+    let all = [
+        ("services", &cluster.networks.services),
+        ("pods", &cluster.networks.pods),
+    ];
     for service in &cluster.networks.services {
         for (position, pod) in cluster.networks.pods.iter().enumerate() {
             if overlap(service, pod) {
@@ -104,10 +116,16 @@ fn overlaps(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
         for (inner, address) in host.addresses.iter().enumerate() {
             for (key, nets) in all {
                 if let Some(net) = nets.iter().find(|net| net.contains(address)) {
-                    let at = at.key("hosts").index(position).key("addresses").index(inner);
+                    let at = at
+                        .key("hosts")
+                        .index(position)
+                        .key("addresses")
+                        .index(inner);
                     reader.refuse::<()>(
                         &at,
-                        format!("lies in networks.{key} ({net}); choose another network there"),
+                        format!(
+                            "lies in networks.{key} ({net}); choose another network there"
+                        ),
                     );
                 }
             }
@@ -126,13 +144,25 @@ fn pods(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
                  10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10 or fd00::/8",
             );
         }
-        let per_node = if matches!(net, IpNet::V4(_)) { NODE_PREFIX.0 } else { NODE_PREFIX.1 };
+        let per_node = if matches!(net, IpNet::V4(_)) {
+            NODE_PREFIX.0
+        } else {
+            NODE_PREFIX.1
+        };
         let bits = per_node.checked_sub(net.prefix_len());
-        let room = bits.map_or(0, |bits| 1_usize.checked_shl(bits.into()).unwrap_or(usize::MAX));
+        let room = bits.map_or(0, |bits| {
+            1_usize.checked_shl(bits.into()).unwrap_or(usize::MAX)
+        });
         if room == 0 {
             let swapped = cluster.networks.services.iter();
-            let swapped = swapped.clone().any(|service| service.prefix_len() < net.prefix_len());
-            let hint = if swapped { "; are services and pods swapped?" } else { "" };
+            let swapped = swapped
+                .clone()
+                .any(|service| service.prefix_len() < net.prefix_len());
+            let hint = if swapped {
+                "; are services and pods swapped?"
+            } else {
+                ""
+            };
             reader.refuse::<()>(
                 &at,
                 format!("has no room for one node, which takes a /{per_node}{hint}"),
@@ -140,7 +170,9 @@ fn pods(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
         } else if room < nodes {
             reader.refuse::<()>(
                 &at,
-                format!("has room for {room} nodes (a /{per_node} each); there are {nodes}"),
+                format!(
+                    "has room for {room} nodes (a /{per_node} each); there are {nodes}"
+                ),
             );
         }
     }
@@ -168,9 +200,13 @@ fn proxy(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
             reader.refuse::<()>(at, problem);
         }
         ProxyMode::Ipvs if features.ipvs_deprecated => {
-            reader.warn(at, "is deprecated since Kubernetes 1.35; nftables does its work");
+            reader.warn(
+                at,
+                "is deprecated since Kubernetes 1.35; nftables does its work",
+            );
         }
-        ProxyMode::Nftables | ProxyMode::Ipvs | ProxyMode::Iptables | ProxyMode::None => {}
+        ProxyMode::Nftables | ProxyMode::Ipvs | ProxyMode::Iptables | ProxyMode::None => {
+        }
     }
 }
 
@@ -195,17 +231,25 @@ fn virtual_addresses(
     for (position, net) in router.addresses.iter().enumerate() {
         let at = at.index(position);
         if let Some(host) = owner(cluster, net.addr()) {
-            let problem = format!("is the address of the host {}; write a free one", host.name);
+            let problem =
+                format!("is the address of the host {}; write a free one", host.name);
             reader.refuse::<()>(&at, problem);
         }
         let inside = [&cluster.networks.services, &cluster.networks.pods];
-        if inside.iter().any(|nets| nets.iter().any(|net2| net2.contains(&net.addr()))) {
+        if inside
+            .iter()
+            .any(|nets| nets.iter().any(|net2| net2.contains(&net.addr())))
+        {
             let problem = "lies in a network of the cluster itself; write one of the hosts' network";
             reader.refuse::<()>(&at, problem);
         }
         let same = |address: &&IpAddr| address.is_ipv4() == net.addr().is_ipv4();
         for host in cluster.with(Role::ControlPlane) {
-            let outside = host.addresses.iter().find(same).filter(|a| !net.contains(*a));
+            let outside = host
+                .addresses
+                .iter()
+                .find(same)
+                .filter(|a| !net.contains(*a));
             if let Some(address) = outside {
                 reader.refuse::<()>(
                     &at,
@@ -225,7 +269,9 @@ fn virtual_addresses(
 /// listens on another port.
 fn bypassed(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
     for (position, address) in cluster.endpoint.addresses.iter().enumerate() {
-        let Some(host) = owner(cluster, *address) else { continue };
+        let Some(host) = owner(cluster, *address) else {
+            continue;
+        };
         if host.is(Role::ControlPlane) && cluster.endpoint.port == APISERVER_PORT {
             let name = &host.name;
             reader.refuse::<()>(
@@ -237,7 +283,10 @@ fn bypassed(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
 }
 
 fn owner(cluster: &Cluster, address: IpAddr) -> Option<&Host> {
-    cluster.hosts.iter().find(|host| host.addresses.contains(&address))
+    cluster
+        .hosts
+        .iter()
+        .find(|host| host.addresses.contains(&address))
 }
 
 fn overlap(one: &IpNet, other: &IpNet) -> bool {

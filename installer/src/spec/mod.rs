@@ -21,6 +21,7 @@ use std::path::Path;
 use config::{Document, Errors};
 
 pub use component::Component;
+pub(crate) use endpoint::APISERVER_PORT;
 pub use file::{BalancerMode, BetweenPods, File, ProxyMode, Role};
 pub use meant::{
     Balancer, Binaries, Cluster, Endpoint, Etcd, Host, Networks, Ssh, VirtualRouter,
@@ -28,6 +29,11 @@ pub use meant::{
 
 /// What `kind` must say.
 pub const KIND: &str = "Cluster";
+
+/// The address that the Service `kubernetes` takes in a network of Services.
+pub(crate) fn api_address(network: &ipnet::IpNet) -> Option<std::net::IpAddr> {
+    networks::nth(network, 1)
+}
 
 /// A good description, with what is odd about it.
 #[derive(Debug)]

@@ -20,8 +20,7 @@ const NAME: usize = 253;
 
 impl Reader<'_> {
     pub(super) fn refuse<T>(&mut self, at: &KeyPath, problem: impl Display) -> Option<T> {
-        self.errors
-            .push(self.source.error(at, problem.to_string()));
+        self.errors.push(self.source.error(at, problem.to_string()));
         None
     }
 
@@ -46,7 +45,8 @@ impl Reader<'_> {
 
     pub(super) fn ip(&mut self, text: &str, at: &KeyPath) -> Option<IpAddr> {
         let Ok(address) = text.parse::<IpAddr>() else {
-            return self.refuse(at, "is not an address; write it like \"192.168.220.100\"");
+            return self
+                .refuse(at, "is not an address; write it like \"192.168.220.100\"");
         };
         if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
             return self.refuse(
@@ -77,7 +77,9 @@ impl Reader<'_> {
         if let Some(name) = text.strip_suffix('.') {
             return self.refuse(
                 at,
-                format!("ends with a dot, which would be part of every name; write \"{name}\""),
+                format!(
+                    "ends with a dot, which would be part of every name; write \"{name}\""
+                ),
             );
         }
         if text.chars().any(|c| c.is_ascii_uppercase()) {

@@ -1,0 +1,100 @@
+//! What a host is to hold, for people: each thing with its place, its rights and what is in
+//! it. No secret is in it, since no resource has one.
+
+use std::fmt::Write;
+
+use pki::{Name, Profile};
+
+use crate::layout;
+use crate::resource::{Certificate, Resource, Shared, Unit};
+
+/// One paragraph a resource.
+#[must_use]
+pub fn listing(resources: &[Resource]) -> String {
+    let mut text = String::new();
+    for resource in resources {
+        describe(resource, &mut text);
+    }
+    text
+}
+
+fn describe(resource: &Resource, text: &mut String) {
+    // Writing to a String does not fail.
+    let _ = match resource {
+        Resource::Folder(folder) => {
+            writeln!(
+                text,
+                "folder {} {:04o} {}",
+                folder.path, folder.mode, folder.owner
+            )
+        }
+        Resource::File(file) => {
+            let header = format!("file {} {:04o} {}", file.path, file.mode, file.owner);
+            writeln!(text, "{header}\n{}", indented(&file.content))
+        }
+        Resource::Certificate(certificate) => {
+            writeln!(text, "{}", describe_certificate(certificate))
+        }
+        Resource::Shared(shared) => writeln!(text, "shared {}", paths(*shared)),
+        Resource::Program(program) => {
+            writeln!(text, "program {}", layout::program(&program.name))
+        }
+        Resource::Unit(unit) => writeln!(text, "{}", describe_unit(unit)),
+    };
+}
+
+fn describe_unit(unit: &Unit) -> String {
+    let verb = match unit.on_change {
+        crate::resource::OnChange::Restart => "restarted",
+        crate::resource::OnChange::Reload => "reloaded",
+    };
+    let reads = unit.reads.join(", ");
+    format!(
+        "unit {} in stage {:?}; {verb} when one of these changes: {reads}",
+        unit.name, unit.after
+    )
+}
+
+fn describe_certificate(certificate: &Certificate) -> String {
+    let Profile {
+        common_name,
+        organizations,
+        names,
+        purpose,
+    } = &certificate.profile;
+    let names: Vec<_> = names.iter().map(Name::to_string).collect();
+    let mut text = format!(
+        "certificate {} {} by {}: CN={common_name}",
+        layout::certificate(&certificate.name),
+        certificate.owner,
+        certificate.authority.common_name(),
+    );
+    for organization in organizations {
+        let _ = write!(text, " O={organization}");
+    }
+    let _ = write!(text, " {purpose:?}");
+    if !names.is_empty() {
+        let _ = write!(text, " for {}", names.join(" "));
+    }
+    text
+}
+
+/// The files that something shared lies in.
+#[must_use]
+pub fn paths(shared: Shared) -> String {
+    match shared {
+        Shared::Trust(authority) => layout::certificate(authority.name()),
+        Shared::Signing(authority) => layout::key(authority.name()),
+        Shared::ServiceAccounts => {
+            format!("{} {}/sa.pub", layout::key("sa"), layout::PKI)
+        }
+        Shared::Encryption => format!("{}/encryption.yaml", layout::KUBERNETES),
+    }
+}
+
+fn indented(content: &str) -> String {
+    let lines = content
+        .lines()
+        .map(|line| format!("    {line}").trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,165 @@
+//! api-lb and vip-daemon: the address in front of the API servers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use config::Period;
+use serde_json::{Value, json};
+
+use super::{Known, yaml};
+use crate::layout::{self, certificate};
+use crate::resource::{
+    Authority, File, OnChange, Program, Resource, Shared, Stage, Unit,
+};
+use crate::spec::{APISERVER_PORT, Cluster, Host, Role, VirtualRouter};
+
+const API_LB: &str = include_str!("../../../packaging/systemd/api-lb.service");
+const VIP_DAEMON: &str = include_str!("../../../packaging/systemd/vip-daemon.service");
+/// The first control-plane host's priority, and how much less each next one has.
+const PRIORITY: usize = 200;
+const STEP: usize = 20;
+/// More than all steps together: whoever is healthy comes before whoever is not.
+const UNHEALTHY: i32 = -100;
+
+/// api-lb on `host`: on the virtual addresses, or on the loopback address.
+pub(super) fn load_balancer(cluster: &Cluster, host: &Host) -> Vec<Resource> {
+    let path = format!("{}/api-lb.yaml", layout::STERNPOST);
+    let mut all = vec![
+        Resource::Shared(Shared::Trust(Authority::Kubernetes)),
+        File::public(path.clone(), yaml::yaml(&api_lb(cluster, host))).into(),
+    ];
+    all.extend(daemon("api-lb", API_LB, path));
+    all
+}
+
+/// vip-daemon on `host`.
+pub(super) fn address(
+    cluster: &Cluster,
+    host: &Host,
+    router: &VirtualRouter,
+    known: &Known,
+) -> Vec<Resource> {
+    let path = format!("{}/vip-daemon.yaml", layout::STERNPOST);
+    let config = vip_daemon(cluster, host, router, known);
+    let mut all = vec![File::public(path.clone(), yaml::yaml(&config)).into()];
+    all.extend(daemon("vip-daemon", VIP_DAEMON, path));
+    all
+}
+
+/// A daemon of ours: its program, its unit, and what makes it read again.
+pub(super) fn daemon(name: &str, unit: &str, config: String) -> Vec<Resource> {
+    let file = format!("{}/{name}.service", layout::UNITS);
+    // Packages put programs below /usr/bin, which is theirs alone.
+    let text = unit.replace("/usr/bin/", &format!("{}/", layout::BIN));
+    vec![
+        Resource::Program(Program {
+            name: name.to_owned(),
+        }),
+        File::public(file, text).into(),
+        Unit {
+            name: format!("{name}.service"),
+            after: Stage::Address,
+            reads: vec![config],
+            on_change: OnChange::Reload,
+        }
+        .into(),
+    ]
+}
+
+fn api_lb(cluster: &Cluster, host: &Host) -> Value {
+    let port = cluster.endpoint.port;
+    let addresses = cluster.endpoint.addresses.iter();
+    let bind: Vec<_> = addresses
+        .map(|address| SocketAddr::new(*address, port).to_string())
+        .collect();
+    let servers: Vec<_> = nearest_first(cluster, host)
+        .map(|master| {
+            let address = SocketAddr::new(master.address(), APISERVER_PORT);
+            json!({"name": master.name, "address": address.to_string()})
+        })
+        .collect();
+    json!({
+        "apiVersion": config::API_VERSION,
+        "kind": "ApiLb",
+        "frontends": [{"name": "k8s-api", "bind": bind, "backend": "k8s-api"}],
+        "backends": [{
+            "name": "k8s-api",
+            "balance": "roundrobin",
+            "check": {
+                "https": {"path": "/readyz", "caFile": certificate("ca")},
+                "interval": "1s",
+                "timeout": "1s",
+                "rise": 2,
+                "fall": 2,
+            },
+            "servers": servers,
+        }],
+    })
+}
+
+/// All control-plane hosts in the order of the file: roundrobin starts at the first.
+fn nearest_first<'a>(
+    cluster: &'a Cluster,
+    host: &Host,
+) -> impl Iterator<Item = &'a Host> {
+    let own = host.name.clone();
+    let (mut near, far): (Vec<_>, Vec<_>) = cluster
+        .with(Role::ControlPlane)
+        .partition(|master| master.name == own);
+    near.extend(far);
+    near.into_iter()
+}
+
+fn vip_daemon(
+    cluster: &Cluster,
+    host: &Host,
+    router: &VirtualRouter,
+    known: &Known,
+) -> Value {
+    let masters: Vec<_> = cluster.with(Role::ControlPlane).collect();
+    let place = masters.iter().position(|master| master.name == host.name);
+    let priority = PRIORITY.saturating_sub(STEP * place.unwrap_or(0)).max(1);
+    let interface = router.interface.as_ref().unwrap_or(&known.interface);
+    let families = [
+        (true, router.vrid, "k8s-api"),
+        (false, router.vrid, "k8s-api-v6"),
+    ];
+    let routers: Vec<_> = families
+        .into_iter()
+        .filter_map(|(v4, vrid, name)| {
+            let family = |address: &IpAddr| address.is_ipv4() == v4;
+            let addresses: Vec<_> = router
+                .addresses
+                .iter()
+                .filter(|net| family(&net.addr()))
+                .map(ToString::to_string)
+                .collect();
+            let source = host.addresses.iter().find(|address| family(address));
+            let others = masters.iter().filter(|master| master.name != host.name);
+            let peers: Vec<_> = others
+                .filter_map(|master| {
+                    master.addresses.iter().find(|address| family(address))
+                })
+                .collect();
+            (!addresses.is_empty()).then(|| {
+                json!({
+                    "name": name,
+                    "interface": interface,
+                    "vrid": vrid,
+                    "version": 3,
+                    "priority": priority,
+                    "advertInterval": Period(router.advert_interval),
+                    "unicast": {"source": source, "peers": peers},
+                    "addresses": addresses,
+                    "track": [{
+                        "http": {"url": "http://127.0.0.1:9000/readyz"},
+                        "weight": UNHEALTHY,
+                        "interval": "100ms",
+                        "fall": 2,
+                        "rise": 2,
+                    }],
+                })
+            })
+        })
+        .collect();
+    json!({"apiVersion": config::API_VERSION, "kind": "VipDaemon", "routers": routers})
+}

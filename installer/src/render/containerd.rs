@@ -1,0 +1,104 @@
+//! containerd, as the kubelet's runtime.
+
+use serde_json::{Value, json};
+
+use super::Known;
+use super::flags::Flags;
+use super::unit::Service;
+use crate::layout;
+use crate::resource::{File, OnChange, Program, Resource, Stage, Unit};
+use crate::spec::Cluster;
+
+const CONFIG: &str = "/etc/containerd/config.toml";
+const CERTS: &str = "/etc/containerd/certs.d";
+
+/// Which containerd, since their configurations differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// 1.x: configuration `version = 2`.
+    One,
+    /// 2.x: configuration `version = 3`.
+    Two,
+}
+
+pub(super) fn resources(cluster: &Cluster, known: &Known) -> Vec<Resource> {
+    let unit = format!("{}/containerd.service", layout::UNITS);
+    let pause = cluster.version.features().pause;
+    let config = toml::to_string(&config(known.containerd, pause)).unwrap_or_default();
+    let programs = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
+    let programs = programs.map(|name| Resource::Program(Program { name: name.into() }));
+    let mut all = programs.to_vec();
+    all.extend([
+        File::public(CONFIG, config).into(),
+        File::public(unit.clone(), service().text()).into(),
+        Unit {
+            name: "containerd.service".into(),
+            after: Stage::Machine,
+            reads: vec![unit, CONFIG.into()],
+            on_change: OnChange::Restart,
+        }
+        .into(),
+    ]);
+    all
+}
+
+fn config(generation: Generation, pause: &str) -> Value {
+    let runc = json!({
+        "runtime_type": "io.containerd.runc.v2",
+        // kubelet's cgroupDriver is systemd: both must use the same.
+        "options": {"SystemdCgroup": true},
+    });
+    let cni =
+        |folder: &str| json!({folder: layout::CNI_BIN, "conf_dir": layout::CNI_CONFIG});
+    match generation {
+        Generation::One => json!({
+            "version": 2,
+            "plugins": {"io.containerd.grpc.v1.cri": {
+                "sandbox_image": pause,
+                "max_concurrent_downloads": 5,
+                "cni": cni("bin_dir"),
+                "containerd": {"runtimes": {"runc": runc}},
+                "registry": {"config_path": CERTS},
+            }},
+        }),
+        Generation::Two => json!({
+            "version": 3,
+            "plugins": {
+                "io.containerd.cri.v1.runtime": {
+                    "cni": {"bin_dirs": [layout::CNI_BIN], "conf_dir": layout::CNI_CONFIG},
+                    "containerd": {"runtimes": {"runc": runc}},
+                },
+                "io.containerd.cri.v1.images": {
+                    "max_concurrent_downloads": 5,
+                    "pinned_images": {"sandbox": pause},
+                    "registry": {"config_path": CERTS},
+                },
+            },
+        }),
+    }
+}
+
+fn service() -> Service {
+    let flags = Flags::default();
+    Service::new(
+        "containerd, the container runtime",
+        &layout::program("containerd"),
+        &flags,
+    )
+    .unit("Documentation", "https://containerd.io")
+    .unit("After", "network.target")
+    .unit("StartLimitIntervalSec", "0")
+    .with(&[
+        ("Type", "notify"),
+        ("ExecStartPre", "-/sbin/modprobe overlay"),
+        ("Delegate", "yes"),
+        // Containers go on while it is restarted.
+        ("KillMode", "process"),
+        ("Restart", "always"),
+        ("RestartSec", "1s"),
+        ("LimitNPROC", "infinity"),
+        ("LimitCORE", "infinity"),
+        ("TasksMax", "infinity"),
+        ("OOMScoreAdjust", "-999"),
+    ])
+}

@@ -1,0 +1,87 @@
+//! What a host is to hold: a function of the cluster, the host, and the little that must be
+//! known of the machine. One file a component.
+
+mod addons;
+mod apiserver;
+mod audit;
+mod balancer;
+mod containerd;
+mod control;
+mod etcd;
+mod flags;
+mod flannel;
+mod kubeconfig;
+mod kubelet;
+mod machine;
+mod proxy;
+mod signer;
+mod unit;
+mod yaml;
+
+use crate::resource::Resource;
+use crate::spec::{Balancer, BetweenPods, Cluster, Etcd, Host, ProxyMode, Role};
+
+pub use apiserver::encryption;
+pub use containerd::Generation;
+pub use flags::Flags;
+pub use kubelet::serving_names;
+pub use machine::names;
+pub use unit::Service;
+
+/// What must be known of a machine before anything can be rendered for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The interface that has the host's first address.
+    pub interface: String,
+    /// Where the real name servers stand, when `/etc/resolv.conf` names a stub on this host
+    /// (CoreDNS would ask itself for ever).
+    pub resolv_conf: Option<String>,
+    /// Which containerd.
+    pub containerd: Generation,
+}
+
+/// All that a host is to hold, what is needed first at the front.
+#[must_use]
+pub fn host(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
+    let mut all = machine::resources(cluster, host);
+    if host.is(Role::Etcd) && cluster.etcd == Etcd::Hosts {
+        all.extend(etcd::resources(cluster, host));
+    }
+    if host.is(Role::ControlPlane) {
+        all.extend(apiserver::resources(cluster, host));
+        all.extend(control::resources(cluster, host));
+        all.extend(signer::resources(cluster, host));
+        all.extend(addons::resources(cluster));
+    }
+    match &cluster.balancer {
+        Balancer::Own(router) if host.is(Role::ControlPlane) => {
+            all.extend(balancer::load_balancer(cluster, host));
+            all.extend(balancer::address(cluster, host, router, known));
+        }
+        Balancer::Local => all.extend(balancer::load_balancer(cluster, host)),
+        Balancer::Own(_) | Balancer::External | Balancer::None => {}
+    }
+    if host.is(Role::Node) {
+        all.extend(containerd::resources(cluster, known));
+        all.extend(kubelet::resources(cluster, host, known));
+        if cluster.networks.proxy != ProxyMode::None {
+            all.extend(proxy::resources(cluster, host));
+        }
+        if cluster.networks.between_pods != BetweenPods::None {
+            all.extend(flannel::resources(cluster, host, known));
+        }
+    }
+    all
+}
+
+/// Where the components of this host find the API: on a control-plane host the API server
+/// beside them, elsewhere the endpoint.
+fn server(cluster: &Cluster, host: &Host) -> String {
+    if host.is(Role::ControlPlane) {
+        let address =
+            std::net::SocketAddr::new(host.address(), crate::spec::APISERVER_PORT);
+        format!("https://{address}")
+    } else {
+        cluster.server()
+    }
+}

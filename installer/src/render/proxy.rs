@@ -1,0 +1,94 @@
+//! kube-proxy.
+
+use pki::Profile;
+use serde_json::json;
+
+use super::flags::Flags;
+use super::unit::Service;
+use super::{kubeconfig, server, yaml};
+use crate::layout::{self, certificate};
+use crate::resource::{
+    Authority, Certificate, File, OnChange, Owner, Program, Resource, Shared, Stage, Unit,
+};
+use crate::spec::{Cluster, Component, Host, ProxyMode};
+
+const CONFIG: &str = "/etc/kubernetes/kube-proxy.yaml";
+const IDENTITY: &str = "kube-proxy";
+
+pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
+    let unit = format!("{}/kube-proxy.service", layout::UNITS);
+    let kubeconfig = kubeconfig::kubeconfig(cluster, &server(cluster, host), IDENTITY);
+    let pods: Vec<_> = cluster
+        .networks
+        .pods
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let config = yaml::yaml(&json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clientConnection": {"kubeconfig": kubeconfig.path},
+        // Which packets come from Pods; never the network of Services.
+        "clusterCIDR": pods.join(","),
+        "hostnameOverride": host.name,
+        "mode": mode(cluster.networks.proxy),
+    }));
+    let flags = Flags::default()
+        .set("config", CONFIG)
+        .and_extra(cluster, Component::Proxy);
+    let service = Service::new(
+        "Kubernetes service proxy",
+        &layout::program("kube-proxy"),
+        &flags,
+    )
+    .unit("Documentation", "https://kubernetes.io/docs/")
+    .unit("Wants", "network-online.target")
+    .unit("After", "network-online.target")
+    .unit("StartLimitIntervalSec", "0")
+    .with(&[
+        ("Restart", "always"),
+        ("RestartSec", "1s"),
+        ("LimitNOFILE", "65536"),
+        ("OOMScoreAdjust", "-999"),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectHome", "yes"),
+        ("PrivateTmp", "yes"),
+    ]);
+    let reads = vec![
+        unit.clone(),
+        CONFIG.into(),
+        kubeconfig.path.clone(),
+        certificate(IDENTITY),
+    ];
+    vec![
+        Resource::Program(Program {
+            name: "kube-proxy".into(),
+        }),
+        Resource::Shared(Shared::Trust(Authority::Kubernetes)),
+        Certificate {
+            name: IDENTITY.into(),
+            owner: Owner::Root,
+            authority: Authority::Kubernetes,
+            profile: Profile::client("system:kube-proxy", &[]),
+        }
+        .into(),
+        kubeconfig.into(),
+        File::public(CONFIG, config).into(),
+        File::public(unit, service.text()).into(),
+        Unit {
+            name: "kube-proxy.service".into(),
+            after: Stage::Nodes,
+            reads,
+            on_change: OnChange::Restart,
+        }
+        .into(),
+    ]
+}
+
+fn mode(mode: ProxyMode) -> &'static str {
+    match mode {
+        ProxyMode::Nftables => "nftables",
+        ProxyMode::Iptables | ProxyMode::None => "iptables",
+        ProxyMode::Ipvs => "ipvs",
+    }
+}

@@ -1,0 +1,181 @@
+//! Every rendered command line and configuration, given to the component it is for: the real
+//! binaries parse their flags and files, and say whether they know them.
+//!
+//! Leaves to others: what a component then does with them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lab::requirement::{self, Requirement, trial};
+use libtest_mimic::{Arguments, Failed};
+use sternpost::render::{self, Generation, Known};
+use sternpost::resource::Resource;
+use sternpost::spec::{self, Cluster, Host};
+
+/// A description without a key that only some versions know; the binaries are of one version.
+const SPECS: [&str; 3] = ["whole", "dual", "external"];
+const COMPONENTS: [&str; 6] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for component in COMPONENTS {
+        let name = format!("flags_of_{}", component.replace('-', "_"));
+        trials.push(trial(name, &[Requirement::Kubernetes], move || {
+            flags(component)
+        }));
+    }
+    trials.push(trial(
+        "a_flag_that_is_gone_is_found_out",
+        &[Requirement::Kubernetes],
+        gone,
+    ));
+    trials.push(trial(
+        "configuration_of_kube_proxy",
+        &[Requirement::Kubernetes],
+        proxy,
+    ));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// With `--version` each of them parses all its flags first, refuses unknown ones and values
+/// of a wrong shape, and then runs nothing.
+fn flags(component: &str) -> Result<(), Failed> {
+    let mut seen = 0;
+    for_every_host(|_, _, resources| {
+        let unit = format!("/etc/systemd/system/{component}.service");
+        let Some(text) = file(resources, &unit) else {
+            return Ok(());
+        };
+        seen += 1;
+        parsed(component, &words(&text))
+    })?;
+    if seen == 0 {
+        return Err(format!("no host runs {component}").into());
+    }
+    Ok(())
+}
+
+/// The test above can fail.
+fn gone() -> Result<(), Failed> {
+    for (component, flag) in [
+        ("kube-apiserver", "--insecure-port=8080"),
+        ("kube-scheduler", "--leader-election=true"),
+        ("kubelet", "--network-plugin=cni"),
+        ("kube-proxy", "--logtostderr=true"),
+        ("etcd", "--enable-v2=true"),
+    ] {
+        if parsed(component, &[flag.to_owned()]).is_ok() {
+            return Err(format!("{component} took {flag}").into());
+        }
+    }
+    Ok(())
+}
+
+/// kube-proxy reads its file strictly, and writes it with its defaults instead of running.
+fn proxy() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let (given, written) = (
+        folder.path().join("given.yaml"),
+        folder.path().join("written.yaml"),
+    );
+    let program = requirement::kubernetes().join("kube-proxy");
+    for_every_host(|cluster, host, resources| {
+        let Some(text) = file(resources, "/etc/kubernetes/kube-proxy.yaml") else {
+            return Ok(());
+        };
+        fs::write(&given, text)?;
+        run(Command::new(&program)
+            .arg(format!("--config={}", given.display()))
+            .arg(format!("--write-config-to={}", written.display())))?;
+        let text = fs::read_to_string(&written)?;
+        let pods: Vec<_> = cluster
+            .networks
+            .pods
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        for wanted in [
+            format!("clusterCIDR: {}", pods.join(",")),
+            format!("hostnameOverride: {}", host.name),
+        ] {
+            if !text.contains(&wanted) {
+                return Err(format!("no {wanted} in\n{text}").into());
+            }
+        }
+        Ok(())
+    })
+}
+
+fn for_every_host(
+    mut check: impl FnMut(&Cluster, &Host, &[Resource]) -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    for name in SPECS {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/spec/{name}.yaml"));
+        let cluster = spec::read(&path)?.cluster;
+        for host in &cluster.hosts {
+            let known = Known {
+                interface: "ens33".to_owned(),
+                resolv_conf: None,
+                containerd: Generation::Two,
+            };
+            check(&cluster, host, &render::host(&cluster, host, &known))?;
+        }
+    }
+    Ok(())
+}
+
+fn file(resources: &[Resource], wanted: &str) -> Option<String> {
+    resources.iter().find_map(|resource| match resource {
+        Resource::File(file) if file.path == wanted => Some(file.content.clone()),
+        Resource::File(_)
+        | Resource::Folder(_)
+        | Resource::Certificate(_)
+        | Resource::Shared(_)
+        | Resource::Program(_)
+        | Resource::Unit(_) => None,
+    })
+}
+
+/// The words after the program in a unit's command line, as systemd would split them; the
+/// test's descriptions need no quotes.
+fn words(unit: &str) -> Vec<String> {
+    let lines = unit
+        .lines()
+        .skip_while(|line| !line.starts_with("ExecStart="));
+    let mut words = Vec::new();
+    for line in lines {
+        let goes_on = line.ends_with('\\');
+        let line = line.trim_end_matches('\\').trim();
+        let flag = line.strip_prefix("--").map(|flag| format!("--{flag}"));
+        words.extend(flag);
+        if !goes_on {
+            break;
+        }
+    }
+    words
+}
+
+fn parsed(component: &str, flags: &[String]) -> Result<(), Failed> {
+    let program: PathBuf = requirement::kubernetes().join(component);
+    run(Command::new(program).args(flags).arg("--version"))
+}
+
+fn run(command: &mut Command) -> Result<(), Failed> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said: Vec<_> = said.lines().rev().take(5).collect();
+    Err(format!("{command:?}: {}\n{}", output.status, said.join("\n")).into())
+}
