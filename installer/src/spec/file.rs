@@ -68,7 +68,7 @@ pub struct Endpoint {
 
 /// `balancer`.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Balancer {
     /// Whose it is.
     pub mode: BalancerMode,
