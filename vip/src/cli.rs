@@ -28,6 +28,8 @@ enum Command {
     Run(ConfigFile),
     /// Say whether a configuration file is good, and touch nothing.
     Check(ConfigFile),
+    /// Run the scripts that a configuration file names, for the daemon beside it.
+    Scripts(ConfigFile),
     /// Show where the addresses are and why.
     Status {
         #[command(flatten)]
@@ -82,6 +84,7 @@ impl Cli {
         match self.command {
             Command::Run(file) => daemon(&file.config),
             Command::Check(file) => check(&file.config),
+            Command::Scripts(file) => scripts(&file.config),
             Command::Status { socket, json } => status(&socket.socket, json),
             Command::Release {
                 socket,
@@ -120,6 +123,21 @@ fn guarding(format: LogFormat) -> u8 {
     match guard::run(&settings) {
         Ok(()) => exit::DONE,
         Err(error) => fail(exit::FAILED, &format!("guard: {}", chain(&error))),
+    }
+}
+
+fn scripts(path: &Path) -> u8 {
+    let config = match Config::read(path) {
+        Ok(config) => config,
+        Err(errors) => return fail(exit::USAGE, &errors.to_string()),
+    };
+    if let Err(error) = log::init(&config.log) {
+        return fail(exit::USAGE, &format!("log: {error}"));
+    }
+    match on_runtime(crate::scripts::run(path, &config)) {
+        Ok(Ok(())) => exit::DONE,
+        Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
+        Err(error) => fail(exit::FAILED, &error.to_string()),
     }
 }
 

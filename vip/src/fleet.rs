@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout};
 
+use crate::ask::Board;
 use crate::config::Router;
 use crate::driver::{COMMANDS, Command, Record, chain};
 use crate::guard::{Facts, Keeper};
@@ -71,6 +72,8 @@ pub struct Fleet {
     memory: std::io::Result<()>,
     guard: Keeper,
     members: Mutex<Vec<Arc<Member>>>,
+    /// Where checks of another router look.
+    board: Arc<Board>,
 }
 
 impl Fleet {
@@ -81,6 +84,7 @@ impl Fleet {
             memory,
             guard,
             members: Mutex::new(Vec::new()),
+            board: Arc::new(Board::default()),
         }
     }
 
@@ -147,7 +151,9 @@ impl Fleet {
                 .position(|member| lives_on(&member.router, router));
             match known.map(|position| before.swap_remove(position)) {
                 Some(member) if member.router == *router => after.push(member),
-                Some(member) => after.push(Arc::new(adjusted(&member, router))),
+                Some(member) => {
+                    after.push(Arc::new(adjusted(&member, router, &self.board)));
+                }
                 None => fresh.push(router),
             }
         }
@@ -202,7 +208,8 @@ impl Fleet {
         };
         let (opened, answer) = oneshot::channel();
         // First, so that most have a verdict before the first election.
-        let checks = checks(router, &tracker);
+        self.board.post(&router.name, record.clone());
+        let checks = checks(router, &tracker, &self.board);
         let task = self.thread.handle().spawn(life.run(opened));
         answer
             .await
@@ -255,7 +262,7 @@ fn lives_on(running: &Router, wanted: &Router) -> bool {
     same == *running
 }
 
-fn adjusted(member: &Member, router: &Router) -> Member {
+fn adjusted(member: &Member, router: &Router, board: &Arc<Board>) -> Member {
     // They know their checks by the places of the file before.
     member.checks.end();
     member.tracker.reconfigure(&member.router, router);
@@ -266,17 +273,18 @@ fn adjusted(member: &Member, router: &Router) -> Member {
         lateness: Arc::clone(&member.lateness),
         commands: member.commands.clone(),
         task: Arc::clone(&member.task),
-        checks: checks(router, &member.tracker),
+        checks: checks(router, &member.tracker, board),
     }
 }
 
-fn checks(router: &Router, tracker: &Arc<Tracker>) -> Checks {
+fn checks(router: &Router, tracker: &Arc<Tracker>, board: &Arc<Board>) -> Checks {
     let all = router.tracks.iter().cloned().enumerate();
     let running = all.map(|(position, track)| {
         let tracker = Arc::clone(tracker);
+        let board = Arc::clone(board);
         let name = router.name.clone();
         let check = async move {
-            let error = follow(&tracker, &name, position, &track).await;
+            let error = follow(&tracker, &name, position, &track, &board).await;
             tracing::error!(router = name, "cannot check: {}", chain(&error));
         };
         tokio::spawn(check).abort_handle()

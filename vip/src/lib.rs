@@ -20,6 +20,7 @@
 //! `vrrp` says who *should* hold the address, [`claim`] who *may*, [`driver`] performs it
 //! through [`driver::Effects`]. Between the threads are bounded queues and `watch`es only.
 
+pub mod ask;
 pub mod claim;
 pub mod cli;
 pub mod config;
@@ -30,6 +31,7 @@ pub mod linux;
 pub mod live;
 pub mod privileges;
 pub mod run;
+pub mod scripts;
 pub mod status;
 pub mod thread;
 pub mod track;

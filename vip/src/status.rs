@@ -311,7 +311,7 @@ fn check(track: &crate::config::Track, seen: &Seen) -> Value {
         "weight": effect,
         "passed": seen.verdict == Some(Verdict::Up),
         "decided": seen.verdict.is_some(),
-        "outcome": seen.last.as_ref().map(|last| last.outcome.name()),
+        "outcome": seen.last.as_ref().map(|last| last.outcome),
         "tookSeconds": seen.last.as_ref().map(|last| last.took.as_secs_f64()),
     })
 }

@@ -7,12 +7,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use probe::{Outcome, Tally, Verdict};
+use probe::{Tally, Verdict};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use vrrp::Priority;
 
-use crate::config::{Effect, Router, TargetError, Track};
+use crate::ask::{Asking, Board};
+use crate::config::{Effect, Initial, Router, Sense, TargetError, Track};
 
 /// What a router runs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +91,7 @@ struct State {
 #[derive(Debug, Clone)]
 pub struct Last {
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: &'static str,
     /// How long it took.
     pub took: Duration,
 }
@@ -112,7 +113,7 @@ impl Tracker {
         let checks: Vec<_> = router
             .tracks
             .iter()
-            .map(|track| (track.effect, None))
+            .map(|track| (track.effect, initial(track)))
             .collect();
         let standing = standing(router.priority, &checks, released);
         let last = vec![None; checks.len()];
@@ -162,8 +163,11 @@ impl Tracker {
     pub fn reconfigure(&self, before: &Router, after: &Router) {
         self.change(|state| {
             let known = |track: &Track| {
-                let position = before.tracks.iter().position(|old| old == track)?;
-                state.checks.get(position)?.1
+                let position = before.tracks.iter().position(|old| old == track);
+                match position {
+                    Some(position) => state.checks.get(position)?.1,
+                    None => initial(track),
+                }
             };
             let checks = after
                 .tracks
@@ -219,6 +223,13 @@ impl Tracker {
     }
 }
 
+fn initial(track: &Track) -> Option<Verdict> {
+    match track.initial {
+        Initial::Failed => None,
+        Initial::Passed => Some(Verdict::Up),
+    }
+}
+
 /// Runs one check of `router` for ever. A check that is still running is not overtaken;
 /// the ones it made impossible are left out. Returns only when the check cannot be made,
 /// which a configuration that was accepted rules out.
@@ -227,9 +238,10 @@ pub async fn follow(
     router: &str,
     position: usize,
     track: &Track,
+    board: &Board,
 ) -> TargetError {
-    let check = match track.target.check() {
-        Ok(check) => check,
+    let mut asking = match Asking::new(&track.target) {
+        Ok(asking) => asking,
         Err(error) => return error,
     };
     let mut tally = Tally::new(track.rise, track.fall);
@@ -238,18 +250,15 @@ pub async fn follow(
     loop {
         ticks.tick().await;
         let started = Instant::now();
-        let target = probe::Target::from(track.target.address());
-        let report = probe::run(&check, target, track.timeout).await;
-        let passed = report.outcome.passed();
-        let outcome = report.outcome.name();
-        tracker.saw(
-            position,
-            Last {
-                outcome: report.outcome,
-                took: started.elapsed(),
-            },
-        );
-        if let Some(verdict) = tally.record(passed) {
+        let answer = asking.ask(track.timeout, board).await;
+        let outcome = answer.name;
+        let took = started.elapsed();
+        tracker.saw(position, Last { outcome, took });
+        let good = match track.sense {
+            Sense::AsIs => answer.passed,
+            Sense::Reversed => !answer.passed,
+        };
+        if let Some(verdict) = tally.record(good) {
             let check = track.target.name();
             tracing::info!(router, check, outcome, ?verdict, "tracked check changed");
             tracker.record(position, verdict);

@@ -17,6 +17,7 @@ use super::{Address, Announce, Config, Preempt, Router, Travel, file};
 
 const ADMIN: SocketAddr =
     SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
+const SCRIPTS: &str = "/run/sternpost/vip-daemon-scripts.sock";
 const SOCKET: &str = "/run/sternpost/vip-daemon.sock";
 /// `IFNAMSIZ` less the closing NUL.
 const INTERFACE_BYTES: usize = 15;
@@ -31,8 +32,14 @@ pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors>
         source: &document.source,
         errors: Errors::new(),
         warnings: Vec::new(),
+        scripts: None,
     };
     let file = &document.file;
+    let scripts = file.scripts.as_ref().map(|scripts| {
+        let socket = scripts.socket.clone();
+        socket.unwrap_or_else(|| PathBuf::from(SCRIPTS))
+    });
+    reader.scripts.clone_from(&scripts);
     let at = KeyPath::root().key("routers");
     if file.routers.is_empty() {
         reader.refuse::<()>(&at, "is empty; write at least one router");
@@ -44,11 +51,15 @@ pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors>
         .filter_map(|(position, router)| reader.router(router, &at.index(position)))
         .collect();
     reader.unique(&routers, &at);
+    if routers.len() == file.routers.len() {
+        reader.related(&routers, &at);
+    }
     let config = Config {
         routers,
         admin: file.admin.address.map_or(ADMIN, |address| address.0),
         socket: file.socket.clone().unwrap_or_else(|| PathBuf::from(SOCKET)),
         log: file.log.clone(),
+        scripts,
         warnings: reader.warnings,
     };
     reader.errors.or(config)
@@ -90,7 +101,7 @@ impl Reader<'_> {
         })
     }
 
-    fn name(&mut self, name: &str, at: &KeyPath) -> Option<String> {
+    pub(super) fn name(&mut self, name: &str, at: &KeyPath) -> Option<String> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > NAME_BYTES || !name.chars().all(allowed) {
             return self
@@ -99,7 +110,7 @@ impl Reader<'_> {
         Some(name.to_owned())
     }
 
-    fn interface(&mut self, name: &str, at: &KeyPath) -> Option<String> {
+    pub(super) fn interface(&mut self, name: &str, at: &KeyPath) -> Option<String> {
         let bad = |c: char| c.is_whitespace() || c == '/' || c == ':';
         if name.is_empty() || name.len() > INTERFACE_BYTES || name.contains(bad) {
             return self.refuse(at, "is not an interface's name; allowed: 1 to 15 bytes");

@@ -21,6 +21,8 @@ pub struct File {
     /// The log.
     #[serde(default)]
     pub log: log::Settings,
+    /// Leave to have scripts run by a unit of their own.
+    pub scripts: Option<Scripts>,
 }
 
 /// `admin`.
@@ -105,6 +107,21 @@ pub struct Track {
     pub http: Option<Http>,
     /// A connection.
     pub tcp: Option<Tcp>,
+    /// A program's exit code.
+    pub script: Option<Script>,
+    /// A program that runs.
+    pub process: Option<Named>,
+    /// A file that is there.
+    pub file: Option<Path>,
+    /// A link that is up.
+    pub interface: Option<Named>,
+    /// Another router of this file that is Active.
+    pub router: Option<Named>,
+    /// Failed is passed, and passed is failed.
+    #[serde(default)]
+    pub reverse: bool,
+    /// What counts before the first verdict: `failed` or `passed`.
+    pub init: Option<String>,
     /// What it does to the priority.
     pub weight: Option<i64>,
     /// Time between checks.
@@ -143,4 +160,38 @@ pub struct Http {
 pub struct Tcp {
     /// Where to connect.
     pub address: Endpoint,
+}
+
+/// `routers[].track[].script`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Script {
+    /// The program and its arguments; no shell.
+    pub command: Vec<String>,
+    /// As whom it runs.
+    pub user: Option<String>,
+}
+
+/// `routers[].track[].process`, `interface`, `router`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+}
+
+/// `routers[].track[].file`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Path {
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+/// `scripts`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scripts {
+    /// The socket of the unit that runs them.
+    pub socket: Option<PathBuf>,
 }

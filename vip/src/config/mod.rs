@@ -19,7 +19,7 @@ use vrrp::packet::Auth;
 use vrrp::{AdvertInterval, Family, Priority, Version, Vrid};
 
 pub use address::{Address, AddressError};
-pub use target::{Target, TargetError};
+pub use target::{Script, Target, TargetError};
 
 /// What `kind` says.
 pub const KIND: &str = "VipDaemon";
@@ -35,6 +35,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// How to log.
     pub log: log::Settings,
+    /// The socket of the unit that runs scripts, where that is allowed.
+    pub scripts: Option<PathBuf>,
     /// What is allowed and probably not meant, for the log and for `check`.
     pub warnings: Vec<String>,
 }
@@ -126,6 +128,28 @@ pub struct Track {
     pub fall: NonZeroU32,
     /// Passes in a row until it counts as passed.
     pub rise: NonZeroU32,
+    /// Which answer is the good one.
+    pub sense: Sense,
+    /// What counts before the first verdict.
+    pub initial: Initial,
+}
+
+/// Which answer of a check is the good one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sense {
+    /// What passes is good.
+    AsIs,
+    /// What fails is good: a lock file, a maintenance flag.
+    Reversed,
+}
+
+/// What a check counts as before its first verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initial {
+    /// Failed.
+    Failed,
+    /// Passed: keepalived's way without `init_fail`.
+    Passed,
 }
 
 /// What the result of a check does to its router.

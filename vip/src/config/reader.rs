@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Error, Errors, KeyPath, Period, Source};
@@ -12,6 +13,8 @@ pub(super) struct Reader<'a> {
     pub(super) source: &'a Source,
     pub(super) errors: Errors,
     pub(super) warnings: Vec<String>,
+    /// Where scripts are run, if they may be.
+    pub(super) scripts: Option<PathBuf>,
 }
 
 impl Reader<'_> {

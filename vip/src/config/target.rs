@@ -2,6 +2,7 @@
 //! make.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use probe::{Check, Http, Https, RequestError, Tls, TlsError, Trust};
 
@@ -29,6 +30,27 @@ pub enum Target {
         /// The name the certificate must carry; the address when absent.
         server_name: Option<String>,
     },
+    /// A program that the scripts' unit runs: exit code 0 passes.
+    Script(Script),
+    /// A program of this name that runs.
+    Process(String),
+    /// A file that is there.
+    File(PathBuf),
+    /// An interface that is up and has a carrier.
+    Interface(String),
+    /// Another router of this daemon that is Active.
+    Router(String),
+}
+
+/// A program that is run for its exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// The program, by its absolute path, and its arguments. Never empty.
+    pub command: Vec<String>,
+    /// As whom it runs; as the scripts' unit when absent.
+    pub user: Option<String>,
+    /// Where the unit that runs it listens.
+    pub socket: PathBuf,
 }
 
 /// Why a target cannot be asked.
@@ -48,48 +70,49 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Whom it asks.
-    pub fn address(&self) -> SocketAddr {
-        match self {
-            Self::Tcp(address)
-            | Self::Http { address, .. }
-            | Self::Https { address, .. } => *address,
-        }
-    }
-
     /// As `status` and the log name it.
     pub fn name(&self) -> String {
         match self {
             Self::Tcp(address) => format!("tcp://{address}"),
             Self::Http { address, path } => format!("http://{address}{path}"),
             Self::Https { address, path, .. } => format!("https://{address}{path}"),
+            Self::Script(script) => format!("script {}", script.command.join(" ")),
+            Self::Process(name) => format!("process {name}"),
+            Self::File(path) => format!("file {}", path.display()),
+            Self::Interface(name) => format!("interface {name}"),
+            Self::Router(name) => format!("router {name}"),
         }
     }
 
-    /// The check.
+    /// Whom to ask over the network, and what; `None` where this host is asked.
     ///
     /// # Errors
     /// When the path, the authorities or the server name cannot be used.
-    pub fn check(&self) -> Result<Check, TargetError> {
+    pub fn endpoint(&self) -> Result<Option<(SocketAddr, Check)>, TargetError> {
         Ok(match self {
-            Self::Tcp(_) => Check::Tcp,
-            Self::Http { path, .. } => Check::Http(Http::new(path)?),
+            Self::Tcp(address) => Some((*address, Check::Tcp)),
+            Self::Http { address, path } => {
+                Some((*address, Check::Http(Http::new(path)?)))
+            }
             Self::Https {
+                address,
                 path,
                 authorities,
                 server_name,
-                ..
             } => {
                 let trust = match authorities {
                     Some(pem) => Trust::from_pem(pem)?,
                     None => Trust::Insecure,
                 };
                 let tls = Tls::new(&trust, server_name.as_deref(), None)?;
-                Check::Https(Https {
-                    tls,
-                    http: Http::new(path)?,
-                })
+                let http = Http::new(path)?;
+                Some((*address, Check::Https(Https { tls, http })))
             }
+            Self::Script(_)
+            | Self::Process(_)
+            | Self::File(_)
+            | Self::Interface(_)
+            | Self::Router(_) => None,
         })
     }
 }

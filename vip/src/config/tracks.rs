@@ -8,8 +8,20 @@ use config::KeyPath;
 
 use super::reader::Reader;
 use super::target::url;
-use super::{Effect, Target, Track, file};
+use super::{Effect, Initial, Router, Script, Sense, Target, Track, file};
 
+/// What can be asked.
+const KINDS: [&str; 8] = [
+    "https",
+    "http",
+    "tcp",
+    "script",
+    "process",
+    "file",
+    "interface",
+    "router",
+];
+const ABSOLUTE: &str = "is not an absolute path; begin it with /";
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Below this, a busy machine looks like a dead endpoint.
 const SHORTEST_DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
@@ -51,6 +63,7 @@ impl Reader<'_> {
         );
         let fall = self.number(file.fall, 1..=100, 2, &at.key("fall"));
         let rise = self.number(file.rise, 1..=100, 2, &at.key("rise"));
+        let initial = self.initial(file.init.as_deref(), &at.key("init"));
         Some(Track {
             target: target?,
             effect: match weight? {
@@ -61,11 +74,16 @@ impl Reader<'_> {
             timeout: timeout?,
             fall: NonZeroU32::new(fall?)?,
             rise: NonZeroU32::new(rise?)?,
+            sense: match file.reverse {
+                false => Sense::AsIs,
+                true => Sense::Reversed,
+            },
+            initial: initial?,
         })
     }
 
     fn target(&mut self, file: &file::Track, at: &KeyPath) -> Option<Target> {
-        let one = self.source.one_of(at, &["https", "http", "tcp"]);
+        let one = self.source.one_of(at, &KINDS);
         self.errors.keep(one)?;
         if let Some(https) = &file.https {
             self.https(https, &at.key("https"))
@@ -73,8 +91,86 @@ impl Reader<'_> {
             let at = at.key("http").key("url");
             let (address, path) = self.try_at(&at, url("http", 80, &http.url))?;
             self.usable(Target::Http { address, path }, &at)
+        } else if let Some(tcp) = &file.tcp {
+            Some(Target::Tcp(tcp.address.0))
         } else {
-            file.tcp.as_ref().map(|tcp| Target::Tcp(tcp.address.0))
+            self.local(file, at)
+        }
+    }
+
+    fn local(&mut self, file: &file::Track, at: &KeyPath) -> Option<Target> {
+        if let Some(script) = &file.script {
+            self.script(script, &at.key("script"))
+        } else if let Some(process) = &file.process {
+            let at = at.key("process").key("name");
+            match process.name.as_str() {
+                name if name.is_empty() || name.contains(['/', ' ']) => self.refuse(
+                    &at,
+                    "is not the name of a program; write it without path and arguments",
+                ),
+                name => Some(Target::Process(name.to_owned())),
+            }
+        } else if let Some(file) = &file.file {
+            let at = at.key("file").key("path");
+            match file.path.is_absolute() {
+                true => Some(Target::File(file.path.clone())),
+                false => self.refuse(&at, ABSOLUTE),
+            }
+        } else if let Some(link) = &file.interface {
+            let name = self.interface(&link.name, &at.key("interface").key("name"))?;
+            Some(Target::Interface(name))
+        } else {
+            let router = file.router.as_ref()?;
+            let name = self.name(&router.name, &at.key("router").key("name"))?;
+            Some(Target::Router(name))
+        }
+    }
+
+    fn script(&mut self, script: &file::Script, at: &KeyPath) -> Option<Target> {
+        let Some(socket) = self.scripts.clone() else {
+            return self.refuse(
+                at,
+                "needs the unit that runs scripts; write \"scripts: {}\" at the top level \
+                 and enable vip-daemon-scripts.service",
+            );
+        };
+        let command_at = at.key("command");
+        match script.command.first() {
+            Some(program) if program.starts_with('/') => Some(Target::Script(Script {
+                command: script.command.clone(),
+                user: script.user.clone(),
+                socket,
+            })),
+            Some(_) => self.refuse(&command_at.index(0), ABSOLUTE),
+            None => self.refuse(&command_at, "is empty; write the program first"),
+        }
+    }
+
+    fn initial(&mut self, init: Option<&str>, at: &KeyPath) -> Option<Initial> {
+        match init {
+            None | Some("failed") => Some(Initial::Failed),
+            Some("passed") => Some(Initial::Passed),
+            Some(_) => {
+                self.refuse(at, "is no result of a check; allowed: failed, passed")
+            }
+        }
+    }
+
+    /// Routers that are tracked must be there, and be others.
+    pub(super) fn related(&mut self, routers: &[Router], at: &KeyPath) {
+        for (position, router) in routers.iter().enumerate() {
+            let at = at.index(position).key("track");
+            for (position, track) in router.tracks.iter().enumerate() {
+                let Target::Router(name) = &track.target else {
+                    continue;
+                };
+                let at = at.index(position).key("router").key("name");
+                if *name == router.name {
+                    self.refuse::<()>(&at, "is the router itself");
+                } else if !routers.iter().any(|other| other.name == *name) {
+                    self.refuse::<()>(&at, "is no router of this file");
+                }
+            }
         }
     }
 
@@ -112,7 +208,7 @@ impl Reader<'_> {
     }
 
     fn usable(&mut self, target: Target, at: &KeyPath) -> Option<Target> {
-        let check = target.check();
+        let check = target.endpoint();
         self.try_at(at, check)?;
         Some(target)
     }

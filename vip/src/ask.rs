@@ -1,0 +1,215 @@
+//! One question of a tracked check, asked once: over the network, of this host, of another
+//! router, or of the unit that runs scripts.
+//!
+//! Owns what makes the next question cheap (a parsed request, a known pid); fed by
+//! [`crate::track::follow`] on the control runtime. Nothing here forks.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use probe::Check;
+use tokio::sync::watch;
+use vrrp::State;
+
+use crate::config::{Script, Target, TargetError};
+use crate::driver::Record;
+use crate::linux::Netlink;
+use crate::scripts;
+
+/// How a question ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether it passed, before `reverse`.
+    pub passed: bool,
+    /// The way it ended, for logs and JSON.
+    pub name: &'static str,
+}
+
+/// A question that can be asked again and again.
+pub enum Asking {
+    /// Over the network.
+    Endpoint(SocketAddr, Box<Check>),
+    /// Of the scripts' unit.
+    Script(Script),
+    /// Is a program of this name running? With the pid it had last.
+    Process(String, Option<PathBuf>),
+    /// Is the file there?
+    File(PathBuf),
+    /// Is the interface up, with a carrier?
+    Interface(String),
+    /// Is the other router Active?
+    Router(String),
+}
+
+/// Where the routers of this daemon stand, by name.
+#[derive(Default)]
+pub struct Board(Mutex<BTreeMap<String, watch::Receiver<Record>>>);
+
+impl Board {
+    /// A router has started.
+    pub fn post(&self, name: &str, record: watch::Receiver<Record>) {
+        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        board.insert(name.to_owned(), record);
+    }
+
+    fn state(&self, name: &str) -> Option<State> {
+        let board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        board.get(name).map(|record| record.borrow().state)
+    }
+}
+
+impl Asking {
+    /// Prepares the question.
+    ///
+    /// # Errors
+    /// When a request or a trust cannot be made, which [`crate::config`] has ruled out.
+    pub fn new(target: &Target) -> Result<Self, TargetError> {
+        if let Some((address, check)) = target.endpoint()? {
+            return Ok(Self::Endpoint(address, Box::new(check)));
+        }
+        Ok(match target {
+            Target::Script(script) => Self::Script(script.clone()),
+            Target::Process(name) => Self::Process(name.clone(), None),
+            Target::File(path) => Self::File(path.clone()),
+            Target::Interface(name) => Self::Interface(name.clone()),
+            Target::Router(name) => Self::Router(name.clone()),
+            Target::Tcp(address)
+            | Target::Http { address, .. }
+            | Target::Https { address, .. } => {
+                Self::Endpoint(*address, Box::new(Check::Tcp))
+            }
+        })
+    }
+
+    /// Asks once.
+    pub async fn ask(&mut self, timeout: Duration, board: &Board) -> Answer {
+        match self {
+            Self::Endpoint(address, check) => {
+                let target = probe::Target::from(*address);
+                let outcome = probe::run(check, target, timeout).await.outcome;
+                Answer {
+                    passed: outcome.passed(),
+                    name: outcome.name(),
+                }
+            }
+            Self::Script(script) => {
+                let ended = scripts::ask(script, timeout).await;
+                Answer {
+                    passed: ended == scripts::Ended::Passed,
+                    name: ended.name(),
+                }
+            }
+            Self::Process(name, known) => yes_no(runs(name, known), "notRunning"),
+            Self::File(path) => yes_no(path.exists(), "absent"),
+            Self::Interface(name) => interface(name),
+            Self::Router(name) => match board.state(name) {
+                Some(State::Active) => yes_no(true, ""),
+                Some(State::Backup | State::Fault | State::Initialize) => {
+                    yes_no(false, "notActive")
+                }
+                None => yes_no(false, "unknown"),
+            },
+        }
+    }
+}
+
+fn yes_no(passed: bool, otherwise: &'static str) -> Answer {
+    let name = if passed { "passed" } else { otherwise };
+    Answer { passed, name }
+}
+
+fn interface(name: &str) -> Answer {
+    let links = Netlink::open().and_then(|mut netlink| netlink.links());
+    match links {
+        Err(_) => yes_no(false, "netlink"),
+        Ok(links) => match links.iter().find(|link| link.name == name) {
+            None => yes_no(false, "absent"),
+            Some(link) => yes_no(link.running, "down"),
+        },
+    }
+}
+
+/// Does a program of this name run? The process that did last time is asked first: a whole
+/// `/proc` costs a millisecond where there are hundreds.
+fn runs(name: &str, known: &mut Option<PathBuf>) -> bool {
+    if known.as_deref().is_some_and(|process| is(process, name)) {
+        return true;
+    }
+    *known = fs::read_dir("/proc").ok().and_then(|entries| {
+        let processes = entries.filter_map(Result::ok).map(|entry| entry.path());
+        let numbered = |path: &PathBuf| {
+            let name = path.file_name().and_then(OsStr::to_str).unwrap_or("");
+            name.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let mut numbered = processes.filter(numbered);
+        numbered.find(|process| is(process, name))
+    });
+    known.is_some()
+}
+
+/// By the program's first argument, as `killall` and `pidof` do for names beyond the
+/// kernel's 15 bytes; a zombie has none.
+fn is(process: &Path, name: &str) -> bool {
+    let Ok(line) = fs::read(process.join("cmdline")) else {
+        return false;
+    };
+    let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let base = program.rsplit(|byte| *byte == b'/').next();
+    base == Some(name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn answer(target: &Target, board: &Board) -> &'static str {
+        let mut asking = Asking::new(target).unwrap();
+        let answer = asking.ask(Duration::from_secs(1), board).await;
+        assert_eq!(answer.passed, answer.name == "passed");
+        answer.name
+    }
+
+    #[tokio::test]
+    async fn what_this_host_says_without_a_fork() {
+        let board = Board::default();
+        let here = std::env::current_exe().unwrap();
+        let me = here.file_name().unwrap().to_str().unwrap().to_owned();
+        for (target, expected) in [
+            (Target::File(here.clone()), "passed"),
+            (Target::File(here.join("no")), "absent"),
+            (Target::Process(me), "passed"),
+            (Target::Process("no-such-program".to_owned()), "notRunning"),
+            (Target::Interface("no-such-link".to_owned()), "absent"),
+            (Target::Router("api".to_owned()), "unknown"),
+        ] {
+            assert_eq!(answer(&target, &board).await, expected, "{target:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_router_passes_while_it_is_active() {
+        let board = Board::default();
+        let now = tokio::time::Instant::now();
+        let record = Record::new(vrrp::Priority::new(100), now);
+        let (publish, record) = watch::channel(record);
+        board.post("api", record);
+        let target = Target::Router("api".to_owned());
+        assert_eq!(answer(&target, &board).await, "notActive");
+        publish.send_modify(|record| record.state = State::Active);
+        assert_eq!(answer(&target, &board).await, "passed");
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_looked_for_again() {
+        let here = std::env::current_exe().unwrap();
+        let me = here.file_name().unwrap().to_str().unwrap();
+        let mut known = Some(PathBuf::from("/proc/0"));
+        assert!(runs(me, &mut known));
+        assert_ne!(known, Some(PathBuf::from("/proc/0")));
+    }
+}
