@@ -38,7 +38,7 @@ build: ## build the daemons and the lab as tests and the demo run them (optimise
 .PHONY: release
 release: ## build the daemons as they ship (optimised across crates)
 	@$(needs) rust
-	cargo build --locked --release -p api-lb -p bootstrap-signer -p vip-daemon
+	cargo build --locked --release -p api-lb -p bootstrap-signer -p sternpost -p vip-daemon
 
 .PHONY: check
 check: ## formatting, lints, documentation, licences and sources of dependencies

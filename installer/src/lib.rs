@@ -11,9 +11,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod checksums;
 pub mod cli;
+pub mod facts;
+pub mod judge;
 pub mod layout;
 pub mod listing;
+pub mod plan;
 pub mod render;
 pub mod resource;
 pub mod spec;

@@ -35,7 +35,7 @@ fn describe(resource: &Resource, text: &mut String) {
         Resource::Certificate(certificate) => {
             writeln!(text, "{}", describe_certificate(certificate))
         }
-        Resource::Shared(shared) => writeln!(text, "shared {}", paths(*shared)),
+        Resource::Shared(shared) => writeln!(text, "shared {}", describe_shared(*shared)),
         Resource::Program(program) => {
             writeln!(text, "program {}", layout::program(&program.name))
         }
@@ -79,17 +79,14 @@ fn describe_certificate(certificate: &Certificate) -> String {
     text
 }
 
-/// The files that something shared lies in.
-#[must_use]
-pub fn paths(shared: Shared) -> String {
-    match shared {
-        Shared::Trust(authority) => layout::certificate(authority.name()),
-        Shared::Signing(authority) => layout::key(authority.name()),
-        Shared::ServiceAccounts => {
-            format!("{} {}/sa.pub", layout::key("sa"), layout::PKI)
-        }
-        Shared::Encryption => format!("{}/encryption.yaml", layout::KUBERNETES),
-    }
+fn describe_shared(shared: Shared) -> String {
+    let paths = shared.paths().into_iter();
+    let shown = paths.map(|(path, mode)| format!("{path} {mode:04o}"));
+    format!(
+        "{} {}",
+        shown.collect::<Vec<_>>().join(", "),
+        shared.owner()
+    )
 }
 
 fn indented(content: &str) -> String {

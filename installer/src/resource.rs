@@ -4,6 +4,8 @@ use std::fmt;
 
 use pki::Profile;
 
+use crate::layout;
+
 /// Something on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource {
@@ -106,6 +108,38 @@ pub enum Shared {
     ServiceAccounts,
     /// The key that Secrets are encrypted with at rest.
     Encryption,
+}
+
+impl Shared {
+    /// Its files, with their permission bits. A file for everybody belongs to root, the
+    /// others to [`Shared::owner`].
+    #[must_use]
+    pub fn paths(self) -> Vec<(String, u32)> {
+        match self {
+            Self::Trust(authority) => {
+                vec![(layout::certificate(authority.name()), 0o644)]
+            }
+            Self::Signing(authority) => vec![(layout::key(authority.name()), 0o600)],
+            Self::ServiceAccounts => vec![
+                (layout::key("sa"), 0o600),
+                (format!("{}/sa.pub", layout::PKI), 0o644),
+            ],
+            Self::Encryption => {
+                vec![(format!("{}/encryption.yaml", layout::KUBERNETES), 0o600)]
+            }
+        }
+    }
+
+    /// Who reads what is not for everybody.
+    #[must_use]
+    pub fn owner(self) -> Owner {
+        match self {
+            Self::Trust(_) => Owner::Root,
+            Self::Signing(_) | Self::ServiceAccounts | Self::Encryption => {
+                Owner::Kubernetes
+            }
+        }
+    }
 }
 
 /// A program of a version.

@@ -25,6 +25,7 @@ mod certify;
 mod control_plane;
 mod der;
 mod files;
+mod fits;
 mod key;
 mod kubeconfig;
 mod layout;
@@ -40,6 +41,7 @@ pub use control_plane::{
     ControlPlane, ControlPlaneError, ControlPlaneSet, Node, NodeSet,
 };
 pub use files::{File, Mode, WriteError, write};
+pub use fits::key_fits;
 pub use key::{Issued, PrivatePem, ServiceAccountKey};
 pub use kubeconfig::Kubeconfig;
 pub use network::{NetworkError, ServiceNetwork};

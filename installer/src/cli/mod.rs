@@ -1,5 +1,7 @@
 //! The command line.
 
+mod plan;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -7,7 +9,7 @@ use daemon::exit;
 
 use crate::listing::listing;
 use crate::render::{self, Generation, Known};
-use crate::spec;
+use crate::spec::{self, Cluster};
 
 const SPEC: &str = "cluster.yaml";
 
@@ -26,6 +28,9 @@ enum Command {
         #[command(flatten)]
         spec: SpecFile,
     },
+    /// Print what would be done on this machine, and touch nothing. Ends with 3 when there
+    /// is something to do.
+    Plan(plan::Plan),
     /// Print what each host is to hold, whatever it holds today; connect to nothing.
     Render {
         #[command(flatten)]
@@ -65,12 +70,13 @@ impl Cli {
                 interface,
                 containerd,
             } => rendered(&spec.spec, host.as_deref(), interface, containerd),
+            Command::Plan(plan) => plan.execute(),
             Command::Schema => schema(),
         };
         match done {
-            Ok(text) => {
+            Ok((text, code)) => {
                 say(&text);
-                exit::DONE
+                code
             }
             Err(sentence) => {
                 complain(&sentence);
@@ -80,13 +86,16 @@ impl Cli {
     }
 }
 
-fn check(path: &Path) -> Result<String, Sentence> {
+fn check(path: &Path) -> Result<(String, u8), Sentence> {
     let spec = spec::read(path).map_err(|errors| errors.to_string())?;
     for warning in &spec.warnings {
         complain(&format!("warning: {warning}"));
     }
     let hosts = spec.cluster.hosts.len();
-    Ok(format!("{}: good, {hosts} host(s)", path.display()))
+    Ok((
+        format!("{}: good, {hosts} host(s)", path.display()),
+        exit::DONE,
+    ))
 }
 
 fn rendered(
@@ -94,7 +103,7 @@ fn rendered(
     wanted: Option<&str>,
     interface: String,
     containerd: u8,
-) -> Result<String, Sentence> {
+) -> Result<(String, u8), Sentence> {
     let cluster = spec::read(path)
         .map_err(|errors| errors.to_string())?
         .cluster;
@@ -107,26 +116,40 @@ fn rendered(
         resolv_conf: None,
         containerd,
     };
-    let chosen = |host: &&spec::Host| wanted.is_none_or(|wanted| wanted == host.name);
-    let hosts: Vec<_> = cluster.hosts.iter().filter(chosen).collect();
-    if let (Some(wanted), []) = (wanted, hosts.as_slice()) {
-        let names = cluster.hosts.iter().map(|host| host.name.as_str());
-        let way_out = config::suggest(wanted, names);
-        return Err(format!(
-            "--host {wanted}: is no host of {}; {way_out}",
-            path.display()
-        ));
-    }
+    let hosts: Vec<_> = match wanted {
+        Some(wanted) => vec![host(&cluster, path, wanted)?],
+        None => cluster.hosts.iter().collect(),
+    };
     let texts = hosts.iter().map(|host| {
         let resources = render::host(&cluster, host, &known);
         format!("=== {}\n{}", host.name, listing(&resources))
     });
-    Ok(texts.collect::<Vec<_>>().join("\n").trim_end().to_owned())
+    let text = texts.collect::<Vec<_>>().join("\n");
+    Ok((text.trim_end().to_owned(), exit::DONE))
 }
 
-fn schema() -> Result<String, Sentence> {
+/// The host that somebody named.
+fn host<'a>(
+    cluster: &'a Cluster,
+    path: &Path,
+    wanted: &str,
+) -> Result<&'a spec::Host, Sentence> {
+    let found = cluster.hosts.iter().find(|host| host.name == wanted);
+    found.ok_or_else(|| {
+        let names = cluster.hosts.iter().map(|host| host.name.as_str());
+        let way_out = config::suggest(wanted, names);
+        format!(
+            "--host {wanted}: is no host of {}; {way_out}",
+            path.display()
+        )
+    })
+}
+
+fn schema() -> Result<(String, u8), Sentence> {
     let schema = schemars::schema_for!(spec::File);
-    serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())
+    let text =
+        serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())?;
+    Ok((text, exit::DONE))
 }
 
 #[expect(clippy::print_stdout, reason = "what was asked for")]

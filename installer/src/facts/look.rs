@@ -1,0 +1,305 @@
+//! Looks at this machine. The only file of the facts that touches anything, and it only
+//! reads.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ring::digest::{SHA256, digest};
+use thiserror::Error;
+
+use super::{Certificate, Entry, Facts, Kind, Unit};
+use crate::layout;
+use crate::resource::Resource;
+
+/// A file longer than this is no configuration: only its checksum is taken, octets.
+const TEXT: usize = 256 * 1024;
+
+/// What is asked about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Paths.
+    pub paths: Vec<String>,
+    /// Certificates, by their names below the folder of certificates.
+    pub certificates: Vec<String>,
+    /// Units.
+    pub units: Vec<String>,
+}
+
+/// Why a host could not be looked at.
+#[derive(Debug, Error)]
+pub enum LookError {
+    /// Something stands there but cannot be read.
+    #[error("{} cannot be read", .path.display())]
+    Read {
+        /// What.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// systemd was not asked.
+    #[error("systemctl cannot be run")]
+    Systemctl(#[source] io::Error),
+}
+
+impl Wanted {
+    /// All that a plan towards `resources` needs to know.
+    #[must_use]
+    pub fn of(resources: &[Resource]) -> Self {
+        let mut wanted = Self::default();
+        for resource in resources {
+            match resource {
+                Resource::Folder(folder) => wanted.paths.push(folder.path.clone()),
+                Resource::File(file) => wanted.paths.push(file.path.clone()),
+                Resource::Certificate(certificate) => {
+                    wanted.certificates.push(certificate.name.clone());
+                }
+                Resource::Shared(shared) => {
+                    wanted
+                        .paths
+                        .extend(shared.paths().into_iter().map(|(path, _)| path));
+                }
+                Resource::Program(program) => {
+                    wanted.paths.push(layout::program(&program.name));
+                }
+                Resource::Unit(unit) => wanted.units.push(unit.name.clone()),
+            }
+        }
+        wanted
+    }
+}
+
+/// Looks below `root`, which is `/` for the machine itself.
+///
+/// # Errors
+/// When something is there that cannot be read, or systemd cannot be asked.
+pub fn look(root: &Path, wanted: &Wanted) -> Result<Facts, LookError> {
+    let users = users(root);
+    let mut facts = Facts::default();
+    for path in &wanted.paths {
+        if let Some(entry) = entry(&below(root, path), &users)? {
+            facts.entries.insert(path.clone(), entry);
+        }
+    }
+    for name in &wanted.certificates {
+        if let Some(certificate) = certificate(root, name, &users)? {
+            facts.certificates.insert(name.clone(), certificate);
+        }
+    }
+    for name in &wanted.units {
+        if let Some(unit) = unit(root, name)? {
+            facts.units.insert(name.clone(), unit);
+        }
+    }
+    Ok(facts)
+}
+
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+fn entry(path: &Path, users: &BTreeMap<u32, String>) -> Result<Option<Entry>, LookError> {
+    let failed = |source| LookError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let about = match fs::symlink_metadata(path) {
+        Err(error) if absent(&error) => return Ok(None),
+        about => about.map_err(failed)?,
+    };
+    let kind = if about.is_dir() {
+        Kind::Folder
+    } else if about.is_file() {
+        read(path, &about).map_err(failed)?
+    } else if let Ok(target) = fs::metadata(path)
+        && target.is_file()
+    {
+        // A link to a program: what it leads to is what counts.
+        read(path, &target).map_err(failed)?
+    } else {
+        Kind::Other
+    };
+    Ok(Some(Entry {
+        kind,
+        mode: about.permissions().mode() & 0o7777,
+        owner: owner(&about, users),
+    }))
+}
+
+fn read(path: &Path, about: &Metadata) -> io::Result<Kind> {
+    let bytes = fs::read(path)?;
+    let public = about.permissions().mode() & 0o004 != 0;
+    let text =
+        (public && bytes.len() <= TEXT).then(|| String::from_utf8(bytes.clone()).ok());
+    Ok(Kind::File {
+        sha256: sha256(&bytes),
+        text: text.flatten(),
+    })
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    let digest = digest(&SHA256, bytes);
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn certificate(
+    root: &Path,
+    name: &str,
+    users: &BTreeMap<u32, String>,
+) -> Result<Option<Certificate>, LookError> {
+    let path = below(root, &layout::certificate(name));
+    let pem = match fs::read_to_string(&path) {
+        Err(error) if absent(&error) => return Ok(None),
+        pem => pem.map_err(|source| LookError::Read { path, source })?,
+    };
+    let key = below(root, &layout::key(name));
+    let key_owner = fs::metadata(&key).ok().map(|about| owner(&about, users));
+    let key_fits = match fs::read_to_string(&key) {
+        Err(error) if absent(&error) => false,
+        text => {
+            let text = text.map_err(|source| LookError::Read { path: key, source })?;
+            pki::key_fits(&pem, &text)
+        }
+    };
+    Ok(Some(Certificate {
+        pem,
+        key_fits,
+        key_owner,
+    }))
+}
+
+fn unit(root: &Path, name: &str) -> Result<Option<Unit>, LookError> {
+    let output = Command::new("systemctl")
+        .arg(format!("--root={}", root.display()))
+        .args([
+            "show",
+            "--property=LoadState,UnitFileState,ActiveState,SubState",
+            name,
+        ])
+        .output()
+        .map_err(LookError::Systemctl)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(shown(&text))
+}
+
+/// Reads what `systemctl show` prints.
+fn shown(text: &str) -> Option<Unit> {
+    let value = |key: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once('='));
+        lines.find(|(name, _)| *name == key).map(|(_, value)| value)
+    };
+    if value("LoadState")? == "not-found" {
+        return None;
+    }
+    let active = value("ActiveState")?;
+    Some(Unit {
+        enabled: value("UnitFileState") == Some("enabled"),
+        active: matches!(active, "active" | "reloading"),
+        state: format!("{active}/{}", value("SubState").unwrap_or_default()),
+    })
+}
+
+fn owner(about: &Metadata, users: &BTreeMap<u32, String>) -> String {
+    users
+        .get(&about.uid())
+        .cloned()
+        .unwrap_or_else(|| about.uid().to_string())
+}
+
+/// The names in the machine's own list of users; those of a directory service own nothing
+/// that is laid down here.
+fn users(root: &Path) -> BTreeMap<u32, String> {
+    let text = fs::read_to_string(root.join("etc/passwd")).unwrap_or_default();
+    let entry = |line: &str| {
+        let mut fields = line.split(':');
+        let (name, _, id) = (fields.next()?, fields.next()?, fields.next()?);
+        Some((id.parse().ok()?, name.to_owned()))
+    };
+    text.lines().filter_map(entry).collect()
+}
+
+fn absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_systemctl_prints() {
+        let text = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n";
+        let unit = shown(text).unwrap();
+        assert_eq!(
+            unit,
+            Unit {
+                enabled: true,
+                active: true,
+                state: "active/running".into()
+            }
+        );
+        let failed = shown(
+            "LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=\n",
+        );
+        let failed = failed.unwrap();
+        assert!(!failed.enabled && !failed.active);
+        assert_eq!(shown("LoadState=not-found\nActiveState=inactive\n"), None);
+        assert_eq!(shown(""), None);
+    }
+
+    #[test]
+    fn looks_at_files_folders_and_links_and_never_at_what_is_private() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str, mode| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        put("etc/passwd", "root:x:0:0::/:/bin/sh\n", 0o644);
+        put("etc/a", "hello", 0o644);
+        put("etc/secret", "hello", 0o600);
+        put("opt/program", "hello", 0o755);
+        std::os::unix::fs::symlink(
+            root.path().join("opt/program"),
+            root.path().join("etc/link"),
+        )
+        .unwrap();
+        let wanted = Wanted {
+            paths: [
+                "/etc/a",
+                "/etc/secret",
+                "/etc/link",
+                "/etc",
+                "/nothing",
+                "/etc/a/below",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            ..Wanted::default()
+        };
+        let facts = look(root.path(), &wanted).unwrap();
+        assert_eq!(facts.entries.len(), 4, "{facts:?}");
+        let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        let file = |text: Option<&str>| Kind::File {
+            sha256: hash.into(),
+            text: text.map(str::to_owned),
+        };
+        assert_eq!(facts.entries["/etc/a"].kind, file(Some("hello")));
+        assert_eq!(facts.entries["/etc/secret"].kind, file(None));
+        assert_eq!(facts.entries["/etc/secret"].mode, 0o600);
+        assert_eq!(facts.entries["/etc/link"].kind, file(Some("hello")));
+        assert_eq!(facts.entries["/etc"].kind, Kind::Folder);
+    }
+}

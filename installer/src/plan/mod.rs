@@ -1,0 +1,356 @@
+//! The plan: what must be done on a host so that it holds what it is to hold. A function of
+//! what is wanted, what is there, the authorities and the time; nothing is done here.
+
+mod show;
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::facts::{Entry, Facts, Kind, sha256};
+use crate::judge::{Why, judge};
+use crate::layout;
+use crate::resource::{
+    Authority, Certificate, File, Folder, OnChange, Owner, Resource, Shared, Stage, Unit,
+};
+
+pub use show::show;
+
+/// What is known of the cluster's authorities: their certificates, where they are made.
+pub trait Trust {
+    /// The certificate of an authority in PEM form; `None` while it is not made.
+    fn certificate(&self, authority: Authority) -> Option<&str>;
+}
+
+/// What a host is to get, in the order in which it gets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The host.
+    pub host: String,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One thing to do. Each can tell by itself that it is done: what it leads to is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "do")]
+pub enum Step {
+    /// Make a folder, or give it its rights.
+    #[serde(rename_all = "camelCase")]
+    Folder {
+        /// Where.
+        path: String,
+        /// Permission bits.
+        mode: u32,
+        /// Whose.
+        owner: &'static str,
+        /// What changes.
+        change: Change,
+    },
+    /// Write a file.
+    #[serde(rename_all = "camelCase")]
+    Write {
+        /// Where.
+        path: String,
+        /// Permission bits.
+        mode: u32,
+        /// Whose.
+        owner: &'static str,
+        /// What is to be in it.
+        content: String,
+        /// What is in it, as far as that may be shown.
+        before: Option<String>,
+        /// What changes.
+        change: Change,
+    },
+    /// Issue a certificate with a new key.
+    #[serde(rename_all = "camelCase")]
+    Issue {
+        /// Its name below the folder of certificates.
+        name: String,
+        /// The common name of who signs it.
+        authority: &'static str,
+        /// Why the one that is there, if any, will not do.
+        why: String,
+    },
+    /// Bring something that every host with it has alike.
+    #[serde(rename_all = "camelCase")]
+    Share {
+        /// The files.
+        paths: Vec<String>,
+    },
+    /// Bring a program.
+    #[serde(rename_all = "camelCase")]
+    Install {
+        /// Its name.
+        program: String,
+        /// The SHA-256 of the one that is there.
+        before: Option<String>,
+    },
+    /// Have a unit started at boot.
+    Enable {
+        /// Its name.
+        unit: String,
+    },
+    /// Start a unit.
+    #[serde(rename_all = "camelCase")]
+    Start {
+        /// Its name.
+        unit: String,
+        /// When.
+        stage: StageName,
+    },
+    /// Start a unit anew.
+    #[serde(rename_all = "camelCase")]
+    Restart {
+        /// Its name.
+        unit: String,
+        /// When.
+        stage: StageName,
+        /// What has changed under it.
+        because: Vec<String>,
+    },
+    /// Have a unit read its files again.
+    #[serde(rename_all = "camelCase")]
+    Reload {
+        /// Its name.
+        unit: String,
+        /// When.
+        stage: StageName,
+        /// What has changed under it.
+        because: Vec<String>,
+    },
+}
+
+/// Which of an entry's sides is not as it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Change {
+    /// Nothing is there.
+    New,
+    /// What is in it.
+    Content,
+    /// Only who may do what with it.
+    Rights,
+}
+
+/// A [`Stage`] that is written by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StageName(pub Stage);
+
+impl Serialize for StageName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
+    }
+}
+
+/// What is given to [`plan`].
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The host.
+    pub host: &'a str,
+    /// What it is to hold.
+    pub wanted: &'a [Resource],
+    /// What it holds.
+    pub facts: &'a Facts,
+    /// Checksums of the programs that are to be there, by name.
+    pub programs: &'a dyn Fn(&str) -> Option<String>,
+    /// The authorities.
+    pub trust: &'a dyn Trust,
+    /// The time.
+    pub now: SystemTime,
+}
+
+/// The steps from what is there to what is wanted: files and programs in the order of the
+/// resources, then units in the order of their stages.
+#[must_use]
+pub fn plan(inputs: Inputs<'_>) -> Plan {
+    let mut changed = BTreeSet::new();
+    let mut steps = Vec::new();
+    let mut shared = BTreeSet::new();
+    for resource in inputs.wanted {
+        let step = match resource {
+            Resource::Folder(folder) => make(folder, inputs.facts),
+            Resource::File(file) => write(file, inputs.facts),
+            Resource::Certificate(certificate) => issue(certificate, inputs),
+            Resource::Shared(one) if shared.insert(*one) => share(*one, inputs),
+            Resource::Program(program) => install(&program.name, inputs),
+            Resource::Shared(_) | Resource::Unit(_) => None,
+        };
+        if let Some(step) = step {
+            changed.extend(touched(&step));
+            steps.push(step);
+        }
+    }
+    let units = inputs.wanted.iter().filter_map(|resource| match resource {
+        Resource::Unit(unit) => Some(unit),
+        Resource::Folder(_)
+        | Resource::File(_)
+        | Resource::Certificate(_)
+        | Resource::Shared(_)
+        | Resource::Program(_) => None,
+    });
+    let mut units: Vec<_> = units.collect();
+    units.sort_by_key(|unit| unit.after);
+    for unit in units {
+        steps.extend(run(unit, inputs.facts, &changed));
+    }
+    Plan {
+        host: inputs.host.to_owned(),
+        steps,
+    }
+}
+
+fn make(folder: &Folder, facts: &Facts) -> Option<Step> {
+    let change = match facts.entries.get(&folder.path) {
+        None => Change::New,
+        Some(entry) if entry.kind != Kind::Folder => Change::Content,
+        Some(entry) => rights(entry, folder.mode, folder.owner)?,
+    };
+    Some(Step::Folder {
+        path: folder.path.clone(),
+        mode: folder.mode,
+        owner: folder.owner.name(),
+        change,
+    })
+}
+
+fn write(file: &File, facts: &Facts) -> Option<Step> {
+    let hash = sha256(file.content.as_bytes());
+    let entry = facts.entries.get(&file.path);
+    let change = match entry.map(|entry| (&entry.kind, entry)) {
+        None => Change::New,
+        Some((Kind::File { sha256, .. }, entry)) if *sha256 == hash => {
+            rights(entry, file.mode, file.owner)?
+        }
+        Some(_) => Change::Content,
+    };
+    let before = entry.and_then(|entry| match &entry.kind {
+        Kind::File { text, .. } => text.clone(),
+        Kind::Folder | Kind::Other => None,
+    });
+    Some(Step::Write {
+        path: file.path.clone(),
+        mode: file.mode,
+        owner: file.owner.name(),
+        content: file.content.clone(),
+        before,
+        change,
+    })
+}
+
+fn rights(entry: &Entry, mode: u32, owner: Owner) -> Option<Change> {
+    let right = entry.mode == mode && entry.owner == owner.name();
+    (!right).then_some(Change::Rights)
+}
+
+fn issue(certificate: &Certificate, inputs: Inputs<'_>) -> Option<Step> {
+    let there = inputs.facts.certificates.get(&certificate.name);
+    let trust = inputs.trust.certificate(certificate.authority);
+    let why = match (there, trust) {
+        (None, _) => Why::Missing,
+        (Some(_), None) => Why::Authority,
+        (Some(there), Some(_))
+            if !there.key_fits
+                || there.key_owner.as_deref() != Some(certificate.owner.name()) =>
+        {
+            Why::Key
+        }
+        (Some(there), Some(trust)) => {
+            judge(&there.pem, &certificate.profile, trust, inputs.now).err()?
+        }
+    };
+    Some(Step::Issue {
+        name: certificate.name.clone(),
+        authority: certificate.authority.common_name(),
+        why: why.to_string(),
+    })
+}
+
+/// What is shared is brought where a file of it is missing, or its rights are wrong. That it
+/// is the same everywhere is looked at when the hosts are held against each other.
+fn share(shared: Shared, inputs: Inputs<'_>) -> Option<Step> {
+    let paths = shared.paths();
+    let right = paths.iter().all(|(path, mode)| {
+        let entry = inputs.facts.entries.get(path);
+        let owner = if *mode == 0o644 {
+            Owner::Root
+        } else {
+            shared.owner()
+        };
+        entry.is_some_and(|entry| rights(entry, *mode, owner).is_none())
+    });
+    let paths = paths.into_iter().map(|(path, _)| path).collect();
+    (!right).then_some(Step::Share { paths })
+}
+
+fn install(name: &str, inputs: Inputs<'_>) -> Option<Step> {
+    let entry = inputs.facts.entries.get(&layout::program(name));
+    let before = entry.and_then(|entry| match &entry.kind {
+        Kind::File { sha256, .. } => Some(sha256.clone()),
+        Kind::Folder | Kind::Other => None,
+    });
+    let wanted = (inputs.programs)(name);
+    (before.is_none() || before != wanted).then(|| Step::Install {
+        program: name.to_owned(),
+        before,
+    })
+}
+
+/// The paths that a step changes.
+fn touched(step: &Step) -> Vec<String> {
+    match step {
+        Step::Folder { .. } => Vec::new(),
+        Step::Write { path, .. } => vec![path.clone()],
+        Step::Issue { name, .. } => vec![layout::certificate(name), layout::key(name)],
+        Step::Share { paths } => paths.clone(),
+        Step::Install { program, .. } => vec![layout::program(program)],
+        Step::Enable { .. }
+        | Step::Start { .. }
+        | Step::Restart { .. }
+        | Step::Reload { .. } => Vec::new(),
+    }
+}
+
+fn run(unit: &Unit, facts: &Facts, changed: &BTreeSet<String>) -> Vec<Step> {
+    let name = unit.name.clone();
+    let stage = StageName(unit.after);
+    let there = facts.units.get(&unit.name);
+    let mut steps = Vec::new();
+    if !there.is_some_and(|there| there.enabled) {
+        steps.push(Step::Enable { unit: name.clone() });
+    }
+    let stem = unit.name.trim_end_matches(".service");
+    let program = layout::program(stem);
+    let file = format!("{}/{}", layout::UNITS, unit.name);
+    let because = |paths: &mut dyn Iterator<Item = &String>| -> Vec<String> {
+        paths
+            .filter(|path| changed.contains(*path))
+            .cloned()
+            .collect()
+    };
+    let read = because(&mut unit.reads.iter());
+    // No reload brings another program or another unit file.
+    let hard = because(&mut [program, file].iter());
+    if !there.is_some_and(|there| there.active) {
+        steps.push(Step::Start { unit: name, stage });
+    } else if !hard.is_empty()
+        || (unit.on_change == OnChange::Restart && !read.is_empty())
+    {
+        let all: BTreeSet<_> = hard.into_iter().chain(read).collect();
+        steps.push(Step::Restart {
+            unit: name,
+            stage,
+            because: all.into_iter().collect(),
+        });
+    } else if !read.is_empty() {
+        steps.push(Step::Reload {
+            unit: name,
+            stage,
+            because: read,
+        });
+    }
+    steps
+}

@@ -1,0 +1,370 @@
+//! The plan: everything on a bare host, nothing on one that has it all, and just what
+//! follows from one thing that changed.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use pki::Issued;
+use sternpost::facts::{self, Entry, Facts, Kind};
+use sternpost::plan::{Change, Inputs, Plan, Step, Trust, plan, show};
+use sternpost::render::{self, Generation, Known};
+use sternpost::resource::{Authority, Owner, Resource};
+use sternpost::spec;
+
+/// A host, what it is to hold, and the authorities that signed for it.
+struct World {
+    wanted: Vec<Resource>,
+    authorities: BTreeMap<Authority, pki::Authority>,
+    now: SystemTime,
+}
+
+impl Trust for World {
+    fn certificate(&self, authority: Authority) -> Option<&str> {
+        Some(self.authorities[&authority].certificate_pem())
+    }
+}
+
+struct Bare;
+
+impl Trust for Bare {
+    fn certificate(&self, _: Authority) -> Option<&str> {
+        None
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl World {
+    fn new(spec: &str, host: &str) -> Self {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/spec/{spec}.yaml"));
+        let cluster = spec::read(&path).unwrap().cluster;
+        let host = cluster.hosts.iter().find(|one| one.name == host).unwrap();
+        let known = Known {
+            interface: "eth0".into(),
+            resolv_conf: None,
+            containerd: Generation::Two,
+        };
+        let now = SystemTime::now();
+        let made =
+            |one: Authority| (one, pki::Authority::new(one.common_name(), now).unwrap());
+        Self {
+            wanted: render::host(&cluster, host, &known),
+            authorities: Authority::ALL.into_iter().map(made).collect(),
+            now,
+        }
+    }
+
+    fn plan(&self, facts: &Facts) -> Plan {
+        self.plan_at(facts, self.now)
+    }
+
+    fn plan_at(&self, facts: &Facts, now: SystemTime) -> Plan {
+        plan(Inputs {
+            host: "m1",
+            wanted: &self.wanted,
+            facts,
+            programs: &|name| Some(format!("sum of {name}")),
+            trust: self,
+            now,
+        })
+    }
+
+    /// What is found on a host that holds it all.
+    fn done(&self) -> Facts {
+        let mut facts = Facts::default();
+        for resource in &self.wanted {
+            self.have(resource, &mut facts);
+        }
+        facts
+    }
+
+    fn have(&self, resource: &Resource, facts: &mut Facts) {
+        let mut put = |path: &str, kind, mode, owner: Owner| {
+            let owner = owner.name().to_owned();
+            facts
+                .entries
+                .insert(path.to_owned(), Entry { kind, mode, owner });
+        };
+        let opaque = |sum: &str| Kind::File {
+            sha256: sum.to_owned(),
+            text: None,
+        };
+        match resource {
+            Resource::Folder(folder) => {
+                put(&folder.path, Kind::Folder, folder.mode, folder.owner)
+            }
+            Resource::File(file) => {
+                let folder = tempfile::tempdir().unwrap();
+                std::fs::write(folder.path().join("f"), &file.content).unwrap();
+                let wanted = facts::Wanted {
+                    paths: vec!["/f".into()],
+                    ..Default::default()
+                };
+                let seen = facts::look(folder.path(), &wanted).unwrap();
+                put(
+                    &file.path,
+                    seen.entries["/f"].kind.clone(),
+                    file.mode,
+                    file.owner,
+                );
+            }
+            Resource::Shared(shared) => {
+                for (path, mode) in shared.paths() {
+                    let owner = if mode == 0o644 {
+                        Owner::Root
+                    } else {
+                        shared.owner()
+                    };
+                    put(&path, opaque("any"), mode, owner);
+                }
+            }
+            Resource::Program(program) => {
+                let path = sternpost::layout::program(&program.name);
+                put(
+                    &path,
+                    opaque(&format!("sum of {}", program.name)),
+                    0o755,
+                    Owner::Root,
+                );
+            }
+            Resource::Certificate(certificate) => {
+                let authority = &self.authorities[&certificate.authority];
+                let Issued {
+                    certificate_pem, ..
+                } = authority.issue(&certificate.profile, self.now).unwrap();
+                let found = facts::Certificate {
+                    pem: certificate_pem,
+                    key_fits: true,
+                    key_owner: Some(certificate.owner.name().to_owned()),
+                };
+                facts.certificates.insert(certificate.name.clone(), found);
+            }
+            Resource::Unit(unit) => {
+                let found = facts::Unit {
+                    enabled: true,
+                    active: true,
+                    state: "active/running".into(),
+                };
+                facts.units.insert(unit.name.clone(), found);
+            }
+        }
+    }
+}
+
+/// The steps of a plan as words, for comparison.
+fn words(plan: &Plan) -> Vec<String> {
+    let text = show(plan);
+    let lines = text
+        .lines()
+        .skip(1)
+        .filter(|line| !line.starts_with("    "));
+    lines.map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn a_host_that_holds_it_all_needs_nothing() {
+    for (spec, host) in [
+        ("whole", "m1"),
+        ("whole", "n1"),
+        ("dual", "m1"),
+        ("external", "m1"),
+    ] {
+        let world = World::new(spec, host);
+        let plan = world.plan(&world.done());
+        assert_eq!(plan.steps, [], "{spec} {host}");
+        assert_eq!(show(&plan), "m1: nothing to do\n");
+    }
+}
+
+#[test]
+fn a_bare_host_gets_everything_in_the_order_of_its_stages() {
+    let world = World::new("whole", "m1");
+    let plan = plan(Inputs {
+        host: "m1",
+        wanted: &world.wanted,
+        facts: &Facts::default(),
+        programs: &|_| None,
+        trust: &Bare,
+        now: world.now,
+    });
+    let started: Vec<_> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Start { unit, .. } => Some(unit.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        started,
+        [
+            "etcd.service",
+            "bootstrap-signer.service",
+            "api-lb.service",
+            "vip-daemon.service",
+            "kube-apiserver.service",
+            "kube-controller-manager.service",
+            "kube-scheduler.service",
+        ]
+    );
+    let first_unit = plan
+        .steps
+        .iter()
+        .position(|step| matches!(step, Step::Enable { .. }));
+    let last_file = plan.steps.iter().rposition(|step| {
+        matches!(
+            step,
+            Step::Write { .. }
+                | Step::Issue { .. }
+                | Step::Share { .. }
+                | Step::Install { .. }
+        )
+    });
+    assert!(last_file < first_unit, "files come first");
+}
+
+#[test]
+fn what_changed_is_done_and_what_follows_from_it() {
+    let world = World::new("whole", "m1");
+    let changed = |change: &dyn Fn(&mut Facts)| {
+        let mut facts = world.done();
+        change(&mut facts);
+        words(&world.plan(&facts))
+    };
+    let edit = |path: &'static str| {
+        move |facts: &mut Facts| {
+            facts.entries.get_mut(path).unwrap().kind = Kind::File {
+                sha256: "other".into(),
+                text: Some("other\n".into()),
+            };
+        }
+    };
+    // A unit file: the service starts anew.
+    assert_eq!(
+        changed(&edit("/etc/systemd/system/etcd.service")),
+        [
+            "change file /etc/systemd/system/etcd.service 0644 root",
+            "restart etcd.service, since /etc/systemd/system/etcd.service changed",
+        ]
+    );
+    // A file that is read again: no connection is lost for it.
+    assert_eq!(
+        changed(&edit("/etc/sternpost/api-lb.yaml")),
+        [
+            "change file /etc/sternpost/api-lb.yaml 0644 root",
+            "reload api-lb.service, since /etc/sternpost/api-lb.yaml changed",
+        ]
+    );
+    // A program: a reload would not bring it.
+    assert_eq!(
+        changed(&edit("/usr/local/bin/api-lb")),
+        [
+            "replace api-lb",
+            "restart api-lb.service, since /usr/local/bin/api-lb changed",
+        ]
+    );
+    // Rights alone: nothing starts anew, since what is in the file stays.
+    assert_eq!(
+        changed(&|facts: &mut Facts| {
+            facts
+                .entries
+                .get_mut("/etc/kubernetes/pki/sa.key")
+                .unwrap()
+                .mode = 0o644;
+        }),
+        ["bring /etc/kubernetes/pki/sa.key, /etc/kubernetes/pki/sa.pub"]
+    );
+    // A key of somebody else's.
+    assert_eq!(
+        changed(&|facts: &mut Facts| {
+            facts.certificates.get_mut("scheduler").unwrap().key_fits = false;
+        }),
+        [
+            "issue certificate scheduler by kubernetes-ca: its key is missing or another one's",
+            "restart kube-scheduler.service, since /etc/kubernetes/pki/scheduler.crt changed",
+        ]
+    );
+    // API servers read their certificates again by themselves.
+    assert_eq!(
+        changed(&|facts: &mut Facts| {
+            facts.certificates.remove("apiserver");
+        }),
+        ["issue certificate apiserver by kubernetes-ca: there is none"]
+    );
+    // A unit that died, and one that would not come back after a reboot.
+    assert_eq!(
+        changed(&|facts: &mut Facts| {
+            facts.units.get_mut("etcd.service").unwrap().active = false;
+        }),
+        ["start etcd.service"]
+    );
+    assert_eq!(
+        changed(&|facts: &mut Facts| {
+            facts.units.get_mut("etcd.service").unwrap().enabled = false;
+        }),
+        ["enable etcd.service"]
+    );
+}
+
+#[test]
+fn certificates_are_renewed_when_a_third_of_their_life_is_left() {
+    let world = World::new("whole", "n1");
+    let facts = world.done();
+    let third = pki::LEAF_LIFETIME / 3;
+    let before = world.plan_at(&facts, world.now + third * 2 - DAY);
+    assert_eq!(before.steps, []);
+    let after = world.plan_at(&facts, world.now + third * 2 + DAY);
+    assert_eq!(
+        words(&after),
+        [
+            "issue certificate kube-proxy by kubernetes-ca: it ends in 120 days",
+            "issue certificate flannel by kubernetes-ca: it ends in 120 days",
+            "restart kube-proxy.service, since /etc/kubernetes/pki/kube-proxy.crt changed",
+            "restart flanneld.service, since /etc/kubernetes/pki/flannel.crt changed",
+        ]
+    );
+}
+
+#[test]
+fn a_difference_is_shown_line_by_line() {
+    let world = World::new("whole", "m1");
+    let mut facts = world.done();
+    let path = "/etc/sysctl.d/90-sternpost.conf";
+    facts.entries.get_mut(path).unwrap().kind = Kind::File {
+        sha256: "other".into(),
+        text: Some("net.core.somaxconn = 128\n".into()),
+    };
+    let plan = world.plan(&facts);
+    let [
+        Step::Write {
+            change: Change::Content,
+            ..
+        },
+    ] = plan.steps.as_slice()
+    else {
+        panic!("{:?}", plan.steps)
+    };
+    let text = show(&plan);
+    assert!(
+        text.contains("    -net.core.somaxconn = 128\n    +net.core.somaxconn = 16384\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_plan_travels_as_json_without_a_secret() {
+    let world = World::new("whole", "m1");
+    let plan = world.plan(&Facts::default());
+    let text = serde_json::to_string(&plan).unwrap();
+    assert!(text.contains("\"do\":\"issue\""));
+    assert!(!text.contains("PRIVATE KEY"));
+}
