@@ -2,6 +2,7 @@
 //! follows from one thing that changed.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
