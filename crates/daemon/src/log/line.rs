@@ -89,7 +89,7 @@ where
 }
 
 /// syslog's number for a level, as `sd-daemon(3)` has it.
-fn priority(level: Level) -> u8 {
+pub(super) fn priority(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,
         Level::WARN => 4,

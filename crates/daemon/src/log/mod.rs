@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! tracing ──filter──▶ line (text, JSON; level for journald) ──▶ queue ──thread──▶ stderr
+//! by the thousand ──▶ lines (the same look, many at once) ────────┘
 //!                                                        full: dropped, counted
 //! ```
 //!
@@ -9,7 +10,10 @@
 //! advert. [`init`] is called once, by `main`.
 
 mod line;
+mod lines;
 mod queue;
+
+pub use lines::{Line, Lines};
 
 use crate::metrics::Text;
 use queue::Queue;
@@ -58,6 +62,8 @@ impl Default for Settings {
 pub struct Log {
     filter: reload::Handle<EnvFilter, Registry>,
     queue: Arc<Queue>,
+    format: Format,
+    journal: bool,
 }
 
 /// Why logging could not begin or change.
@@ -103,6 +109,8 @@ pub fn init(settings: &Settings) -> Result<Log, LogError> {
     Ok(Log {
         filter: handle,
         queue,
+        format: settings.format,
+        journal,
     })
 }
 
@@ -115,6 +123,11 @@ impl Log {
         self.filter
             .reload(filter(level)?)
             .map_err(|_| LogError::Twice)
+    }
+
+    /// For lines of one kind that come by the thousand.
+    pub fn lines(&self) -> Lines {
+        Lines::new(&self.queue, self.format, self.journal)
     }
 
     /// Lines thrown away because stderr did not take them.

@@ -3,7 +3,7 @@
 //! Owned by the [`Log`](super::Log); fed by every thread; ended by [`Queue::finish`].
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel,
 };
@@ -19,11 +19,22 @@ const WAITING: usize = 4096;
 /// Time for the lines that wait when the process ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Bytes that are written at once: what a pipe takes.
+const WRITE: usize = 64 * 1024;
+
+/// Whole lines that travel together.
+struct Chunk {
+    bytes: Vec<u8>,
+    lines: usize,
+}
+
 /// Lines on their way.
 #[derive(Debug)]
 pub(super) struct Queue {
     /// Gone once finished.
-    sender: Mutex<Option<SyncSender<Vec<u8>>>>,
+    sender: Mutex<Option<SyncSender<Chunk>>>,
+    /// Lines that wait.
+    waiting: Arc<AtomicUsize>,
     dropped: AtomicU64,
     /// Disconnects when the thread has written everything.
     written: Mutex<Receiver<()>>,
@@ -34,14 +45,17 @@ impl Queue {
     pub(super) fn to(sink: impl Write + Send + 'static) -> io::Result<Arc<Self>> {
         let (sender, lines) = sync_channel(WAITING);
         let (done, written) = sync_channel(0);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let left = Arc::clone(&waiting);
         thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || {
-                write_all(&lines, sink);
+                write_all(&lines, &left, sink);
                 drop::<SyncSender<()>>(done);
             })?;
         Ok(Arc::new(Self {
             sender: Mutex::new(Some(sender)),
+            waiting,
             dropped: AtomicU64::new(0),
             written: Mutex::new(written),
         }))
@@ -65,22 +79,42 @@ impl Queue {
         }
     }
 
-    fn push(&self, line: Vec<u8>) {
+    /// Queues `lines` whole lines, or drops and counts them when too many wait.
+    pub(super) fn push(&self, bytes: Vec<u8>, lines: usize) {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = sender.as_ref().map(|sender| sender.try_send(line));
+        // Under the lock, so that no two see the same room.
+        let room = self.waiting.load(Ordering::Relaxed) < WAITING;
+        self.waiting.fetch_add(lines, Ordering::Relaxed);
+        let sent = sender
+            .as_ref()
+            .filter(|_| room)
+            .map(|sender| sender.try_send(Chunk { bytes, lines }));
         match sent {
             Some(Ok(())) => {}
             None | Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+                self.waiting.fetch_sub(lines, Ordering::Relaxed);
+                self.dropped.fetch_add(lines as u64, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// An error of stderr has nowhere to be reported; the next line is tried all the same.
-fn write_all(lines: &Receiver<Vec<u8>>, mut sink: impl Write) {
-    for line in lines {
-        let _ = sink.write_all(&line);
+/// Writes what waits together, so that a burst costs few calls. An error of stderr has
+/// nowhere to be reported; what comes next is tried all the same.
+fn write_all(chunks: &Receiver<Chunk>, waiting: &AtomicUsize, mut sink: impl Write) {
+    while let Ok(first) = chunks.recv() {
+        let Chunk {
+            mut bytes,
+            mut lines,
+        } = first;
+        while bytes.len() < WRITE
+            && let Ok(next) = chunks.try_recv()
+        {
+            bytes.extend_from_slice(&next.bytes);
+            lines += next.lines;
+        }
+        let _ = sink.write_all(&bytes);
+        waiting.fetch_sub(lines, Ordering::Relaxed);
     }
     let _ = sink.flush();
 }
@@ -124,7 +158,7 @@ impl Write for LineWriter {
 
 impl Drop for LineWriter {
     fn drop(&mut self) {
-        self.queue.push(one_line(std::mem::take(&mut self.line)));
+        self.queue.push(one_line(std::mem::take(&mut self.line)), 1);
     }
 }
 
@@ -172,7 +206,7 @@ mod tests {
         let (release, stuck) = sync_channel(0);
         let queue = Queue::to(Stuck(stuck)).unwrap();
         for _ in 0..WAITING + 100 {
-            queue.push(b"line\n".to_vec());
+            queue.push(b"line\n".to_vec(), 1);
         }
         // The thread may have taken one.
         assert!((99..=100).contains(&queue.dropped()), "{}", queue.dropped());
@@ -201,10 +235,10 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let queue = Queue::to(writer).unwrap();
         for line in 0..1000 {
-            queue.push(format!("{line}\n").into_bytes());
+            queue.push(format!("{line}\n").into_bytes(), 1);
         }
         queue.finish();
-        queue.push(b"late\n".to_vec());
+        queue.push(b"late\n".to_vec(), 1);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         let expected: String = (0..1000).map(|line| format!("{line}\n")).collect();
