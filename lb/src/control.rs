@@ -72,7 +72,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     let identity = Arc::new(Identity::new("api-lb", path, SystemTime::now()));
     let (events, inlet) = mpsc::channel(EVENTS);
     let (view, seen) = watch::channel(Arc::new(View::default()));
-    let reporter = report::begin(inlet, seen.clone())?;
+    let reporter = report::begin(inlet, seen.clone(), log.lines())?;
     let crew = Crew::new(usize::from(config.workers.get()), &limits)?;
     let workers = Workers::new(
         (0..config.workers.get())

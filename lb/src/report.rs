@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use daemon::limit::{Limiter, Verdict};
+use daemon::log::Lines;
 use tokio::sync::{mpsc, watch};
+use tracing::Level;
 
 use crate::pool::{ListenerId, ServerId};
 use crate::roster::View;
@@ -29,13 +31,14 @@ enum Class {
 pub fn begin(
     mut events: mpsc::Receiver<Event>,
     view: watch::Receiver<Arc<View>>,
+    mut lines: Lines,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name("report".to_owned())
         .spawn(move || {
             let mut limiter = Limiter::new(BURST, WINDOW);
             while let Some(event) = events.blocking_recv() {
-                report(&event, &view, &mut limiter);
+                report(&event, &view, &mut limiter, &mut lines);
             }
         })
 }
@@ -44,9 +47,10 @@ fn report(
     event: &Event,
     view: &watch::Receiver<Arc<View>>,
     limiter: &mut Limiter<Class>,
+    lines: &mut Lines,
 ) {
     match event {
-        Event::Ended(record) => ended(record),
+        Event::Ended(records) => ended(records, lines),
         Event::DialFailed { server, kind } => {
             if let Verdict::Say { suppressed } =
                 limiter.admit(Class::Dial(*server), Instant::now())
@@ -73,37 +77,57 @@ fn report(
     }
 }
 
-macro_rules! line {
-    ($level:ident, $record:expr) => {
-        tracing::$level!(
-            id = $record.id.0,
-            client = %$record.client,
-            bind = %$record.bind,
-            frontend = &*$record.frontend,
-            backend = &*$record.backend,
-            server = $record.server.as_deref(),
-            source = $record.source.map(tracing::field::display),
-            dials = $record.attempts,
-            connected = $record.connected_after.map(|time| time.as_secs_f64()),
-            firstByte = $record.first_byte_after.map(|time| time.as_secs_f64()),
-            lasted = $record.lasted.as_secs_f64(),
-            sent = $record.sent,
-            received = $record.received,
-            end = $record.end.name(),
-            "connection"
-        )
-    };
+/// One line per connection; those whose client got nothing stand out.
+fn ended(records: &[Record], lines: &mut Lines) {
+    let (informs, warns) = (
+        tracing::enabled!(Level::INFO),
+        tracing::enabled!(Level::WARN),
+    );
+    let now = SystemTime::now();
+    for record in records {
+        match level_of(record.end) {
+            Level::WARN if warns => line(record, Level::WARN, now, lines),
+            Level::INFO if informs => line(record, Level::INFO, now, lines),
+            _ => {}
+        }
+    }
+    lines.send();
 }
 
-/// One line per connection; those whose client got nothing stand out.
-fn ended(record: &Record) {
-    match record.end {
+fn line(record: &Record, level: Level, now: SystemTime, lines: &mut Lines) {
+    let mut line = lines.begin(now, level, module_path!(), "connection");
+    line.number("id", record.id.0)
+        .plain("client", record.client)
+        .plain("bind", record.bind)
+        .word("frontend", &record.frontend)
+        .word("backend", &record.backend);
+    if let Some(server) = &record.server {
+        line.word("server", server);
+    }
+    if let Some(source) = record.source {
+        line.plain("source", source);
+    }
+    line.number("dials", record.attempts);
+    if let Some(connected) = record.connected_after {
+        line.seconds("connected", connected);
+    }
+    if let Some(first_byte) = record.first_byte_after {
+        line.seconds("firstByte", first_byte);
+    }
+    line.seconds("lasted", record.lasted)
+        .number("sent", record.sent)
+        .number("received", record.received)
+        .word("end", record.end.name());
+}
+
+fn level_of(end: End) -> Level {
+    match end {
         End::NoServer
         | End::DialFailed
         | End::DialBudget
         | End::QueueFull
         | End::QueueTimeout
-        | End::NoResources => line!(warn, record),
+        | End::NoResources => Level::WARN,
         End::ClientClosed
         | End::ServerClosed
         | End::ClientReset
@@ -115,6 +139,6 @@ fn ended(record: &Record) {
         | End::ServerHung
         | End::Idle
         | End::Killed
-        | End::Shutdown => line!(info, record),
+        | End::Shutdown => Level::INFO,
     }
 }

@@ -26,7 +26,11 @@ pub const COMMANDS: usize = 64;
 
 /// Events waiting for control, from all workers. A worker does not wait when the queue is
 /// full: it drops the event and counts it, since traffic goes before its log.
-pub const EVENTS: usize = 8192;
+pub const EVENTS: usize = 1024;
+
+/// Ended connections that one event tells of: of a busy round of the loop, and little enough
+/// that a full queue stays below 20 MiB.
+pub const ENDED: usize = 64;
 
 /// What control tells a worker. Commands are obeyed in order.
 #[derive(Clone, Debug)]
@@ -94,8 +98,9 @@ impl ConnectionId {
 /// What a worker tells control.
 #[derive(Debug)]
 pub enum Event {
-    /// A connection has ended. Sent when the snapshot wants ends reported.
-    Ended(Box<Record>),
+    /// Connections that have ended, at most [`ENDED`]. Sent when the snapshot wants ends
+    /// reported.
+    Ended(Vec<Record>),
     /// A dial failed or timed out; the client went on to another server or was given up.
     DialFailed {
         /// The server that was dialled.
@@ -294,8 +299,14 @@ pub struct Outlet {
 impl Outlet {
     /// Hands an event to control, or drops and counts it when the queue is full.
     pub fn send(&self, event: Event) {
+        let lines = match &event {
+            Event::Ended(records) => records.len() as u64,
+            Event::DialFailed { .. } | Event::AcceptFailed { .. } => 1,
+        };
         if self.events.try_send(event).is_err() {
-            self.gauges.events_dropped.fetch_add(1, Ordering::Relaxed);
+            self.gauges
+                .events_dropped
+                .fetch_add(lines, Ordering::Relaxed);
         }
     }
 }

@@ -25,7 +25,7 @@ use super::slab::{Key, Slab};
 use super::wheel::{Tick, Wheel};
 use super::{dial, line};
 use crate::pool::{Attempt, Dialling, Failure, Refusal, ServerId};
-use crate::worker::{self, ConnectionId, End, Gauges, Outlet, Which};
+use crate::worker::{self, ConnectionId, ENDED, End, Gauges, Outlet, Record, Which};
 
 /// How long a session is young at least: long enough for a dial to succeed.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -59,6 +59,8 @@ pub(super) struct Sessions {
     gauges: Arc<Gauges>,
     /// Whether ends are wanted as events.
     pub(super) report: bool,
+    /// Those of this round of the loop.
+    ended: Vec<Record>,
 }
 
 impl Sessions {
@@ -93,6 +95,7 @@ impl Sessions {
             outlet,
             gauges,
             report: false,
+            ended: Vec::new(),
         }
     }
 
@@ -463,7 +466,7 @@ impl Sessions {
         }
         let record = self.report.then(|| {
             let id = ConnectionId::new(self.number, session.count);
-            Box::new(record_of(&session, id, end, self.tools.now))
+            record_of(&session, id, end, self.tools.now)
         });
         if let Load::Relay { up, down, .. } = &mut session.load {
             self.tools.stores.abandoned(std::mem::take(up));
@@ -476,8 +479,17 @@ impl Sessions {
         // Closed before it is counted and reported: who hears of the end finds it so.
         drop(session);
         self.gauges.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(record) = record {
-            self.outlet.send(worker::Event::Ended(record));
+        self.ended.extend(record);
+        if self.ended.len() >= ENDED {
+            self.tell();
+        }
+    }
+
+    /// Tells of the connections that have ended: together, as each telling may wake a thread.
+    pub(super) fn tell(&mut self) {
+        if !self.ended.is_empty() {
+            let ended = std::mem::take(&mut self.ended);
+            self.outlet.send(worker::Event::Ended(ended));
         }
     }
 }

@@ -91,6 +91,7 @@ impl Worker {
             let listeners = &self.listeners;
             self.sessions
                 .on_line(|frontend| listeners.origin_named(frontend));
+            self.sessions.tell();
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Workers of the data path on real sockets of the loopback interface, without the daemon.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Rig {
     pub address: SocketAddr,
     pub workers: Vec<Handle>,
     pub events: mpsc::Receiver<Event>,
+    /// Ends that came together with one that was asked for.
+    ends: VecDeque<worker::Record>,
     pub snapshot: Arc<Snapshot>,
 }
 
@@ -84,6 +87,7 @@ impl Rig {
             address,
             workers,
             events,
+            ends: VecDeque::new(),
             snapshot,
         };
         rig.command(&Command::Snapshot(Arc::clone(&rig.snapshot)));
@@ -135,9 +139,12 @@ impl Rig {
     /// The next end that is reported.
     pub async fn ended(&mut self) -> Option<worker::Record> {
         loop {
+            if let Some(record) = self.ends.pop_front() {
+                return Some(record);
+            }
             let next = tokio::time::timeout(Duration::from_secs(10), self.events.recv());
             match next.await {
-                Ok(Some(Event::Ended(record))) => return Some(*record),
+                Ok(Some(Event::Ended(records))) => self.ends.extend(records),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return None,
             }
