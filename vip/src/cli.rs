@@ -9,7 +9,7 @@ use tokio::runtime;
 
 use crate::config::Config;
 use crate::driver::chain;
-use crate::{guard, run};
+use crate::{guard, import, run};
 
 const CONFIG: &str = "/etc/sternpost/vip-daemon.yaml";
 const SOCKET: &str = "/run/sternpost/vip-daemon.sock";
@@ -28,6 +28,24 @@ enum Command {
     Run(ConfigFile),
     /// Say whether a configuration file is good, and touch nothing.
     Check(ConfigFile),
+    /// Turn keepalived's configuration into one of ours.
+    ///
+    /// Prints the YAML to standard output, and a verdict on every directive to standard
+    /// error: `vip-daemon import /etc/keepalived/keepalived.conf > vip-daemon.yaml`.
+    Import {
+        /// keepalived.conf.
+        file: PathBuf,
+        /// The node to import for, where lines begin with `@node`.
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
+        /// The keepalived.conf of another node of the group, to compare priorities,
+        /// versions and intervals; may be repeated.
+        #[arg(long, value_name = "FILE")]
+        peer: Vec<PathBuf>,
+        /// Fail (exit code 1) when something is unsupported.
+        #[arg(long)]
+        strict: bool,
+    },
     /// Run the scripts that a configuration file names, for the daemon beside it.
     Scripts(ConfigFile),
     /// Show where the addresses are and why.
@@ -84,6 +102,12 @@ impl Cli {
         match self.command {
             Command::Run(file) => daemon(&file.config),
             Command::Check(file) => check(&file.config),
+            Command::Import {
+                file,
+                node,
+                peer,
+                strict,
+            } => take_over(&file, node.as_deref(), &peer, strict),
             Command::Scripts(file) => scripts(&file.config),
             Command::Status { socket, json } => status(&socket.socket, json),
             Command::Release {
@@ -156,6 +180,47 @@ fn check(path: &Path) -> u8 {
             exit::DONE
         }
         Err(errors) => fail(exit::USAGE, &errors.to_string()),
+    }
+}
+
+fn take_over(path: &Path, node: Option<&str>, peers: &[PathBuf], strict: bool) -> u8 {
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path);
+        let name = path.display().to_string();
+        text.map(|text| (name.clone(), text))
+            .map_err(|error| format!("{name}: {error}"))
+    };
+    let texts: Result<Vec<_>, _> = std::iter::once(&path.to_owned())
+        .chain(peers)
+        .map(read)
+        .collect();
+    let texts = match texts {
+        Ok(texts) => texts,
+        Err(error) => return fail(exit::USAGE, &error),
+    };
+    let mut sources = texts
+        .iter()
+        .map(|(name, text)| import::Source { name, text });
+    let Some(first) = sources.next() else {
+        return exit::USAGE;
+    };
+    let others: Vec<_> = sources.collect();
+    let imported = match import::import(first, node, &others) {
+        Ok(imported) => imported,
+        Err(error) => return fail(exit::USAGE, &error.to_string()),
+    };
+    say(imported.yaml.trim_end());
+    complain(imported.report.to_string().trim_end());
+    let read = Config::parse("vip-daemon.yaml", &imported.checkable());
+    let refused = read.as_ref().err().map(ToString::to_string);
+    let warnings = read.as_ref().map_or(&[][..], |config| &config.warnings);
+    for sentence in warnings.iter().chain(&refused) {
+        complain(&format!("vip-daemon check: {sentence}"));
+    }
+    if refused.is_some() || (strict && imported.report.lacks()) {
+        exit::FAILED
+    } else {
+        exit::DONE
     }
 }
 

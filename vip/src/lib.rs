@@ -27,6 +27,7 @@ pub mod config;
 pub mod driver;
 pub mod fleet;
 pub mod guard;
+pub mod import;
 pub mod linux;
 pub mod live;
 pub mod privileges;

@@ -85,6 +85,9 @@ impl Reader<'_> {
             tracks.as_deref().unwrap_or_default(),
             &at.key("track"),
         );
+        if let (Some(addresses), Some(travel)) = (&addresses, &travel) {
+            self.near(addresses, travel, &at.key("addresses"));
+        }
         Some(Router {
             name: name?,
             interface: interface?,
@@ -99,6 +102,27 @@ impl Reader<'_> {
             announce: announce?,
             tracks: tracks?,
         })
+    }
+
+    /// An address outside the network that adverts come from is reached by a route or not
+    /// at all. A host's address (/32) says nothing about its network.
+    fn near(&mut self, addresses: &[Address], travel: &Travel, at: &KeyPath) {
+        let Travel::Unicast {
+            source: Some(source),
+            ..
+        } = travel
+        else {
+            return;
+        };
+        for (position, address) in addresses.iter().enumerate() {
+            let longest = if address.ip.is_ipv4() { 32 } else { 128 };
+            let near = address.prefix == longest || address.covers(*source);
+            if !near && Family::of(address.ip) == Family::of(*source) {
+                let problem =
+                    format!("lies outside the network of unicast.source {source}");
+                self.warn(&at.index(position), problem);
+            }
+        }
     }
 
     pub(super) fn name(&mut self, name: &str, at: &KeyPath) -> Option<String> {

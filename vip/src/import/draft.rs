@@ -1,0 +1,127 @@
+//! What will be written: routers in our terms, and their YAML.
+
+use serde_json::json;
+
+/// Every router of a file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    pub(super) routers: Vec<Router>,
+}
+
+/// One `vrrp_instance` in our terms.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Router {
+    pub(super) line: usize,
+    pub(super) name: String,
+    pub(super) interface: String,
+    pub(super) vrid: i64,
+    pub(super) version: u8,
+    pub(super) priority: i64,
+    /// As our files write a duration.
+    pub(super) interval: String,
+    pub(super) source: Option<String>,
+    pub(super) peers: Vec<String>,
+    pub(super) addresses: Vec<String>,
+    pub(super) preempts: bool,
+    pub(super) delay: Option<String>,
+    /// The file that is to hold the password.
+    pub(super) pass_file: Option<String>,
+    pub(super) burst: Option<String>,
+    pub(super) again: Option<String>,
+    pub(super) refresh: Option<String>,
+    pub(super) tracks: Vec<Track>,
+}
+
+/// One check.
+#[derive(Clone, Debug)]
+pub(super) struct Track {
+    pub(super) line: usize,
+    /// `tcp: {address: …}` and the like, as flow YAML.
+    pub(super) target: String,
+    pub(super) weight: i64,
+    pub(super) reverse: bool,
+    /// The other keys, as flow YAML.
+    pub(super) rest: Vec<String>,
+}
+
+/// A text as YAML: JSON's strings are.
+pub(super) fn quoted(text: &str) -> String {
+    json!(text).to_string()
+}
+
+impl Draft {
+    /// The file.
+    pub(super) fn yaml(&self, from: &str) -> String {
+        let mut lines = vec![
+            format!("# From {from}, by `vip-daemon import`."),
+            "apiVersion: sternpost/v1".to_owned(),
+            "kind: VipDaemon".to_owned(),
+        ];
+        let mut tracks = self.routers.iter().flat_map(|router| &router.tracks);
+        if tracks.any(|track| track.target.starts_with("script:")) {
+            lines.push("scripts: {}".to_owned());
+        }
+        lines.push("routers:".to_owned());
+        for router in &self.routers {
+            lines.extend(router.yaml());
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+impl Router {
+    fn yaml(&self) -> Vec<String> {
+        let list = |all: &[String]| {
+            let all: Vec<_> = all.iter().map(|one| quoted(one)).collect();
+            format!("[{}]", all.join(", "))
+        };
+        let mut lines = vec![
+            format!("- name: {}", quoted(&self.name)),
+            format!("  interface: {}", quoted(&self.interface)),
+            format!("  vrid: {}", self.vrid),
+            format!("  version: {}", self.version),
+            format!("  priority: {}", self.priority),
+            format!("  advertInterval: {}", self.interval),
+        ];
+        if !self.peers.is_empty() {
+            let source = self.source.as_ref();
+            let source = source.map(|source| format!("source: {}, ", quoted(source)));
+            let (source, peers) = (source.unwrap_or_default(), list(&self.peers));
+            lines.push(format!("  unicast: {{{source}peers: {peers}}}"));
+        }
+        if let Some(file) = &self.pass_file {
+            lines.push(format!("  auth: {{passFile: {}}}", quoted(file)));
+        }
+        lines.push(format!("  addresses: {}", list(&self.addresses)));
+        if !self.preempts {
+            lines.push("  preempt: false".to_owned());
+        }
+        if let Some(delay) = &self.delay {
+            lines.push(format!("  preemptDelay: {delay}"));
+        }
+        let announce = [
+            self.burst.as_ref().map(|burst| format!("burst: {burst}")),
+            self.again.as_ref().map(|again| format!("again: {again}")),
+            // keepalived's default is never.
+            Some(format!(
+                "refresh: {}",
+                self.refresh.as_deref().unwrap_or("0s")
+            )),
+        ];
+        let announce: Vec<_> = announce.into_iter().flatten().collect();
+        lines.push(format!("  announce: {{{}}}", announce.join(", ")));
+        if !self.tracks.is_empty() {
+            lines.push("  track:".to_owned());
+        }
+        for track in &self.tracks {
+            let mut keys =
+                vec![track.target.clone(), format!("weight: {}", track.weight)];
+            if track.reverse {
+                keys.push("reverse: true".to_owned());
+            }
+            keys.extend(track.rest.iter().cloned());
+            lines.push(format!("  - {{{}}}", keys.join(", ")));
+        }
+        lines
+    }
+}

@@ -1,0 +1,469 @@
+//! `vrrp_instance`: one router.
+
+use super::draft::{Router, Track, quoted};
+use super::global::{Defaults, mail};
+use super::report::Report;
+use super::script::{Definitions, Kind, weighed};
+use super::words::Directive;
+
+/// Where the password of a router is to be put.
+const PASSWORDS: &str = "/etc/sternpost/vip-password-";
+
+/// What a router is read from, and into.
+struct Reading<'a> {
+    router: Router,
+    /// As the file says; keepalived's default is BACKUP.
+    is_master: bool,
+    nopreempt: Option<usize>,
+    version: Option<u8>,
+    advert: Option<Directive>,
+    auth: Option<Directive>,
+    defaults: &'a Defaults,
+    definitions: &'a mut Definitions,
+    report: &'a mut Report,
+}
+
+pub(super) fn read(
+    block: &Directive,
+    defaults: &Defaults,
+    definitions: &mut Definitions,
+    report: &mut Report,
+) -> Router {
+    report.honoured(block, "a router of that name");
+    let mut reading = Reading {
+        router: Router {
+            line: block.line,
+            name: named(block.value()),
+            interface: defaults.interface.clone().unwrap_or_default(),
+            priority: 100,
+            preempts: true,
+            burst: defaults.burst.clone(),
+            again: defaults.again.clone(),
+            refresh: defaults.refresh.clone(),
+            ..Router::default()
+        },
+        is_master: false,
+        nopreempt: None,
+        version: defaults.version,
+        advert: None,
+        auth: None,
+        defaults,
+        definitions,
+        report,
+    };
+    for at in block.inner() {
+        let known = reading.identity(at)
+            || reading.travel(at)
+            || reading.announcing(at)
+            || reading.tracking(at);
+        if !known {
+            reading.verdict(at);
+        }
+    }
+    reading.finish(block)
+}
+
+impl Reading<'_> {
+    fn identity(&mut self, at: &Directive) -> bool {
+        let how = match at.name() {
+            "interface" => {
+                self.router.interface = at.value().to_owned();
+                "interface"
+            }
+            "virtual_router_id" => {
+                self.router.vrid = at.value().parse().unwrap_or(0);
+                "vrid"
+            }
+            "priority" => {
+                self.router.priority = at.value().parse().unwrap_or(0);
+                "priority"
+            }
+            "version" => {
+                self.version = at.value().parse().ok();
+                "version"
+            }
+            "advert_int" => {
+                self.advert = Some(at.clone());
+                return true;
+            }
+            "authentication" => {
+                self.auth = Some(at.clone());
+                return true;
+            }
+            "nopreempt" => {
+                self.nopreempt = Some(at.line);
+                return true;
+            }
+            "preempt" => "preempt: true, the default",
+            "preempt_delay" => {
+                self.router.delay = seconds(at.value());
+                "preemptDelay"
+            }
+            "state" => {
+                self.is_master = at.value().eq_ignore_ascii_case("MASTER");
+                let why = "the highest priority that lives becomes Active, whatever a \
+                           node starts as";
+                self.report.not_needed(at, why);
+                return true;
+            }
+            "virtual_ipaddress" => {
+                self.report.honoured(at, "addresses");
+                at.inner().iter().for_each(|one| self.address(one));
+                return true;
+            }
+            _ => return false,
+        };
+        self.report.honoured(at, how);
+        true
+    }
+
+    /// `192.168.220.224/24 dev ens33 label ens33:0`, and keepalived's other words.
+    fn address(&mut self, at: &Directive) {
+        let mut lost = Vec::new();
+        let mut words = at.words.iter().map(String::as_str).skip(1);
+        while let Some(word) = words.next() {
+            let value = match word {
+                "dev" | "label" | "scope" | "brd" | "peer" | "preferred_lft" => {
+                    words.next().unwrap_or_default()
+                }
+                _ => "",
+            };
+            match word {
+                "dev" if value == self.router.interface => {}
+                "brd" => {}
+                "scope" if value == "global" => {}
+                "-nodad" | "nodad" => {}
+                _ => lost.push(format!("{word} {value}").trim().to_owned()),
+            }
+        }
+        self.router.addresses.push(at.name().to_owned());
+        if lost.is_empty() {
+            let bare = if at.name().contains('/') {
+                ""
+            } else {
+                "a host's address (/32), as keepalived puts it"
+            };
+            return self.report.honoured(at, bare);
+        }
+        let lost = lost.join(", ");
+        let what = format!("the address is written, without: {lost}");
+        self.report.unsupported(at, what);
+    }
+
+    fn travel(&mut self, at: &Directive) -> bool {
+        match at.name() {
+            "unicast_src_ip" | "mcast_src_ip" => {
+                self.router.source = Some(at.value().to_owned());
+                if at.name() == "mcast_src_ip" {
+                    let what = "adverts come from the interface's first address";
+                    self.report.unsupported(at, what);
+                } else {
+                    self.report.honoured(at, "unicast.source");
+                }
+            }
+            "unicast_peer" => {
+                self.report.honoured(at, "unicast.peers");
+                for peer in at.inner() {
+                    self.router.peers.push(peer.name().to_owned());
+                    self.report.honoured(peer, "");
+                }
+                if at.inner().is_empty() {
+                    self.report.trap(
+                        at.line,
+                        "unicast_peer is empty: keepalived sends to the multicast group \
+                         then, and so does what was written",
+                    );
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn announcing(&mut self, at: &Directive) -> bool {
+        let value = at.value().to_owned();
+        let how = match at.name() {
+            "garp_master_repeat" => {
+                self.router.burst = Some(value);
+                "announce.burst"
+            }
+            "garp_master_delay" => {
+                self.router.again = Some(format!("{value}s"));
+                "announce.again"
+            }
+            "garp_master_refresh" => {
+                self.router.refresh = Some(format!("{value}s"));
+                "announce.refresh"
+            }
+            _ => return false,
+        };
+        self.report.honoured(at, how);
+        true
+    }
+
+    fn tracking(&mut self, at: &Directive) -> bool {
+        let kind = match at.name() {
+            "track_script" => Kind::Script,
+            "track_process" => Kind::Process,
+            "track_file" => Kind::File,
+            "track_interface" => {
+                self.report.honoured(at, "track");
+                at.inner().iter().for_each(|one| self.interface(one));
+                return true;
+            }
+            _ => return false,
+        };
+        self.report.honoured(at, "track");
+        let user = self.defaults.script_user.clone();
+        for one in at.inner() {
+            let user = user.as_deref();
+            let track = self.definitions.track(kind, one, user, self.report);
+            self.router.tracks.extend(track);
+        }
+        true
+    }
+
+    fn interface(&mut self, at: &Directive) {
+        if at.name() == self.router.interface && at.words.len() == 1 {
+            let why = "a router steps out when its own interface is down";
+            return self.report.not_needed(at, why);
+        }
+        let (weight, reverse) = weighed(at, 0, false);
+        let target = format!("interface: {{name: {}}}", quoted(at.name()));
+        self.report.honoured(at, format!("track {target}"));
+        self.router.tracks.push(Track {
+            line: at.line,
+            target,
+            weight,
+            reverse,
+            rest: vec!["interval: 100ms".to_owned(), "fall: 1, rise: 1".to_owned()],
+        });
+    }
+
+    fn verdict(&mut self, at: &Directive) {
+        let not_needed = match at.name() {
+            "dont_track_primary" if !at.is_on() => "it is off",
+            "promote_secondaries" => "the addresses outlive the first one anyway",
+            "accept" => "the addresses always answer",
+            "skip_check_adv_addr" => {
+                "an advert with other addresses is accepted, and raises an alarm"
+            }
+            "check_unicast_src" => "adverts are taken from peers only",
+            "garp_lower_prio_repeat"
+            | "garp_lower_prio_delay"
+            | "garp_master_refresh_repeat" => {
+                "a rival is answered with a burst at once, after 20 ms and after 200 ms"
+            }
+            "linkbeat_use_polling" | "debug" | "kernel_rx_buf_size" | "track_src_ip" => {
+                "the kernel's own notices are followed, and nothing is polled"
+            }
+            "higher_prio_send_advert" => "a router that yields is silent, as by the RFC",
+            "native_ipv6" => "the family is that of the addresses",
+            "old_unicast_checksum" | "v3_checksum_as_v2" => {
+                "both ways of computing it are accepted, and the peers' is sent"
+            }
+            "smtp_alert" | "smtp_alerts" | "no_smtp_alert" => {
+                return mail(at, self.report);
+            }
+            _ => return self.beyond(at),
+        };
+        self.report.not_needed(at, not_needed);
+    }
+
+    fn beyond(&mut self, at: &Directive) {
+        let what = match at.name() {
+            "notify"
+            | "notify_master"
+            | "notify_backup"
+            | "notify_fault"
+            | "notify_stop"
+            | "notify_deleted"
+            | "notify_master_rx_lower_pri"
+            | "notify_priority_changes" => {
+                "no program is run on a change; follow the log or /metrics"
+            }
+            "virtual_ipaddress_excluded" => {
+                "addresses beside the adverts are not held; put them into addresses on \
+                 every node"
+            }
+            "virtual_routes" | "virtual_rules" => "only addresses are moved",
+            "use_vmac" | "use_vmac_addr" | "vmac_xmit_base" | "use_ipvlan" => {
+                "the address moves between the interfaces' own hardware addresses, which \
+                 gratuitous ARP announces"
+            }
+            "track_bfd" => "there is no BFD; shorten advertInterval",
+            "mcast_dst_ip" => "the group is the RFC's; every node must agree",
+            "dont_track_primary" => "an interface that is down takes its router out",
+            "no_accept" => "the addresses always answer",
+            "strict_mode" => "unicast and passwords are taken, and the address answers",
+            "lower_prio_no_advert" => "a lower rival is always answered",
+            "unicast_ttl" | "unicast_hop_limit" | "min_ttl" | "max_ttl" => {
+                "unicast adverts are sent with 255, and taken with any"
+            }
+            "down_timer_adverts" => "a Backup waits three intervals, as by the RFC",
+            "auth_hmac" => "keepalived 2.4's own; no other router understands it",
+            _ => "unknown",
+        };
+        self.report.all_unsupported(at, what);
+    }
+
+    fn finish(mut self, block: &Directive) -> Router {
+        let v6 = self.router.addresses.iter().any(|text| text.contains(':'));
+        self.router.version = match self.version {
+            Some(3) => 3,
+            Some(_) | None if v6 => 3,
+            Some(_) | None => 2,
+        };
+        self.interval();
+        self.authentication();
+        self.preemption();
+        if self.router.interface.is_empty() {
+            self.report.trap(block.line, "no interface: write one");
+        }
+        self.router
+    }
+
+    fn interval(&mut self) {
+        self.router.interval = "1s".to_owned();
+        let Some(at) = self.advert.take() else {
+            return;
+        };
+        let text = seconds(at.value());
+        let sub_second = text.as_ref().is_some_and(|text| text.ends_with("ms"));
+        self.router.interval = match text {
+            Some(_) if sub_second && self.router.version == 2 => {
+                let value: f64 = at.value().parse().unwrap_or(1.0);
+                let whole = format!("{}s", value.round().max(1.0));
+                self.report.trap(
+                    at.line,
+                    format!(
+                        "VRRPv2 has whole seconds only: keepalived rounds {} to {whole}, \
+                         and so does this; version 3 on every node has less",
+                        at.value()
+                    ),
+                );
+                whole
+            }
+            Some(text) => text,
+            None => "1s".to_owned(),
+        };
+        let how = format!("advertInterval: {}", self.router.interval);
+        self.report.honoured(&at, how);
+    }
+
+    fn authentication(&mut self) {
+        let Some(block) = self.auth.take() else {
+            return;
+        };
+        let is_pass = |at: &Directive| {
+            at.name() == "auth_type" && at.value().eq_ignore_ascii_case("PASS")
+        };
+        let passes = block.inner().iter().any(is_pass);
+        for at in block.inner() {
+            match at.name() {
+                _ if self.router.version == 3 => {
+                    let why = "VRRPv3 has no passwords, and keepalived ignores it";
+                    self.report.not_needed(at, why);
+                }
+                "auth_type" if passes => self.report.honoured(at, "auth"),
+                "auth_pass" if passes => self.password(at),
+                _ => {
+                    let what = "only PASS; keepalived's AH is not the RFC's, and no other \
+                                router understands it";
+                    self.report.unsupported(at, what);
+                }
+            }
+        }
+        self.report.honoured(&block, "");
+    }
+
+    fn password(&mut self, at: &Directive) {
+        let file = format!("{PASSWORDS}{}", self.router.name);
+        let how = format!(
+            "auth.passFile: write the password into {file}, mode 0600, alone on its line"
+        );
+        self.report.honoured(at, how);
+        if at.value().len() > 8 {
+            let sentence = "the password has more than 8 bytes; VRRPv2 sends the first 8";
+            self.report.trap(at.line, sentence);
+        }
+        self.router.pass_file = Some(file);
+    }
+
+    fn preemption(&mut self) {
+        let Some(line) = self.nopreempt else {
+            return;
+        };
+        let text = "nopreempt".to_owned();
+        let verdict = if self.is_master {
+            self.report.trap(
+                line,
+                "nopreempt with state MASTER: keepalived ignores nopreempt then, and so \
+                 does what was written; write preempt: false if it was meant",
+            );
+            super::Verdict::NotNeeded(
+                "keepalived ignores it with state MASTER".to_owned(),
+            )
+        } else {
+            self.router.preempts = false;
+            self.router.delay = None;
+            super::Verdict::Honoured("preempt: false".to_owned())
+        };
+        self.report.add(line, text, verdict);
+    }
+}
+
+/// Seconds as keepalived writes them, as our files write a duration.
+pub(super) fn seconds(text: &str) -> Option<String> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let whole: u64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
+    let digits = format!("{part:0<3}");
+    let millis: u64 = digits.get(..3)?.parse().ok()?;
+    Some(
+        match (whole.checked_mul(1000)?.checked_add(millis)?, millis) {
+            (_, 0) => format!("{whole}s"),
+            (all, _) => format!("{all}ms"),
+        },
+    )
+}
+
+/// A name that our files allow.
+fn named(name: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name: String = name
+        .chars()
+        .map(|c| if allowed(c) { c } else { '-' })
+        .take(64)
+        .collect();
+    if name.is_empty() {
+        "router".to_owned()
+    } else {
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn seconds_become_durations() {
+        for (text, duration) in [
+            ("1", Some("1s")),
+            ("0.1", Some("100ms")),
+            (".01", Some("10ms")),
+            ("1.50", Some("1500ms")),
+            ("2.000", Some("2s")),
+            ("0.0005", Some("0s")),
+            ("x", None),
+            ("-1", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(seconds(text).as_deref(), duration, "{text}");
+        }
+    }
+}
