@@ -1,11 +1,11 @@
-//! Adverts and ARP as they enter the bridge, as values, stamped by the lab's clock.
+//! Adverts, ARP and neighbour announcements as they enter the bridge, as values, stamped by the lab's clock.
 //!
 //! One packet socket in the bridge's namespace hears every port; a frame counts once, at the
 //! port it came in by, so the value says which host really sent it, whatever its addresses
 //! claim.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,9 @@ use nix::sys::socket::{
 use pnet_packet::Packet;
 use pnet_packet::arp::{ArpOperations, ArpPacket};
 use pnet_packet::ethernet::{EtherTypes, EthernetPacket};
-use vrrp::packet::{Advert, ipv4, parse};
+use pnet_packet::ip::IpNextHeaderProtocols;
+use pnet_packet::ipv6::Ipv6Packet;
+use vrrp::packet::{Advert, Envelope, ipv4, parse};
 
 use crate::error::{Doing, LabError};
 use crate::host::Host;
@@ -55,6 +57,8 @@ pub enum Frame {
     GratuitousArp(Ipv4Addr),
     /// An ARP reply to somebody's question.
     ArpReply(Ipv4Addr),
+    /// "I have it", to all nodes, without having been asked.
+    UnsolicitedNa(Ipv6Addr),
 }
 
 /// A running capture; dropping it ends it.
@@ -171,6 +175,34 @@ fn meaning(frame: &[u8]) -> Option<Frame> {
     match ethernet.get_ethertype() {
         EtherTypes::Arp => arp(ethernet.payload()),
         EtherTypes::Ipv4 => advert(ethernet.payload()),
+        EtherTypes::Ipv6 => ipv6(ethernet.payload()),
+        _ => None,
+    }
+}
+
+fn ipv6(packet: &[u8]) -> Option<Frame> {
+    /// Neighbor Advertisement (RFC 4861 section 4.4); its target begins behind the flags.
+    const ADVERTISEMENT: u8 = 136;
+    const TARGET: std::ops::Range<usize> = 8..24;
+    let ip = Ipv6Packet::new(packet)?;
+    let (to, payload) = (ip.get_destination(), ip.payload());
+    match ip.get_next_header() {
+        IpNextHeaderProtocols::Vrrp => {
+            let envelope = Envelope {
+                source: IpAddr::V6(ip.get_source()),
+                destination: IpAddr::V6(to),
+                ttl: ip.get_hop_limit(),
+            };
+            Some(match parse(payload, &envelope) {
+                Ok(received) => Frame::Advert(received.advert),
+                Err(why) => Frame::Garbled(why.to_string()),
+            })
+        }
+        IpNextHeaderProtocols::Icmpv6 if to.is_multicast() => {
+            let target: [u8; 16] = payload.get(TARGET)?.try_into().ok()?;
+            let announces = payload.first() == Some(&ADVERTISEMENT);
+            announces.then(|| Frame::UnsolicitedNa(Ipv6Addr::from(target)))
+        }
         _ => None,
     }
 }

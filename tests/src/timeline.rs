@@ -4,7 +4,7 @@
 //! come. Faults add which hosts the client can reach, since a host whose cable is cut answers
 //! nobody and is no holder. What follows from the events is computed in [`crate::holders`].
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,8 +24,8 @@ use crate::error::{Doing, LabError};
 use crate::holders::{Event, What};
 use crate::host::{Host, NamespaceHost};
 
-/// RTMGRP_IPV4_IFADDR of `linux/rtnetlink.h`.
-const GROUP_IPV4_ADDRESSES: u32 = 0x10;
+/// RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR of `linux/rtnetlink.h`.
+const GROUPS: u32 = 0x10 | 0x100;
 /// How often the thread looks whether it is to end.
 const LOOK: u16 = 50;
 
@@ -45,7 +45,7 @@ impl Timeline {
     /// # Errors
     /// When a netlink socket cannot be made.
     pub fn watch(
-        address: Ipv4Addr,
+        address: impl Into<IpAddr>,
         hosts: &[Arc<NamespaceHost>],
     ) -> Result<Self, LabError> {
         let record = Record::default();
@@ -55,7 +55,7 @@ impl Timeline {
             sockets.push((host.name().to_owned(), host.run(subscribe)??));
         }
         let watcher = Watcher {
-            address,
+            address: address.into(),
             sockets,
             record: record.clone(),
             ending: ending.clone(),
@@ -96,7 +96,7 @@ impl Drop for Timeline {
 }
 
 struct Watcher {
-    address: Ipv4Addr,
+    address: IpAddr,
     sockets: Vec<(String, OwnedFd)>,
     record: Record,
     ending: Arc<AtomicBool>,
@@ -151,9 +151,12 @@ impl Watcher {
     }
 
     fn is_ours(&self, message: &AddressMessage) -> bool {
-        message
-            .attributes
-            .contains(&AddressAttribute::Local(IpAddr::V4(self.address)))
+        // IPv4 names the host's own end so; IPv6 has only one.
+        let name = match self.address {
+            IpAddr::V4(_) => AddressAttribute::Local(self.address),
+            IpAddr::V6(_) => AddressAttribute::Address(self.address),
+        };
+        message.attributes.contains(&name)
     }
 }
 
@@ -177,10 +180,7 @@ fn subscribe() -> Result<OwnedFd, LabError> {
         SockProtocol::NetlinkRoute,
     )
     .doing("netlink socket")?;
-    bind(
-        socket.as_raw_fd(),
-        &NetlinkAddr::new(0, GROUP_IPV4_ADDRESSES),
-    )
-    .doing("subscribe to addresses")?;
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))
+        .doing("subscribe to addresses")?;
     Ok(socket)
 }

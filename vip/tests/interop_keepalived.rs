@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,9 @@ use nix::sys::signal::Signal;
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 11);
 const THEIRS: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 12);
 const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 100);
+const OURS_V6: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x11);
+const THEIRS_V6: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x12);
+const VIRTUAL_V6: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x100);
 
 /// Above the down interval of VRRPv2 at 1 s (4 s at most) and keepalived's own start.
 const PATIENCE: Duration = Duration::from_secs(9);
@@ -35,18 +38,34 @@ enum Tongue {
     V2Unicast,
     V3Multicast,
     V3Unicast,
+    V6Multicast,
+    V6Unicast,
 }
 
 impl Tongue {
-    const ALL: [(&'static str, Self); 4] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("v2_pass_multicast", Self::V2Multicast),
         ("v2_pass_unicast", Self::V2Unicast),
         ("v3_multicast", Self::V3Multicast),
         ("v3_unicast", Self::V3Unicast),
+        ("v3_ipv6_multicast", Self::V6Multicast),
+        ("v3_ipv6_unicast", Self::V6Unicast),
     ];
 
     fn unicast(self) -> bool {
-        matches!(self, Self::V2Unicast | Self::V3Unicast)
+        matches!(self, Self::V2Unicast | Self::V3Unicast | Self::V6Unicast)
+    }
+
+    /// Ours, theirs, and the one that moves.
+    fn addresses(self) -> [IpAddr; 3] {
+        match self {
+            Self::V6Multicast | Self::V6Unicast => {
+                [OURS_V6.into(), THEIRS_V6.into(), VIRTUAL_V6.into()]
+            }
+            Self::V2Multicast | Self::V2Unicast | Self::V3Multicast | Self::V3Unicast => {
+                [OURS.into(), THEIRS.into(), VIRTUAL.into()]
+            }
+        }
     }
 
     fn v2(self) -> bool {
@@ -147,7 +166,20 @@ impl Pair {
         // The logs of an earlier run would only mislead; there may be none.
         drop(fs::remove_dir_all(&logs));
         let segment = Segment::new(&logs, &[("ours", OURS), ("theirs", THEIRS)])?;
-        let timeline = Timeline::watch(VIRTUAL, segment.hosts())?;
+        let [ours, theirs, moves] = tongue.addresses();
+        let own = [("ours", ours, "fe80::11"), ("theirs", theirs, "fe80::12")];
+        for (name, address, local) in own {
+            if address.is_ipv6() {
+                let global = address.to_string();
+                let host = segment.host(name)?;
+                // The kernel's own link-local address begins with a second of doubt.
+                for address in [local, &global] {
+                    let add = format!("address add {address}/64 dev eth0 nodad");
+                    host.output("ip", &add.split(' ').collect::<Vec<_>>())?;
+                }
+            }
+        }
+        let timeline = Timeline::watch(moves, segment.hosts())?;
         let sniffer = Sniffer::start(&segment)?;
         let began = Instant::now();
         Ok(Self {
@@ -170,10 +202,11 @@ impl Pair {
         let (config, password) = (host.file("vip.yaml"), host.file("password"));
         fs::write(&password, "42k8svip\n")?;
         let socket = host.file("vip.sock");
+        let [ours, theirs, moves] = self.tongue.addresses();
         let mut text = format!(
             "apiVersion: sternpost/v1\nkind: VipDaemon\nsocket: {}\nrouters:\n\
              - name: VI_1\n  interface: eth0\n  vrid: 51\n  priority: {priority}\n  \
-               addresses: [\"{VIRTUAL}/32\"]\n",
+               addresses: [\"{moves}\"]\n",
             socket.display()
         );
         if self.tongue.v2() {
@@ -185,7 +218,8 @@ impl Pair {
             text += "  advertInterval: 100ms\n";
         }
         if self.tongue.unicast() {
-            text += &format!("  unicast: {{source: {OURS}, peers: [{THEIRS}]}}\n");
+            text +=
+                &format!("  unicast: {{source: \"{ours}\", peers: [\"{theirs}\"]}}\n");
         }
         fs::write(&config, text)?;
         let binary = env!("CARGO_BIN_EXE_vip-daemon");
@@ -208,8 +242,9 @@ impl Pair {
             ),
             false => (3, "0.1", ""),
         };
+        let [ours, theirs, moves] = self.tongue.addresses();
         let unicast = match self.tongue.unicast() {
-            true => format!("unicast_src_ip {THEIRS}\n unicast_peer {{\n {OURS}\n }}"),
+            true => format!("unicast_src_ip {theirs}\n unicast_peer {{\n {ours}\n }}"),
             false => String::new(),
         };
         fs::write(
@@ -218,7 +253,7 @@ impl Pair {
                 "global_defs {{\n router_id theirs\n vrrp_version {version}\n}}\n\
                  vrrp_instance VI_1 {{\n state BACKUP\n interface eth0\n \
                  virtual_router_id 51\n priority {priority}\n advert_int {interval}\n \
-                 {auth}\n {unicast}\n virtual_ipaddress {{\n {VIRTUAL}/32\n }}\n}}\n"
+                 {auth}\n {unicast}\n virtual_ipaddress {{\n {moves}\n }}\n}}\n"
             ),
         )?;
         let program =
@@ -236,7 +271,7 @@ impl Pair {
     /// Waits until that host alone holds the address.
     fn held_by(&mut self, host: &str) -> Result<(), Failed> {
         let wanted = BTreeSet::from([host.to_owned()]);
-        let what = format!("{host} alone holds {VIRTUAL}");
+        let what = format!("{host} alone holds the address");
         let timeline = &self.timeline;
         let held = || (current(&timeline.events()) == wanted).then_some(());
         wait::until(&what, PATIENCE, held)?;

@@ -46,7 +46,10 @@ pub(super) fn look(
             "adverts with priority 0",
             |frame| match frame {
                 Frame::Advert(advert) => advert.priority == vrrp::Priority::RELEASE,
-                Frame::Garbled(_) | Frame::GratuitousArp(_) | Frame::ArpReply(_) => false,
+                Frame::Garbled(_)
+                | Frame::GratuitousArp(_)
+                | Frame::ArpReply(_)
+                | Frame::UnsolicitedNa(_) => false,
             },
         )?;
     }

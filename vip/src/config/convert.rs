@@ -74,8 +74,10 @@ impl Reader<'_> {
         let priority = self.number(file.priority, 1..=255, 100, &at.key("priority"));
         let interval =
             self.interval(version?, file.advert_interval, &at.key("advertInterval"));
-        let addresses = self.addresses(&file.addresses, &at.key("addresses"));
-        let travel = self.travel(file.unicast.as_ref(), &at.key("unicast"));
+        let addresses = self.addresses(version?, &file.addresses, &at.key("addresses"));
+        let family = addresses.iter().flatten().next();
+        let family = family.map(|address| Family::of(address.ip));
+        let travel = self.travel(family, file.unicast.as_ref(), &at.key("unicast"));
         let auth = self.auth(version?, file.auth.as_ref(), &at.key("auth"));
         let announce = self.announce(&file.announce, &at.key("announce"));
         let tracks = self.tracks(&file.track, &at.key("track"));
@@ -173,15 +175,25 @@ impl Reader<'_> {
         }
     }
 
-    fn addresses(&mut self, texts: &[String], at: &KeyPath) -> Option<Vec<Address>> {
+    fn addresses(
+        &mut self,
+        version: Version,
+        texts: &[String],
+        at: &KeyPath,
+    ) -> Option<Vec<Address>> {
         if texts.is_empty() || texts.len() > ADDRESSES {
             return self.refuse(at, "must hold 1 to 20 addresses");
         }
         let read = texts.iter().enumerate().map(|(position, text)| {
             let at = at.index(position);
             match text.parse::<Address>() {
-                Ok(address) if Family::of(address.ip) == Family::V6 => {
-                    self.refuse(&at, "is IPv6, which this version does not do yet")
+                Ok(address)
+                    if Family::of(address.ip) == Family::V6 && version == Version::V2 =>
+                {
+                    self.refuse(
+                        &at,
+                        "is IPv6, which VRRPv2 does not carry; write version: 3",
+                    )
                 }
                 Ok(address) => Some(address),
                 Err(error) => self.refuse(&at, error),
@@ -195,10 +207,28 @@ impl Reader<'_> {
         if distinct.len() < addresses.len() {
             return self.refuse(at, "names an address twice");
         }
+        let family = |address: &Address| Family::of(address.ip);
+        let first = addresses.first().map(family);
+        let other = addresses
+            .iter()
+            .position(|address| Some(family(address)) != first);
+        if let Some(position) = other {
+            return self.refuse(
+                &at.index(position),
+                "is of another family than the first: IPv4 and IPv6 are two routers \
+                 (RFC 9568 section 1.1), which may share a VRID; write a second one",
+            );
+        }
         Some(addresses)
     }
 
-    fn travel(&mut self, file: Option<&file::Unicast>, at: &KeyPath) -> Option<Travel> {
+    /// `family`: of the addresses, where these could be read.
+    fn travel(
+        &mut self,
+        family: Option<Family>,
+        file: Option<&file::Unicast>,
+        at: &KeyPath,
+    ) -> Option<Travel> {
         let Some(unicast) = file else {
             return Some(Travel::Multicast);
         };
@@ -210,12 +240,12 @@ impl Reader<'_> {
             );
         }
         let peers: Vec<_> = (unicast.peers.iter().enumerate())
-            .map(|(position, text)| self.ip(text, &peers_at.index(position)))
+            .map(|(position, text)| self.ip(family, text, &peers_at.index(position)))
             .collect();
         let source_at = at.key("source");
         let source = match &unicast.source {
             None => None,
-            Some(text) => Some(self.ip(text, &source_at)?),
+            Some(text) => Some(self.ip(family, text, &source_at)?),
         };
         let peers: Vec<_> = peers.into_iter().collect::<Option<_>>()?;
         if let Some(position) = peers.iter().position(|peer| Some(*peer) == source) {
@@ -224,16 +254,22 @@ impl Reader<'_> {
         Some(Travel::Unicast { source, peers })
     }
 
-    fn ip(&mut self, text: &str, at: &KeyPath) -> Option<IpAddr> {
-        match text.parse() {
-            Ok(ip @ IpAddr::V4(_)) => Some(ip),
-            Ok(IpAddr::V6(_)) => {
-                self.refuse(at, "is IPv6, which this version does not do yet")
-            }
-            Err(_) => self.refuse(
+    fn ip(&mut self, family: Option<Family>, text: &str, at: &KeyPath) -> Option<IpAddr> {
+        let Ok(ip) = text.parse::<IpAddr>() else {
+            return self.refuse(
                 at,
                 "is not an IP address; write it like \"192.168.220.101\"",
-            ),
+            );
+        };
+        match (Family::of(ip), family) {
+            (Family::V6, Some(Family::V4)) => {
+                self.refuse(at, "is IPv6, the router's addresses are IPv4")
+            }
+            (Family::V4, Some(Family::V6)) => {
+                self.refuse(at, "is IPv4, the router's addresses are IPv6")
+            }
+            (Family::V4, Some(Family::V4) | None)
+            | (Family::V6, Some(Family::V6) | None) => Some(ip),
         }
     }
 

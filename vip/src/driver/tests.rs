@@ -13,7 +13,7 @@ use vrrp::{AdvertInterval, Family, Priority, State, Version, Vrid};
 
 use super::*;
 use crate::config::{Address, Announce, Preempt, Travel};
-use crate::linux::{Link, Present};
+use crate::linux::{Link, Present, Role};
 
 const INTERFACE: u32 = 7;
 const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 55, 0, 11));
@@ -272,6 +272,7 @@ fn link(running: bool) -> Link {
         name: "eth0".to_owned(),
         mac: None,
         running,
+        role: Role::Host,
     }
 }
 

@@ -1,21 +1,19 @@
-//! Adverts on the wire: one socket that sends, one that receives.
+//! Adverts on their way out.
 //!
-//! The sender writes the whole IPv4 header (`IPPROTO_RAW`): adverts then look on the wire
-//! like keepalived's (TOS 0xC0, Don't Fragment clear, TTL 255 to every destination), and
-//! keep their source while a network manager takes the interface's address away and
-//! gives it back. The receiver hears protocol 112 on its interface and nothing else.
+//! The sender writes the whole IP header (`IPPROTO_RAW`): adverts then look on the wire
+//! like keepalived's (TOS or traffic class 0xC0, Don't Fragment clear, TTL 255 to every
+//! destination), and keep their source while a network manager takes the interface's
+//! address away and gives it back.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, Socket, Type};
-use tokio::net::UdpSocket;
-use vrrp::packet::{Advert, Checksum, Envelope, emit, ipv4};
-use vrrp::{GROUP_V4, PROTOCOL, Refusal, TTL};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use vrrp::packet::{Advert, Checksum, Envelope, emit};
+use vrrp::{Family, PROTOCOL, TTL};
 
 use super::netlink::Link;
 use crate::config::Travel;
-use crate::driver::Datagram;
 
 /// `IPPROTO_RAW`: sends what it is given, header included, and receives nothing.
 const RAW: i32 = 255;
@@ -23,19 +21,18 @@ const RAW: i32 = 255;
 /// Internetwork control, as every routing protocol marks its packets (RFC 791).
 const TOS: u8 = 0xc0;
 
-const HEADER: usize = 20;
-
-/// The longest advert (255 addresses) is 1,056 bytes with its header.
-const LONGEST: usize = 2048;
-
-/// Adverts that wait while the machine stalls: more than a thousand small ones.
-const RECEIVE_BUFFER: usize = 256 * 1024;
+/// Of RFC 791, without options.
+const HEADER_V4: usize = 20;
+/// Of RFC 8200.
+const HEADER_V6: usize = 40;
 
 /// Sends adverts from one address to the group or to each peer.
 pub struct Sender {
     socket: Socket,
-    source: Ipv4Addr,
-    destinations: Vec<Ipv4Addr>,
+    source: IpAddr,
+    destinations: Vec<IpAddr>,
+    /// Where link-local destinations are.
+    interface: u32,
     identification: u16,
 }
 
@@ -44,19 +41,27 @@ impl Sender {
     ///
     /// # Errors
     /// Without `CAP_NET_RAW`, or when the interface is gone.
-    pub fn open(link: &Link, source: Ipv4Addr, travel: &Travel) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(RAW)))?;
+    pub fn open(link: &Link, source: IpAddr, travel: &Travel) -> io::Result<Self> {
+        let family = Family::of(source);
+        let socket = Socket::new(domain(family), Type::RAW, Some(Protocol::from(RAW)))?;
         socket.bind_device(Some(link.name.as_bytes()))?;
-        socket.set_multicast_loop_v4(false)?;
+        match family {
+            Family::V4 => socket.set_multicast_loop_v4(false)?,
+            Family::V6 => socket.set_multicast_loop_v6(false)?,
+        }
         socket.set_nonblocking(true)?;
         let destinations = match travel {
-            Travel::Multicast => vec![GROUP_V4],
-            Travel::Unicast { peers, .. } => peers.iter().filter_map(v4).collect(),
+            Travel::Multicast => vec![family.group()],
+            Travel::Unicast { peers, .. } => {
+                let ours = peers.iter().filter(|peer| Family::of(**peer) == family);
+                ours.copied().collect()
+            }
         };
         Ok(Self {
             socket,
             source,
             destinations,
+            interface: link.index,
             identification: 0,
         })
     }
@@ -70,92 +75,101 @@ impl Sender {
         let mut outcome = Ok(());
         for destination in self.destinations.clone() {
             let frame = self.datagram(advert, checksum, destination);
-            let address = SockAddr::from(SocketAddrV4::new(destination, 0));
-            let sent = self.socket.send_to(&frame, &address).map(drop);
+            let sent = self.socket.send_to(&frame, &self.to(destination)).map(drop);
             outcome = outcome.and(sent);
         }
         outcome
+    }
+
+    fn to(&self, destination: IpAddr) -> SockAddr {
+        let to = match destination {
+            IpAddr::V4(ip) => SocketAddr::V4(SocketAddrV4::new(ip, 0)),
+            IpAddr::V6(ip) => SocketAddr::V6(SocketAddrV6::new(ip, 0, 0, self.interface)),
+        };
+        SockAddr::from(to)
     }
 
     fn datagram(
         &mut self,
         advert: &Advert,
         checksum: Checksum,
-        destination: Ipv4Addr,
+        destination: IpAddr,
     ) -> Vec<u8> {
-        let source = IpAddr::V4(self.source);
         let envelope = match destination.is_multicast() {
-            true => Envelope::multicast(source),
-            false => Envelope::unicast(source, IpAddr::V4(destination)),
+            true => Envelope::multicast(self.source),
+            false => Envelope::unicast(self.source, destination),
         };
         let message = emit(advert, &envelope, checksum);
-        // 0 would have the kernel choose one.
-        self.identification = self.identification.checked_add(1).unwrap_or(1);
-        let mut datagram = header(self, destination, message.len());
+        let mut datagram = match (self.source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(to)) => {
+                // 0 would have the kernel choose one.
+                self.identification = self.identification.checked_add(1).unwrap_or(1);
+                header_v4(source, to, self.identification, message.len())
+            }
+            (IpAddr::V6(source), IpAddr::V6(to)) => header_v6(source, to, message.len()),
+            // `open` leaves destinations of the other family out.
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => Vec::new(),
+        };
         datagram.extend(message);
         datagram
     }
 }
 
+/// As sockets name them.
+pub(super) fn domain(family: Family) -> Domain {
+    match family {
+        Family::V4 => Domain::IPV4,
+        Family::V6 => Domain::IPV6,
+    }
+}
+
 /// RFC 791 section 3.1; the kernel fills in the header checksum.
-fn header(sender: &Sender, destination: Ipv4Addr, payload: usize) -> Vec<u8> {
-    let length = u16::try_from(HEADER + payload).unwrap_or(u16::MAX);
-    let mut header = Vec::with_capacity(HEADER + payload);
+fn header_v4(
+    source: Ipv4Addr,
+    to: Ipv4Addr,
+    identification: u16,
+    payload: usize,
+) -> Vec<u8> {
+    let length = u16::try_from(HEADER_V4 + payload).unwrap_or(u16::MAX);
+    let mut header = Vec::with_capacity(HEADER_V4 + payload);
     header.extend([0x45, TOS]);
     header.extend(length.to_be_bytes());
-    header.extend(sender.identification.to_be_bytes());
+    header.extend(identification.to_be_bytes());
     header.extend([0, 0, TTL, PROTOCOL, 0, 0]);
-    header.extend(sender.source.octets());
-    header.extend(destination.octets());
+    header.extend(source.octets());
+    header.extend(to.octets());
     header
 }
 
-fn v4(ip: &IpAddr) -> Option<Ipv4Addr> {
-    match ip {
-        IpAddr::V4(ip) => Some(*ip),
-        IpAddr::V6(_) => None,
-    }
+/// RFC 8200 section 3, with flow label 0.
+fn header_v6(source: Ipv6Addr, to: Ipv6Addr, payload: usize) -> Vec<u8> {
+    let length = u16::try_from(payload).unwrap_or(u16::MAX);
+    let mut header = Vec::with_capacity(HEADER_V6 + payload);
+    header.extend([0x60 | TOS >> 4, TOS << 4, 0, 0]);
+    header.extend(length.to_be_bytes());
+    header.extend([PROTOCOL, TTL]);
+    header.extend(source.octets());
+    header.extend(to.octets());
+    header
 }
 
-/// Receives whatever carries protocol 112 on one interface.
-pub struct Receiver {
-    /// A raw socket in the type of a datagram socket: recv(2) is all that is asked of it,
-    /// and this wrapper is the safe one that tokio has.
-    socket: UdpSocket,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Receiver {
-    /// Opens the socket on `link` and joins the group there when adverts travel by
-    /// multicast. Inside a tokio runtime.
-    ///
-    /// # Errors
-    /// Without `CAP_NET_RAW`, or when the interface is gone.
-    pub fn open(link: &Link, travel: &Travel) -> io::Result<Self> {
-        let protocol = Some(Protocol::from(i32::from(PROTOCOL)));
-        let socket = Socket::new(Domain::IPV4, Type::RAW, protocol)?;
-        socket.bind_device(Some(link.name.as_bytes()))?;
-        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        socket.set_nonblocking(true)?;
-        if *travel == Travel::Multicast {
-            let interface = InterfaceIndexOrAddress::Index(link.index);
-            socket.join_multicast_v4_n(&GROUP_V4, &interface)?;
-        }
-        Ok(Self {
-            socket: UdpSocket::from_std(socket.into())?,
-        })
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The next datagram, taken out of its IP header.
-    ///
-    /// # Errors
-    /// When the socket fails; a datagram that makes no sense is a [`Refusal`] instead.
-    pub async fn next(&self) -> io::Result<Result<Datagram, Refusal>> {
-        let mut buffer = [0; LONGEST];
-        let length = self.socket.recv(&mut buffer).await?;
-        let bytes = buffer.get(..length).unwrap_or_default();
-        Ok(ipv4::strip(bytes).map(|(envelope, payload)| Datagram {
-            envelope,
-            payload: payload.to_vec(),
-        }))
+    /// The header of the frame keepalived 2.2.7 sent at t=1.1991 of
+    /// `v3-ipv6-multicast.pcap`, less its random flow label.
+    #[test]
+    fn w11_the_header_of_ipv6_is_keepalived_s() {
+        let source = "fe80::ff:fe00:11".parse().unwrap();
+        assert_eq!(
+            hex(&header_v6(source, vrrp::GROUP_V6, 40)),
+            "6c000000002870fffe80000000000000000000fffe000011\
+             ff020000000000000000000000000012"
+        );
     }
 }

@@ -17,8 +17,8 @@ use super::sys;
 /// An Ethernet header (14) and an ARP packet for IPv4 (28).
 pub(super) const FRAME_LENGTH: usize = 42;
 
-/// One gratuitous ARP, ready for the wire.
-pub type Frame = [u8; FRAME_LENGTH];
+/// One frame, ready for the wire.
+pub type Frame = Vec<u8>;
 
 /// The announcement that `mac` has `address`.
 pub fn gratuitous(mac: [u8; 6], address: Ipv4Addr) -> Frame {
@@ -38,7 +38,7 @@ fn request(
     target_mac: MacAddr,
     target: Ipv4Addr,
 ) -> Frame {
-    let mut frame = [0; FRAME_LENGTH];
+    let mut frame = vec![0; FRAME_LENGTH];
     let mac = MacAddr::from(mac);
     if let Some(mut ethernet) = MutableEthernetPacket::new(&mut frame) {
         ethernet.set_destination(MacAddr::broadcast());
@@ -81,7 +81,7 @@ impl Wire {
     ///
     /// # Errors
     /// When the interface is down or gone, or its queue is full.
-    pub fn send(&self, frame: &Frame) -> io::Result<()> {
+    pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         self.socket.send(frame).map(drop)
     }
 }

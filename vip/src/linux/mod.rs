@@ -6,13 +6,15 @@
 mod advert;
 mod arp;
 mod monitor;
+mod nd;
 mod neighbours;
 mod netlink;
 mod open;
+mod receiver;
 mod sys;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use vrrp::Priority;
 use vrrp::packet::{Advert, Checksum};
@@ -21,11 +23,13 @@ use crate::config::{Address, Router};
 use crate::driver::{Effects, Failure, Survey};
 use crate::guard::{self, Held, Line};
 
-pub use advert::{Receiver, Sender};
+pub use advert::Sender;
 pub use arp::{Frame, Wire, gratuitous, question};
 pub use monitor::{Monitor, Notice};
+pub use nd::{Role, solicitation, unsolicited};
 pub use netlink::{Link, Netlink, PROTOCOL, Present, Put, RequestError};
 pub use open::OpenError;
+pub use receiver::Receiver;
 pub(crate) use sys::round_robin;
 
 /// Seconds an address of ours lives without being renewed. The kernel counts in whole
@@ -38,7 +42,7 @@ pub struct Linux {
     router: Router,
     advert: Advert,
     link: Link,
-    source: Ipv4Addr,
+    source: IpAddr,
     netlink: Netlink,
     sender: Sender,
     wire: Wire,
@@ -59,12 +63,12 @@ impl Linux {
         open::kernel(&mut netlink)?;
         let link = open::find(&mut netlink, router)?;
         let source = open::source(&mut netlink, router, &link)?;
-        let mac = link.mac.ok_or_else(|| OpenError::NoEthernet {
-            router: router.name.clone(),
-            interface: router.interface.clone(),
-        })?;
         let failed = |error| open::not_opened(router, error);
-        let (frames, questions) = open::frames(router, mac, source);
+        let (frames, questions) =
+            open::frames(router, &link, source).ok_or_else(|| OpenError::NoEthernet {
+                router: router.name.clone(),
+                interface: router.interface.clone(),
+            })?;
         let sender = Sender::open(&link, source, &router.travel).map_err(failed)?;
         let wire = Wire::open(link.index).map_err(failed)?;
         Ok(Self {
@@ -87,7 +91,8 @@ impl Linux {
     /// # Errors
     /// [`OpenError::NotPermitted`], [`OpenError::Socket`].
     pub fn receiver(&self) -> Result<Receiver, OpenError> {
-        Receiver::open(&self.link, &self.router.travel)
+        let family = self.router.family();
+        Receiver::open(&self.link, family, &self.router.travel)
             .map_err(|error| open::not_opened(&self.router, error))
     }
 
@@ -98,7 +103,7 @@ impl Linux {
 
     /// Where adverts come from.
     pub fn source(&self) -> IpAddr {
-        IpAddr::V4(self.source)
+        self.source
     }
 
     /// Virtual addresses that lie in no network of the interface: reachable only where a
@@ -233,7 +238,8 @@ impl Effects for Linux {
     }
 
     fn greet(&mut self) -> Result<(), Failure> {
-        let forgotten = self.netlink.forget_silent(self.link.index);
+        let family = self.router.family();
+        let forgotten = self.netlink.forget_silent(family, self.link.index);
         let mut outcome = forgotten.map_err(Failure::Netlink);
         for question in &self.questions {
             outcome = outcome.and(self.wire.send(question).map_err(Failure::Send));
@@ -242,13 +248,12 @@ impl Effects for Linux {
     }
 
     fn follow(&mut self, link: &Link) -> bool {
-        let before = self.link.mac;
-        self.link = link.clone();
-        let Some(mac) = link.mac.filter(|mac| Some(*mac) != before) else {
+        let before = std::mem::replace(&mut self.link, link.clone());
+        let Some(frames) = open::frames(&self.router, link, self.source) else {
             return false;
         };
-        (self.frames, self.questions) = open::frames(&self.router, mac, self.source);
-        true
+        (self.frames, self.questions) = frames;
+        link.mac != before.mac
     }
 
     fn survey(&mut self) -> Result<Survey, Failure> {

@@ -10,18 +10,26 @@ use netlink_packet_route::neighbour::{
     NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use vrrp::Family;
 
 use super::netlink::{Netlink, RequestError};
 
 impl Netlink {
-    /// Removes the IPv4 neighbours of an interface that never answered; the next packet to
-    /// one of them asks at once.
+    /// Removes the neighbours of an interface that never answered; the next packet to one
+    /// of them asks at once.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn forget_silent(&mut self, interface: u32) -> Result<(), RequestError> {
+    pub fn forget_silent(
+        &mut self,
+        family: Family,
+        interface: u32,
+    ) -> Result<(), RequestError> {
         let mut all = NeighbourMessage::default();
-        all.header.family = AddressFamily::Inet;
+        all.header.family = match family {
+            Family::V4 => AddressFamily::Inet,
+            Family::V6 => AddressFamily::Inet6,
+        };
         let request = RouteNetlinkMessage::GetNeighbour(all);
         let answers = self.exchange(request, NLM_F_DUMP, "list the neighbours")?;
         for entry in answers

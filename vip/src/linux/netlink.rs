@@ -17,10 +17,13 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
     CacheInfo,
 };
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, LinkAttribute, LinkFlags, LinkMessage,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
+use super::nd::Role;
 use crate::config::Address;
 
 /// The mark on every address of ours (`IFA_PROTO`, `ip address` shows `proto 86`): the
@@ -38,6 +41,8 @@ pub struct Link {
     pub mac: Option<[u8; 6]>,
     /// It is administratively up and has a carrier.
     pub running: bool,
+    /// Whether it forwards IPv6; a host where the kernel does not say.
+    pub role: Role,
 }
 
 /// An address on an interface as the kernel describes it.
@@ -189,7 +194,7 @@ impl Netlink {
         let mut message = described(interface, address);
         message
             .attributes
-            .push(AddressAttribute::CacheInfo(living(lifetime)));
+            .push(AddressAttribute::CacheInfo(living(address.ip, lifetime)));
         message
             .attributes
             .push(AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL)));
@@ -351,11 +356,16 @@ pub(super) fn link(message: &RouteNetlinkMessage) -> Option<Link> {
     }
     let mut mac = None;
     let mut name = None;
+    let mut role = Role::Host;
     for attribute in &message.attributes {
         if let LinkAttribute::IfName(value) = attribute {
             name = Some(value.clone());
         } else if let LinkAttribute::Address(value) = attribute {
             mac = value.as_slice().try_into().ok();
+        } else if let LinkAttribute::AfSpecUnspec(specs) = attribute
+            && specs.iter().any(forwards)
+        {
+            role = Role::Router;
         }
     }
     let up = LinkFlags::Up | LinkFlags::LowerUp;
@@ -364,6 +374,20 @@ pub(super) fn link(message: &RouteNetlinkMessage) -> Option<Link> {
         name: name?,
         mac,
         running: message.header.flags.contains(up),
+        role,
+    })
+}
+
+fn forwards(spec: &AfSpecUnspec) -> bool {
+    let AfSpecUnspec::Inet6(facts) = spec else {
+        return false;
+    };
+    facts.iter().any(|fact| {
+        if let AfSpecInet6::DevConf(settings) = fact {
+            settings.forwarding != 0
+        } else {
+            false
+        }
     })
 }
 
@@ -427,19 +451,24 @@ fn described(interface: u32, address: Address) -> AddressMessage {
         IpAddr::V4(_) => message.header.family = AddressFamily::Inet,
         IpAddr::V6(_) => {
             message.header.family = AddressFamily::Inet6;
-            // Duplicate address detection would keep it unusable for a second or more.
-            message
-                .attributes
-                .push(AddressAttribute::Flags(AddressFlags::Nodad));
+            // Duplicate address detection would keep it unusable for a second or more. The
+            // route of its network is the interface's own, and would get our lifetime.
+            let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
+            message.attributes.push(AddressAttribute::Flags(flags));
         }
     }
     message
 }
 
-fn living(seconds: u32) -> CacheInfo {
+/// Of IPv6 addresses the kernel chooses one to speak from; ours is to be spoken to. That
+/// is what a preferred lifetime of 0 says (RFC 4862 section 5.5.4).
+fn living(ip: IpAddr, seconds: u32) -> CacheInfo {
     let mut lifetime = CacheInfo::default();
     lifetime.ifa_valid = seconds;
-    lifetime.ifa_preferred = seconds;
+    lifetime.ifa_preferred = match ip {
+        IpAddr::V4(_) => seconds,
+        IpAddr::V6(_) => 0,
+    };
     lifetime
 }
 

@@ -1,12 +1,13 @@
 //! What a router finds on this machine before it starts, and every reason why it cannot.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use vrrp::Family;
 use vrrp::packet::{Addresses, Advert};
 
 use super::arp::{Frame, gratuitous, question};
+use super::nd::{solicitation, unsolicited};
 use super::netlink::{Link, Netlink, RequestError};
 use crate::config::{Router, Travel};
 
@@ -37,7 +38,7 @@ pub enum OpenError {
     },
     /// It has no address that adverts could come from.
     #[error(
-        "router {router}: {interface} has no IPv4 address for adverts to come from; \
+        "router {router}: {interface} has no {kind} for adverts to come from; \
          give it one, or write unicast.source"
     )]
     NoSource {
@@ -45,6 +46,8 @@ pub enum OpenError {
         router: String,
         /// Its interface.
         interface: String,
+        /// What it would take.
+        kind: &'static str,
     },
     /// The address adverts should come from is somebody else's.
     #[error("router {router}: unicast.source {source_address} is not on {interface}")]
@@ -89,28 +92,31 @@ pub enum OpenError {
     Netlink(#[from] RequestError),
 }
 
-/// What is announced, and what the peers of a unicast group are asked.
+/// What is announced, and what the peers of a unicast group are asked; `None` for an
+/// interface without a hardware address.
 pub(super) fn frames(
     router: &Router,
-    mac: [u8; 6],
-    source: Ipv4Addr,
-) -> (Vec<Frame>, Vec<Frame>) {
+    link: &Link,
+    source: IpAddr,
+) -> Option<(Vec<Frame>, Vec<Frame>)> {
+    let mac = link.mac?;
     let addresses = router.addresses.iter();
-    let announcements = addresses.filter_map(|address| match address.ip {
-        IpAddr::V4(ip) => Some(gratuitous(mac, ip)),
-        IpAddr::V6(_) => None,
+    let announcements = addresses.map(|address| match address.ip {
+        IpAddr::V4(ip) => gratuitous(mac, ip),
+        IpAddr::V6(ip) => unsolicited(mac, ip, link.role),
     });
-    (announcements.collect(), questions(router, mac, source))
+    Some((announcements.collect(), questions(router, mac, source)))
 }
 
-fn questions(router: &Router, mac: [u8; 6], source: Ipv4Addr) -> Vec<Frame> {
+fn questions(router: &Router, mac: [u8; 6], source: IpAddr) -> Vec<Frame> {
     let peers = match &router.travel {
         Travel::Multicast => &[][..],
         Travel::Unicast { peers, .. } => peers,
     };
-    let peers = peers.iter().filter_map(|peer| match peer {
-        IpAddr::V4(peer) => Some(question(mac, source, *peer)),
-        IpAddr::V6(_) => None,
+    let peers = peers.iter().filter_map(|peer| match (source, peer) {
+        (IpAddr::V4(source), IpAddr::V4(peer)) => Some(question(mac, source, *peer)),
+        (IpAddr::V6(source), IpAddr::V6(peer)) => Some(solicitation(mac, source, *peer)),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => None,
     });
     peers.collect()
 }
@@ -168,17 +174,18 @@ pub(super) fn find(netlink: &mut Netlink, router: &Router) -> Result<Link, OpenE
 }
 
 /// Where adverts come from: as configured, else the first address of the interface that
-/// is not a virtual one.
+/// is not a virtual one. Over IPv6 that is the link-local one (RFC 9568 section 5.1.2.1).
 pub(super) fn source(
     netlink: &mut Netlink,
     router: &Router,
     link: &Link,
-) -> Result<Ipv4Addr, OpenError> {
+) -> Result<IpAddr, OpenError> {
+    let family = router.family();
     let present = netlink.addresses(link.index)?;
     let mut own = present.iter().filter(|there| {
         let ip = there.address.ip;
         !there.ours
-            && Family::of(ip) == Family::V4
+            && Family::of(ip) == family
             && router.addresses.iter().all(|address| address.ip != ip)
     });
     let wanted = match &router.travel {
@@ -190,21 +197,30 @@ pub(super) fn source(
     };
     let found = match wanted {
         Some(source) => own.find(|there| there.address.ip == source),
-        None => own.find(|there| !there.secondary),
+        None => own.find(|there| !there.secondary && speaks(there.address.ip)),
     };
     match (found.map(|there| there.address.ip), wanted) {
-        (Some(IpAddr::V4(ip)), _) => Ok(ip),
-        (Some(IpAddr::V6(_)) | None, Some(source_address)) => {
-            Err(OpenError::ForeignSource {
-                router: router.name.clone(),
-                interface: router.interface.clone(),
-                source_address,
-            })
-        }
-        (Some(IpAddr::V6(_)) | None, None) => Err(OpenError::NoSource {
+        (Some(ip), _) => Ok(ip),
+        (None, Some(source_address)) => Err(OpenError::ForeignSource {
             router: router.name.clone(),
             interface: router.interface.clone(),
+            source_address,
         }),
+        (None, None) => Err(OpenError::NoSource {
+            router: router.name.clone(),
+            interface: router.interface.clone(),
+            kind: match family {
+                Family::V4 => "IPv4 address",
+                Family::V6 => "link-local IPv6 address",
+            },
+        }),
+    }
+}
+
+fn speaks(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 

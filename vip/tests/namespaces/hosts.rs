@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,11 +61,18 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new(name: &str) -> Result<Self, Failed> {
+        Self::watching(name, VIRTUAL)
+    }
+
+    pub(crate) fn watching(
+        name: &str,
+        address: impl Into<IpAddr>,
+    ) -> Result<Self, Failed> {
         let logs = binaries::output("lab-logs").join(format!("vip-{name}"));
         // The logs of an earlier run would only mislead; there may be none.
         drop(fs::remove_dir_all(&logs));
         let segment = Segment::new(&logs, &[("a", A), ("b", B)])?;
-        let timeline = Timeline::watch(VIRTUAL, segment.hosts())?;
+        let timeline = Timeline::watch(address, segment.hosts())?;
         Ok(Self { timeline, segment })
     }
 

@@ -4,6 +4,7 @@
 
 mod guard;
 mod hosts;
+mod ipv6;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -64,9 +65,13 @@ fn main() {
         ("a_user_of_its_own_with_the_unit_s_rights_will_do", own_user),
         ("what_is_missing_is_one_sentence_and_exit_1", missing),
     ];
-    let trials = tests.into_iter().chain(guard::TESTS).map(|(name, test)| {
-        trial(format!("namespaces::{name}"), &[Requirement::Root], test)
-    });
+    let trials = tests
+        .into_iter()
+        .chain(guard::TESTS)
+        .chain(ipv6::TESTS)
+        .map(|(name, test)| {
+            trial(format!("namespaces::{name}"), &[Requirement::Root], test)
+        });
     libtest_mimic::run(&arguments, trials.collect()).exit();
 }
 

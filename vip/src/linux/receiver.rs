@@ -1,0 +1,128 @@
+//! Adverts on their way in: protocol 112 on one interface and nothing else.
+//!
+//! Owns a raw socket per router; feeds whoever calls [`Receiver::next`]. The kernel
+//! delivers IPv4 with its header and IPv6 without: what that header said comes beside
+//! the payload then.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::sockopt::Ipv6RecvPacketInfo;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, setsockopt};
+use socket2::{InterfaceIndexOrAddress, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use vrrp::packet::{Envelope, ipv4};
+use vrrp::{Family, GROUP_V4, GROUP_V6, PROTOCOL, Refusal};
+
+use super::advert::domain;
+use super::netlink::Link;
+use crate::config::Travel;
+use crate::driver::Datagram;
+
+/// The longest advert (255 addresses of IPv6) is 4,088 bytes.
+const LONGEST: usize = 4096;
+
+/// Adverts that wait while the machine stalls: more than a thousand small ones.
+const RECEIVE_BUFFER: usize = 256 * 1024;
+
+/// Receives whatever carries protocol 112 on one interface.
+pub struct Receiver {
+    /// A raw socket in the type of a datagram socket: reading is all that is asked of it,
+    /// and this wrapper is the safe one that tokio has.
+    socket: UdpSocket,
+    family: Family,
+}
+
+impl Receiver {
+    /// Opens the socket on `link` and joins the group there when adverts travel by
+    /// multicast. Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Without `CAP_NET_RAW`, or when the interface is gone.
+    pub fn open(link: &Link, family: Family, travel: &Travel) -> io::Result<Self> {
+        let protocol = Some(Protocol::from(i32::from(PROTOCOL)));
+        let socket = Socket::new(domain(family), Type::RAW, protocol)?;
+        socket.bind_device(Some(link.name.as_bytes()))?;
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        socket.set_nonblocking(true)?;
+        if family == Family::V6 {
+            socket.set_recv_hoplimit_v6(true)?;
+            setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
+        }
+        match (travel, family) {
+            (Travel::Multicast, Family::V4) => {
+                let interface = InterfaceIndexOrAddress::Index(link.index);
+                socket.join_multicast_v4_n(&GROUP_V4, &interface)?;
+            }
+            (Travel::Multicast, Family::V6) => {
+                socket.join_multicast_v6(&GROUP_V6, link.index)?;
+            }
+            (Travel::Unicast { .. }, Family::V4 | Family::V6) => {}
+        }
+        Ok(Self {
+            socket: UdpSocket::from_std(socket.into())?,
+            family,
+        })
+    }
+
+    /// The next datagram, taken out of its IP header.
+    ///
+    /// # Errors
+    /// When the socket fails; a datagram that makes no sense is a [`Refusal`] instead.
+    pub async fn next(&self) -> io::Result<Result<Datagram, Refusal>> {
+        match self.family {
+            Family::V4 => self.next_v4().await,
+            Family::V6 => {
+                let socket = &self.socket;
+                socket
+                    .async_io(Interest::READABLE, || read_v6(socket))
+                    .await
+            }
+        }
+    }
+
+    async fn next_v4(&self) -> io::Result<Result<Datagram, Refusal>> {
+        let mut buffer = [0; LONGEST];
+        let length = self.socket.recv(&mut buffer).await?;
+        let bytes = buffer.get(..length).unwrap_or_default();
+        Ok(ipv4::strip(bytes).map(|(envelope, payload)| Datagram {
+            envelope,
+            payload: payload.to_vec(),
+        }))
+    }
+}
+
+fn read_v6(socket: &UdpSocket) -> io::Result<Result<Datagram, Refusal>> {
+    let mut buffer = [0; LONGEST];
+    let mut parts = [IoSliceMut::new(&mut buffer)];
+    let mut space = nix::cmsg_space!(libc::in6_pktinfo, libc::c_int);
+    let read = recvmsg::<SockaddrIn6>(
+        socket.as_raw_fd(),
+        &mut parts,
+        Some(&mut space),
+        MsgFlags::MSG_DONTWAIT,
+    )?;
+    let source = read.address.map(|address| IpAddr::V6(address.ip()));
+    let (mut destination, mut hops) = (None, None);
+    for message in read.cmsgs()? {
+        if let ControlMessageOwned::Ipv6PacketInfo(info) = message {
+            let octets = info.ipi6_addr.s6_addr;
+            destination = Some(IpAddr::V6(Ipv6Addr::from(octets)));
+        } else if let ControlMessageOwned::Ipv6HopLimit(limit) = message {
+            hops = u8::try_from(limit).ok();
+        }
+    }
+    let length = read.bytes;
+    let (Some(source), Some(destination), Some(ttl)) = (source, destination, hops) else {
+        return Ok(Err(Refusal::IpHeader));
+    };
+    let envelope = Envelope {
+        source,
+        destination,
+        ttl,
+    };
+    let payload = buffer.get(..length).unwrap_or_default().to_vec();
+    Ok(Ok(Datagram { envelope, payload }))
+}
