@@ -1,5 +1,6 @@
 //! What is done at the API server: asked for rights, decided, told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::authorization::v1::{
@@ -14,9 +15,10 @@ use serde_json::json;
 
 use crate::api::{TOKEN, USED_BY};
 use crate::book::Seen;
+use crate::signing::Tray;
 
 /// Who writes, in `managedFields` and events.
-const NAME: &str = "bootstrap-signer";
+pub(crate) const NAME: &str = "bootstrap-signer";
 /// An API server that takes longer is as good as gone; the balancer finds another.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -27,6 +29,7 @@ pub struct Writer {
     reviews: Api<SubjectAccessReview>,
     secrets: Api<Secret>,
     events: Api<Event>,
+    tray: Arc<Tray>,
 }
 
 /// What became of an act.
@@ -61,14 +64,21 @@ pub struct Claim {
 }
 
 impl Writer {
-    /// At the API server behind `client`.
-    pub fn new(client: &Client) -> Self {
+    /// At the API server behind `client`; what it approves goes into `tray`.
+    pub fn new(client: &Client, tray: Arc<Tray>) -> Self {
         Self {
             requests: Api::all(client.clone()),
             reviews: Api::all(client.clone()),
             secrets: Api::namespaced(client.clone(), "kube-system"),
             events: Api::namespaced(client.clone(), "default"),
+            tray,
         }
+    }
+
+    /// Whether something is being signed.
+    #[must_use]
+    pub fn is_signing(&self) -> bool {
+        self.tray.is_busy()
     }
 
     /// Whether the requester has the right that upstream's approver asks for.
@@ -142,7 +152,10 @@ impl Writer {
                     .patch_subresource("approval", name, &params, &patch),
             )
             .await
-            .map(drop),
+            .map(|written| {
+                self.tray
+                    .approved(&written, tokio::time::Instant::now().into_std())
+            }),
         )
     }
 
@@ -194,7 +207,7 @@ impl Writer {
     }
 }
 
-async fn within<T>(
+pub(crate) async fn within<T>(
     act: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ActError> {
     match tokio::time::timeout(PATIENCE, act).await {

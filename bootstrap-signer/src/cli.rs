@@ -12,12 +12,15 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::explain;
 use crate::manifest::Manifest;
+use crate::rbac::{self, Part};
 use crate::run;
+use crate::signing::Authorities;
 
 const CONFIG: &str = "/etc/sternpost/bootstrap-signer.yaml";
 
-/// What the daemon may do at the API server.
-const RBAC: &str = include_str!("rbac.yaml");
+/// Threads for what takes a processor its time: signatures. Four sign more with RSA than
+/// an API server takes.
+const BLOCKING: usize = 4;
 
 /// Decides about the certificate requests of joining kubelets.
 #[derive(Debug, Parser)]
@@ -40,7 +43,17 @@ enum Command {
         config: ConfigFile,
     },
     /// Print the RBAC objects it needs, for `kubectl apply -f -`.
-    Rbac,
+    Rbac {
+        /// What it is to do.
+        #[arg(value_enum, default_value = "approve")]
+        parts: Vec<Part>,
+    },
+    /// Print the certificates that must be trusted while any authority of `signing` signs:
+    /// for kube-apiserver's --client-ca-file and --kubelet-certificate-authority.
+    Bundle {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Show every rule, what it looked at and what it found for one request.
     Explain {
         #[command(flatten)]
@@ -72,7 +85,8 @@ impl Cli {
     pub fn execute(self) -> u8 {
         let done = match self.command {
             Command::Run { config } => return daemon(&config.config),
-            Command::Rbac => Ok(RBAC.trim_end().to_owned()),
+            Command::Rbac { parts } => Ok(rbac::objects(&parts.into_iter().collect())),
+            Command::Bundle { config } => bundle(&config.config),
             Command::Check { config } => check(&config.config),
             Command::Explain {
                 config,
@@ -104,7 +118,10 @@ fn daemon(path: &Path) -> u8 {
         Ok(log) => log,
         Err(error) => return fail(exit::USAGE, &format!("log: {error}")),
     };
-    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING)
+        .build();
     let ran = runtime.map(|runtime| runtime.block_on(run::run(path, config, log)));
     match ran {
         Ok(Ok(())) => exit::DONE,
@@ -123,13 +140,38 @@ fn check(path: &Path) -> Result<String, Sentence> {
     for warning in &config.warnings {
         complain(&format!("warning: {warning}"));
     }
+    let signing = signing(&config)?;
     let listed = config
         .inventory
         .map_or(0, |inventory| inventory.nodes.len());
     Ok(format!(
-        "{}: good, {listed} node(s) in the inventory",
+        "{}: good, {listed} node(s) in the inventory{signing}",
         path.display()
     ))
+}
+
+/// Who would sign.
+fn signing(config: &Config) -> Result<String, Sentence> {
+    let now = SystemTime::now();
+    let authorities = run::authorities(&config.signing, now);
+    let authorities = authorities.map_err(|error| chain(&error))?;
+    let lines = authorities.signers().filter_map(|signer| {
+        let (authority, _) = authorities.signing(signer, now)?;
+        let until = daemon::rfc3339(authority.not_after());
+        let (name, signer) = (authority.name(), signer.name());
+        Some(format!("\n{signer}: {name} signs, until {until}"))
+    });
+    Ok(lines.collect())
+}
+
+fn bundle(path: &Path) -> Result<String, Sentence> {
+    let config = Config::read(path).map_err(|errors| errors.to_string())?;
+    if config.signing.0.is_empty() {
+        return Err(format!("{}: has no `signing`", path.display()));
+    }
+    let authorities =
+        Authorities::load(&config.signing).map_err(|error| chain(&error))?;
+    Ok(authorities.bundle().trim_end().to_owned())
 }
 
 struct Inputs {

@@ -2,6 +2,7 @@
 
 mod convert;
 pub mod file;
+mod signing;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use config::Errors;
 use daemon::log;
 use policy::{Inventory, Settings};
 use serde::Deserialize;
+
+use crate::signing::Plan;
 
 /// What `kind` says.
 pub const KIND: &str = "BootstrapSigner";
@@ -23,6 +26,8 @@ pub struct Config {
     pub inventory: Option<Inventory>,
     /// Whether decisions are written.
     pub mode: Mode,
+    /// Which signers sign, with what.
+    pub signing: Plan,
     /// The credentials; `None`: those of the pod it runs in.
     pub kubeconfig: Option<PathBuf>,
     /// Where the admin endpoint listens.

@@ -15,6 +15,7 @@ use crate::config::Mode;
 use crate::fair::{AT_ONCE, Fair};
 use crate::rights::{ASK_AGAIN, Identity, Rights, identity};
 use crate::shown::Shown;
+use crate::signing::Plan;
 
 /// Decisions between two looks at what came in.
 const BATCH: usize = 256;
@@ -38,6 +39,8 @@ pub struct Rulebook {
     pub inventory: Option<Inventory>,
     /// Whether decisions are written.
     pub mode: Mode,
+    /// Who signs.
+    pub signing: Plan,
 }
 
 struct Job {
@@ -311,7 +314,8 @@ impl Desk {
                 Outcome::Wrote(Box::new(job), done)
             });
         }
-        while self.telling < TELLING {
+        // Certificates first: what an Event says stands in the request already.
+        while self.telling < TELLING && self.writing == 0 && !self.writer.is_signing() {
             let Some((seen, verdict)) = self.events.pop_front() else {
                 break;
             };

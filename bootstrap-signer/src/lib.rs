@@ -12,6 +12,8 @@
 //!       └─────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! Beside it, [`signing`] turns approvals into certificates where it is told to.
+//!
 //! What is decided, and why, stands in the crate `policy`; nothing here decides.
 
 pub mod act;
@@ -25,7 +27,9 @@ pub mod explain;
 pub mod fair;
 pub mod inventory;
 pub mod manifest;
+pub mod rbac;
 pub mod rights;
 pub mod run;
 pub mod shown;
+pub mod signing;
 pub mod watch;

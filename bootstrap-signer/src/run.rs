@@ -11,11 +11,13 @@ use daemon::{Identity, notify};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::sync::{mpsc, oneshot, watch as latest};
+use tokio::task::JoinHandle;
 
 use crate::act::Writer;
 use crate::config::Config;
 use crate::desk::{Desk, Rulebook};
 use crate::shown::Shown;
+use crate::signing::{Authorities, LoadError, Pen, Plan, Tray, Worker, keep_fresh};
 use crate::watch;
 
 /// The balancer on this host accepts at once, or is not there.
@@ -36,6 +38,15 @@ pub enum RunError {
     /// No client can be made of it.
     #[error("no client can be made of the credentials")]
     Client(#[source] Box<kube::Error>),
+    /// An authority's files cannot be used.
+    #[error("an authority cannot be used")]
+    Authority(#[from] LoadError),
+    /// No authority of a signer may sign.
+    #[error(
+        "no authority of {0} may sign now: all have expired or are not valid yet; \
+         write a valid one into signing, or take the signer out of it"
+    )]
+    NoneValid(&'static str),
     /// The system gives no signals.
     #[error("cannot watch signals")]
     Signals(#[source] std::io::Error),
@@ -51,15 +62,21 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
         tcp: vec![config.admin],
         socket: Some(config.socket.clone()),
     })?;
+    let now = SystemTime::now();
+    let authorities = authorities(&config.signing, now)?;
+    authorities.tell(now);
     let client = client(config.kubeconfig.as_deref()).await?;
     let identity = Arc::new(Identity::new("bootstrap-signer", path, SystemTime::now()));
     let shown = Arc::new(Shown::default());
     let (rules, seen) = latest::channel(Arc::new(rulebook(&config)));
     let (changes, inlet) = mpsc::channel(watch::CHANGES);
-    let desk = Desk::new(seen, Writer::new(&client), Arc::clone(&shown));
+    let tray = Arc::new(Tray::default());
+    let signing = sign(&client, &seen, &tray, &shown, Arc::new(authorities));
+    let writer = Writer::new(&client, Arc::clone(&tray));
+    let desk = Desk::new(seen, writer, Arc::clone(&shown));
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
     let (stop_desk, desk_stopped) = oneshot::channel::<()>();
-    let watching = tokio::spawn(watch::all(client, changes));
+    let watching = tokio::spawn(watch::all(client, changes, tray));
     let deciding = tokio::spawn(desk.work(inlet, desk_stopped));
     let serving = tokio::spawn(admin.serve(Arc::clone(&identity), shown, async {
         // Sent or dropped: both mean the end.
@@ -73,6 +90,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     drop(stop_desk);
     // What they could still say was said to the log.
     let _ = deciding.await;
+    signing.stop().await;
     watching.abort();
     drop(stop_admin);
     let _ = serving.await;
@@ -85,6 +103,57 @@ fn rulebook(config: &Config) -> Rulebook {
         settings: config.settings.clone(),
         inventory: config.inventory.clone(),
         mode: config.mode,
+        signing: config.signing.clone(),
+    }
+}
+
+/// What signs at the start: a daemon that is to sign and cannot is better not there.
+///
+/// # Errors
+/// When a file cannot be used, or a signer has nobody who may sign at `now`.
+pub fn authorities(plan: &Plan, now: SystemTime) -> Result<Authorities, RunError> {
+    let authorities = Authorities::load(plan)?;
+    for signer in authorities.signers() {
+        if authorities.signing(signer, now).is_none() {
+            return Err(RunError::NoneValid(signer.name()));
+        }
+    }
+    Ok(authorities)
+}
+
+/// The tasks that sign.
+struct Signing {
+    stop: oneshot::Sender<()>,
+    work: JoinHandle<()>,
+    fresh: JoinHandle<()>,
+}
+
+impl Signing {
+    /// Finishes what is on its way.
+    async fn stop(self) {
+        drop(self.stop);
+        // What it could still say was said to the log.
+        let _ = self.work.await;
+        self.fresh.abort();
+    }
+}
+
+fn sign(
+    client: &Client,
+    rules: &latest::Receiver<Arc<Rulebook>>,
+    tray: &Arc<Tray>,
+    shown: &Arc<Shown>,
+    authorities: Arc<Authorities>,
+) -> Signing {
+    let (fresh, current) = latest::channel(authorities);
+    let (stop, stopped) = oneshot::channel();
+    let (tray, shown) = (Arc::clone(tray), Arc::clone(shown));
+    let pen = Pen::new(client);
+    let worker = Worker::new(tray, rules.clone(), current, pen, Arc::clone(&shown));
+    Signing {
+        stop,
+        work: tokio::spawn(worker.work(stopped)),
+        fresh: tokio::spawn(keep_fresh(rules.clone(), fresh, shown)),
     }
 }
 

@@ -11,6 +11,7 @@ use policy::Verdict;
 use serde_json::{Value, json};
 
 use crate::book::{Book, Kind};
+use crate::signing;
 
 #[derive(Default)]
 struct Counts {
@@ -25,6 +26,8 @@ struct Counts {
 
 /// What the desk shows.
 pub struct Shown {
+    /// What signing shows.
+    pub signing: signing::Shown,
     counts: Mutex<Counts>,
     latency: Histogram,
 }
@@ -33,6 +36,7 @@ impl Default for Shown {
     fn default() -> Self {
         let missing = Kind::ALL.iter().map(|kind| kind.name()).collect();
         Self {
+            signing: signing::Shown::default(),
             counts: Mutex::new(Counts {
                 missing,
                 ..Counts::default()
@@ -146,6 +150,7 @@ impl Surface for Shown {
             "From a request's being seen to its decision's being written.",
         )
         .sample(&[], &self.latency);
+        self.signing.metrics(out);
     }
 
     fn status(&self) -> Value {
@@ -166,6 +171,7 @@ impl Surface for Shown {
             "notSeenYet": counts.missing,
             "objects": counts.objects,
             "decisions": decisions,
+            "signing": self.signing.status(),
         })
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -17,9 +18,11 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use policy::Signer;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
 use crate::api;
 use crate::book::{Change, Kind, Ledger, Seen};
+use crate::signing::Tray;
 
 /// Changes on their way. The watch waits when the desk is behind: what is not read stays
 /// in the API server.
@@ -60,15 +63,19 @@ impl Backoff for Pause {
 }
 
 /// Watches everything a decision needs.
-pub async fn all(client: Client, changes: Sender<Change>) {
+pub async fn all(client: Client, changes: Sender<Change>, tray: Arc<Tray>) {
     let every = || watch::Config::default().timeout(WATCH);
     let tokens = every().fields("type=bootstrap.kubernetes.io/token");
     let requests: Api<CertificateSigningRequest> = Api::all(client.clone());
     let nodes: Api<Node> = Api::all(client.clone());
     let leases: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
     let secrets: Api<Secret> = Api::namespaced(client, "kube-system");
+    let seen = move |csr: &CertificateSigningRequest| {
+        tray.see(csr, Instant::now().into_std());
+        request(csr)
+    };
     tokio::join!(
-        follow(requests, every(), Kind::Requests, changes.clone(), request),
+        follow(requests, every(), Kind::Requests, changes.clone(), seen),
         follow(nodes, every(), Kind::Nodes, changes.clone(), node),
         follow(leases, every(), Kind::Leases, changes.clone(), lease),
         follow(secrets, tokens, Kind::Tokens, changes, token),
@@ -124,7 +131,7 @@ async fn follow<K>(
     config: watch::Config,
     kind: Kind,
     changes: Sender<Change>,
-    read: fn(&K) -> Option<Change>,
+    read: impl Fn(&K) -> Option<Change>,
 ) where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {

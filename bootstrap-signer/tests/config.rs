@@ -7,12 +7,14 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bootstrap_signer::config::{Config, Mode};
 use bootstrap_signer::context::Context;
 use bootstrap_signer::inventory;
+use bootstrap_signer::signing::Authorities;
 use policy::{Settings, Source};
 use proptest::prelude::*;
 
@@ -98,9 +100,13 @@ fn examples(kind: &str) -> Vec<String> {
 #[test]
 fn the_examples_of_the_manual_are_good() {
     let configs = examples("BootstrapSigner");
-    assert_eq!(configs.len(), 2);
+    assert_eq!(configs.len(), 3);
+    let folder = tempfile::tempdir().unwrap();
+    write_authorities(folder.path());
+    let files = format!("{}/", folder.path().display());
     for text in &configs {
-        Config::parse("manual", text).unwrap();
+        let text = text.replace("/etc/kubernetes/pki/", &files);
+        Config::parse("manual", &text).unwrap();
     }
     for text in examples("NodeInventory") {
         assert_eq!(inventory::parse("manual", &text).unwrap().nodes.len(), 2);
@@ -109,7 +115,64 @@ fn the_examples_of_the_manual_are_good() {
         Context::parse("manual", &text, SystemTime::UNIX_EPOCH).unwrap();
     }
     let manual = fs::read_to_string(MANUAL).unwrap();
-    assert_eq!(manual.matches("```yaml").count(), 4);
+    assert_eq!(manual.matches("```yaml").count(), 5);
+}
+
+/// `ca` and `ca-new`, each as `.crt` and `.key`.
+fn write_authorities(folder: &Path) {
+    for name in ["ca", "ca-new"] {
+        let made = pki::Authority::new(name, SystemTime::now()).unwrap();
+        let file = |end: &str, mode, content: &str| pki::File {
+            path: format!("{name}.{end}").into(),
+            mode,
+            content: content.to_owned(),
+        };
+        let files = [
+            file("crt", pki::Mode::Public, made.certificate_pem()),
+            file("key", pki::Mode::Private, made.key_pem().expose()),
+        ];
+        pki::write(folder, &files).unwrap();
+    }
+}
+
+#[test]
+fn signers_sign_with_what_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    write_authorities(folder.path());
+    let path = folder.path().display();
+    let smallest = fs::read_to_string(format!("{FOLDER}/smallest.yaml")).unwrap();
+    let text = format!(
+        "{smallest}signing:\n  serving:\n    lifetime: 24h\n    authorities:\n\
+         \x20   - {{certFile: {path}/ca-new.crt, keyFile: {path}/ca-new.key, signsFrom: \
+         \"2026-01-31T12:00:00Z\"}}\n    - {{certFile: {path}/ca.crt, keyFile: {path}/ca.key}}\n"
+    );
+    let signing = Config::parse("signing", &text).unwrap().signing;
+    let [(signer, role)] = signing.0.iter().collect::<Vec<_>>()[..] else {
+        panic!("{signing:?}");
+    };
+    assert_eq!(*signer, policy::Signer::Serving);
+    assert_eq!(role.lifetime, Duration::from_secs(86_400));
+    let from = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_860_800);
+    assert_eq!(role.authorities[0].from, Some(from));
+    assert_eq!(role.authorities[1].from, None);
+    let loaded = Authorities::load(&signing).unwrap();
+    let now = SystemTime::now();
+    let signs = |at| {
+        let signing = loaded.signing(policy::Signer::Serving, at);
+        signing.map(|(authority, _)| authority.name().to_owned())
+    };
+    // From its time on, the new one; before that, and where it is no more, the other.
+    assert_eq!(signs(now).as_deref(), Some("CN=ca-new"));
+    let long_after = now + pki::CA_LIFETIME + Duration::from_secs(60);
+    assert_eq!(signs(long_after), None);
+    assert!(loaded.signing(policy::Signer::Client, now).is_none());
+    assert_eq!(loaded.bundle().matches("BEGIN CERTIFICATE").count(), 2);
+    // A key that others may read.
+    let key = folder.path().join("ca.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o604)).unwrap();
+    let errors = Config::parse("signing", &text).unwrap_err().to_string();
+    assert!(errors.contains("authorities[1].keyFile"), "{errors}");
+    assert!(errors.contains("mode 0604"), "{errors}");
 }
 
 /// The second example says that it shows the defaults.

@@ -38,6 +38,7 @@ pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors>
         Some(written) => reader.inventory(written, &mut settings),
         None => None,
     };
+    let signing = reader.signing(&file.signing);
     let Reader {
         errors, warnings, ..
     } = reader;
@@ -45,6 +46,7 @@ pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors>
         settings,
         inventory,
         mode: file.mode,
+        signing,
         kubeconfig: file.kubernetes.kubeconfig.clone(),
         admin: file.admin.address.map_or(ADMIN, |address| address.0),
         socket: file.socket.clone().unwrap_or_else(|| PathBuf::from(SOCKET)),
@@ -53,10 +55,10 @@ pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors>
     })
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     source: &'a Source,
     errors: Errors,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -287,7 +289,7 @@ impl Reader<'_> {
         name
     }
 
-    fn time(
+    pub(super) fn time(
         &mut self,
         written: Option<Period>,
         at: &KeyPath,
@@ -315,7 +317,7 @@ impl Reader<'_> {
         usize::try_from(number).ok()
     }
 
-    fn refuse(&mut self, at: &KeyPath, problem: impl Into<String>) {
+    pub(super) fn refuse(&mut self, at: &KeyPath, problem: impl Into<String>) {
         self.errors.push(self.source.error(at, problem));
     }
 }

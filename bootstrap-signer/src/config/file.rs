@@ -48,6 +48,40 @@ pub struct File {
     pub quota: Quota,
     /// The nodes there are to be.
     pub inventory: Option<Inventory>,
+    /// What signs.
+    #[serde(default)]
+    pub signing: Signing,
+}
+
+/// `signing`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Signing {
+    /// Client certificates.
+    pub client: Option<Signed>,
+    /// Serving certificates.
+    pub serving: Option<Signed>,
+}
+
+/// `signing.client`, `signing.serving`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Signed {
+    /// The first that may sign does.
+    pub authorities: Vec<Authority>,
+    /// How long a certificate lasts.
+    pub lifetime: Option<Period>,
+}
+
+/// `signing.*.authorities[]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authority {
+    /// Its certificate, then those of its issuers.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+    /// When it begins to sign, RFC 3339.
+    pub signs_from: Option<String>,
 }
 
 /// `kubernetes`.

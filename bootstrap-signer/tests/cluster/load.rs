@@ -18,19 +18,19 @@ use crate::Tried;
 use crate::rig::{Cluster, condition};
 use crate::wait::{Res, measured, within};
 
-const USER: &str = "system:bootstrap:abc123";
+pub(crate) const USER: &str = "system:bootstrap:abc123";
 const SETTINGS: &str = "controlPlane: {endpoints: [\"192.168.220.224\"]}\n";
 /// Requests on their way to the API server at a time.
 const AT_ONCE: usize = 50;
 const SECOND: Duration = Duration::from_secs(1);
 
-fn groups() -> Vec<String> {
+pub(crate) fn groups() -> Vec<String> {
     ["system:bootstrappers", "system:authenticated"]
         .map(str::to_owned)
         .into()
 }
 
-async fn token(admin: &Client, id: &str) -> Res<()> {
+pub(crate) async fn token(admin: &Client, id: &str) -> Res<()> {
     limited_token(admin, id, json!({})).await
 }
 
@@ -115,7 +115,7 @@ async fn count(requests: &Api<Csr>, wanted: &str) -> Option<u64> {
 }
 
 /// Creates all of them.
-async fn create(requests: &Api<Csr>, all: Vec<Csr>) -> Res<()> {
+pub(crate) async fn create(requests: &Api<Csr>, all: Vec<Csr>) -> Res<()> {
     let made = stream::iter(all)
         .map(|csr| async move { requests.create(&PostParams::default(), &csr).await });
     let made: Vec<Result<_, _>> = made.buffer_unordered(AT_ONCE).collect().await;
@@ -162,7 +162,7 @@ pub(crate) async fn burst() -> Tried {
         let peak = status.lines().find(|line| line.starts_with("VmHWM"));
         memory = peak.unwrap_or_default().to_owned();
         drop(daemon);
-        let peer = cluster.controller_manager().await?;
+        let peer = cluster.controller_manager("csrapproving").await?;
         theirs.push(round(&cluster, &format!("theirs-{i}")).await?);
         drop(peer);
     }

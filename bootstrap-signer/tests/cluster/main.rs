@@ -13,7 +13,10 @@
 mod cases;
 mod load;
 mod rig;
+mod rotation;
 mod servers;
+mod signers;
+mod signing;
 mod wait;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +33,7 @@ type Test = fn() -> Tried;
 fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
-    let tests: [(&str, Test); 6] = [
+    let tests: [(&str, Test); 10] = [
         ("every_case_is_decided_as_it_expects", || {
             on_runtime(cases::all())
         }),
@@ -43,6 +46,18 @@ fn main() {
             on_runtime(load::limited_tokens())
         }),
         ("one_of_two_is_killed", || on_runtime(load::killed())),
+        ("certificates_are_as_upstream_s_and_work", || {
+            on_runtime(signing::as_upstream())
+        }),
+        ("two_signers_make_one_certificate", || {
+            on_runtime(signers::two_signers())
+        }),
+        ("authorities_are_rotated", || {
+            on_runtime(rotation::rotation())
+        }),
+        ("five_hundred_issued_at_once", || {
+            on_runtime(signers::burst())
+        }),
     ];
     let needs = [Requirement::Root, Requirement::Kubernetes];
     let trials = tests

@@ -88,11 +88,7 @@ impl Cluster {
 
     /// Grants what the daemon prints.
     fn settle(&self) -> Res<()> {
-        let printed = Command::new(env!("CARGO_BIN_EXE_bootstrap-signer"))
-            .arg("rbac")
-            .output()?;
-        fs::write(self.path("rbac.yaml"), printed.stdout)?;
-        self.apply("rbac.yaml")?;
+        self.grant(&["approve"])?;
         self.let_everybody_ask()
     }
 
@@ -167,8 +163,8 @@ impl Cluster {
         self.apply("rights.json")
     }
 
-    /// A daemon with `settings` added to its configuration, once it has seen everything.
-    pub(crate) async fn daemon(&self, name: &str, settings: &str) -> Res<Running> {
+    /// Writes a configuration with `settings` added, and the credentials it names.
+    pub(crate) fn config(&self, name: &str, settings: &str) -> Res<PathBuf> {
         let user = pki::Profile::client("bootstrap-signer", &[]);
         let issued = self.set.kubernetes_ca.issue(&user, SystemTime::now())?;
         let server = format!("https://127.0.0.1:{APISERVER}");
@@ -186,6 +182,12 @@ impl Cluster {
             socket.display(),
         );
         fs::write(&config, text)?;
+        Ok(config)
+    }
+
+    /// A daemon with `settings` added to its configuration, once it has seen everything.
+    pub(crate) async fn daemon(&self, name: &str, settings: &str) -> Res<Running> {
+        let config = self.config(name, settings)?;
         let arguments = ["run".to_owned(), format!("--config={}", config.display())];
         let binary = Path::new(env!("CARGO_BIN_EXE_bootstrap-signer"));
         let mut running =
@@ -231,9 +233,24 @@ impl Cluster {
         Some(of.filter_map(|each| each["count"].as_u64()).sum())
     }
 
-    /// kube-controller-manager as an approver and nothing else, as fast as it can.
-    pub(crate) async fn controller_manager(&self) -> Res<Running> {
-        controller_manager(self.folder.path()).await
+    /// kube-controller-manager with these controllers alone, as fast as it can.
+    pub(crate) async fn controller_manager(&self, controllers: &str) -> Res<Running> {
+        controller_manager(self.folder.path(), controllers).await
+    }
+
+    /// The cluster's own authority.
+    pub(crate) fn authority(&self) -> &pki::Authority {
+        &self.set.kubernetes_ca
+    }
+
+    /// Grants what the daemon prints for these parts.
+    pub(crate) fn grant(&self, parts: &[&str]) -> Res<()> {
+        let printed = Command::new(env!("CARGO_BIN_EXE_bootstrap-signer"))
+            .arg("rbac")
+            .args(parts)
+            .output()?;
+        fs::write(self.path("rbac.yaml"), printed.stdout)?;
+        self.apply("rbac.yaml")
     }
 
     pub(crate) fn log(&self, name: &str) -> String {

@@ -122,11 +122,14 @@ pub(crate) fn apiserver(folder: &Path) -> Res<Running> {
     Running::start(&program, &arguments, &folder.join("apiserver.log"))
 }
 
-/// kube-controller-manager as an approver and nothing else, as fast as it can.
-pub(crate) async fn controller_manager(folder: &Path) -> Res<Running> {
+/// kube-controller-manager with these controllers and no others, as fast as it can.
+pub(crate) async fn controller_manager(folder: &Path, controllers: &str) -> Res<Running> {
+    let ca = |end: &str| folder.join("pki").join(format!("ca.{end}"));
     let arguments = [
         format!("--kubeconfig={}", folder.join("admin.conf").display()),
-        "--controllers=csrapproving".to_owned(),
+        format!("--controllers={controllers}"),
+        format!("--cluster-signing-cert-file={}", ca("crt").display()),
+        format!("--cluster-signing-key-file={}", ca("key").display()),
         "--kube-api-qps=1000".to_owned(),
         "--kube-api-burst=2000".to_owned(),
         "--leader-elect=false".to_owned(),

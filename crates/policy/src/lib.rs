@@ -35,7 +35,7 @@ pub use request::{
 };
 pub use requester::Requester;
 pub use rules::{
-    Explanation, Finding, Line, Question, RULES, Rule, Stage, decide, explain,
+    Explanation, Finding, Line, Question, RULES, Rule, Stage, decide, examine, explain,
 };
 pub use settings::{Master, Quota, Settings, Source};
 pub use submitted::{Signer, State, Submitted};

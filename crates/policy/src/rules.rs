@@ -6,11 +6,14 @@
 
 mod cluster;
 mod content;
+mod examine;
 mod gates;
 mod identity;
 mod names;
 
 use std::time::SystemTime;
+
+pub use examine::examine;
 
 use crate::facts::{Access, Facts};
 use crate::request::{Request, Unreadable};

@@ -1,0 +1,325 @@
+//! The task that signs: takes orders from the tray, a bounded number at a time, and
+//! writes certificates. Ends when told to; what is on its way is finished.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use pki::{Authority, IssueError, Validity};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::tray::{Next, Order, Tray};
+use super::write::{Pen, Put};
+use super::{Authorities, Refusal, judge};
+use crate::act::ActError;
+use crate::config::Mode;
+use crate::desk::Rulebook;
+use crate::shown::Shown;
+
+/// Certificates on their way at a time; as with decisions, more would wait there.
+const AT_ONCE: usize = 64;
+/// After a failure: another API server answers by then.
+const RETRY: Duration = Duration::from_millis(500);
+/// Where no authority may sign: a person has to do something. Files that change are
+/// seen earlier.
+const NO_AUTHORITY: Duration = Duration::from_secs(30);
+/// As long as a watch may take to tell.
+const SEEN_BY: Duration = Duration::from_secs(60);
+/// What nobody signs is looked at again.
+const AUDITED: Duration = Duration::from_secs(10 * 60);
+/// Events on their way: few, since certificates go first.
+const TELLING: usize = 2;
+/// Events that wait. Those beyond are dropped, and counted.
+const EVENTS: usize = 1_024;
+
+/// How signing a request ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The certificate is in the API.
+    Issued,
+    /// It is not signed, and says so in a condition `Failed`.
+    Refused(Refusal),
+    /// Somebody else wrote to it first, as another one of us who signed it.
+    Overtaken,
+    /// No authority may sign now.
+    NoAuthority,
+    /// It could not be made.
+    NotMade(IssueError),
+    /// The thread that makes it ended.
+    Unfinished,
+    /// It could not be written.
+    NotWritten(ActError),
+    /// Audit mode: nothing is written.
+    Audited,
+}
+
+impl Ended {
+    /// As metrics name it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Refused(_) => "refused",
+            Self::Overtaken => "overtaken",
+            Self::NoAuthority => "noAuthority",
+            Self::NotMade(_) => "notMade",
+            Self::Unfinished => "unfinished",
+            Self::NotWritten(_) => "notWritten",
+            Self::Audited => "audited",
+        }
+    }
+}
+
+enum Outcome {
+    Ended(Box<Order>, Ended),
+    Looked(String),
+    Told,
+}
+
+/// What signs.
+pub struct Worker {
+    tray: Arc<Tray>,
+    rules: watch::Receiver<Arc<Rulebook>>,
+    authorities: watch::Receiver<Arc<Authorities>>,
+    pen: Pen,
+    acts: JoinSet<Outcome>,
+    signing: usize,
+    telling: usize,
+    events: VecDeque<(Box<Order>, Refusal)>,
+    shown: Arc<Shown>,
+}
+
+impl Worker {
+    /// Signs what comes into `tray`.
+    pub fn new(
+        tray: Arc<Tray>,
+        rules: watch::Receiver<Arc<Rulebook>>,
+        authorities: watch::Receiver<Arc<Authorities>>,
+        pen: Pen,
+        shown: Arc<Shown>,
+    ) -> Self {
+        Self {
+            tray,
+            rules,
+            authorities,
+            pen,
+            acts: JoinSet::new(),
+            signing: 0,
+            telling: 0,
+            events: VecDeque::new(),
+            shown,
+        }
+    }
+
+    /// Works until `stop`.
+    pub async fn work(mut self, mut stop: oneshot::Receiver<()>) {
+        self.serve();
+        loop {
+            let due = self.begin();
+            self.tray.busy(self.signing);
+            let sleep = due.map_or(SEEN_BY, |at| at.saturating_duration_since(now()));
+            tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                Some(outcome) = self.acts.join_next(), if !self.acts.is_empty() => {
+                    self.finish(outcome);
+                }
+                Ok(()) = self.authorities.changed() => {
+                    self.serve();
+                    self.tray.look_at_all(now());
+                }
+                () = self.tray.news() => {}
+                () = tokio::time::sleep(sleep), if self.signing < AT_ONCE => {}
+            }
+        }
+        while let Some(outcome) = self.acts.join_next().await {
+            self.finish(outcome);
+        }
+    }
+
+    fn serve(&self) {
+        let authorities = self.authorities.borrow();
+        self.tray.serve(authorities.signers());
+        self.shown.signing.signs(&authorities, &self.tray);
+    }
+
+    /// Begins what there is room for; when there is more to do without news.
+    fn begin(&mut self) -> Option<Instant> {
+        while self.telling < TELLING
+            && let Some((order, why)) = self.events.pop_front()
+        {
+            self.telling += 1;
+            let pen = self.pen.clone();
+            self.acts.spawn(async move {
+                // A courtesy; the request itself says the same.
+                let _ = pen.tell(&order, &why).await;
+                Outcome::Told
+            });
+        }
+        while self.signing < AT_ONCE {
+            match self.tray.next(now()) {
+                Next::Nothing(due) => return due,
+                Next::Look(name) => self.look(name),
+                Next::Sign(order) => self.sign(order),
+            }
+            self.signing += 1;
+        }
+        None
+    }
+
+    fn look(&mut self, name: String) {
+        let (tray, pen) = (Arc::clone(&self.tray), self.pen.clone());
+        self.acts.spawn(async move {
+            let found = pen.look(&name).await;
+            let again = now() + RETRY;
+            match found {
+                Ok(Some(csr)) => tray.looked(&name, Some(&csr), now(), again),
+                Ok(None) => tray.gone(&name),
+                Err(_) => tray.looked(&name, None, now(), again),
+            }
+            Outcome::Looked(name)
+        });
+    }
+
+    fn sign(&mut self, order: Box<Order>) {
+        let act = Act {
+            rules: Arc::clone(&self.rules.borrow()),
+            authorities: Arc::clone(&self.authorities.borrow()),
+            pen: self.pen.clone(),
+        };
+        self.acts.spawn(async move {
+            let ended = act.sign(&order).await;
+            Outcome::Ended(order, ended)
+        });
+    }
+
+    fn finish(&mut self, outcome: Result<Outcome, tokio::task::JoinError>) {
+        match outcome {
+            Err(error) => tracing::error!(%error, "an act of signing ended by itself"),
+            Ok(Outcome::Told) => self.telling = self.telling.saturating_sub(1),
+            Ok(Outcome::Looked(request)) => {
+                self.signing = self.signing.saturating_sub(1);
+                tracing::debug!(request, "looked at again");
+            }
+            Ok(Outcome::Ended(order, ended)) => {
+                self.signing = self.signing.saturating_sub(1);
+                let after = now().saturating_duration_since(order.since);
+                self.shown.signing.ended(order.signer, &ended, after);
+                self.ended(&order, &ended);
+                // Who was issued a certificate has it, and says so in its status.
+                if let Ended::Refused(why) = ended {
+                    self.tell(order, why);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, order: Box<Order>, why: Refusal) {
+        if self.events.len() >= EVENTS {
+            self.events.pop_front();
+            self.shown.dropped_event();
+        }
+        self.events.push_back((order, why));
+    }
+
+    fn ended(&self, order: &Order, ended: &Ended) {
+        let request = order.submitted.name.as_str();
+        match ended {
+            Ended::Issued => self.tray.done(order, now() + SEEN_BY),
+            Ended::Refused(why) => {
+                tracing::warn!(request, %why, "approved, and not signed");
+                self.tray.done(order, now() + SEEN_BY);
+            }
+            Ended::Overtaken => self.tray.again(order, now() + RETRY),
+            Ended::NoAuthority => {
+                tracing::error!(request, "approved, and no authority may sign now");
+                self.tray.again(order, now() + NO_AUTHORITY);
+            }
+            Ended::NotMade(error) => {
+                let error = daemon::chain(error);
+                tracing::error!(request, error, "no certificate was made, tried again");
+                self.tray.again(order, now() + RETRY);
+            }
+            Ended::Unfinished => self.tray.again(order, now() + RETRY),
+            Ended::NotWritten(error) => {
+                let error = daemon::chain(error);
+                tracing::warn!(request, error, "not written, tried again");
+                self.tray.again(order, now() + RETRY);
+            }
+            Ended::Audited => self.tray.done(order, now() + AUDITED),
+        }
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// One request's signing.
+struct Act {
+    rules: Arc<Rulebook>,
+    authorities: Arc<Authorities>,
+    pen: Pen,
+}
+
+impl Act {
+    async fn sign(&self, order: &Order) -> Ended {
+        let (signer, submitted) = (order.signer, &order.submitted);
+        let judged = judge(signer, submitted, &order.pem, &self.rules.settings);
+        if self.rules.mode == Mode::Audit {
+            return Ended::Audited;
+        }
+        let wish = match judged {
+            Ok(wish) => wish,
+            Err(refusal) => return self.refuse(order, refusal).await,
+        };
+        let now = SystemTime::now();
+        let Some((authority, longest)) = self.authorities.signing(signer, now) else {
+            return Ended::NoAuthority;
+        };
+        let validity = Validity::of(wish.lifetime(longest), now, authority);
+        let signing = Arc::clone(authority);
+        // With RSA it takes a millisecond, in which decisions are not to wait.
+        let made = tokio::task::spawn_blocking(move || {
+            signing.certify(&wish.profile, &wish.key, wish.encipherment, validity)
+        });
+        let certificate = match made.await {
+            Ok(Ok(certificate)) => certificate,
+            Ok(Err(error)) => return Ended::NotMade(error),
+            Err(_) => return Ended::Unfinished,
+        };
+        let written = self.pen.issue(order, certificate).await;
+        self.say(order, authority, validity, &written);
+        written.map_or_else(Ended::NotWritten, |done| match done {
+            Put::Written => Ended::Issued,
+            Put::Overtaken => Ended::Overtaken,
+        })
+    }
+
+    fn say(
+        &self,
+        order: &Order,
+        authority: &Authority,
+        validity: Validity,
+        written: &Result<Put, ActError>,
+    ) {
+        if matches!(written, Ok(Put::Written)) {
+            tracing::info!(
+                request = order.submitted.name,
+                signer = order.signer.name(),
+                authority = authority.name(),
+                until = daemon::rfc3339(validity.not_after),
+                "issued"
+            );
+        }
+    }
+
+    async fn refuse(&self, order: &Order, refusal: Refusal) -> Ended {
+        match self.pen.fail(order, &refusal).await {
+            Ok(Put::Written) => Ended::Refused(refusal),
+            Ok(Put::Overtaken) => Ended::Overtaken,
+            Err(error) => Ended::NotWritten(error),
+        }
+    }
+}
