@@ -14,6 +14,7 @@ pub mod control;
 pub mod drain;
 pub mod engine;
 pub mod import;
+pub mod hello;
 pub mod limits;
 pub mod listener;
 pub mod metrics;
