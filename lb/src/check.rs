@@ -2,9 +2,10 @@
 //! up no other. The tasks know nothing of states; [`crate::pool::Judge`] does.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -42,6 +43,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Watch {
     plan: watch::Sender<Plan>,
+    hurry: Arc<Notify>,
     task: AbortHandle,
 }
 
@@ -50,8 +52,15 @@ impl Watch {
     #[must_use]
     pub fn begin(plan: Plan, results: mpsc::Sender<Checked>) -> Self {
         let (plan, plans) = watch::channel(plan);
-        let task = tokio::spawn(check_on(plans, results)).abort_handle();
-        Self { plan, task }
+        let hurry = Arc::new(Notify::new());
+        let task = check_on(plans, Arc::clone(&hurry), results);
+        let task = tokio::spawn(task).abort_handle();
+        Self { plan, hurry, task }
+    }
+
+    /// Makes the next check at once.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
     }
 
     /// Checks by this plan from the next check on. One under way is not broken off: with
@@ -68,7 +77,11 @@ impl Drop for Watch {
     }
 }
 
-async fn check_on(mut plans: watch::Receiver<Plan>, results: mpsc::Sender<Checked>) {
+async fn check_on(
+    mut plans: watch::Receiver<Plan>,
+    hurry: Arc<Notify>,
+    results: mpsc::Sender<Checked>,
+) {
     loop {
         let started = Instant::now();
         let plan = plans.borrow_and_update().clone();
@@ -77,17 +90,18 @@ async fn check_on(mut plans: watch::Receiver<Plan>, results: mpsc::Sender<Checke
         if results.send(Checked { server, report }).await.is_err() {
             return;
         }
-        rest(started, &mut plans).await;
+        rest(started, &mut plans, &hurry).await;
     }
 }
 
 /// Waits until the next check is due, by the plan of that moment. A reload does not hurry
 /// it: `fall` failures should be as far apart as the file says.
-async fn rest(started: Instant, plans: &mut watch::Receiver<Plan>) {
+async fn rest(started: Instant, plans: &mut watch::Receiver<Plan>, hurry: &Notify) {
     loop {
         let interval = plans.borrow_and_update().interval;
         tokio::select! {
             () = tokio::time::sleep_until(started + interval) => return,
+            () = hurry.notified() => return,
             // Fails when the watch is dropped, which ends this task.
             Ok(()) = plans.changed() => {}
         }

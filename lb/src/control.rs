@@ -22,9 +22,9 @@ use crate::listener::{self, BindError, Listener};
 use crate::pool::{ListenerId, ServerId};
 use crate::reading::{ReadError, Reading};
 use crate::report;
-use crate::roster::{Change, Consequence, Roster, View};
+use crate::roster::{Cause, Change, Consequence, Roster, View};
 use crate::surface::{Outside, Phase};
-use crate::worker::{self, Command, EVENTS};
+use crate::worker::{self, Command, EVENTS, OBSERVED, Observed};
 use crate::workers::{LOOK, Workers};
 
 /// How often a drain looks whether the last connection is over.
@@ -71,6 +71,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     })?;
     let identity = Arc::new(Identity::new("api-lb", path, SystemTime::now()));
     let (events, inlet) = mpsc::channel(EVENTS);
+    let (observed, observations) = mpsc::channel(OBSERVED);
     let (view, seen) = watch::channel(Arc::new(View::default()));
     let reporter = report::begin(inlet, seen.clone(), log.lines())?;
     let crew = Crew::new(usize::from(config.workers.get()), &limits)?;
@@ -78,11 +79,12 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
         (0..config.workers.get())
             .map(|number| {
                 let crew = Arc::clone(&crew);
-                worker::spawn(number, events.clone(), |setup| engine::run(setup, crew))
+                let (events, observed) = (events.clone(), observed.clone());
+                worker::spawn(number, events, observed, |setup| engine::run(setup, crew))
             })
             .collect::<std::io::Result<_>>()?,
     );
-    drop(events);
+    drop((events, observed));
     let (phase, phase_seen) = watch::channel(Phase::Accepting);
     let outside = Arc::new(Outside {
         view: seen,
@@ -115,7 +117,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
         let _ = stopped.await;
     }));
     daemon::notify::ready();
-    control.work(signals, checked).await;
+    control.work(signals, checked, observations).await;
     control.end(reporter).await;
     drop(stop);
     if let Ok(Err(error)) = serving.await {
@@ -198,7 +200,12 @@ impl Control {
         self.view.send_replace(Arc::new(self.roster.view()));
     }
 
-    async fn work(&mut self, mut signals: Signals, mut checked: mpsc::Receiver<Checked>) {
+    async fn work(
+        &mut self,
+        mut signals: Signals,
+        mut checked: mpsc::Receiver<Checked>,
+        mut observed: mpsc::Receiver<Observed>,
+    ) {
         let mut stop = None;
         let path = self.path.clone();
         let mut reading = Reading::new(Arc::new(move || config::read(&path)));
@@ -219,6 +226,8 @@ impl Control {
                 },
                 read = reading.result(), if stop.is_none() => self.reload(read).await,
                 _ = checked.recv_many(&mut results, RESULTS) => self.check(&mut results).await,
+                // Ends with the last worker, which ends with this.
+                Some(observed) = observed.recv() => self.observe(observed).await,
                 () = over(&self.workers, stop) => match stop {
                     Some(Stop::Leaving { .. }) => stop = Some(self.drain().await),
                     Some(Stop::Draining { .. }) | None => return,
@@ -251,6 +260,17 @@ impl Control {
         }
         for (server, which) in consequences.iter().flat_map(|all| &all.cuts) {
             self.workers.command(&Command::Cut(*server, *which)).await;
+        }
+    }
+
+    /// Takes in what traffic says of a server; whether it is so is asked at once.
+    async fn observe(&mut self, observed: Observed) {
+        let change = self.roster.observe(observed, SystemTime::now());
+        if let Some(change) = change {
+            self.publish().await;
+            log_change(&change);
+            let watch = self.watches.get(&observed.server);
+            watch.iter().for_each(|watch| watch.hurry());
         }
     }
 
@@ -336,13 +356,31 @@ fn log_change(change: &Change) {
         server,
         from,
         to,
-        outcome,
+        cause,
     } = change;
     let (from, to) = (from.name(), to.name());
+    let outcome = match cause {
+        Cause::Check(outcome) => outcome.to_string(),
+        Cause::Traffic => "clients were let down".to_owned(),
+    };
     if change.to.is_usable() {
-        tracing::info!(backend = &**backend, server = &**server, from, to, check = %outcome, "server");
+        tracing::info!(
+            backend = &**backend,
+            server = &**server,
+            from,
+            to,
+            check = outcome,
+            "server"
+        );
     } else {
-        tracing::warn!(backend = &**backend, server = &**server, from, to, check = %outcome, "server");
+        tracing::warn!(
+            backend = &**backend,
+            server = &**server,
+            from,
+            to,
+            check = outcome,
+            "server"
+        );
     }
 }
 

@@ -136,6 +136,20 @@ fn server(out: &mut Text, back: &Back, member: &Member) {
         &labels,
         get(&member.server.counters.dial_failures),
     );
+    counter(
+        out,
+        "server_hedges_total",
+        "Second dials made because the server kept a client waiting.",
+        &labels,
+        get(&member.server.counters.hedges),
+    );
+    counter(
+        out,
+        "server_failovers_total",
+        "Clients that went on to another server because it was silent.",
+        &labels,
+        get(&member.server.counters.failovers),
+    );
     for (outcome, count) in &member.checks {
         let labels = [backend, server, ("outcome", *outcome)];
         counter(

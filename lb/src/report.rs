@@ -135,6 +135,8 @@ fn level_of(end: End) -> Level {
         | End::ClientGone
         | End::ServerGone
         | End::ClientAborted
+        | End::NoHello
+        | End::NotTls
         | End::ServerUnreachable
         | End::ServerHung
         | End::Idle

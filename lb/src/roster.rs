@@ -17,7 +17,7 @@ use crate::pool::{
     Backend, Counters, Cursor, Frontend, Judge, Server, ServerId, Snapshot, Standing,
     State, Terms, cuts,
 };
-use crate::worker::Which;
+use crate::worker::{Observed, Which};
 
 /// Frontends, backends and servers as they stand.
 #[derive(Debug, Default)]
@@ -132,8 +132,17 @@ pub struct Change {
     pub from: State,
     /// What it is.
     pub to: State,
-    /// The check that decided.
-    pub outcome: probe::Outcome,
+    /// Who said so.
+    pub cause: Cause,
+}
+
+/// What a change of state follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// This end of a check.
+    Check(probe::Outcome),
+    /// Clients that were let down.
+    Traffic,
 }
 
 impl Roster {
@@ -312,6 +321,17 @@ impl Roster {
         each.min()
     }
 
+    /// Takes in what traffic says of a server. It counts as long as another server of the
+    /// backend is usable: an overload that makes all of them fail takes none away.
+    pub fn observe(&mut self, observed: Observed, now: SystemTime) -> Option<Change> {
+        let id = observed.server;
+        let of = |back: &&mut Back| back.members.iter().any(|m| m.server.id == id);
+        self.backends
+            .iter_mut()
+            .find(of)?
+            .observe(id, observed.reach, now)
+    }
+
     /// The next snapshot.
     pub fn snapshot(&mut self, now: SystemTime) -> Snapshot {
         self.generation += 1;
@@ -327,6 +347,8 @@ impl Roster {
                 listeners: front.listeners.clone(),
                 backend: of(&front.meant.backend)?,
                 counters: Arc::clone(&front.counters),
+                rules: front.meant.rules.clone(),
+                routes: front.meant.routes.iter().filter_map(of).collect(),
             }))
         });
         Snapshot {
@@ -425,7 +447,27 @@ impl Back {
             server: Arc::clone(&member.server.name),
             from,
             to: member.state,
-            outcome: report.outcome,
+            cause: Cause::Check(report.outcome),
+        })
+    }
+
+    fn observe(&mut self, id: ServerId, reach: Reach, now: SystemTime) -> Option<Change> {
+        let is_usable = |member: &&Member| member.state.is_usable();
+        let mut others = self.members.iter().filter(is_usable);
+        others.find(|member| member.server.id != id)?;
+        let member = self.members.iter_mut().find(|m| m.server.id == id)?;
+        if !member.state.is_usable() {
+            return None;
+        }
+        let from = member.state;
+        let to = member.judge.observe(reach);
+        member.enter(to, now);
+        (from != to).then(|| Change {
+            backend: Arc::clone(&self.meant.name),
+            server: Arc::clone(&member.server.name),
+            from,
+            to,
+            cause: Cause::Traffic,
         })
     }
 

@@ -80,6 +80,10 @@ fn server(member: &Member) -> Value {
     all.insert("check".to_owned(), check.unwrap_or_default());
     let failures = member.server.counters.dial_failures.load(Ordering::Relaxed);
     all.insert("dialFailures".to_owned(), json!(failures));
+    let hedges = member.server.counters.hedges.load(Ordering::Relaxed);
+    all.insert("hedges".to_owned(), json!(hedges));
+    let failovers = member.server.counters.failovers.load(Ordering::Relaxed);
+    all.insert("failovers".to_owned(), json!(failovers));
     Value::Object(all)
 }
 

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
+use probe::Reach;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::pool::{ListenerId, ServerId, Snapshot};
@@ -31,6 +32,9 @@ pub const EVENTS: usize = 1024;
 /// Ended connections that one event tells of: of a busy round of the loop, and little enough
 /// that a full queue stays below 20 MiB.
 pub const ENDED: usize = 64;
+
+/// Observations that wait for control: at most a few a second of each server.
+pub const OBSERVED: usize = 64;
 
 /// What control tells a worker. Commands are obeyed in order.
 #[derive(Clone, Debug)]
@@ -117,6 +121,31 @@ pub enum Event {
     },
 }
 
+/// What traffic says of a server that fails again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The server.
+    pub server: ServerId,
+    /// How much of it was reached.
+    pub reach: Reach,
+}
+
+impl Observed {
+    /// It refuses connections, or does not take them.
+    #[must_use]
+    pub const fn unreachable(server: ServerId) -> Self {
+        let reach = Reach::Unreachable;
+        Self { server, reach }
+    }
+
+    /// It takes connections, and not a byte comes.
+    #[must_use]
+    pub const fn silent(server: ServerId) -> Self {
+        let reach = Reach::Silent;
+        Self { server, reach }
+    }
+}
+
 /// One connection, when it is over.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -169,6 +198,10 @@ pub enum End {
     ServerGone,
     /// The client went away before a server was connected.
     ClientAborted,
+    /// No ClientHello in time, where one is wanted; the client was reset.
+    NoHello,
+    /// The client's first bytes are no ClientHello, where one is wanted; it was reset.
+    NotTls,
     /// The backend has no server that may be used; the client was reset.
     NoServer,
     /// Every server was dialled in vain; the client was reset.
@@ -195,7 +228,7 @@ pub enum End {
 
 impl End {
     /// Every end, in the order of [`End::index`].
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::ClientReset,
@@ -203,6 +236,8 @@ impl End {
         Self::ClientGone,
         Self::ServerGone,
         Self::ClientAborted,
+        Self::NoHello,
+        Self::NotTls,
         Self::NoServer,
         Self::DialFailed,
         Self::DialBudget,
@@ -233,6 +268,8 @@ impl End {
             Self::ClientGone => "clientGone",
             Self::ServerGone => "serverGone",
             Self::ClientAborted => "clientAborted",
+            Self::NoHello => "noHello",
+            Self::NotTls => "notTls",
             Self::NoServer => "noServer",
             Self::DialFailed => "dialFailed",
             Self::DialBudget => "dialBudget",
@@ -293,6 +330,7 @@ pub struct Setup {
 #[derive(Clone, Debug)]
 pub struct Outlet {
     events: mpsc::Sender<Event>,
+    observed: mpsc::Sender<Observed>,
     gauges: Arc<Gauges>,
 }
 
@@ -308,6 +346,12 @@ impl Outlet {
                 .events_dropped
                 .fetch_add(lines, Ordering::Relaxed);
         }
+    }
+
+    /// Tells control of a server that fails. Lost when the queue is full: a server that
+    /// goes on to fail is told of again.
+    pub fn observe(&self, observed: Observed) {
+        let _ = self.observed.try_send(observed);
     }
 }
 
@@ -330,6 +374,7 @@ pub struct Handle {
 pub fn spawn(
     number: u16,
     events: mpsc::Sender<Event>,
+    observed: mpsc::Sender<Observed>,
     run: impl FnOnce(Setup) + Send + 'static,
 ) -> std::io::Result<Handle> {
     let (commands, inlet) = mpsc::channel(COMMANDS);
@@ -339,6 +384,7 @@ pub fn spawn(
         commands: inlet,
         events: Outlet {
             events,
+            observed,
             gauges: Arc::clone(&gauges),
         },
         gauges: Arc::clone(&gauges),

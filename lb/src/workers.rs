@@ -239,7 +239,8 @@ mod tests {
     /// Workers with this data path.
     fn workers(run: impl FnOnce(Setup) + Send + 'static) -> Workers {
         let (events, _) = tokio::sync::mpsc::channel(1);
-        Workers::new(vec![spawn(0, events, run).unwrap()])
+        let (observed, _) = tokio::sync::mpsc::channel(1);
+        Workers::new(vec![spawn(0, events, observed, run).unwrap()])
     }
 
     #[tokio::test(start_paused = true)]

@@ -111,7 +111,7 @@ fn examples(folder: &Path) -> Vec<String> {
 fn the_examples_of_the_manual_are_good() {
     let folder = tempfile::tempdir().unwrap();
     let examples = examples(folder.path());
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for text in examples {
         let config =
             parse("manual", &text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));

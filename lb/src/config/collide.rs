@@ -7,7 +7,7 @@ use config::KeyPath;
 
 use super::convert::Reading;
 use super::here;
-use super::meant::Config;
+use super::meant::{Config, Frontend};
 
 const LACKS_ZONE: &str =
     "is link-local without its interface; write such as \"[fe80::1%2]:6443\"";
@@ -132,20 +132,22 @@ fn references(config: &Config, reading: &mut Reading<'_>) {
         .map(|backend| &*backend.name)
         .collect();
     for (i, frontend) in config.frontends.iter().enumerate() {
-        if !names.contains(&&*frontend.backend) {
-            let at = KeyPath::root().key("frontends").index(i).key("backend");
+        let at = KeyPath::root().key("frontends").index(i);
+        let routes = frontend.routes.iter().enumerate();
+        let routes = routes.map(|(k, name)| (at.key("routes").index(k), name));
+        let all = std::iter::once((at.clone(), &frontend.backend)).chain(routes);
+        for (at, _) in all.filter(|(_, name)| !names.contains(&&***name)) {
             reading.refuse(
-                &at,
+                &at.key("backend"),
                 format!("is not a backend; there is {}", names.join(", ")),
             );
         }
     }
     for (i, name) in names.iter().enumerate() {
-        if !config
-            .frontends
-            .iter()
-            .any(|frontend| &*frontend.backend == *name)
-        {
+        let uses = |frontend: &Frontend| {
+            &*frontend.backend == *name || frontend.routes.iter().any(|r| &**r == *name)
+        };
+        if !config.frontends.iter().any(uses) {
             let at = KeyPath::root().key("backends").index(i).key("name");
             reading.refuse(&at, "is used by no frontend; remove the backend");
         }

@@ -9,7 +9,7 @@ use config::{Document, Errors, KeyPath, Period, Source};
 
 use super::file::{self, File, Limit};
 use super::meant::{Backend, Config, Dial, Frontend, Keepalive, Queue, Server, Tcp};
-use super::{checks, collide, lint};
+use super::{checks, collide, lint, routes};
 use crate::pool::Rank;
 
 /// More workers than this gain nothing: one carries what an apiserver can answer.
@@ -112,6 +112,7 @@ impl Reading<'_> {
 
     fn frontend(&mut self, at: &KeyPath, frontend: file::Frontend) -> Frontend {
         self.some(&at.key("bind"), frontend.bind.len(), "an address");
+        let (rules, routes) = routes::rules(self, at, frontend.tls, frontend.routes);
         Frontend {
             name: frontend.name.into(),
             binds: frontend.bind.into_iter().map(|address| address.0).collect(),
@@ -122,6 +123,8 @@ impl Reading<'_> {
                 frontend.tcp_user_timeout,
                 CLIENT_USER_TIMEOUT,
             ),
+            rules,
+            routes,
         }
     }
 

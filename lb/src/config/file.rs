@@ -57,6 +57,26 @@ pub(super) struct Frontend {
     #[serde(default)]
     pub(super) tcp_keepalive: Keepalive,
     pub(super) tcp_user_timeout: Option<Limit>,
+    pub(super) tls: Option<FrontendTls>,
+    #[serde(default)]
+    pub(super) routes: Vec<Route>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FrontendTls {
+    pub(super) only: Option<Switch>,
+    pub(super) hello_timeout: Option<Period>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Route {
+    #[serde(default)]
+    pub(super) server_names: Vec<String>,
+    #[serde(default)]
+    pub(super) alpn: Vec<String>,
+    pub(super) backend: String,
 }
 
 #[derive(Debug, Deserialize)]

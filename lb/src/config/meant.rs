@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::hello::Rules;
 use crate::pool::Rank;
 
 /// The whole configuration, as meant.
@@ -72,6 +73,10 @@ pub struct Frontend {
     pub backend: Arc<str>,
     /// Options of the clients' sockets.
     pub tcp: Tcp,
+    /// What clients have to say before a server is dialled; nothing, when absent.
+    pub rules: Option<Arc<Rules>>,
+    /// The backends of the routes of the rules, in their order; they exist.
+    pub routes: Vec<Arc<str>>,
 }
 
 /// A group of servers that can stand in for one another.

@@ -7,6 +7,7 @@ mod file;
 mod here;
 mod lint;
 mod meant;
+mod routes;
 
 use std::path::Path;
 

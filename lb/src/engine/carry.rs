@@ -27,24 +27,53 @@ pub(super) fn copy(
     stores: &mut Stores,
     held: &mut Held,
 ) -> (Took, Gave) {
-    let len = match retry(|| recv(&from, &mut *scratch, RecvFlags::empty())) {
-        Ok((_, 0)) => return (Took::Eof, Gave::All),
-        Ok((_, len)) => len,
-        Err(Errno::AGAIN) => return (Took::Empty, Gave::All),
-        Err(errno) => return (Took::Failed(fault_of(errno)), Gave::All),
+    let took = take(from, scratch);
+    let Took::Bytes { len, .. } = took else {
+        return (took, Gave::All);
     };
-    let took = Took::Bytes {
-        len: count(len),
-        full: len == scratch.len(),
-    };
-    let bytes = scratch.get(..len).unwrap_or_default();
-    let gave = match retry(|| send(&to, bytes, SEND_FLAGS)) {
-        Ok(sent) if sent == len => Gave::All,
+    let bytes = scratch.get(..len as usize).unwrap_or_default();
+    (took, give(to, bytes, stores, held))
+}
+
+/// Reads once into `scratch`.
+pub(super) fn take(from: impl AsFd, scratch: &mut [u8]) -> Took {
+    match retry(|| recv(&from, &mut *scratch, RecvFlags::empty())) {
+        Ok((_, 0)) => Took::Eof,
+        Ok((_, len)) => Took::Bytes {
+            len: count(len),
+            full: len == scratch.len(),
+        },
+        Err(Errno::AGAIN) => Took::Empty,
+        Err(errno) => Took::Failed(fault_of(errno)),
+    }
+}
+
+/// Writes `bytes` once; what is left is held.
+pub(super) fn give(
+    to: impl AsFd,
+    bytes: &[u8],
+    stores: &mut Stores,
+    held: &mut Held,
+) -> Gave {
+    match retry(|| send(&to, bytes, SEND_FLAGS)) {
+        Ok(sent) if sent == bytes.len() => Gave::All,
         Ok(sent) => keep(bytes, sent, stores, held),
         Err(Errno::AGAIN) => keep(bytes, 0, stores, held),
         Err(errno) => Gave::Failed(fault_of(errno)),
-    };
-    (took, gave)
+    }
+}
+
+/// Writes what of the kept bytes this destination does not have yet. They stay.
+pub(super) fn give_kept(to: impl AsFd, kept: &mut Pending) -> Gave {
+    match retry(|| send(&to, kept.rest(), SEND_FLAGS)) {
+        Ok(sent) => kept.advance(sent),
+        Err(Errno::AGAIN) => {}
+        Err(errno) => return Gave::Failed(fault_of(errno)),
+    }
+    match count(kept.rest().len()) {
+        0 => Gave::All,
+        left => Gave::Part { left },
+    }
 }
 
 /// Moves at most `most` bytes through a pipe in the kernel; `None` when there is no pipe.

@@ -175,6 +175,8 @@ mod tests {
             listeners: Vec::new(),
             backend: Arc::new(backend),
             counters: Arc::new(Counters::default()),
+            rules: None,
+            routes: Vec::new(),
         })
     }
 

@@ -62,13 +62,14 @@ impl Sessions {
             Waits::Yes => {}
         }
         if let Some(origin) = current(&session.origin.frontend) {
-            session.origin = origin;
+            session.origin = origin.by(session.origin.route);
         }
         let elapsed = now.saturating_sub(session.accepted);
         if let Load::Dial { dials, .. } = &mut session.load {
             dials.resume(elapsed);
         }
-        match session.next_dial(now) {
+        let backend = Arc::clone(&session.origin.backend);
+        match session.next_dial(&backend, now) {
             Err(Refusal::Full) => {
                 // It stays in this line, and is counted where it goes.
                 if !Arc::ptr_eq(&cursor, &session.origin.backend.cursor) {
@@ -80,12 +81,12 @@ impl Sessions {
             }
             Err(Refusal::Over(end)) => {
                 cursor.waited();
-                session.machine.dialling(super::wheel::Tick::at(now));
+                session.machine.no_longer_waits(super::wheel::Tick::at(now));
                 self.end(key, end);
             }
             Ok(attempt) => {
                 cursor.waited();
-                session.machine.dialling(super::wheel::Tick::at(now));
+                session.machine.no_longer_waits(super::wheel::Tick::at(now));
                 self.try_dial(key, attempt);
             }
         }

@@ -1,14 +1,16 @@
 //! One session as a pure machine: (state, event) → action.
 //!
 //! ```text
-//!   accept ─▶ Dialling ──connected──▶ Relaying ──over──▶ End
-//!              │    ▲ └─failed, late─▶ (next server)      ▲
-//!              │    └──────────────────────┘              │
-//!              └──client gone, no server, cut, kill ──────┘
+//!   accept ─▶ Hello ─▶ Dialling ──connected──▶ Relaying ──over──▶ End
+//!              │        │    ▲                  │    ▲ a byte      ▲
+//!              │        │    │ failed, late     │    │             │
+//!              │        │    ├──(next server)   ▼    │             │
+//!              │        │    └───────────────  Silent (asked)      │
+//!              └──none──┴──client gone, no server, cut, kill ──────┘
 //! ```
 //!
 //! What is carried in which order is decided by [`Relay`], which server is dialled by
-//! [`crate::pool::Dialling`]; here is only where the session stands. The whole life, with the
+//! [`crate::pool::Dialling`], who is slow by [`super::pace`]; here is only where the session stands. The whole life, with the
 //! states that are to come, is drawn in `docs/life-of-a-connection.md`.
 
 use std::time::Duration;
@@ -40,6 +42,16 @@ pub(super) enum Event {
 pub(super) enum Action {
     /// Nothing.
     Wait,
+    /// Read more of the ClientHello.
+    Listen,
+    /// The ClientHello has not come in time.
+    Unheard,
+    /// Dial a second server beside this one, if that may be.
+    Hedge,
+    /// The server was asked then and is silent: see whether another would answer.
+    Doubt(Tick),
+    /// The server is given up before it has said a byte: another is asked the same.
+    Forsake,
     /// This dial came to nothing: close its socket and dial the next server.
     Redial(Failure),
     /// The server is connected: note it, then take a turn.
@@ -56,12 +68,21 @@ pub(super) enum Action {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// The client's first words are waited for until the deadline.
+    Hello { deadline: Tick },
     /// It waits for a place at a server until the deadline.
     Waiting { deadline: Tick },
-    /// A server is being dialled until the deadline.
-    Dialling { deadline: Tick },
-    /// Bytes may cross. `settled` once the socket options of a lasting session are set.
-    Relaying { settled: bool },
+    /// A server is being dialled until the deadline; from `hedge` on a second one may be.
+    Dialling { hedge: Tick, deadline: Tick },
+    /// The server was given a whole ClientHello at `asked` and has said nothing. That is
+    /// looked into at `look`.
+    Silent {
+        asked: Tick,
+        look: Tick,
+        settle: Option<Tick>,
+    },
+    /// Bytes may cross. At `settle` the socket options of a lasting session are set.
+    Relaying { settle: Option<Tick> },
 }
 
 /// Whether a session waits for a place.
@@ -89,7 +110,7 @@ impl Machine {
     #[must_use]
     pub(super) const fn new(now: Tick) -> Self {
         Self {
-            phase: Phase::Dialling { deadline: now },
+            phase: Phase::Hello { deadline: now },
             relay: Relay::new(),
             unanswered: false,
             active: now,
@@ -101,19 +122,85 @@ impl Machine {
         self.phase = Phase::Waiting { deadline };
     }
 
+    /// It has left the line: a server is dialled, or it ends.
+    pub(super) const fn no_longer_waits(&mut self, now: Tick) {
+        self.phase = Phase::Dialling {
+            hedge: now,
+            deadline: now,
+        };
+    }
+
     /// Whether it waits for a place.
     #[must_use]
     pub(super) const fn waits(&self) -> Waits {
         match self.phase {
             Phase::Waiting { .. } => Waits::Yes,
-            Phase::Dialling { .. } | Phase::Relaying { .. } => Waits::No,
+            Phase::Hello { .. }
+            | Phase::Dialling { .. }
+            | Phase::Silent { .. }
+            | Phase::Relaying { .. } => Waits::No,
         }
     }
 
-    /// A dial began; it is given up at `deadline`.
-    pub(super) fn dialling(&mut self, deadline: Tick) {
-        self.phase = Phase::Dialling { deadline };
-        self.relay.restart();
+    /// The client speaks first, and has until `deadline`.
+    pub(super) fn listening(&mut self, deadline: Tick) {
+        self.phase = Phase::Hello { deadline };
+    }
+
+    /// A dial began; a second may begin at `hedge`, and it is given up at `deadline`. So many
+    /// bytes of the client wait for the server.
+    pub(super) fn dialling(&mut self, hedge: Tick, deadline: Tick, kept: u32) {
+        self.phase = Phase::Dialling { hedge, deadline };
+        self.relay.restart(kept);
+    }
+
+    /// The other of two dials goes on alone until its deadline.
+    pub(super) fn goes_on(&mut self, until: Tick) {
+        if let Phase::Dialling { hedge, deadline } = &mut self.phase {
+            (*hedge, *deadline) = (until, until);
+        }
+    }
+
+    /// A second dial is thought of again at this tick; returns what to wake up for.
+    pub(super) fn hedged(&mut self, again: Tick) -> Option<Tick> {
+        let Phase::Dialling { hedge, deadline } = &mut self.phase else {
+            return None;
+        };
+        *hedge = again.min(*deadline);
+        Some(*hedge)
+    }
+
+    /// The server has a whole ClientHello.
+    pub(super) fn asked(&mut self, now: Tick, look: Tick) {
+        if let Phase::Relaying { settle } = self.phase {
+            self.phase = Phase::Silent {
+                asked: now,
+                look,
+                settle,
+            };
+        }
+    }
+
+    /// The silence was looked into; that is done again at this tick, or never.
+    pub(super) fn doubted(&mut self, again: Option<Tick>) {
+        if let Phase::Silent { look, settle, .. } = &mut self.phase {
+            match again {
+                Some(again) => *look = again,
+                None => self.phase = Phase::Relaying { settle: *settle },
+            }
+        }
+    }
+
+    /// When the server that has not said a byte was asked.
+    #[must_use]
+    pub(super) const fn silent_since(&self) -> Option<Tick> {
+        match self.phase {
+            Phase::Silent { asked, .. } => Some(asked),
+            Phase::Hello { .. }
+            | Phase::Waiting { .. }
+            | Phase::Dialling { .. }
+            | Phase::Relaying { .. } => None,
+        }
     }
 
     /// The relay, whose steps are performed once the server is connected.
@@ -125,6 +212,9 @@ impl Machine {
     pub(super) fn crossed(&mut self, flow: Flow, now: Tick) {
         self.unanswered = flow == Flow::Up;
         self.active = now;
+        if flow == Flow::Down {
+            self.doubted(None);
+        }
     }
 
     /// What an event asks for. `idle` is the configured idle time of the backend.
@@ -132,21 +222,13 @@ impl Machine {
         match (event, self.phase) {
             (Event::Client(ready), phase) => self.on_client(ready, phase),
             (Event::Server(ready), phase) => self.on_server(ready, phase),
-            (Event::Timer(now), Phase::Waiting { deadline }) if deadline.is_due(now) => {
-                Action::End(End::QueueTimeout)
-            }
-            (Event::Timer(_), Phase::Waiting { deadline }) => Action::Sleep(deadline),
-            (Event::Timer(now), Phase::Dialling { deadline }) if deadline.is_due(now) => {
-                Action::Redial(Failure::TimedOut)
-            }
-            (Event::Timer(_), Phase::Dialling { deadline }) => Action::Sleep(deadline),
-            (Event::Timer(now), Phase::Relaying { settled }) => {
-                self.on_timer(now, settled, idle)
-            }
+            (Event::Timer(now), phase) => self.on_timer(now, phase, idle),
             // A dial is never cut: it fails or times out, and goes on to the next server.
-            (Event::Cut(_), Phase::Waiting { .. } | Phase::Dialling { .. }) => {
-                Action::Wait
-            }
+            (
+                Event::Cut(_),
+                Phase::Hello { .. } | Phase::Waiting { .. } | Phase::Dialling { .. },
+            ) => Action::Wait,
+            (Event::Cut(_), Phase::Silent { .. }) => Action::Forsake,
             (Event::Cut(which), Phase::Relaying { .. }) => self.on_cut(which),
             (Event::Kill, _) => Action::End(End::Killed),
             (Event::Shutdown, _) => Action::End(End::Shutdown),
@@ -156,38 +238,78 @@ impl Machine {
     fn on_client(&mut self, ready: Ready, phase: Phase) -> Action {
         self.relay.ready(Side::Client, ready);
         match phase {
+            Phase::Hello { .. } => Action::Listen,
             // An end of file alone may be a half-close: the server is still to hear of it.
             Phase::Waiting { .. } | Phase::Dialling { .. } if ready.error => {
                 Action::End(End::ClientAborted)
             }
             Phase::Waiting { .. } | Phase::Dialling { .. } => Action::Wait,
-            Phase::Relaying { .. } => Action::Turn,
+            Phase::Silent { .. } | Phase::Relaying { .. } => Action::Turn,
         }
     }
 
     fn on_server(&mut self, ready: Ready, phase: Phase) -> Action {
         match phase {
             // The socket of a dial that has failed is closed before its session waits.
-            Phase::Waiting { .. } => Action::Wait,
+            Phase::Hello { .. } | Phase::Waiting { .. } => Action::Wait,
             Phase::Dialling { .. } if ready.error => Action::Redial(Failure::Refused),
             Phase::Dialling { .. } if !ready.writable => Action::Wait,
-            Phase::Dialling { .. } => {
-                self.phase = Phase::Relaying { settled: false };
+            Phase::Dialling { deadline, .. } => {
+                self.phase = Phase::Relaying {
+                    settle: Some(deadline),
+                };
                 self.relay.ready(Side::Server, ready);
                 Action::Connected
             }
-            Phase::Relaying { .. } => {
+            Phase::Silent { .. } | Phase::Relaying { .. } => {
                 self.relay.ready(Side::Server, ready);
                 Action::Turn
             }
         }
     }
 
-    fn on_timer(&mut self, now: Tick, settled: bool, idle: Option<Duration>) -> Action {
-        if !settled {
-            self.phase = Phase::Relaying { settled: true };
-            return Action::Settle;
+    fn on_timer(&mut self, now: Tick, phase: Phase, idle: Option<Duration>) -> Action {
+        match phase {
+            Phase::Hello { deadline } if deadline.is_due(now) => Action::Unheard,
+            Phase::Waiting { deadline } if deadline.is_due(now) => {
+                Action::End(End::QueueTimeout)
+            }
+            Phase::Hello { deadline } | Phase::Waiting { deadline } => {
+                Action::Sleep(deadline)
+            }
+            Phase::Dialling { deadline, .. } if deadline.is_due(now) => {
+                Action::Redial(Failure::TimedOut)
+            }
+            Phase::Dialling { hedge, .. } if hedge.is_due(now) => Action::Hedge,
+            Phase::Dialling { hedge, .. } => Action::Sleep(hedge),
+            Phase::Silent { asked, look, .. } if look.is_due(now) => Action::Doubt(asked),
+            Phase::Silent {
+                asked,
+                look,
+                settle,
+            } => match settle {
+                Some(at) if at.is_due(now) => {
+                    let settle = None;
+                    self.phase = Phase::Silent {
+                        asked,
+                        look,
+                        settle,
+                    };
+                    Action::Settle
+                }
+                Some(at) => Action::Sleep(at.min(look)),
+                None => Action::Sleep(look),
+            },
+            Phase::Relaying { settle: Some(at) } if at.is_due(now) => {
+                self.phase = Phase::Relaying { settle: None };
+                Action::Settle
+            }
+            Phase::Relaying { settle: Some(at) } => Action::Sleep(at),
+            Phase::Relaying { settle: None } => self.on_quiet(now, idle),
         }
+    }
+
+    fn on_quiet(&self, now: Tick, idle: Option<Duration>) -> Action {
         match idle.map(|idle| self.active.after(idle)) {
             None => Action::Wait,
             Some(end) if end.is_due(now) => Action::End(End::Idle),
@@ -291,11 +413,98 @@ mod tests {
         assert_eq!(relaying().waits(), Waits::No);
     }
 
-    /// A server is dialled until 1 s.
+    /// A server is dialled until 1 s; from 200 ms on a second one may be.
     fn dialling() -> Machine {
         let mut machine = Machine::new(at(0));
-        machine.dialling(at(1000));
+        machine.dialling(at(200), at(1000), 0);
         machine
+    }
+
+    /// It was asked at 300 ms, which is looked into at 500 ms.
+    fn silent() -> Machine {
+        let mut machine = relaying();
+        machine.asked(at(300), at(500));
+        machine
+    }
+
+    #[test]
+    fn each_event_of_a_hello() {
+        for (event, action) in [
+            (Event::Client(READY), Action::Listen),
+            (Event::Client(ENDED), Action::Listen),
+            (Event::Client(FAILED), Action::Listen),
+            (Event::Server(WRITABLE), Action::Wait),
+            (Event::Timer(at(296)), Action::Sleep(at(300))),
+            (Event::Timer(at(300)), Action::Unheard),
+            (Event::Cut(Which::All), Action::Wait),
+            (Event::Kill, Action::End(End::Killed)),
+            (Event::Shutdown, Action::End(End::Shutdown)),
+        ] {
+            let mut machine = Machine::new(at(0));
+            machine.listening(at(300));
+            assert_eq!(machine.on(event, Some(IDLE)), action, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn each_event_of_a_silence() {
+        for (event, action) in [
+            (Event::Client(READY), Action::Turn),
+            (Event::Server(READY), Action::Turn),
+            (Event::Server(FAILED), Action::Turn),
+            (Event::Timer(at(496)), Action::Sleep(at(500))),
+            (Event::Timer(at(500)), Action::Doubt(at(300))),
+            (Event::Cut(Which::All), Action::Forsake),
+            (Event::Cut(Which::Unanswered), Action::Forsake),
+            (Event::Kill, Action::End(End::Killed)),
+            (Event::Shutdown, Action::End(End::Shutdown)),
+        ] {
+            assert_eq!(silent().on(event, Some(IDLE)), action, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn a_silence_ends_with_the_first_byte_or_when_nobody_looks_any_more() {
+        let mut machine = silent();
+        assert_eq!(machine.silent_since(), Some(at(300)));
+        machine.crossed(Flow::Up, at(400));
+        assert_eq!(machine.silent_since(), Some(at(300)));
+        machine.crossed(Flow::Down, at(400));
+        assert_eq!(machine.silent_since(), None);
+        assert_eq!(
+            machine.on(Event::Timer(at(500)), None),
+            Action::Sleep(at(1000))
+        );
+
+        let mut machine = silent();
+        machine.doubted(Some(at(2000)));
+        assert_eq!(machine.on(Event::Timer(at(1000)), None), Action::Settle);
+        assert_eq!(
+            machine.on(Event::Timer(at(1000)), None),
+            Action::Sleep(at(2000))
+        );
+        machine.doubted(None);
+        assert_eq!(machine.silent_since(), None);
+        assert_eq!(machine.on(Event::Timer(at(2000)), None), Action::Wait);
+    }
+
+    #[test]
+    fn a_second_dial_is_thought_of_once_or_again_and_never_after_the_deadline() {
+        let hedge = Event::Timer(at(200));
+        let mut machine = dialling();
+        assert_eq!(machine.on(hedge, None), Action::Hedge);
+        assert_eq!(machine.hedged(at(240)), Some(at(240)));
+        assert_eq!(machine.on(hedge, None), Action::Sleep(at(240)));
+        assert_eq!(machine.on(Event::Timer(at(240)), None), Action::Hedge);
+        assert_eq!(machine.hedged(at(60_000)), Some(at(1000)));
+        assert_eq!(machine.on(hedge, None), Action::Sleep(at(1000)));
+        let late = machine.on(Event::Timer(at(1000)), None);
+        assert_eq!(late, Action::Redial(Failure::TimedOut));
+        // The second one took the first one's place, and has longer.
+        machine.goes_on(at(1200));
+        let late = machine.on(Event::Timer(at(1000)), None);
+        assert_eq!(late, Action::Sleep(at(1200)));
+        assert_eq!(relaying().hedged(at(240)), None);
     }
 
     fn relaying() -> Machine {
@@ -327,7 +536,8 @@ mod tests {
             (Event::Server(READY), Action::Wait),
             (Event::Server(WRITABLE), Action::Connected),
             (Event::Server(FAILED), Action::Redial(Failure::Refused)),
-            (Event::Timer(at(900)), Action::Sleep(at(1000))),
+            (Event::Timer(at(196)), Action::Sleep(at(200))),
+            (Event::Timer(at(200)), Action::Hedge),
             (Event::Timer(at(1000)), Action::Redial(Failure::TimedOut)),
             (Event::Timer(at(1100)), Action::Redial(Failure::TimedOut)),
             (Event::Cut(Which::All), Action::Wait),

@@ -23,6 +23,28 @@ impl Pending {
         self.bytes.get(self.written..).unwrap_or_default()
     }
 
+    /// All of it, written or not.
+    #[must_use]
+    pub(super) fn all(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes were written.
+    #[must_use]
+    pub(super) const fn written(&self) -> u64 {
+        self.written as u64
+    }
+
+    /// Adds to it.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// All of it is to be written anew, to somebody else.
+    pub(super) fn rewind(&mut self) {
+        self.written = 0;
+    }
+
     /// `n` more bytes were written.
     pub(super) fn advance(&mut self, n: usize) {
         self.written += n;
@@ -66,6 +88,11 @@ impl Stores {
         let mut pending = self.buffers.pop().unwrap_or_default();
         pending.bytes.extend_from_slice(rest);
         Held::Bytes(pending)
+    }
+
+    /// Room for the first bytes of a client, which are kept until a server has answered.
+    pub(super) fn room(&mut self) -> Box<Pending> {
+        self.buffers.pop().unwrap_or_default()
     }
 
     /// Takes back what a flow held and has emptied.

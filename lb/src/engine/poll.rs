@@ -7,21 +7,51 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use super::relay::{Ready, Side};
+use super::relay::Ready;
 use super::slab::Key;
 use crate::pool::ListenerId;
 
 /// Events taken at once: a few hundred keep the calls rare, and the first of them fresh.
 const BATCH: usize = 256;
 
-/// An index that no session has: the slab would need 400 GiB to get there.
-const SPECIAL: u64 = 0xffff_fffe;
+/// An index that no session has: the slab would need 200 GiB to get there.
+const SPECIAL: u64 = 0xffff_fffc;
+
+/// Which of a session's sockets. Two servers may be dialled at once, and an event of the one
+/// that was closed for the other must not be taken for the other's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The client's.
+    Client,
+    /// The server's.
+    Server(Lane),
+}
+
+/// One of the two sockets towards servers that a session may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Lane {
+    /// The other one.
+    #[must_use]
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
-    /// One of the two sockets of a session.
-    Socket(Key, Side),
+    /// One of the sockets of a session.
+    Socket(Key, Place),
     /// A listening socket.
     Listener(ListenerId),
     /// The worker's bell.
@@ -31,8 +61,9 @@ pub(super) enum Token {
 impl Token {
     const fn to_bits(self) -> u64 {
         match self {
-            Self::Socket(key, Side::Client) => key.to_bits(),
-            Self::Socket(key, Side::Server) => key.to_bits() | 1,
+            Self::Socket(key, Place::Client) => key.to_bits(),
+            Self::Socket(key, Place::Server(Lane::A)) => key.to_bits() | 1,
+            Self::Socket(key, Place::Server(Lane::B)) => key.to_bits() | 2,
             Self::Listener(id) => ((id.0 as u64) << 32) | SPECIAL,
             Self::Bell => SPECIAL | 1,
         }
@@ -40,11 +71,13 @@ impl Token {
 
     const fn from_bits(bits: u64) -> Self {
         let special = bits & SPECIAL == SPECIAL;
-        match (special, bits & 1) {
+        let key = Key::from_bits(bits);
+        match (special, bits & 3) {
             (true, 0) => Self::Listener(ListenerId((bits >> 32) as u32)),
             (true, _) => Self::Bell,
-            (false, 0) => Self::Socket(Key::from_bits(bits), Side::Client),
-            (false, _) => Self::Socket(Key::from_bits(bits), Side::Server),
+            (false, 0) => Self::Socket(key, Place::Client),
+            (false, 1) => Self::Socket(key, Place::Server(Lane::A)),
+            (false, _) => Self::Socket(key, Place::Server(Lane::B)),
         }
     }
 }
@@ -76,13 +109,13 @@ impl Poll {
         &self,
         fd: impl AsFd,
         key: Key,
-        side: Side,
+        place: Place,
     ) -> io::Result<()> {
         let interest = epoll::EventFlags::IN
             | epoll::EventFlags::OUT
             | epoll::EventFlags::RDHUP
             | epoll::EventFlags::ET;
-        self.add(fd, Token::Socket(key, side), interest)
+        self.add(fd, Token::Socket(key, place), interest)
     }
 
     /// Watches a listener. Of several workers that sleep on it, one is woken.
@@ -169,8 +202,9 @@ mod tests {
         let mut slab = Slab::default();
         let key = slab.insert_with(|_| ());
         for token in [
-            Token::Socket(key, Side::Client),
-            Token::Socket(key, Side::Server),
+            Token::Socket(key, Place::Client),
+            Token::Socket(key, Place::Server(Lane::A)),
+            Token::Socket(key, Place::Server(Lane::B)),
             Token::Listener(ListenerId(0)),
             Token::Listener(ListenerId(u32::MAX)),
             Token::Bell,

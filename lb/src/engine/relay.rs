@@ -293,9 +293,10 @@ impl Relay {
         socket.error |= ready.error;
     }
 
-    /// Begins anew with another server, before anything has crossed. Of the client is kept
-    /// what makes no further edge; that it may be readable or writable is found out.
-    pub(super) fn restart(&mut self) {
+    /// Begins anew with another server, before it has said anything; `kept` bytes of the
+    /// client are to be given to it. Of the client is kept what makes no further edge; that
+    /// it may be readable or writable is found out.
+    pub(super) fn restart(&mut self, kept: u32) {
         let Socket { hup, error, .. } = self.client;
         *self = Self {
             client: Socket {
@@ -303,6 +304,10 @@ impl Relay {
                 writable: true,
                 hup,
                 error,
+            },
+            up: Half {
+                pending: kept,
+                ..Half::NEW
             },
             ..Self::new()
         };

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::session::{Load, Session};
+use super::session::Session;
 use crate::worker::{ConnectionId, End, Record};
 
 /// The record of a session that ends at `now`. Asks the kernel for the two addresses that
@@ -21,7 +21,7 @@ pub(super) fn record_of(
 ) -> Record {
     let lasted = now.saturating_sub(session.accepted);
     let (sent, received) = session.bytes();
-    let connected = matches!(session.load, Load::Relay { .. });
+    let connected = session.connected_after.is_some();
     let server = session.server.as_ref().filter(|_| connected);
     Record {
         id,

@@ -14,9 +14,11 @@ use rustix::net::sockopt;
 
 use super::carry;
 use super::machine::Machine;
-use super::pending::{Held, Stores};
+use super::pending::{Held, Pending, Stores};
+use super::poll::Lane;
 use super::relay::{Fault, Flow, Gave, Over, Side, Step, Took, Via};
 use super::wheel::Tick;
+use crate::hello::{self, Extent, Rules};
 use crate::pool::{Attempt, Backend, Counters, Dialling, Frontend, Refusal, Seat};
 use crate::worker::End;
 
@@ -44,29 +46,69 @@ pub(super) struct Origin {
     pub(super) counters: Arc<Counters>,
     /// Where its sessions go.
     pub(super) backend: Arc<Backend>,
+    /// Which route of the frontend this is.
+    pub(super) route: Option<usize>,
+    /// What its clients have to say first, if that matters.
+    pub(super) reception: Option<Reception>,
+}
+
+/// What a frontend wants to hear before a server is dialled.
+#[derive(Debug)]
+pub(super) struct Reception {
+    /// How it is judged.
+    pub(super) rules: Arc<Rules>,
+    /// Where each of its routes leads, in their order.
+    pub(super) routes: Box<[Rc<Origin>]>,
 }
 
 impl Origin {
     /// What a session keeps of this frontend.
     #[must_use]
     pub(super) fn of(frontend: &Frontend) -> Rc<Self> {
-        Rc::new(Self {
-            frontend: Arc::clone(&frontend.name),
-            counters: Arc::clone(&frontend.counters),
-            backend: Arc::clone(&frontend.backend),
-        })
+        let to = |backend: &Arc<Backend>, route, reception| {
+            Rc::new(Self {
+                frontend: Arc::clone(&frontend.name),
+                counters: Arc::clone(&frontend.counters),
+                backend: Arc::clone(backend),
+                route,
+                reception,
+            })
+        };
+        let routes = frontend.routes.iter().enumerate();
+        let routes = routes.map(|(at, backend)| to(backend, Some(at), None));
+        let reception = frontend.rules.as_ref().map(|rules| Reception {
+            rules: Arc::clone(rules),
+            routes: routes.collect(),
+        });
+        to(&frontend.backend, None, reception)
+    }
+
+    /// Where a session of this frontend goes that went by this route before.
+    #[must_use]
+    pub(super) fn by(self: &Rc<Self>, route: Option<usize>) -> Rc<Self> {
+        let reception = self.reception.as_ref();
+        let routes = reception.map(|reception| &reception.routes);
+        let same = routes.and_then(|routes| routes.get(route?));
+        Rc::clone(same.unwrap_or(self))
     }
 }
 
 /// What a session carries in its dial, and what in its relay: never both.
 #[derive(Debug)]
 pub(super) enum Load {
-    /// Until the first byte crosses: another server can still be dialled.
+    /// Until the server's first byte, or the client's first that cannot be given again:
+    /// another server can still be dialled.
     Dial {
         /// The dials so far.
         dials: Dialling,
         /// What decides among equal servers: [`Backend::lot`].
         lot: u64,
+        /// The client's first bytes: what the server has of them, and what not yet.
+        kept: Option<Box<Pending>>,
+        /// A second dial beside the first.
+        spare: Option<Box<Spare>>,
+        /// When this dial began.
+        began: Tick,
     },
     /// While bytes cross.
     Relay {
@@ -79,6 +121,19 @@ pub(super) enum Load {
         /// Bytes given to the client.
         received: u64,
     },
+}
+
+/// A dial beside another.
+#[derive(Debug)]
+pub(super) struct Spare {
+    /// Its socket, on the lane that the session's own is not on.
+    pub(super) socket: OwnedFd,
+    /// The place at the server that is dialled.
+    pub(super) server: Seat,
+    /// When it began.
+    pub(super) began: Tick,
+    /// When it is given up.
+    pub(super) deadline: Tick,
 }
 
 /// How often the server's socket was written to: its first write leaves at once by itself,
@@ -104,6 +159,8 @@ pub(super) struct Session {
     pub(super) socket: Option<OwnedFd>,
     /// What it carries.
     pub(super) load: Load,
+    /// Which events are of `socket`.
+    pub(super) lane: Lane,
     /// The place at the server that `socket` belongs to.
     pub(super) server: Option<Seat>,
     /// Where it came in.
@@ -137,6 +194,8 @@ pub(super) enum Turn {
     Again,
     /// The relay is over.
     Over(Over),
+    /// The server has closed without having said a byte, and can be replaced.
+    Lost,
 }
 
 /// What a session borrows from its worker for a turn.
@@ -182,9 +241,10 @@ impl Session {
         let mut left = tools.turn();
         while left > 0 {
             match self.machine.relay().next() {
-                Step::Carry { flow, via } => {
-                    left = left.saturating_sub(self.carry(flow, via, left, tools));
-                }
+                Step::Carry { flow, via } => match self.carry(flow, via, left, tools) {
+                    Some(len) => left = left.saturating_sub(len),
+                    None => return Turn::Lost,
+                },
                 Step::Flush(flow) => self.flush(flow, tools),
                 Step::Shut(flow) => self.shut(flow),
                 Step::Inquire(side) => self.inquire(side),
@@ -195,35 +255,68 @@ impl Session {
         Turn::Again
     }
 
-    /// The next server to dial.
+    /// The next server to dial, of the backend as it stands.
     ///
     /// # Errors
     /// The end, when no server is left or the dial budget is used up, or that it is to wait.
-    pub(super) fn next_dial(&mut self, now: Duration) -> Result<Attempt, Refusal> {
+    pub(super) fn next_dial(
+        &mut self,
+        backend: &Backend,
+        now: Duration,
+    ) -> Result<Attempt, Refusal> {
         let elapsed = now.saturating_sub(self.accepted);
         match &mut self.load {
-            Load::Dial { dials, lot } => dials.next(&self.origin.backend, *lot, elapsed),
+            Load::Dial { dials, lot, .. } => dials.next(backend, *lot, elapsed),
             Load::Relay { .. } => Err(Refusal::Over(End::DialFailed)),
         }
     }
 
-    /// Whether another server can take over after this end, with nobody the wiser: the
-    /// server has reset, nothing was taken from the client or given to it, and the time for
-    /// dialling is not used up.
+    /// Whether another server can take over after this end, with nobody the wiser: it is
+    /// the server that failed, and nothing it was given is lost or was answered.
     #[must_use]
     pub(super) fn can_redial(&self, over: Over, now: Duration) -> bool {
-        let is_reset = matches!(
-            over,
-            Over::Broken {
-                by: Side::Server,
-                fault: Fault::Reset
-            }
-        );
-        let Load::Dial { dials, .. } = &self.load else {
+        let Over::Broken {
+            by: Side::Server,
+            fault,
+        } = over
+        else {
             return false;
         };
-        let spent = dials.spent(now.saturating_sub(self.accepted));
-        is_reset && spent < self.origin.backend.dial.time
+        match &self.load {
+            Load::Relay { .. } => false,
+            Load::Dial { kept: Some(_), .. } => true,
+            Load::Dial {
+                kept: None, dials, ..
+            } => {
+                let spent = dials.spent(now.saturating_sub(self.accepted));
+                fault == Fault::Reset && spent < self.origin.backend.dial.time
+            }
+        }
+    }
+
+    /// Whether the server has just been given all of a ClientHello, and nothing else.
+    #[must_use]
+    pub(super) fn has_asked(&self) -> bool {
+        let Load::Dial {
+            kept: Some(kept), ..
+        } = &self.load
+        else {
+            return false;
+        };
+        let whole = Extent::Whole(kept.all().len());
+        kept.rest().is_empty() && hello::extent(kept.all()) == whole
+    }
+
+    /// Bytes of the client that a server is still to be given, all of them anew.
+    pub(super) fn rewind(&mut self) -> u32 {
+        let Load::Dial {
+            kept: Some(kept), ..
+        } = &mut self.load
+        else {
+            return 0;
+        };
+        kept.rewind();
+        u32::try_from(kept.all().len()).unwrap_or(u32::MAX)
     }
 
     /// Microseconds since it was accepted.
@@ -237,15 +330,28 @@ impl Session {
     #[must_use]
     pub(super) const fn bytes(&self) -> (u64, u64) {
         match &self.load {
-            Load::Dial { .. } => (0, 0),
+            Load::Dial { kept, .. } => match kept {
+                Some(kept) => (kept.written(), 0),
+                None => (0, 0),
+            },
             Load::Relay { sent, received, .. } => (*sent, *received),
         }
     }
 
-    fn carry(&mut self, flow: Flow, via: Via, most: u32, tools: &mut Tools) -> u32 {
+    /// Bytes carried; `None` when the server has ended in silence.
+    fn carry(
+        &mut self,
+        flow: Flow,
+        via: Via,
+        most: u32,
+        tools: &mut Tools,
+    ) -> Option<u32> {
         self.before_write(flow);
+        if flow == Flow::Up && matches!(self.load, Load::Dial { .. }) {
+            return Some(self.carry_first(tools));
+        }
         let Some(sides) = Sides::of(&self.client, self.socket.as_ref(), flow) else {
-            return 0;
+            return Some(0);
         };
         let mut first = Held::Nothing;
         let held = self.load.held(flow).unwrap_or(&mut first);
@@ -267,17 +373,102 @@ impl Session {
                 )
             }
         };
+        if took == Took::Eof && self.machine.silent_since().is_some() {
+            return None;
+        }
         self.machine.relay().carried(flow, via, took, gave);
         let Took::Bytes { len, full } = took else {
-            return 0;
+            return Some(0);
         };
         if via == Via::Copy && !full {
             tools.small = Some(tools.now);
         }
-        self.load.crosses(flow, first);
+        self.settle(&mut tools.stores);
+        if !matches!(first, Held::Nothing)
+            && let Some(held) = self.load.held(flow)
+        {
+            *held = first;
+        }
         self.crossed(flow, given(len, gave), tools.now);
         tools.round = tools.round.saturating_sub(len);
+        Some(len)
+    }
+
+    /// The client's first bytes: kept, as long as they are a ClientHello and nothing else.
+    fn carry_first(&mut self, tools: &mut Tools) -> u32 {
+        let Some(server) = &self.socket else {
+            return 0;
+        };
+        let took = carry::take(&self.client, &mut tools.scratch);
+        let Took::Bytes { len, full } = took else {
+            self.machine
+                .relay()
+                .carried(Flow::Up, Via::Copy, took, Gave::All);
+            return 0;
+        };
+        let bytes = tools.scratch.get(..len as usize).unwrap_or_default();
+        if !full {
+            tools.small = Some(tools.now);
+        }
+        tools.round = tools.round.saturating_sub(len);
+        let Load::Dial { kept, .. } = &mut self.load else {
+            return 0;
+        };
+        let is_hello = kept.is_some() || can_be_given_again(bytes);
+        let gave = if is_hello {
+            let kept = kept.get_or_insert_with(|| tools.stores.room());
+            kept.push(bytes);
+            carry::give_kept(server, kept)
+        } else {
+            let mut held = Held::Nothing;
+            let gave = carry::give(server, bytes, &mut tools.stores, &mut held);
+            self.settle(&mut tools.stores);
+            if let Some(up) = self.load.held(Flow::Up) {
+                *up = held;
+            }
+            gave
+        };
+        self.machine
+            .relay()
+            .carried(Flow::Up, Via::Copy, took, gave);
+        self.crossed(Flow::Up, given(len, gave), tools.now);
+        if let Load::Dial {
+            kept: Some(kept), ..
+        } = &self.load
+            && !can_be_given_again(kept.all())
+        {
+            self.settle(&mut tools.stores);
+        }
         len
+    }
+
+    /// The server that is connected is the one: nothing is kept for another any more.
+    pub(super) fn settle(&mut self, stores: &mut Stores) {
+        let Load::Dial { kept, .. } = &mut self.load else {
+            return;
+        };
+        let mut sent = 0;
+        let up = match kept.take() {
+            None => Held::Nothing,
+            Some(kept) => {
+                sent = kept.written();
+                let is_given = kept.rest().is_empty();
+                let kept = Held::Bytes(kept);
+                if is_given {
+                    stores.emptied(kept);
+                    Held::Nothing
+                } else {
+                    kept
+                }
+            }
+        };
+        self.machine.doubted(None);
+        self.load = Load::Relay {
+            up,
+            down: Held::Nothing,
+            sent,
+            received: 0,
+        };
     }
 
     fn flush(&mut self, flow: Flow, tools: &mut Tools) {
@@ -286,10 +477,18 @@ impl Session {
         let Some(sides) = Sides::of(&self.client, self.socket.as_ref(), flow) else {
             return;
         };
-        let Some(held) = self.load.held(flow) else {
-            return;
+        let gave = match (&mut self.load, flow) {
+            (
+                Load::Dial {
+                    kept: Some(kept), ..
+                },
+                Flow::Up,
+            ) => carry::give_kept(sides.to, kept),
+            (load, _) => match load.held(flow) {
+                Some(held) => carry::flush(sides.to, before, &mut tools.stores, held),
+                None => return,
+            },
         };
-        let gave = carry::flush(sides.to, before, &mut tools.stores, held);
         self.machine.relay().flushed(flow, gave);
         self.crossed(flow, given(before, gave), tools.now);
     }
@@ -399,29 +598,22 @@ impl<'a> Sides<'a> {
 }
 
 impl Load {
-    /// The first bytes cross; `held` is what the other side did not take of them.
-    fn crosses(&mut self, flow: Flow, held: Held) {
-        if let Self::Relay { .. } = self {
-            return;
-        }
-        let (up, down) = match flow {
-            Flow::Up => (held, Held::Nothing),
-            Flow::Down => (Held::Nothing, held),
-        };
-        *self = Self::Relay {
-            up,
-            down,
-            sent: 0,
-            received: 0,
-        };
-    }
-
     fn held(&mut self, flow: Flow) -> Option<&mut Held> {
         match (self, flow) {
             (Self::Dial { .. }, _) => None,
             (Self::Relay { up, .. }, Flow::Up) => Some(up),
             (Self::Relay { down, .. }, Flow::Down) => Some(down),
         }
+    }
+}
+
+/// Whether another server may be given these first bytes, too: a ClientHello or the beginning
+/// of one. Nothing else may be given twice, least of all a request that does something.
+fn can_be_given_again(bytes: &[u8]) -> bool {
+    match hello::extent(bytes) {
+        Extent::More => true,
+        Extent::Whole(len) => len == bytes.len(),
+        Extent::Not(_) => false,
     }
 }
 

@@ -4,8 +4,7 @@
 //! [`Action`] of its machine. Two lists wait beside the slab: the wheel for what has a
 //! deadline, the queue for what has used up its turn.
 
-use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -14,21 +13,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::carry::SCRATCH;
+use super::dials::Words;
 use super::machine::{Action, Event, Machine, Waits, end_of, resets};
+use super::pace::{Budget, Paces};
 use super::pending::Stores;
 use super::pipes::Pipes;
-use super::poll::Poll;
-use super::relay::{Ready, Side};
+use super::poll::{Lane, Place, Poll};
+use super::relay::Ready;
 use super::report::record_of;
 use super::session::{Load, Origin, Session, Tools, Turn, Writes};
 use super::slab::{Key, Slab};
 use super::wheel::{Tick, Wheel};
 use super::{dial, line};
-use crate::pool::{Attempt, Dialling, Failure, Refusal, ServerId};
+use crate::pool::{Backend, Dialling, ServerId, Snapshot};
 use crate::worker::{self, ConnectionId, ENDED, End, Gauges, Outlet, Record, Which};
-
-/// How long a session is young at least: long enough for a dial to succeed.
-const YOUNG: Duration = Duration::from_secs(1);
 
 /// A client as it comes in.
 #[derive(Debug)]
@@ -52,11 +50,17 @@ pub(super) struct Sessions {
     queue: VecDeque<Key>,
     /// Who waits for a place at a server.
     pub(super) line: VecDeque<Key>,
-    tools: Tools,
+    pub(super) tools: Tools,
     start: Instant,
     count: u64,
-    outlet: Outlet,
+    pub(super) outlet: Outlet,
     gauges: Arc<Gauges>,
+    /// How fast the servers are.
+    pub(super) paces: Paces,
+    /// Extra dials that may be made.
+    pub(super) budget: Budget,
+    /// The backends of the last snapshot.
+    backends: HashMap<Arc<str>, Arc<Backend>>,
     /// Whether ends are wanted as events.
     pub(super) report: bool,
     /// Those of this round of the loop.
@@ -94,6 +98,9 @@ impl Sessions {
             count: 0,
             outlet,
             gauges,
+            paces: Paces::default(),
+            budget: Budget::new(),
+            backends: HashMap::new(),
             report: false,
             ended: Vec::new(),
         }
@@ -129,19 +136,43 @@ impl Sessions {
             .min()
     }
 
+    /// Routes by this snapshot: sessions that have to be dialled anew go by it, too.
+    pub(super) fn route_by(&mut self, snapshot: &Snapshot) {
+        self.report = snapshot.report_ends;
+        self.backends = snapshot
+            .backends()
+            .map(|backend| (Arc::clone(&backend.name), Arc::clone(backend)))
+            .collect();
+        let backends = &self.backends;
+        self.paces.keep(|server| {
+            backends
+                .values()
+                .any(|backend| backend.state_of(server).is_some())
+        });
+    }
+
+    /// The backend as it stands: of the last snapshot, if that has it.
+    pub(super) fn as_it_stands(&self, backend: &Arc<Backend>) -> Arc<Backend> {
+        Arc::clone(self.backends.get(&backend.name).unwrap_or(backend))
+    }
+
     /// A client has come, which [`Gauges::open`] counts already: a server is dialled for it.
     pub(super) fn open(&mut self, arrival: Arrival) {
         self.count += 1;
+        self.budget.client(self.tools.now);
         arrival.origin.counters.opened();
-        let lot = arrival.origin.backend.lot(arrival.address.ip());
         let session = Session {
             machine: Machine::new(self.tick()),
             client: arrival.client,
             socket: None,
             load: Load::Dial {
                 dials: Dialling::default(),
-                lot,
+                lot: 0,
+                kept: None,
+                spare: None,
+                began: self.tick(),
             },
+            lane: Lane::A,
             server: None,
             origin: arrival.origin,
             count: self.count,
@@ -158,15 +189,15 @@ impl Sessions {
         match self
             .slab
             .get_mut(key)
-            .map(|s| self.poll.add_socket(&s.client, key, Side::Client))
+            .map(|s| self.poll.add_socket(&s.client, key, Place::Client))
         {
-            Some(Ok(())) => self.dial_first(key),
+            Some(Ok(())) => self.greet(key),
             Some(Err(_)) | None => self.end(key, End::NoResources),
         }
     }
 
     /// Who comes while others wait for a place, waits behind them.
-    fn dial_first(&mut self, key: Key) {
+    pub(super) fn dial_first(&mut self, key: Key) {
         let cursor = self.slab.get_mut(key).map(|s| &s.origin.backend.cursor);
         match cursor.map(|cursor| cursor.waiting()) {
             Some(0) | None => self.dial(key),
@@ -175,12 +206,18 @@ impl Sessions {
     }
 
     /// A poll reported on a socket.
-    pub(super) fn on_socket(&mut self, key: Key, side: Side, ready: Ready) {
-        let event = match side {
-            Side::Client => Event::Client(ready),
-            Side::Server => Event::Server(ready),
-        };
-        self.on(key, event);
+    pub(super) fn on_socket(&mut self, key: Key, place: Place, ready: Ready) {
+        match place {
+            Place::Client => self.on(key, Event::Client(ready)),
+            Place::Server(lane) => {
+                let is_its = self.slab.get_mut(key).is_some_and(|s| s.lane == lane);
+                if is_its {
+                    self.on(key, Event::Server(ready));
+                } else {
+                    self.on_spare(key, ready);
+                }
+            }
+        }
     }
 
     /// Lets the deadlines fire that have come.
@@ -250,7 +287,7 @@ impl Sessions {
         Tick::at(self.tools.now)
     }
 
-    fn on(&mut self, key: Key, event: Event) {
+    pub(super) fn on(&mut self, key: Key, event: Event) {
         let Some(session) = self.slab.get_mut(key) else {
             return;
         };
@@ -265,6 +302,11 @@ impl Sessions {
             Action::Turn => self.turn(key),
             Action::Connected => self.connected(key),
             Action::Redial(failure) => self.redial(key, failure),
+            Action::Listen => self.listen(key),
+            Action::Unheard => self.unheard(key),
+            Action::Hedge => self.hedge(key),
+            Action::Doubt(asked) => self.doubt(key, asked),
+            Action::Forsake => self.lost(key, End::ServerHung),
             Action::Settle => self.settle(key),
             Action::Sleep(until) => self.arm(key, until),
             Action::End(end) => self.end(key, end),
@@ -272,7 +314,7 @@ impl Sessions {
     }
 
     /// Bulk waits until everything else that the poll reported has been served.
-    fn turn(&mut self, key: Key) {
+    pub(super) fn turn(&mut self, key: Key) {
         let Some(session) = self.slab.get_mut(key) else {
             return;
         };
@@ -291,134 +333,24 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(key) else {
             return;
         };
-        match session.turn(&mut self.tools) {
+        let before = Words::of(session);
+        let turn = session.turn(&mut self.tools);
+        let after = Words::of(session);
+        match turn {
             Turn::Rests => {}
             Turn::Again => {
                 session.queued = true;
                 self.queue.push_back(key);
             }
+            Turn::Lost => return self.lost(key, End::ServerClosed),
             Turn::Over(over) if session.can_redial(over, self.tools.now) => {
-                self.lost(key, end_of(over));
+                return self.lost(key, end_of(over));
             }
-            Turn::Over(over) => self.end(key, end_of(over)),
+            Turn::Over(over) => return self.end(key, end_of(over)),
         }
-    }
-
-    fn dial(&mut self, key: Key) {
-        // Ends because each round uses up an attempt of the dial budget.
-        loop {
-            let now = self.tools.now;
-            let Some(session) = self.slab.get_mut(key) else {
-                return;
-            };
-            match session.next_dial(now) {
-                Err(Refusal::Full) => return self.wait(key),
-                Err(Refusal::Over(end)) => return self.end(key, end),
-                Ok(attempt) => match self.begin(key, attempt) {
-                    Begun::Dialling => return,
-                    Begun::Failed => {}
-                    Begun::Shortage => return self.end(key, End::NoResources),
-                },
-            }
+        if before != after || session.has_asked() {
+            self.heard(key, before, after);
         }
-    }
-
-    /// Dials this server, and the next ones when that fails at once.
-    pub(super) fn try_dial(&mut self, key: Key, attempt: Attempt) {
-        match self.begin(key, attempt) {
-            Begun::Dialling => {}
-            Begun::Failed => self.dial(key),
-            Begun::Shortage => self.end(key, End::NoResources),
-        }
-    }
-
-    fn begin(&mut self, key: Key, attempt: Attempt) -> Begun {
-        let now = self.tick();
-        let Some(session) = self.slab.get_mut(key) else {
-            return Begun::Dialling;
-        };
-        let begun = dial::begin(&attempt.server.address);
-        session.server = Some(attempt.server);
-        session.attempts = session.attempts.saturating_add(1);
-        let socket = match begun {
-            Ok(socket) => socket,
-            Err(errno) if dial::is_shortage(errno) => return Begun::Shortage,
-            Err(errno) => {
-                self.dial_failed(key, Failure::Refused, dial::kind(errno));
-                return Begun::Failed;
-            }
-        };
-        if self.poll.add_socket(&socket, key, Side::Server).is_err() {
-            return Begun::Shortage;
-        }
-        let tcp = &session.origin.backend.tcp;
-        if dial::is_urgent(tcp, attempt.timeout + YOUNG) {
-            dial::settle(&socket, tcp);
-            session.writes = Writes::Many;
-        }
-        session.socket = Some(socket);
-        let deadline = now.after(attempt.timeout);
-        session.machine.dialling(deadline);
-        self.arm(key, deadline);
-        Begun::Dialling
-    }
-
-    fn redial(&mut self, key: Key, failure: Failure) {
-        let Some(session) = self.slab.get_mut(key) else {
-            return;
-        };
-        let socket = session.socket.take();
-        let kind = match failure {
-            Failure::TimedOut => ErrorKind::TimedOut,
-            Failure::Refused => socket
-                .and_then(dial::failure)
-                .unwrap_or(ErrorKind::ConnectionReset),
-        };
-        self.dial_failed(key, failure, kind);
-        self.dial(key);
-    }
-
-    /// A server that had taken the connection reset it before a byte crossed.
-    fn lost(&mut self, key: Key, end: End) {
-        let Some(session) = self.slab.get_mut(key) else {
-            return;
-        };
-        session.connected_after = None;
-        session.writes = Writes::None;
-        session.server.iter().for_each(|s| s.counters.closed(end));
-        self.redial(key, Failure::Refused);
-    }
-
-    fn dial_failed(&mut self, key: Key, failure: Failure, kind: ErrorKind) {
-        let Some(session) = self.slab.get_mut(key) else {
-            return;
-        };
-        let Some(server) = session.server.take() else {
-            return;
-        };
-        if let Load::Dial { dials, .. } = &mut session.load {
-            dials.failed(server.id, failure);
-        }
-        server
-            .counters
-            .dial_failures
-            .fetch_add(1, Ordering::Relaxed);
-        self.outlet.send(worker::Event::DialFailed {
-            server: server.id,
-            kind,
-        });
-    }
-
-    fn connected(&mut self, key: Key) {
-        let now = self.tools.now;
-        let Some(session) = self.slab.get_mut(key) else {
-            return;
-        };
-        session.connected_after = session.age(now);
-        if let Some(server) = &session.server {
-            server.counters.opened();
-        }
-        self.turn(key);
     }
 
     fn settle(&mut self, key: Key) {
@@ -464,10 +396,15 @@ impl Sessions {
         if session.connected_after.is_some() {
             session.server.iter().for_each(|s| s.counters.closed(end));
         }
+        if let (Some(_), Some(server)) = (session.machine.silent_since(), &session.server)
+        {
+            self.paces.of(server.id).no_longer_waits();
+        }
         let record = self.report.then(|| {
             let id = ConnectionId::new(self.number, session.count);
             record_of(&session, id, end, self.tools.now)
         });
+        session.settle(&mut self.tools.stores);
         if let Load::Relay { up, down, .. } = &mut session.load {
             self.tools.stores.abandoned(std::mem::take(up));
             self.tools.stores.abandoned(std::mem::take(down));
@@ -492,14 +429,4 @@ impl Sessions {
             self.outlet.send(worker::Event::Ended(ended));
         }
     }
-}
-
-/// What became of a dial at once.
-enum Begun {
-    /// It is under way.
-    Dialling,
-    /// It failed at once.
-    Failed,
-    /// There is no descriptor or memory for it.
-    Shortage,
 }

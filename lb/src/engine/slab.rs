@@ -15,19 +15,19 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key as one number, for what an event carries: 31 bits of index and 32 of
-    /// generation, shifted so that the lowest bit is free for the caller.
+    /// The key as one number, for what an event carries: 30 bits of index and 32 of
+    /// generation, shifted so that the two lowest bits are free for the caller.
     #[must_use]
     pub(super) const fn to_bits(self) -> u64 {
-        ((self.generation as u64) << 32) | ((self.index as u64) << 1)
+        ((self.generation as u64) << 32) | ((self.index as u64) << 2)
     }
 
-    /// The inverse of [`Key::to_bits`]; the lowest bit is ignored.
+    /// The inverse of [`Key::to_bits`]; the two lowest bits are ignored.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of 64 bits")]
     pub(super) const fn from_bits(bits: u64) -> Self {
         Self {
-            index: (bits as u32) >> 1,
+            index: (bits as u32) >> 2,
             generation: (bits >> 32) as u32,
         }
     }
@@ -160,11 +160,11 @@ mod tests {
     #[test]
     fn a_key_survives_the_way_through_an_event() {
         let key = Key {
-            index: (1 << 31) - 1,
+            index: (1 << 30) - 1,
             generation: u32::MAX,
         };
         assert_eq!(Key::from_bits(key.to_bits()), key);
-        assert_eq!(Key::from_bits(key.to_bits() | 1), key);
+        assert_eq!(Key::from_bits(key.to_bits() | 3), key);
     }
 
     #[test]

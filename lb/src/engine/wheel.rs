@@ -41,6 +41,22 @@ impl Tick {
         Self(self.0.wrapping_add(ticks).wrapping_add(1))
     }
 
+    /// The earlier of two.
+    #[must_use]
+    pub(super) const fn min(self, other: Self) -> Self {
+        if self.is_due(other) { self } else { other }
+    }
+
+    /// How long it is from `self` until `later`; nothing when that is earlier.
+    #[must_use]
+    pub(super) fn until(self, later: Self) -> Duration {
+        if self.is_due(later) {
+            TICK * later.0.wrapping_sub(self.0)
+        } else {
+            Duration::ZERO
+        }
+    }
+
     /// Whether `self` is `now` or earlier.
     #[must_use]
     #[expect(clippy::cast_possible_wrap, reason = "the sign is the answer")]

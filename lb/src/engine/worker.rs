@@ -81,7 +81,9 @@ impl Worker {
             while let Some((token, ready)) = self.sessions.poll.event(n) {
                 n += 1;
                 match token {
-                    Token::Socket(key, side) => self.sessions.on_socket(key, side, ready),
+                    Token::Socket(key, place) => {
+                        self.sessions.on_socket(key, place, ready)
+                    }
                     Token::Listener(id) => self.on_listener(id),
                     Token::Bell => self.on_bell(),
                 }
@@ -148,7 +150,7 @@ impl Worker {
 
     /// Whoever waits at an entrance that closes is still let in.
     fn route_by(&mut self, snapshot: &Snapshot) {
-        self.sessions.report = snapshot.report_ends;
+        self.sessions.route_by(snapshot);
         let (gone, errors) = self.listeners.replace(snapshot, &self.sessions.poll);
         for entrance in gone {
             self.accept(&entrance, LAST_BATCH);

@@ -49,6 +49,10 @@ pub struct Counters {
     pub connections: AtomicU64,
     /// Dials that failed or timed out (server only).
     pub dial_failures: AtomicU64,
+    /// Second dials made because it kept a client waiting (server only).
+    pub hedges: AtomicU64,
+    /// Connections that went on to another server because it was silent (server only).
+    pub failovers: AtomicU64,
     /// Bytes from clients to servers.
     pub sent: AtomicU64,
     /// Bytes from servers to clients.

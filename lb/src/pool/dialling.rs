@@ -4,9 +4,10 @@
 //! round begins with twice the time per attempt: servers that are merely slow get their
 //! connection then. When all refused there is no second round, since nothing is gained.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Backend, Seat, ServerId, Vacancy};
+use super::{Backend, Seat, Server, ServerId, State, Vacancy};
 use crate::worker::End;
 
 /// One dial to make.
@@ -39,14 +40,18 @@ pub enum Failure {
 /// The dials made for one client so far. Holds no memory until one has failed.
 #[derive(Clone, Debug, Default)]
 pub struct Dialling {
-    tried: Vec<ServerId>,
+    tried: Option<Box<Tried>>,
     /// When dialling began, in milliseconds after the client came: later when it had to wait
     /// for a place.
     began: u32,
-    round: u16,
     attempts: u16,
+    round: u8,
     timed_out: bool,
 }
+
+/// Boxed, so that a session whose first dial succeeds pays for one pointer.
+#[derive(Clone, Debug, Default)]
+struct Tried(Vec<ServerId>);
 
 impl Dialling {
     /// The next dial, `elapsed` after the client came.
@@ -66,20 +71,53 @@ impl Dialling {
             return Err(Refusal::Over(End::DialBudget));
         }
         let server = self.candidate(backend, lot)?;
-        let patience = backend
-            .dial
-            .connect
-            .saturating_mul(1 << u32::from(self.round.min(10)));
+        Ok(self.attempt(backend, server, left))
+    }
+
+    /// A server to dial beside `current`, which keeps the client waiting: one that is thought
+    /// to be usable, and for which there is still time. None is not an end.
+    pub fn beside(
+        &mut self,
+        backend: &Backend,
+        lot: u64,
+        elapsed: Duration,
+        current: ServerId,
+    ) -> Option<Attempt> {
+        let left = backend.dial.time.saturating_sub(self.spent(elapsed));
+        if left.is_zero() || self.attempts() >= backend.dial.attempts {
+            return None;
+        }
+        let server = Seat::take(self.other(backend, lot, current)?)?;
+        Some(self.attempt(backend, server, left))
+    }
+
+    /// The server that a client of `current` would go to.
+    #[must_use]
+    pub fn other<'b>(
+        &self,
+        backend: &'b Backend,
+        lot: u64,
+        current: ServerId,
+    ) -> Option<&'b Arc<Server>> {
+        let mut tried = self.tried().to_vec();
+        tried.push(current);
+        backend
+            .pick(lot, &tried)
+            .filter(|server| backend.state_of(server.id).is_some_and(State::is_usable))
+    }
+
+    fn attempt(&mut self, backend: &Backend, server: Seat, left: Duration) -> Attempt {
+        let patience = backend.dial.connect.saturating_mul(1 << self.round.min(10));
         self.attempts = self.attempts.saturating_add(1);
-        Ok(Attempt {
+        Attempt {
             server,
             timeout: patience.min(left),
-        })
+        }
     }
 
     /// The dial to this server failed.
     pub fn failed(&mut self, server: ServerId, failure: Failure) {
-        self.tried.push(server);
+        self.tried.get_or_insert_default().0.push(server);
         self.timed_out |= failure == Failure::TimedOut;
     }
 
@@ -96,12 +134,16 @@ impl Dialling {
 
     /// How many dials were made.
     #[must_use]
-    pub const fn attempts(&self) -> u32 {
-        self.attempts as u32
+    pub fn attempts(&self) -> u32 {
+        u32::from(self.attempts)
+    }
+
+    fn tried(&self) -> &[ServerId] {
+        self.tried.as_ref().map_or(&[], |tried| &tried.0)
     }
 
     fn candidate(&mut self, backend: &Backend, lot: u64) -> Result<Seat, Refusal> {
-        match backend.seat(lot, &self.tried) {
+        match backend.seat(lot, self.tried()) {
             Ok(seat) => return Ok(seat),
             Err(Vacancy::Full) => return Err(Refusal::Full),
             Err(Vacancy::Nobody) => {}
@@ -113,7 +155,7 @@ impl Dialling {
                 End::DialFailed
             }));
         }
-        self.tried.clear();
+        self.tried = None;
         self.timed_out = false;
         self.round = self.round.saturating_add(1);
         backend.seat(lot, &[]).map_err(|vacancy| match vacancy {

@@ -61,6 +61,20 @@ impl Judge {
         self.state
     }
 
+    /// Traffic met failure after failure, no answer between: it is not waited for `fall`
+    /// checks. From then on the checks decide, and `rise` passes lead up again.
+    pub fn observe(&mut self, reach: Reach) -> State {
+        let fall = self.fall.get();
+        self.state = match reach {
+            Reach::Unreachable => State::Unreachable,
+            Reach::Silent => State::Hung,
+            Reach::Answered | Reach::Unknown => return self.state,
+        };
+        (self.passes, self.failures, self.silent) = (0, fall, fall);
+        self.unreachable = if reach == Reach::Unreachable { fall } else { 0 };
+        self.state
+    }
+
     fn pass(&mut self) {
         (self.failures, self.silent, self.unreachable) = (0, 0, 0);
         self.passes = self.passes.saturating_add(1);
@@ -125,6 +139,27 @@ mod tests {
             .chars()
             .map(|letter| judge.record(letter == 'p', reach(letter)))
             .collect()
+    }
+
+    #[test]
+    fn what_traffic_says_counts_at_once_and_the_checks_decide_from_then_on() {
+        let limit = |n| NonZeroU32::new(n).unwrap();
+        for (observed, first, then) in [
+            (Reach::Unreachable, Unreachable, [Unreachable, Up]),
+            (Reach::Silent, Hung, [Hung, Up]),
+            (Reach::Answered, Up, [Up, Up]),
+            (Reach::Unknown, Up, [Up, Up]),
+        ] {
+            let mut judge = Judge::new(limit(2), limit(3));
+            judge.record(true, Reach::Answered);
+            assert_eq!(judge.observe(observed), first, "{observed:?}");
+            let passes = [(); 2].map(|()| judge.record(true, Reach::Answered));
+            assert_eq!(passes, then, "{observed:?}");
+        }
+        let mut judge = Judge::new(limit(2), limit(3));
+        judge.record(true, Reach::Answered);
+        judge.observe(Reach::Unreachable);
+        assert_eq!(judge.record(false, Reach::Answered), Draining);
     }
 
     #[test]

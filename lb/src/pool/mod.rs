@@ -30,6 +30,7 @@ pub use seat::Seat;
 pub use state::{State, Tier};
 
 use crate::config::{Balance, Dial, Queue, Tcp};
+use crate::hello::Rules;
 use crate::listener::Listener;
 
 /// Everything a worker routes by, at one instant.
@@ -55,10 +56,14 @@ impl Snapshot {
     /// The backend of that name in this snapshot.
     #[must_use]
     pub fn backend(&self, name: &str) -> Option<&Arc<Backend>> {
+        self.backends().find(|b| &*b.name == name)
+    }
+
+    /// Every backend, once for each frontend and route that leads to it.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
         self.frontends
             .iter()
-            .map(|f| &f.backend)
-            .find(|b| &*b.name == name)
+            .flat_map(|f| std::iter::once(&f.backend).chain(&f.routes))
     }
 }
 
@@ -82,6 +87,10 @@ pub struct Frontend {
     pub backend: Arc<Backend>,
     /// What has come in here; carried over reloads.
     pub counters: Arc<Counters>,
+    /// What clients have to say before a server is dialled; nothing, when absent.
+    pub rules: Option<Arc<Rules>>,
+    /// Where the routes of the rules lead, in their order.
+    pub routes: Vec<Arc<Backend>>,
 }
 
 /// One server. It does not change; its state is in the [`Backend`].
@@ -215,6 +224,13 @@ impl Backend {
             Balance::Roundrobin | Balance::Leastconn => self.cursor.take(),
             Balance::Source => source::client(client),
         }
+    }
+
+    /// The state of a server of this backend.
+    #[must_use]
+    pub fn state_of(&self, server: ServerId) -> Option<State> {
+        let is_it = |(s, _): &&(Arc<Server>, State)| s.id == server;
+        self.servers.iter().find(is_it).map(|(_, state)| *state)
     }
 
     /// The server whose turn it is among those not yet tried, best tier first. Disabled

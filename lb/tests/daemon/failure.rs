@@ -44,17 +44,20 @@ async fn a_dead_server_costs_no_client_anything() {
         let line = lb.ended(client).unwrap();
         second_dials += u32::from(line["dials"] == 2);
     }
-    assert_eq!(second_dials, 100);
+    // Three in a row, as each worker counts them, and it is no longer dialled.
+    assert!((3..=12).contains(&second_dials), "{second_dials}");
     let status = lb.get("/status").await.unwrap();
-    assert_eq!(status["backends"][0]["servers"][1]["dialFailures"], 100);
+    let dead = &status["backends"][0]["servers"][1];
+    assert_eq!(dead["dialFailures"], second_dials);
+    assert_eq!(dead["state"], "unreachable");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_does_not_answer_is_left_after_the_timeout() {
+async fn a_server_that_does_not_answer_is_not_waited_for() {
     let live = Echo::start(b'a').await.unwrap();
     let mut full = Full::start().unwrap();
     let bind = loopback(6443);
-    let more = "  timeouts: {connect: 100ms}\n";
+    let more = "  timeouts: {connect: 30s}\n  dialBudget: {time: 1m}\n";
     let mut lb = start(bind, &[full.address, live.address], more).unwrap();
     full.fill().unwrap();
     let mut second_dials = 0;
@@ -64,7 +67,7 @@ async fn a_server_that_does_not_answer_is_left_after_the_timeout() {
         let line = lb.ended(client).unwrap();
         second_dials += u32::from(line["dials"] == 2);
     }
-    assert_eq!(second_dials, 5);
+    assert!((3..=5).contains(&second_dials), "{second_dials}");
     let failed = lb.line(|line| line["message"] == "dial failed").unwrap();
     assert_eq!(failed["server"], "s0");
     assert_eq!(failed["error"], "timed out");

@@ -12,6 +12,7 @@
 #![expect(unreachable_pub, reason = "modules of one test")]
 
 mod ends;
+mod failover;
 mod rig;
 mod scarce;
 mod transfer;

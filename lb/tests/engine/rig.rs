@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use api_lb::config::{Dial, Tcp};
 use api_lb::engine::{self, Crew};
+use api_lb::hello::Rules;
 use api_lb::limits::Limits;
 use api_lb::listener::Listener;
 use api_lb::pool::{
     Backend, Counters, Cursor, Frontend, ListenerId, Server, ServerId, Snapshot, State,
     Terms,
 };
-use api_lb::worker::{self, Command, Event, Handle};
+use api_lb::worker::{self, Command, Event, Handle, Observed};
 use tokio::sync::mpsc;
 
 pub const PLAIN: Tcp = Tcp {
@@ -29,6 +30,7 @@ pub struct Rig {
     pub events: mpsc::Receiver<Event>,
     /// Ends that came together with one that was asked for.
     ends: VecDeque<worker::Record>,
+    pub observed: mpsc::Receiver<Observed>,
     pub snapshot: Arc<Snapshot>,
 }
 
@@ -39,6 +41,7 @@ pub struct Options {
     pub idle: Option<Duration>,
     pub report_ends: bool,
     pub limits: Limits,
+    pub rules: Option<Arc<Rules>>,
 }
 
 impl Default for Options {
@@ -55,6 +58,7 @@ impl Default for Options {
             idle: None,
             report_ends: true,
             limits: Limits::of(20_000),
+            rules: None,
         }
     }
 }
@@ -72,15 +76,19 @@ impl Rig {
                 listeners: vec![Arc::new(listener)],
                 backend: Arc::new(backend(servers, options)),
                 counters: Arc::new(Counters::default()),
+                rules: options.rules.clone(),
+                routes: Vec::new(),
             })],
             report_ends: options.report_ends,
         });
         let (sender, events) = mpsc::channel(65_536);
+        let (observer, observed) = mpsc::channel(worker::OBSERVED);
         let crew = Crew::new(usize::from(options.workers), &options.limits)?;
         let workers = (0..options.workers)
             .map(|number| {
                 let crew = Arc::clone(&crew);
-                worker::spawn(number, sender.clone(), |setup| engine::run(setup, crew))
+                let (events, observed) = (sender.clone(), observer.clone());
+                worker::spawn(number, events, observed, |setup| engine::run(setup, crew))
             })
             .collect::<io::Result<Vec<_>>>()?;
         let rig = Self {
@@ -88,6 +96,7 @@ impl Rig {
             workers,
             events,
             ends: VecDeque::new(),
+            observed,
             snapshot,
         };
         rig.command(&Command::Snapshot(Arc::clone(&rig.snapshot)));
