@@ -7,6 +7,7 @@
 //!   (one task per server)└─▶ status, metrics, log (only read)
 //! ```
 
+pub mod admit;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod limits;
 pub mod listener;
 pub mod metrics;
 pub mod pool;
+pub mod proxy;
 pub mod reading;
 pub mod report;
 pub mod roster;

@@ -93,6 +93,21 @@ fn frontend(out: &mut Text, front: &Front) {
     let name = &*front.meant.name;
     let labels = [("frontend", name)];
     traffic(out, "frontend", &labels, &front.counters);
+    let sources = &front.gate.books.sources;
+    gauge(
+        out,
+        "frontend_sources",
+        "Sources that are remembered for their limits.",
+        &labels,
+        u64::try_from(sources.known()).unwrap_or(u64::MAX),
+    );
+    counter(
+        out,
+        "frontend_uncounted_sources_total",
+        "Connections of sources for which the table had no room.",
+        &labels,
+        sources.uncounted(),
+    );
     for end in End::ALL {
         counter(
             out,

@@ -22,6 +22,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 enum Class {
     Dial(ServerId),
     Accept(ListenerId),
+    /// Clients that were not let in; a flood of them is one kind of news.
+    Refused(End),
 }
 
 /// Begins to log events.
@@ -50,7 +52,7 @@ fn report(
     lines: &mut Lines,
 ) {
     match event {
-        Event::Ended(records) => ended(records, lines),
+        Event::Ended(records) => ended(records, limiter, lines),
         Event::DialFailed { server, kind } => {
             if let Verdict::Say { suppressed } =
                 limiter.admit(Class::Dial(*server), Instant::now())
@@ -77,24 +79,38 @@ fn report(
     }
 }
 
-/// One line per connection; those whose client got nothing stand out.
-fn ended(records: &[Record], lines: &mut Lines) {
+/// One line per connection; those whose client got nothing stand out. Of those that were not
+/// let in, a few of each kind: a client that runs wild must not fill the log.
+fn ended(records: &[Record], limiter: &mut Limiter<Class>, lines: &mut Lines) {
     let (informs, warns) = (
         tracing::enabled!(Level::INFO),
         tracing::enabled!(Level::WARN),
     );
     let now = SystemTime::now();
     for record in records {
-        match level_of(record.end) {
-            Level::WARN if warns => line(record, Level::WARN, now, lines),
-            Level::INFO if informs => line(record, Level::INFO, now, lines),
-            _ => {}
+        match weight_of(record.end) {
+            Weight::Refused if warns => {
+                let class = Class::Refused(record.end);
+                if let Verdict::Say { suppressed } = limiter.admit(class, Instant::now())
+                {
+                    line(record, Level::WARN, now, Some(suppressed), lines);
+                }
+            }
+            Weight::Failed if warns => line(record, Level::WARN, now, None, lines),
+            Weight::Served if informs => line(record, Level::INFO, now, None, lines),
+            Weight::Refused | Weight::Failed | Weight::Served => {}
         }
     }
     lines.send();
 }
 
-fn line(record: &Record, level: Level, now: SystemTime, lines: &mut Lines) {
+fn line(
+    record: &Record,
+    level: Level,
+    now: SystemTime,
+    suppressed: Option<u64>,
+    lines: &mut Lines,
+) {
     let mut line = lines.begin(now, level, module_path!(), "connection");
     line.number("id", record.id.0)
         .plain("client", record.client)
@@ -118,16 +134,40 @@ fn line(record: &Record, level: Level, now: SystemTime, lines: &mut Lines) {
         .number("sent", record.sent)
         .number("received", record.received)
         .word("end", record.end.name());
+    if let Some(suppressed) = suppressed {
+        line.number("suppressed", suppressed);
+    }
 }
 
-fn level_of(end: End) -> Level {
+/// What a connection's end says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    /// The client was not let in.
+    Refused,
+    /// The client got nothing.
+    Failed,
+    /// The client had a server.
+    Served,
+}
+
+fn weight_of(end: End) -> Weight {
     match end {
+        End::Denied
+        | End::SourceConnections
+        | End::SourceRate
+        | End::FrontendConnections
+        | End::FrontendRate
+        | End::ProcessConnections
+        | End::BadProxyHeader
+        | End::NoProxyHeader
+        | End::NoHello
+        | End::NotTls => Weight::Refused,
         End::NoServer
         | End::DialFailed
         | End::DialBudget
         | End::QueueFull
         | End::QueueTimeout
-        | End::NoResources => Level::WARN,
+        | End::NoResources => Weight::Failed,
         End::ClientClosed
         | End::ServerClosed
         | End::ClientReset
@@ -135,12 +175,10 @@ fn level_of(end: End) -> Level {
         | End::ClientGone
         | End::ServerGone
         | End::ClientAborted
-        | End::NoHello
-        | End::NotTls
         | End::ServerUnreachable
         | End::ServerHung
         | End::Idle
         | End::Killed
-        | End::Shutdown => Level::INFO,
+        | End::Shutdown => Weight::Served,
     }
 }

@@ -9,13 +9,14 @@ use std::time::{Duration, SystemTime};
 
 use probe::Reach;
 
+use crate::admit::Gate;
 use crate::check::{Checked, Plan};
 use crate::config::{self, Config, Switch};
 use crate::listener::Listener;
 use crate::pool::ramp::{self, Rising};
 use crate::pool::{
-    Backend, Counters, Cursor, Frontend, Judge, Server, ServerId, Snapshot, Standing,
-    State, Terms, cuts,
+    Backend, Ceiling, Counters, Cursor, Frontend, Judge, Server, ServerId, Snapshot,
+    Standing, State, Terms, cuts,
 };
 use crate::worker::{Observed, Which};
 
@@ -24,6 +25,7 @@ use crate::worker::{Observed, Which};
 pub struct Roster {
     frontends: Vec<Front>,
     backends: Vec<Back>,
+    ceiling: Ceiling,
     report_ends: bool,
     generation: u64,
     last_server: u32,
@@ -50,6 +52,8 @@ pub struct Front {
     pub meant: config::Frontend,
     /// Its listening sockets, in the order of its binds.
     pub listeners: Vec<Arc<Listener>>,
+    /// Who may come in.
+    pub gate: Arc<Gate>,
     /// What has come in here.
     pub counters: Arc<Counters>,
 }
@@ -158,6 +162,7 @@ impl Roster {
     ) {
         self.was_expected = self.is_expected();
         let old = std::mem::take(&mut self.backends);
+        self.ceiling = config.ceiling;
         self.report_ends = config.log_connections == Switch::On;
         self.frontends = config
             .frontends
@@ -181,6 +186,11 @@ impl Roster {
             counters: old
                 .map(|front| Arc::clone(&front.counters))
                 .unwrap_or_default(),
+            gate: Arc::new(Gate::new(
+                meant.admission.clone(),
+                old.map(|front| Arc::clone(&front.gate.books))
+                    .unwrap_or_default(),
+            )),
             listeners: meant
                 .binds
                 .iter()
@@ -345,6 +355,7 @@ impl Roster {
             Some(Arc::new(Frontend {
                 name: Arc::clone(&front.meant.name),
                 listeners: front.listeners.clone(),
+                gate: Arc::clone(&front.gate),
                 backend: of(&front.meant.backend)?,
                 counters: Arc::clone(&front.counters),
                 rules: front.meant.rules.clone(),
@@ -354,6 +365,7 @@ impl Roster {
         Snapshot {
             generation: self.generation,
             frontends: frontends.collect(),
+            ceiling: self.ceiling,
             report_ends: self.report_ends,
         }
     }
@@ -407,6 +419,7 @@ impl Back {
                 .collect(),
         )
         .balanced(self.meant.balance, self.meant.queue)
+        .introducing(self.meant.send_proxy)
     }
 
     fn rising(&self, now: SystemTime) -> Vec<Rising> {

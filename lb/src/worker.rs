@@ -182,7 +182,7 @@ pub struct Record {
 }
 
 /// Every way a connection can end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum End {
     /// Both sides closed in order, the client first.
     ClientClosed,
@@ -198,6 +198,22 @@ pub enum End {
     ServerGone,
     /// The client went away before a server was connected.
     ClientAborted,
+    /// The client's address may not come in.
+    Denied,
+    /// The client's source has as many connections as it may.
+    SourceConnections,
+    /// The client's source comes faster than it may.
+    SourceRate,
+    /// The frontend has as many connections as it may.
+    FrontendConnections,
+    /// Clients come to the frontend faster than they may.
+    FrontendRate,
+    /// The process has as many connections as it may.
+    ProcessConnections,
+    /// The connection came from a proxy and did not begin with a PROXY header.
+    BadProxyHeader,
+    /// The connection came from a proxy, whose PROXY header did not come in time.
+    NoProxyHeader,
     /// No ClientHello in time, where one is wanted; the client was reset.
     NoHello,
     /// The client's first bytes are no ClientHello, where one is wanted; it was reset.
@@ -228,7 +244,7 @@ pub enum End {
 
 impl End {
     /// Every end, in the order of [`End::index`].
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 28] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::ClientReset,
@@ -236,6 +252,14 @@ impl End {
         Self::ClientGone,
         Self::ServerGone,
         Self::ClientAborted,
+        Self::Denied,
+        Self::SourceConnections,
+        Self::SourceRate,
+        Self::FrontendConnections,
+        Self::FrontendRate,
+        Self::ProcessConnections,
+        Self::BadProxyHeader,
+        Self::NoProxyHeader,
         Self::NoHello,
         Self::NotTls,
         Self::NoServer,
@@ -268,6 +292,14 @@ impl End {
             Self::ClientGone => "clientGone",
             Self::ServerGone => "serverGone",
             Self::ClientAborted => "clientAborted",
+            Self::Denied => "denied",
+            Self::SourceConnections => "sourceConnections",
+            Self::SourceRate => "sourceRate",
+            Self::FrontendConnections => "frontendConnections",
+            Self::FrontendRate => "frontendRate",
+            Self::ProcessConnections => "processConnections",
+            Self::BadProxyHeader => "badProxyHeader",
+            Self::NoProxyHeader => "noProxyHeader",
             Self::NoHello => "noHello",
             Self::NotTls => "notTls",
             Self::NoServer => "noServer",

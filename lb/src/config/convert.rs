@@ -9,8 +9,8 @@ use config::{Document, Errors, KeyPath, Period, Source};
 
 use super::file::{self, File, Limit};
 use super::meant::{Backend, Config, Dial, Frontend, Keepalive, Queue, Server, Tcp};
-use super::{checks, collide, lint, routes};
-use crate::pool::Rank;
+use super::{admission, checks, collide, lint, routes};
+use crate::pool::{Ceiling, Rank};
 
 /// More workers than this gain nothing: one carries what an apiserver can answer.
 const DEFAULT_WORKERS: u16 = 4;
@@ -37,7 +37,7 @@ const CLIENT_USER_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const SERVER_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_WEIGHT: u32 = 256;
 /// The most descriptors that Linux gives one process by default (fs.nr_open).
-const MAX_CONNECTIONS: u32 = 1 << 20;
+pub(super) const MAX_CONNECTIONS: u32 = 1 << 20;
 /// Those who wait cost a descriptor each, and one who waits behind more than this gives up
 /// before it is his turn.
 const QUEUE_LENGTH: u32 = 1024;
@@ -89,6 +89,16 @@ impl Reading<'_> {
             drain_timeout: self
                 .time(&drain, file.drain_timeout, Duration::ZERO..=HOUR)
                 .unwrap_or(DRAIN_TIMEOUT),
+            ceiling: Ceiling {
+                connections: self
+                    .number(
+                        &root.key("maxConnections"),
+                        file.max_connections,
+                        1..=MAX_CONNECTIONS,
+                    )
+                    .map(u64::from),
+                when_full: file.when_full,
+            },
             admin: file.admin.address.map_or(ADMIN, |address| address.0),
             socket: file.socket.unwrap_or_else(|| SOCKET.into()),
             log: daemon::log::Settings {
@@ -112,8 +122,10 @@ impl Reading<'_> {
 
     fn frontend(&mut self, at: &KeyPath, frontend: file::Frontend) -> Frontend {
         self.some(&at.key("bind"), frontend.bind.len(), "an address");
+        let admission = admission::rules(self, at, &frontend);
         let (rules, routes) = routes::rules(self, at, frontend.tls, frontend.routes);
         Frontend {
+            admission,
             name: frontend.name.into(),
             binds: frontend.bind.into_iter().map(|address| address.0).collect(),
             backend: frontend.backend.into(),
@@ -150,6 +162,7 @@ impl Reading<'_> {
         let slow = at.key("slowStart");
         let slow_start = self.limit(&slow, backend.slow_start, SECOND..=HOUR, None);
         let queue = self.queue(&at.key("queue"), &backend.queue);
+        let send_proxy = admission::send_proxy(self, at, &backend);
         let servers = self.servers(&at.key("servers"), backend.servers);
         let check = checks::check(self, &at.key("check"), backend.check);
         Backend {
@@ -157,6 +170,7 @@ impl Reading<'_> {
             balance: backend.balance,
             slow_start,
             queue,
+            send_proxy,
             dial,
             idle,
             tcp,

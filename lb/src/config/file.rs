@@ -7,6 +7,7 @@ use config::{Address, Period, PeriodError};
 use serde::{Deserialize, Deserializer, de};
 
 use super::meant::{Balance, Switch};
+use crate::admit::WhenFull;
 
 /// What `apiVersion` and `kind` stand above.
 #[derive(Debug, Deserialize)]
@@ -15,6 +16,9 @@ pub struct File {
     pub(super) workers: Option<u32>,
     pub(super) drain_delay: Option<Period>,
     pub(super) drain_timeout: Option<Period>,
+    pub(super) max_connections: Option<u32>,
+    #[serde(default)]
+    pub(super) when_full: WhenFull,
     #[serde(default)]
     pub(super) admin: Admin,
     pub(super) socket: Option<PathBuf>,
@@ -54,6 +58,18 @@ pub(super) struct Frontend {
     pub(super) name: String,
     pub(super) bind: Vec<Address>,
     pub(super) backend: String,
+    pub(super) max_connections: Option<u32>,
+    pub(super) max_rate: Option<u32>,
+    #[serde(default)]
+    pub(super) when_full: WhenFull,
+    #[serde(default)]
+    pub(super) allow: Vec<String>,
+    #[serde(default)]
+    pub(super) deny: Vec<String>,
+    #[serde(default)]
+    pub(super) sources: Sources,
+    #[serde(default)]
+    pub(super) accept_proxy: Vec<String>,
     #[serde(default)]
     pub(super) tcp_keepalive: Keepalive,
     pub(super) tcp_user_timeout: Option<Limit>,
@@ -79,6 +95,24 @@ pub(super) struct Route {
     pub(super) backend: String,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Sources {
+    pub(super) max_connections: Option<u32>,
+    pub(super) max_rate: Option<u32>,
+    pub(super) table: Option<u32>,
+}
+
+/// `off`, or how a PROXY header is written.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum SendProxy {
+    #[default]
+    Off,
+    V1,
+    V2,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Backend {
@@ -86,6 +120,8 @@ pub(super) struct Backend {
     #[serde(default)]
     pub(super) balance: Balance,
     pub(super) slow_start: Option<Limit>,
+    #[serde(default)]
+    pub(super) send_proxy: SendProxy,
     #[serde(default)]
     pub(super) queue: Queue,
     #[serde(default)]

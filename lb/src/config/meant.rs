@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admit;
 use crate::hello::Rules;
-use crate::pool::Rank;
+use crate::pool::{Ceiling, Rank};
+use crate::proxy::Version;
 
 /// The whole configuration, as meant.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// The unix socket of `api-lb status`.
     pub socket: PathBuf,
+    /// How many connections the process may have.
+    pub ceiling: Ceiling,
     /// How a log line looks, and which are written.
     pub log: daemon::log::Settings,
     /// Whether every connection leaves a line when it ends.
@@ -71,6 +75,8 @@ pub struct Frontend {
     pub binds: Vec<SocketAddr>,
     /// The backend's name; it exists.
     pub backend: Arc<str>,
+    /// Who may come in, and how many.
+    pub admission: admit::Rules,
     /// Options of the clients' sockets.
     pub tcp: Tcp,
     /// What clients have to say before a server is dialled; nothing, when absent.
@@ -90,6 +96,8 @@ pub struct Backend {
     pub slow_start: Option<Duration>,
     /// How many clients wait for a place at a server, and how long.
     pub queue: Queue,
+    /// How the servers are told who a client is; not, when absent.
+    pub send_proxy: Option<Version>,
     /// How long and how often a connection to a server is tried.
     pub dial: Dial,
     /// A connection quiet both ways for this long is ended; never, when absent.

@@ -1,5 +1,6 @@
 //! The configuration: [`File`] as it is written, [`Config`] as it is meant.
 
+mod admission;
 mod checks;
 mod collide;
 mod convert;

@@ -66,8 +66,14 @@ impl Crew {
     /// ask at the same time may each let one more in, which the reserve bears.
     #[must_use]
     pub(super) fn is_full(&self) -> bool {
-        let open: u64 = self.members.iter().filter_map(Member::load).sum();
-        open >= self.limits.connections
+        self.has(Some(self.limits.connections))
+    }
+
+    /// Whether they have so many sessions.
+    #[must_use]
+    pub(super) fn has(&self, most: Option<u64>) -> bool {
+        let open = || self.members.iter().filter_map(Member::load).sum::<u64>();
+        most.is_some_and(|most| open() >= most)
     }
 
     /// How many pipes are each worker's.
@@ -174,6 +180,7 @@ mod tests {
             name: "f".into(),
             listeners: Vec::new(),
             backend: Arc::new(backend),
+            gate: Arc::default(),
             counters: Arc::new(Counters::default()),
             rules: None,
             routes: Vec::new(),

@@ -317,6 +317,9 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(key) else {
             return;
         };
+        if session.introduce().is_err() {
+            return self.redial(key, Failure::Refused);
+        }
         session.connected_after = session.age(now);
         if let Load::Dial { began, spare, .. } = &mut session.load {
             *spare = None;

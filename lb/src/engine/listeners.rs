@@ -28,6 +28,8 @@ const REST: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(super) struct Entrance {
     listener: Arc<Listener>,
+    /// Until when nobody is accepted here, because the frontend is full.
+    held: Option<Duration>,
     /// For handing a client over to another worker.
     pub(super) frontend: Arc<Frontend>,
     /// For sessions of this worker.
@@ -97,9 +99,9 @@ impl Listeners {
         for frontend in &snapshot.frontends {
             let origin = Origin::of(frontend);
             for listener in &frontend.listeners {
-                let watched = old
-                    .iter()
-                    .any(|entrance| entrance.listener.id == listener.id);
+                let watched = old.iter().any(|entrance| {
+                    entrance.listener.id == listener.id && entrance.held.is_none()
+                });
                 let resting = self.rest.is_some();
                 if !watched && !resting {
                     let added = poll.add_listener(&listener.socket, listener.id);
@@ -107,6 +109,7 @@ impl Listeners {
                 }
                 self.entrances.push(Entrance {
                     listener: Arc::clone(listener),
+                    held: None,
                     frontend: Arc::clone(frontend),
                     origin: Rc::clone(&origin),
                 });
@@ -121,11 +124,29 @@ impl Listeners {
     /// Lets accepting rest until a session ends or [`REST`] is over.
     pub(super) fn pause(&mut self, now: Duration, poll: &Poll) {
         if self.rest.is_none() {
-            self.entrances
-                .iter()
-                .for_each(|entrance| unwatch(entrance, poll));
+            let watched = self.entrances.iter().filter(|one| one.held.is_none());
+            watched.for_each(|entrance| unwatch(entrance, poll));
         }
         self.rest = Some(now + REST);
+    }
+
+    /// Accepts nobody from this listener until a session ends or this time has passed.
+    pub(super) fn hold(
+        &mut self,
+        id: ListenerId,
+        now: Duration,
+        time: Duration,
+        poll: &Poll,
+    ) {
+        let rests = self.rest.is_some();
+        let this = |entrance: &&mut Entrance| entrance.listener.id == id;
+        let Some(entrance) = self.entrances.iter_mut().find(this) else {
+            return;
+        };
+        if entrance.held.is_none() && !rests {
+            unwatch(entrance, poll);
+        }
+        entrance.held = Some(now + time);
     }
 
     /// Accepts again when the rest is over, or `relieved` because a session has ended.
@@ -136,16 +157,21 @@ impl Listeners {
         relieved: bool,
         poll: &Poll,
     ) -> Option<Duration> {
-        let rest = self.rest?;
-        if !relieved && now < rest {
-            return Some(rest - now);
+        let goes_on = |until: &Duration| !relieved && now < *until;
+        let rested = self.rest.is_some();
+        self.rest = self.rest.filter(goes_on);
+        let rests = self.rest.is_some();
+        let mut next = self.rest;
+        for entrance in &mut self.entrances {
+            let was_held = entrance.held.is_some();
+            entrance.held = entrance.held.filter(goes_on);
+            next = [next, entrance.held].into_iter().flatten().min();
+            if !rests && entrance.held.is_none() && (rested || was_held) {
+                // Without memory for this watch, the other workers accept.
+                let _ = poll.add_listener(&entrance.listener.socket, entrance.id());
+            }
         }
-        self.rest = None;
-        for entrance in &self.entrances {
-            // Without memory for this watch, the other workers accept.
-            let _ = poll.add_listener(&entrance.listener.socket, entrance.listener.id);
-        }
-        None
+        next.map(|until| until.saturating_sub(now))
     }
 
     /// Whether accepting rests.
@@ -156,6 +182,12 @@ impl Listeners {
 }
 
 impl Entrance {
+    /// Whether nobody is accepted here for now.
+    #[must_use]
+    pub(super) const fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// The listener's name.
     #[must_use]
     pub(super) fn id(&self) -> ListenerId {

@@ -42,6 +42,8 @@ pub(super) enum Event {
 pub(super) enum Action {
     /// Nothing.
     Wait,
+    /// Look whether the PROXY header has come.
+    LookForHeader,
     /// Read more of the ClientHello.
     Listen,
     /// The ClientHello has not come in time.
@@ -68,6 +70,8 @@ pub(super) enum Action {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// The PROXY header is still to come, at the latest at the deadline.
+    Header { deadline: Tick },
     /// The client's first words are waited for until the deadline.
     Hello { deadline: Tick },
     /// It waits for a place at a server until the deadline.
@@ -94,6 +98,15 @@ pub(super) enum Waits {
     No,
 }
 
+/// Whether the client of a session was admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It counts at the gate.
+    Given,
+    /// It is not known yet.
+    Open,
+}
+
 /// Where one session stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Machine {
@@ -117,6 +130,29 @@ impl Machine {
         }
     }
 
+    /// Its client is not known before a PROXY header, which has time until `deadline`.
+    pub(super) const fn expecting_header(&mut self, deadline: Tick) {
+        self.phase = Phase::Header { deadline };
+    }
+
+    /// Its client is known and may come in.
+    pub(super) const fn admitted(&mut self, now: Tick) {
+        self.no_longer_waits(now);
+    }
+
+    /// Whether its client was admitted.
+    #[must_use]
+    pub(super) const fn admission(&self) -> Admission {
+        match self.phase {
+            Phase::Header { .. } => Admission::Open,
+            Phase::Hello { .. }
+            | Phase::Waiting { .. }
+            | Phase::Dialling { .. }
+            | Phase::Silent { .. }
+            | Phase::Relaying { .. } => Admission::Given,
+        }
+    }
+
     /// It waits for a place at a server, at most until `deadline`.
     pub(super) const fn waiting(&mut self, deadline: Tick) {
         self.phase = Phase::Waiting { deadline };
@@ -135,7 +171,8 @@ impl Machine {
     pub(super) const fn waits(&self) -> Waits {
         match self.phase {
             Phase::Waiting { .. } => Waits::Yes,
-            Phase::Hello { .. }
+            Phase::Header { .. }
+            | Phase::Hello { .. }
             | Phase::Dialling { .. }
             | Phase::Silent { .. }
             | Phase::Relaying { .. } => Waits::No,
@@ -196,7 +233,8 @@ impl Machine {
     pub(super) const fn silent_since(&self) -> Option<Tick> {
         match self.phase {
             Phase::Silent { asked, .. } => Some(asked),
-            Phase::Hello { .. }
+            Phase::Header { .. }
+            | Phase::Hello { .. }
             | Phase::Waiting { .. }
             | Phase::Dialling { .. }
             | Phase::Relaying { .. } => None,
@@ -226,7 +264,10 @@ impl Machine {
             // A dial is never cut: it fails or times out, and goes on to the next server.
             (
                 Event::Cut(_),
-                Phase::Hello { .. } | Phase::Waiting { .. } | Phase::Dialling { .. },
+                Phase::Header { .. }
+                | Phase::Hello { .. }
+                | Phase::Waiting { .. }
+                | Phase::Dialling { .. },
             ) => Action::Wait,
             (Event::Cut(_), Phase::Silent { .. }) => Action::Forsake,
             (Event::Cut(which), Phase::Relaying { .. }) => self.on_cut(which),
@@ -240,9 +281,12 @@ impl Machine {
         match phase {
             Phase::Hello { .. } => Action::Listen,
             // An end of file alone may be a half-close: the server is still to hear of it.
-            Phase::Waiting { .. } | Phase::Dialling { .. } if ready.error => {
+            Phase::Header { .. } | Phase::Waiting { .. } | Phase::Dialling { .. }
+                if ready.error =>
+            {
                 Action::End(End::ClientAborted)
             }
+            Phase::Header { .. } => Action::LookForHeader,
             Phase::Waiting { .. } | Phase::Dialling { .. } => Action::Wait,
             Phase::Silent { .. } | Phase::Relaying { .. } => Action::Turn,
         }
@@ -251,7 +295,9 @@ impl Machine {
     fn on_server(&mut self, ready: Ready, phase: Phase) -> Action {
         match phase {
             // The socket of a dial that has failed is closed before its session waits.
-            Phase::Hello { .. } | Phase::Waiting { .. } => Action::Wait,
+            Phase::Header { .. } | Phase::Hello { .. } | Phase::Waiting { .. } => {
+                Action::Wait
+            }
             Phase::Dialling { .. } if ready.error => Action::Redial(Failure::Refused),
             Phase::Dialling { .. } if !ready.writable => Action::Wait,
             Phase::Dialling { deadline, .. } => {
@@ -270,13 +316,16 @@ impl Machine {
 
     fn on_timer(&mut self, now: Tick, phase: Phase, idle: Option<Duration>) -> Action {
         match phase {
+            Phase::Header { deadline } if deadline.is_due(now) => {
+                Action::End(End::NoProxyHeader)
+            }
             Phase::Hello { deadline } if deadline.is_due(now) => Action::Unheard,
             Phase::Waiting { deadline } if deadline.is_due(now) => {
                 Action::End(End::QueueTimeout)
             }
-            Phase::Hello { deadline } | Phase::Waiting { deadline } => {
-                Action::Sleep(deadline)
-            }
+            Phase::Header { deadline }
+            | Phase::Hello { deadline }
+            | Phase::Waiting { deadline } => Action::Sleep(deadline),
             Phase::Dialling { deadline, .. } if deadline.is_due(now) => {
                 Action::Redial(Failure::TimedOut)
             }
@@ -411,6 +460,28 @@ mod tests {
         }
         assert_eq!(dialling().waits(), Waits::No);
         assert_eq!(relaying().waits(), Waits::No);
+    }
+
+    #[test]
+    fn each_event_of_one_whose_header_is_to_come() {
+        for (event, action) in [
+            (Event::Client(READY), Action::LookForHeader),
+            (Event::Client(ENDED), Action::LookForHeader),
+            (Event::Client(FAILED), Action::End(End::ClientAborted)),
+            (Event::Server(FAILED), Action::Wait),
+            (Event::Timer(at(900)), Action::Sleep(at(1000))),
+            (Event::Timer(at(1000)), Action::End(End::NoProxyHeader)),
+            (Event::Cut(Which::All), Action::Wait),
+            (Event::Kill, Action::End(End::Killed)),
+            (Event::Shutdown, Action::End(End::Shutdown)),
+        ] {
+            let mut machine = Machine::new(at(0));
+            machine.expecting_header(at(1000));
+            assert_eq!(machine.on(event, Some(IDLE)), action, "{event:?}");
+            assert_eq!(machine.admission(), Admission::Open);
+            machine.admitted(at(500));
+            assert_eq!(machine.admission(), Admission::Given);
+        }
     }
 
     /// A server is dialled until 1 s; from 200 ms on a second one may be.

@@ -21,6 +21,7 @@ mod carry;
 mod crew;
 mod dial;
 mod dials;
+mod entry;
 mod greet;
 mod line;
 mod listeners;

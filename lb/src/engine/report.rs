@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::session::Session;
+use super::session::{Origin, Session};
 use crate::worker::{ConnectionId, End, Record};
 
 /// The record of a session that ends at `now`. Asks the kernel for the two addresses that
@@ -48,12 +48,41 @@ pub(super) fn record_of(
     }
 }
 
+/// The record of a client that was not let in.
+#[must_use]
+pub(super) fn record_of_refused(
+    client: impl AsFd,
+    address: SocketAddr,
+    origin: &Origin,
+    id: ConnectionId,
+    end: End,
+) -> Record {
+    Record {
+        id,
+        accepted: SystemTime::now(),
+        client: address,
+        bind: own_address(client).unwrap_or(NOWHERE),
+        frontend: Arc::clone(&origin.frontend),
+        backend: Arc::clone(&origin.backend.name),
+        server: None,
+        source: None,
+        attempts: 0,
+        connected_after: None,
+        first_byte_after: None,
+        lasted: Duration::ZERO,
+        sent: 0,
+        received: 0,
+        end,
+    }
+}
+
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 fn micros(micros: NonZeroU32) -> Duration {
     Duration::from_micros(u64::from(micros.get()))
 }
 
-fn own_address(socket: impl AsFd) -> Option<SocketAddr> {
+/// Our end of a socket.
+pub(super) fn own_address(socket: impl AsFd) -> Option<SocketAddr> {
     rustix::net::getsockname(socket).ok()?.try_into().ok()
 }

@@ -17,9 +17,12 @@ use super::machine::Machine;
 use super::pending::{Held, Pending, Stores};
 use super::poll::Lane;
 use super::relay::{Fault, Flow, Gave, Over, Side, Step, Took, Via};
+use super::report;
 use super::wheel::Tick;
+use crate::admit::Gate;
 use crate::hello::{self, Extent, Rules};
 use crate::pool::{Attempt, Backend, Counters, Dialling, Frontend, Refusal, Seat};
+use crate::proxy::{self, Header};
 use crate::worker::End;
 
 /// Bytes a session may move before others get their turn, while small requests are about:
@@ -44,6 +47,8 @@ pub(super) struct Origin {
     pub(super) frontend: Arc<str>,
     /// The frontend's counters.
     pub(super) counters: Arc<Counters>,
+    /// Who may come in.
+    pub(super) gate: Arc<Gate>,
     /// Where its sessions go.
     pub(super) backend: Arc<Backend>,
     /// Which route of the frontend this is.
@@ -69,6 +74,7 @@ impl Origin {
             Rc::new(Self {
                 frontend: Arc::clone(&frontend.name),
                 counters: Arc::clone(&frontend.counters),
+                gate: Arc::clone(&frontend.gate),
                 backend: Arc::clone(backend),
                 route,
                 reception,
@@ -317,6 +323,38 @@ impl Session {
         };
         kept.rewind();
         u32::try_from(kept.all().len()).unwrap_or(u32::MAX)
+    }
+
+    /// Tells the server who the client is, where that is configured. The first bytes of a
+    /// connection always fit.
+    ///
+    /// # Errors
+    /// The server has gone already.
+    pub(super) fn introduce(&mut self) -> rustix::io::Result<()> {
+        let (Some(version), Some(socket)) =
+            (self.origin.backend.send_proxy, &self.socket)
+        else {
+            return Ok(());
+        };
+        let header = match report::own_address(&self.client) {
+            Some(destination) => Header::Tcp {
+                source: self.address,
+                destination,
+            },
+            None => Header::Local,
+        };
+        let bytes = proxy::emit(version, &header);
+        match rustix::net::send(socket, &bytes, rustix::net::SendFlags::NOSIGNAL) {
+            Ok(sent) if sent == bytes.len() => {
+                // What comes next must not wait until the header is acknowledged.
+                if self.writes == Writes::None {
+                    self.writes = Writes::One;
+                }
+                Ok(())
+            }
+            Ok(_) => Err(rustix::io::Errno::PIPE),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Microseconds since it was accepted.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::carry::SCRATCH;
 use super::dials::Words;
-use super::machine::{Action, Event, Machine, Waits, end_of, resets};
+use super::machine::{Action, Admission, Event, Machine, Waits, end_of, resets};
 use super::pace::{Budget, Paces};
 use super::pending::Stores;
 use super::pipes::Pipes;
@@ -41,7 +41,7 @@ pub(super) struct Arrival {
 
 /// The sessions of one worker.
 pub(super) struct Sessions {
-    number: u16,
+    pub(super) number: u16,
     /// Where their sockets are watched, beside the worker's listeners and its bell.
     pub(super) poll: Poll,
     pub(super) slab: Slab<Session>,
@@ -52,7 +52,7 @@ pub(super) struct Sessions {
     pub(super) line: VecDeque<Key>,
     pub(super) tools: Tools,
     start: Instant,
-    count: u64,
+    pub(super) count: u64,
     pub(super) outlet: Outlet,
     gauges: Arc<Gauges>,
     /// How fast the servers are.
@@ -123,6 +123,12 @@ impl Sessions {
         self.tools.now
     }
 
+    /// The same as a time that all workers understand.
+    #[must_use]
+    pub(super) fn instant(&self) -> Instant {
+        self.start + self.tools.now
+    }
+
     /// How long the worker may sleep: `None` until something happens.
     #[must_use]
     pub(super) fn sleep(&self) -> Option<Duration> {
@@ -161,6 +167,7 @@ impl Sessions {
         self.count += 1;
         self.budget.client(self.tools.now);
         arrival.origin.counters.opened();
+        let is_proxy = arrival.origin.gate.is_proxy(arrival.address.ip());
         let session = Session {
             machine: Machine::new(self.tick()),
             client: arrival.client,
@@ -191,6 +198,7 @@ impl Sessions {
             .get_mut(key)
             .map(|s| self.poll.add_socket(&s.client, key, Place::Client))
         {
+            Some(Ok(())) if is_proxy => self.expect_header(key),
             Some(Ok(())) => self.greet(key),
             Some(Err(_)) | None => self.end(key, End::NoResources),
         }
@@ -299,6 +307,7 @@ impl Sessions {
     fn perform(&mut self, key: Key, action: Action) {
         match action {
             Action::Wait => {}
+            Action::LookForHeader => self.look_for_header(key),
             Action::Turn => self.turn(key),
             Action::Connected => self.connected(key),
             Action::Redial(failure) => self.redial(key, failure),
@@ -391,6 +400,9 @@ impl Sessions {
         if session.machine.waits() == Waits::Yes {
             session.origin.backend.cursor.waited();
         }
+        if session.machine.admission() == Admission::Given {
+            session.origin.gate.dismiss(session.address.ip());
+        }
         session.settle_bytes();
         session.origin.counters.closed(end);
         if session.connected_after.is_some() {
@@ -416,7 +428,14 @@ impl Sessions {
         // Closed before it is counted and reported: who hears of the end finds it so.
         drop(session);
         self.gauges.open.fetch_sub(1, Ordering::Relaxed);
-        self.ended.extend(record);
+        if let Some(record) = record {
+            self.note(record);
+        }
+    }
+
+    /// Keeps a record until the round is over.
+    pub(super) fn note(&mut self, record: Record) {
+        self.ended.push(record);
         if self.ended.len() >= ENDED {
             self.tell();
         }

@@ -3,17 +3,21 @@
 //! It owns a thread. Control feeds it commands, the kernel events, and its crew clients; it
 //! ends on [`Command::Shutdown`] or when control has gone.
 
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll as Readiness, Waker};
+use std::time::Duration;
 
 use super::crew::{Crew, Handed};
 use super::listeners::{Accepted, BATCH, Entrance, LAST_BATCH, Listeners};
 use super::pipes::Pipes;
 use super::poll::{Poll, Token};
 use super::sessions::{Arrival, Sessions};
-use crate::pool::{ListenerId, Snapshot};
-use crate::worker::{Command, Event, Setup};
+use crate::admit::{Held, WhenFull};
+use crate::pool::{Ceiling, ListenerId, Snapshot};
+use crate::worker::{Command, End, Event, Setup};
 
 /// Carries traffic until told to stop: the `run` of [`crate::worker::spawn`].
 pub fn run(setup: Setup, crew: Arc<Crew>) {
@@ -34,7 +38,21 @@ struct Worker {
     listeners: Listeners,
     sessions: Sessions,
     handed: Vec<Handed>,
+    ceiling: Ceiling,
     stopped: bool,
+}
+
+/// What becomes of a client that comes.
+#[derive(Clone, Copy)]
+enum Room {
+    /// It is let in.
+    Free,
+    /// The process is full: it waits, wherever it came.
+    None,
+    /// Its frontend is full: it waits, and this worker looks again after this time.
+    Hold(Duration),
+    /// It is reset.
+    Refuse(End),
 }
 
 impl Worker {
@@ -61,6 +79,7 @@ impl Worker {
             listeners: Listeners::default(),
             sessions,
             handed: Vec::new(),
+            ceiling: Ceiling::default(),
             stopped: false,
         })
     }
@@ -151,6 +170,7 @@ impl Worker {
     /// Whoever waits at an entrance that closes is still let in.
     fn route_by(&mut self, snapshot: &Snapshot) {
         self.sessions.route_by(snapshot);
+        self.ceiling = snapshot.ceiling;
         let (gone, errors) = self.listeners.replace(snapshot, &self.sessions.poll);
         for entrance in gone {
             self.accept(&entrance, LAST_BATCH);
@@ -167,27 +187,30 @@ impl Worker {
         if self.listeners.rests() {
             return;
         }
-        if let Some(entrance) = self.listeners.get(id).cloned() {
+        if let Some(entrance) = self.listeners.get(id).cloned()
+            && !entrance.is_held()
+        {
             self.accept(&entrance, BATCH);
         }
     }
 
     fn accept(&mut self, entrance: &Entrance, batch: usize) {
         for _ in 0..batch {
-            if self.crew.is_full() {
+            let room = self.room(entrance);
+            let now = self.sessions.now();
+            match room {
+                Room::Free | Room::Refuse(_) => {}
                 // Those who wait are let in as others leave.
-                let now = self.sessions.now();
-                return self.listeners.pause(now, &self.sessions.poll);
+                Room::None => return self.listeners.pause(now, &self.sessions.poll),
+                Room::Hold(time) => {
+                    let id = entrance.id();
+                    return self.listeners.hold(id, now, time, &self.sessions.poll);
+                }
             }
             match entrance.accept() {
-                Accepted::Client(client, address) => self.place(
-                    entrance,
-                    Handed {
-                        client,
-                        address,
-                        frontend: Arc::clone(&entrance.frontend),
-                    },
-                ),
+                Accepted::Client(client, address) => {
+                    self.admit(entrance, client, address, room);
+                }
                 Accepted::Gone => {}
                 Accepted::Nobody => return,
                 Accepted::Failed(error) => {
@@ -195,6 +218,55 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// What becomes of those who come now.
+    fn room(&self, entrance: &Entrance) -> Room {
+        if self.crew.is_full() || self.crew.has(self.ceiling.connections) {
+            return match self.ceiling.when_full {
+                WhenFull::Wait => Room::None,
+                WhenFull::Refuse => Room::Refuse(End::ProcessConnections),
+            };
+        }
+        let frontend = &entrance.frontend;
+        let open = frontend.counters.open.load(Ordering::Relaxed);
+        match frontend.gate.look(open, self.sessions.instant()) {
+            Ok(()) => Room::Free,
+            Err(Held::Wait(time)) => Room::Hold(time),
+            Err(Held::Refuse(end)) => Room::Refuse(end),
+        }
+    }
+
+    fn admit(
+        &mut self,
+        entrance: &Entrance,
+        client: OwnedFd,
+        address: SocketAddr,
+        room: Room,
+    ) {
+        let (gate, now) = (&entrance.frontend.gate, self.sessions.instant());
+        let verdict = match room {
+            Room::Refuse(end) => Err(end),
+            // Whoever is behind a proxy is asked for when its header has come.
+            Room::Free | Room::None | Room::Hold(_) if gate.is_proxy(address.ip()) => {
+                Ok(())
+            }
+            Room::Free | Room::None | Room::Hold(_) => gate.admit(address.ip(), now),
+        };
+        if let Err(end) = verdict {
+            let origin = &entrance.origin;
+            return self.sessions.refuse(client, address, origin, end);
+        }
+        gate.enter(now);
+        let frontend = Arc::clone(&entrance.frontend);
+        self.place(
+            entrance,
+            Handed {
+                client,
+                address,
+                frontend,
+            },
+        );
     }
 
     /// Gives a client to the least loaded worker.

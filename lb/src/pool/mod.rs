@@ -29,9 +29,11 @@ pub use rotation::Rotation;
 pub use seat::Seat;
 pub use state::{State, Tier};
 
+use crate::admit::{Gate, WhenFull};
 use crate::config::{Balance, Dial, Queue, Tcp};
 use crate::hello::Rules;
 use crate::listener::Listener;
+use crate::proxy::Version;
 
 /// Everything a worker routes by, at one instant.
 #[derive(Debug, Default)]
@@ -40,8 +42,19 @@ pub struct Snapshot {
     pub generation: u64,
     /// Where clients come in. A listener that is in no frontend is closed by the worker.
     pub frontends: Vec<Arc<Frontend>>,
+    /// How many connections the process may have.
+    pub ceiling: Ceiling,
     /// Whether ends are wanted as events; the counters are kept in any case.
     pub report_ends: bool,
+}
+
+/// How many connections the process may have, as configured; descriptors set another limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ceiling {
+    /// At most so many; no limit when absent.
+    pub connections: Option<u64>,
+    /// What becomes of those who come when one of the limits is reached.
+    pub when_full: WhenFull,
 }
 
 impl Snapshot {
@@ -83,6 +96,8 @@ pub struct Frontend {
     pub name: Arc<str>,
     /// Its listening sockets.
     pub listeners: Vec<Arc<Listener>>,
+    /// Who may come in.
+    pub gate: Arc<Gate>,
     /// Where its connections go.
     pub backend: Arc<Backend>,
     /// What has come in here; carried over reloads.
@@ -162,6 +177,8 @@ pub struct Backend {
     pub cursor: Arc<Cursor>,
     /// How many clients wait for a place at a server, and how long.
     pub queue: Queue,
+    /// How the servers are told who a client is; not, when absent.
+    pub send_proxy: Option<Version>,
     balance: Balance,
     servers: Vec<(Arc<Server>, State)>,
     /// Best first; groups without a server are left out.
@@ -195,6 +212,7 @@ impl Backend {
             idle,
             cursor,
             queue: Queue::default(),
+            send_proxy: None,
             balance: Balance::default(),
             servers,
             groups,
@@ -206,6 +224,13 @@ impl Backend {
     pub const fn balanced(mut self, balance: Balance, queue: Queue) -> Self {
         self.balance = balance;
         self.queue = queue;
+        self
+    }
+
+    /// The same, telling the servers in this way who a client is.
+    #[must_use]
+    pub const fn introducing(mut self, version: Option<Version>) -> Self {
+        self.send_proxy = version;
         self
     }
 

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod admission;
 mod balance;
 mod failure;
 mod families;

@@ -12,8 +12,8 @@ use api_lb::hello::Rules;
 use api_lb::limits::Limits;
 use api_lb::listener::Listener;
 use api_lb::pool::{
-    Backend, Counters, Cursor, Frontend, ListenerId, Server, ServerId, Snapshot, State,
-    Terms,
+    Backend, Ceiling, Counters, Cursor, Frontend, ListenerId, Server, ServerId, Snapshot,
+    State, Terms,
 };
 use api_lb::worker::{self, Command, Event, Handle, Observed};
 use tokio::sync::mpsc;
@@ -74,11 +74,13 @@ impl Rig {
             frontends: vec![Arc::new(Frontend {
                 name: "front".into(),
                 listeners: vec![Arc::new(listener)],
+                gate: Arc::default(),
                 backend: Arc::new(backend(servers, options)),
                 counters: Arc::new(Counters::default()),
                 rules: options.rules.clone(),
                 routes: Vec::new(),
             })],
+            ceiling: Ceiling::default(),
             report_ends: options.report_ends,
         });
         let (sender, events) = mpsc::channel(65_536);
