@@ -11,6 +11,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agent;
+pub mod apply;
 pub mod checksums;
 pub mod cli;
 pub mod facts;

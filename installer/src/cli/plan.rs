@@ -9,8 +9,9 @@ use clap::{Args, ValueEnum};
 use daemon::{chain, exit};
 
 use super::{Sentence, SpecFile};
+use crate::agent::{Agent, Answer, Order, Systemd};
 use crate::checksums::Checksums;
-use crate::facts::{Wanted, look};
+use crate::facts::{Facts, Wanted};
 use crate::layout;
 use crate::plan::{self, Inputs, Trust};
 use crate::render::{self, Generation, Known};
@@ -60,8 +61,7 @@ impl Plan {
         let sums = Checksums::read(&cluster.binaries.checksums)
             .map_err(|error| chain(&error))?;
         let wanted = render::host(&cluster, host, &known);
-        let facts =
-            look(&self.root, &Wanted::of(&wanted)).map_err(|error| chain(&error))?;
+        let facts = self.look(&Wanted::of(&wanted))?;
         let plan = plan::plan(Inputs {
             host: &host.name,
             wanted: &wanted,
@@ -82,6 +82,16 @@ impl Plan {
             }
         };
         Ok((text.trim_end().to_owned(), code))
+    }
+}
+
+impl Plan {
+    fn look(&self, wanted: &Wanted) -> Result<Facts, Sentence> {
+        match Agent::new(&self.root, Systemd).obey(Order::Look(wanted.clone())) {
+            Answer::Facts(facts) => Ok(facts),
+            Answer::Failed { error, .. } => Err(error),
+            other @ (Answer::Done | Answer::Fetched(_)) => Err(format!("{other:?}")),
+        }
     }
 }
 

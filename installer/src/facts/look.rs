@@ -6,12 +6,12 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Certificate, Entry, Facts, Kind, Unit};
+use super::{Certificate, Entry, Facts, Kind};
 use crate::layout;
 use crate::resource::Resource;
 
@@ -19,7 +19,7 @@ use crate::resource::Resource;
 const TEXT: usize = 256 * 1024;
 
 /// What is asked about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// Paths.
     pub paths: Vec<String>,
@@ -40,9 +40,6 @@ pub enum LookError {
         /// What the system said.
         source: io::Error,
     },
-    /// systemd was not asked.
-    #[error("systemctl cannot be run")]
-    Systemctl(#[source] io::Error),
 }
 
 impl Wanted {
@@ -72,10 +69,10 @@ impl Wanted {
     }
 }
 
-/// Looks below `root`, which is `/` for the machine itself.
+/// Looks at files below `root`, which is `/` for the machine itself. Of units systemd knows.
 ///
 /// # Errors
-/// When something is there that cannot be read, or systemd cannot be asked.
+/// When something is there that cannot be read.
 pub fn look(root: &Path, wanted: &Wanted) -> Result<Facts, LookError> {
     let users = users(root);
     let mut facts = Facts::default();
@@ -87,11 +84,6 @@ pub fn look(root: &Path, wanted: &Wanted) -> Result<Facts, LookError> {
     for name in &wanted.certificates {
         if let Some(certificate) = certificate(root, name, &users)? {
             facts.certificates.insert(name.clone(), certificate);
-        }
-    }
-    for name in &wanted.units {
-        if let Some(unit) = unit(root, name)? {
-            facts.units.insert(name.clone(), unit);
         }
     }
     Ok(facts)
@@ -141,13 +133,13 @@ fn read(path: &Path, about: &Metadata) -> io::Result<Kind> {
 }
 
 /// SHA-256 in hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    let digest = digest(&SHA256, bytes);
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+pub(crate) fn sha256(octets: &[u8]) -> String {
+    hexadecimal(digest(&SHA256, octets).as_ref())
+}
+
+/// Octets as two digits each.
+pub(crate) fn hexadecimal(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn certificate(
@@ -174,37 +166,6 @@ fn certificate(
         key_fits,
         key_owner,
     }))
-}
-
-fn unit(root: &Path, name: &str) -> Result<Option<Unit>, LookError> {
-    let output = Command::new("systemctl")
-        .arg(format!("--root={}", root.display()))
-        .args([
-            "show",
-            "--property=LoadState,UnitFileState,ActiveState,SubState",
-            name,
-        ])
-        .output()
-        .map_err(LookError::Systemctl)?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(shown(&text))
-}
-
-/// Reads what `systemctl show` prints.
-fn shown(text: &str) -> Option<Unit> {
-    let value = |key: &str| {
-        let mut lines = text.lines().filter_map(|line| line.split_once('='));
-        lines.find(|(name, _)| *name == key).map(|(_, value)| value)
-    };
-    if value("LoadState")? == "not-found" {
-        return None;
-    }
-    let active = value("ActiveState")?;
-    Some(Unit {
-        enabled: value("UnitFileState") == Some("enabled"),
-        active: matches!(active, "active" | "reloading"),
-        state: format!("{active}/{}", value("SubState").unwrap_or_default()),
-    })
 }
 
 fn owner(about: &Metadata, users: &BTreeMap<u32, String>) -> String {
@@ -236,27 +197,6 @@ fn absent(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_what_systemctl_prints() {
-        let text = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n";
-        let unit = shown(text).unwrap();
-        assert_eq!(
-            unit,
-            Unit {
-                enabled: true,
-                active: true,
-                state: "active/running".into()
-            }
-        );
-        let failed = shown(
-            "LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=\n",
-        );
-        let failed = failed.unwrap();
-        assert!(!failed.enabled && !failed.active);
-        assert_eq!(shown("LoadState=not-found\nActiveState=inactive\n"), None);
-        assert_eq!(shown(""), None);
-    }
 
     #[test]
     fn looks_at_files_folders_and_links_and_never_at_what_is_private() {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use look::sha256;
 pub use look::{LookError, Wanted, look};
+pub(crate) use look::{hexadecimal, sha256};
 
 /// What was found on a host, of what was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

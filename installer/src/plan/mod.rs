@@ -15,7 +15,7 @@ use crate::resource::{
     Authority, Certificate, File, Folder, OnChange, Owner, Resource, Shared, Stage, Unit,
 };
 
-pub use show::show;
+pub use show::{line, show};
 
 /// What is known of the cluster's authorities: their certificates, where they are made.
 pub trait Trust {

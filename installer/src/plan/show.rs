@@ -29,7 +29,9 @@ pub fn show(plan: &Plan) -> String {
     text
 }
 
-fn line(step: &Step) -> String {
+/// A step in words.
+#[must_use]
+pub fn line(step: &Step) -> String {
     let rights = |mode: u32, owner: &str| format!("{mode:04o} {owner}");
     match step {
         Step::Folder {

@@ -25,14 +25,13 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
         Resource::Program(Program {
             name: "kube-apiserver".into(),
         }),
-        Resource::Shared(Shared::Trust(Authority::Kubernetes)),
-        Resource::Shared(Shared::Signing(Authority::Kubernetes)),
-        Resource::Shared(Shared::Trust(Authority::FrontProxy)),
         Resource::Shared(Shared::ServiceAccounts),
         Resource::Shared(Shared::Encryption),
     ];
-    if cluster.etcd == Etcd::Hosts {
-        all.push(Resource::Shared(Shared::Trust(Authority::Etcd)));
+    // All of them live on every master, so that no operator's machine has to keep them.
+    for authority in Authority::ALL {
+        all.push(Resource::Shared(Shared::Trust(authority)));
+        all.push(Resource::Shared(Shared::Signing(authority)));
     }
     all.extend(certificates(cluster));
     all.extend([

@@ -1,0 +1,195 @@
+//! Files of a host: each appears whole or not at all, with its rights from the first moment,
+//! and the journal knows what was there before.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::journal::{Entry, Journal, JournalError};
+use crate::facts::sha256;
+
+/// A file to write.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Put {
+    /// Where.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// The name of the user it is to belong to.
+    pub owner: String,
+    /// What is to be in it.
+    pub content: String,
+}
+
+/// Why a file is as it was.
+#[derive(Debug, Error)]
+pub enum FilesError {
+    /// The system refused.
+    #[error("{} cannot be {doing}", .path.display())]
+    System {
+        /// What was to be done with it.
+        doing: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no such user.
+    #[error("there is no user {0}; its file in /etc/sysusers.d comes first")]
+    NoUser(String),
+    /// What was done could not be noted.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// `path` on a host whose files lie below `root`.
+pub(super) fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+/// What is in the files of `paths` that are there.
+pub(super) fn fetch(
+    root: &Path,
+    paths: &[String],
+) -> Result<BTreeMap<String, String>, FilesError> {
+    let mut found = BTreeMap::new();
+    for name in paths {
+        let path = below(root, name);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                found.insert(name.clone(), text);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(refused("read", path)(source)),
+        }
+    }
+    Ok(found)
+}
+
+/// Makes a folder and those above it.
+pub(super) fn folder(
+    root: &Path,
+    path: &str,
+    mode: u32,
+    owner: &str,
+) -> Result<(), FilesError> {
+    let owner = user(root, owner)?;
+    let path = below(root, path);
+    fs::create_dir_all(&path).map_err(refused("made", path.clone()))?;
+    own(root, &path, owner).map_err(refused("given to its owner", path.clone()))?;
+    fs::set_permissions(&path, Permissions::from_mode(mode))
+        .map_err(refused("given its rights", path))
+}
+
+/// Writes a file beside its place, and moves it there when it is whole.
+pub(super) fn put(
+    root: &Path,
+    put: &Put,
+    journal: &mut Journal,
+) -> Result<(), FilesError> {
+    let owner = user(root, &put.owner)?;
+    let path = below(root, &put.path);
+    let before = fs::read(&path).ok().map(|bytes| sha256(&bytes));
+    let beside = beside(&path);
+    let result = fill(root, &beside, put, owner)
+        .and_then(|()| fs::rename(&beside, &path))
+        .and_then(|()| settled(&path));
+    if let Err(source) = result {
+        // What was there is untouched; only the try goes.
+        let _ = fs::remove_file(&beside);
+        return Err(refused("written", path)(source));
+    }
+    journal.note(&Entry::Wrote {
+        path: put.path.clone(),
+        before,
+        after: sha256(put.content.as_bytes()),
+    })?;
+    Ok(())
+}
+
+fn fill(root: &Path, path: &Path, put: &Put, owner: Option<u32>) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // Nothing there, or what an interrupted write has left.
+        Ok(()) | Err(_) => {}
+    }
+    // O_EXCL: never through a link that somebody else has put there.
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(put.content.as_bytes())?;
+    own(root, path, owner)?;
+    file.set_permissions(Permissions::from_mode(put.mode))?;
+    file.sync_all()
+}
+
+/// A rename lasts through a power cut only when its folder is synced too.
+pub(super) fn settled(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".sternpost");
+    path.with_file_name(name)
+}
+
+/// Gives a file to a user. Below another root, where nobody runs anything, it stays with
+/// whoever writes it when that is not the superuser.
+pub(super) fn own(root: &Path, path: &Path, owner: Option<u32>) -> io::Result<()> {
+    let Some(owner) = owner else { return Ok(()) };
+    match chown(path, Some(owner), None) {
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && root != Path::new("/") =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// The number of a user, by the host's own list.
+pub(super) fn user(root: &Path, name: &str) -> Result<Option<u32>, FilesError> {
+    if name == "root" {
+        return Ok(Some(0));
+    }
+    let path = below(root, "/etc/passwd");
+    let text = fs::read_to_string(&path).map_err(refused("read", path))?;
+    let mut ids = text.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let found = fields.next()? == name;
+        found.then(|| fields.nth(1)?.parse().ok()).flatten()
+    });
+    let id = ids
+        .next()
+        .ok_or_else(|| FilesError::NoUser(name.to_owned()))?;
+    Ok(Some(id))
+}
+
+pub(super) fn refused(
+    doing: &'static str,
+    path: PathBuf,
+) -> impl FnOnce(io::Error) -> FilesError {
+    move |source| FilesError::System {
+        doing,
+        path,
+        source,
+    }
+}

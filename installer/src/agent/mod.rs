@@ -1,0 +1,162 @@
+//! The far side: what `sternpost agent` does on a host. It reads one order a line and answers
+//! each with one line, until its input ends; it keeps nothing running.
+//!
+//! ```text
+//! operator ──orders (JSON lines on standard input)──▶ agent ──▶ files, systemd
+//!          ◀─answers (JSON lines on standard output)──┘    └──▶ journal on the host
+//! ```
+
+mod files;
+mod journal;
+mod order;
+mod programs;
+mod systemd;
+
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
+
+use daemon::chain;
+
+use crate::facts::{Wanted, look};
+
+pub use files::{FilesError, Put};
+pub use journal::{Entry, Journal, JournalError};
+pub use order::{Answer, Order};
+pub use programs::{Install, ProgramsError};
+pub use systemd::{Services, ServicesError, Systemd};
+
+/// Where the journal lies on a host.
+pub const JOURNAL: &str = "/var/lib/sternpost/journal.jsonl";
+
+/// A host as its agent sees it.
+pub struct Agent<S> {
+    root: PathBuf,
+    services: S,
+    journal: Journal,
+}
+
+impl<S: Services> Agent<S> {
+    /// An agent that works below `root`, which is `/` for the machine itself.
+    #[must_use]
+    pub fn new(root: &Path, services: S) -> Self {
+        let journal = Journal::at(files::below(root, JOURNAL));
+        Self {
+            root: root.to_owned(),
+            services,
+            journal,
+        }
+    }
+
+    /// Answers orders until there are no more.
+    ///
+    /// # Errors
+    /// When the operator's end of a pipe is gone.
+    pub fn serve(
+        &mut self,
+        orders: impl BufRead,
+        mut answers: impl Write,
+    ) -> io::Result<()> {
+        for line in orders.lines() {
+            let answer = match serde_json::from_str::<Order>(&line?) {
+                Ok(order) => self.obey(order),
+                // What the order was is not repeated: it may hold a key.
+                Err(error) => Answer::Failed {
+                    error: format!(
+                        "an order could not be read: {}",
+                        error.classify_text()
+                    ),
+                    said: Vec::new(),
+                },
+            };
+            serde_json::to_writer(&mut answers, &answer)?;
+            answers.write_all(b"\n")?;
+            answers.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Does what an order says. What fails half-way is put back as it was.
+    pub fn obey(&mut self, order: Order) -> Answer {
+        match order {
+            Order::Look(wanted) => self.look(&wanted),
+            Order::Fetch(paths) => match files::fetch(&self.root, &paths) {
+                Ok(found) => Answer::Fetched(found),
+                Err(error) => failed(&error),
+            },
+            Order::Folder { path, mode, owner } => {
+                done(files::folder(&self.root, &path, mode, &owner))
+            }
+            Order::Put(put) => done(files::put(&self.root, &put, &mut self.journal)),
+            Order::Install(install) => {
+                done(programs::install(&self.root, &install, &mut self.journal))
+            }
+            Order::Enable(unit) => self.service(&unit, S::enable),
+            Order::Start(unit) => self.service(&unit, S::start),
+            Order::Restart(unit) => self.service(&unit, S::restart),
+            Order::Reload(unit) => self.service(&unit, S::reload),
+            Order::Settle => done(self.services.settle()),
+        }
+    }
+
+    fn look(&mut self, wanted: &Wanted) -> Answer {
+        let mut facts = match look(&self.root, wanted) {
+            Ok(facts) => facts,
+            Err(error) => return failed(&error),
+        };
+        for name in &wanted.units {
+            match self.services.look(name) {
+                Ok(Some(unit)) => {
+                    facts.units.insert(name.clone(), unit);
+                }
+                Ok(None) => {}
+                Err(error) => return failed(&error),
+            }
+        }
+        Answer::Facts(facts)
+    }
+
+    fn service(
+        &mut self,
+        unit: &str,
+        act: impl FnOnce(&mut S, &str) -> Result<(), ServicesError>,
+    ) -> Answer {
+        match act(&mut self.services, unit) {
+            Ok(()) => Answer::Done,
+            Err(error) => Answer::Failed {
+                error: chain(&error),
+                said: self.services.said(unit),
+            },
+        }
+    }
+}
+
+fn done<E: std::error::Error>(result: Result<(), E>) -> Answer {
+    match result {
+        Ok(()) => Answer::Done,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> Answer {
+    Answer::Failed {
+        error: chain(error),
+        said: Vec::new(),
+    }
+}
+
+/// Where and how a text is no order, without what stands in it.
+trait Classify {
+    fn classify_text(&self) -> String;
+}
+
+impl Classify for serde_json::Error {
+    fn classify_text(&self) -> String {
+        let what = match self.classify() {
+            serde_json::error::Category::Io => "it did not arrive whole",
+            serde_json::error::Category::Syntax => "it is no JSON",
+            serde_json::error::Category::Data => "it is none that this version knows",
+            serde_json::error::Category::Eof => "it ends too early",
+        };
+        format!("{what} (column {})", self.column())
+    }
+}

@@ -1,0 +1,92 @@
+//! What an operator's side says to a host, and what it hears back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::files::Put;
+use super::programs::Install;
+use crate::facts::{Facts, Wanted};
+
+/// One thing to do. Each is done or not done when it is answered, never half.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Order {
+    /// Look, and touch nothing.
+    Look(Wanted),
+    /// Give back what is in these files; for authorities, which live on the masters.
+    Fetch(Vec<String>),
+    /// Make a folder and those above it, or give it its rights.
+    Folder {
+        /// Where.
+        path: String,
+        /// Permission bits.
+        mode: u32,
+        /// The name of the user it is to belong to.
+        owner: String,
+    },
+    /// Write a file.
+    Put(Put),
+    /// Copy a program to its place, and let its link lead there.
+    Install(Install),
+    /// Make users, folders of the run, modules and kernel settings as the files say, and
+    /// have systemd read its units again.
+    Settle,
+    /// Have a unit started at boot.
+    Enable(String),
+    /// Start a unit, and wait until it is ready.
+    Start(String),
+    /// Start a unit anew, and wait until it is ready.
+    Restart(String),
+    /// Have a unit read its files again.
+    Reload(String),
+}
+
+/// What came of an order.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// What was found.
+    Facts(Facts),
+    /// What is in the files that were asked for and are there.
+    Fetched(BTreeMap<String, String>),
+    /// It is not done, and all is as it was before.
+    Failed {
+        /// Why: a phrase and its causes.
+        error: String,
+        /// The last lines of the unit's journal, when it was about a unit.
+        said: Vec<String>,
+    },
+}
+
+/// Only what it is about: what is in a file may be secret.
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Look(_) => f.write_str("Look"),
+            Self::Fetch(paths) => write!(f, "Fetch({paths:?})"),
+            Self::Folder { path, .. } => write!(f, "Folder({path})"),
+            Self::Put(put) => write!(f, "Put({})", put.path),
+            Self::Install(install) => write!(f, "Install({})", install.name),
+            Self::Settle => f.write_str("Settle"),
+            Self::Enable(unit) => write!(f, "Enable({unit})"),
+            Self::Start(unit) => write!(f, "Start({unit})"),
+            Self::Restart(unit) => write!(f, "Restart({unit})"),
+            Self::Reload(unit) => write!(f, "Reload({unit})"),
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("Done"),
+            Self::Facts(_) => f.write_str("Facts"),
+            Self::Fetched(found) => write!(f, "Fetched({:?})", found.keys()),
+            Self::Failed { error, .. } => write!(f, "Failed({error})"),
+        }
+    }
+}

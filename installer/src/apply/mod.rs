@@ -1,0 +1,150 @@
+//! From a plan to what is done: each step becomes orders, with the certificates and keys that
+//! it needs, and a transport carries them to the agent of its host.
+
+mod material;
+mod orders;
+
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+use crate::agent::{Answer, Order};
+use crate::checksums::Checksums;
+use crate::facts::{Facts, Wanted};
+use crate::plan::{self, Inputs, Plan, Step};
+use crate::resource::Resource;
+use crate::spec::Cluster;
+
+pub use material::{Material, MaterialError};
+pub use orders::{Orders, OrdersError};
+
+/// What carries orders to a host and brings back its answers.
+pub trait Transport {
+    /// Hands over one order and waits for its answer.
+    ///
+    /// # Errors
+    /// When the host, or the way to it, is gone.
+    fn ask(&mut self, order: Order) -> Result<Answer, TransportError>;
+}
+
+/// Why a host did not answer.
+#[derive(Debug, Error)]
+#[error("the host does not answer: {0}")]
+pub struct TransportError(pub String);
+
+/// Why a host is not as it is to be.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// The way to it is gone.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The certificates and keys are not there.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    /// A step cannot be put into orders.
+    #[error(transparent)]
+    Orders(#[from] OrdersError),
+    /// A step was refused.
+    #[error("{step}: {error}{}", lines(.said))]
+    Step {
+        /// Which, in words.
+        step: String,
+        /// Why.
+        error: String,
+        /// What the unit said last.
+        said: Vec<String>,
+    },
+    /// The agent answered something else.
+    #[error("the agent answered {0}, which was not asked")]
+    Answer(String),
+}
+
+fn lines(said: &[String]) -> String {
+    said.iter().map(|line| format!("\n    {line}")).collect()
+}
+
+/// A host, what it is to hold, and where that comes from.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The host's name.
+    pub host: &'a str,
+    /// What it is to hold.
+    pub wanted: &'a [Resource],
+    /// What the programs must be.
+    pub sums: &'a Checksums,
+    /// The time.
+    pub now: SystemTime,
+}
+
+impl Target<'_> {
+    /// Looks at the host and plans.
+    ///
+    /// # Errors
+    /// When it does not answer, or cannot be looked at.
+    pub fn plan(
+        &self,
+        material: &Material,
+        transport: &mut impl Transport,
+    ) -> Result<Plan, ApplyError> {
+        let facts = self.facts(transport)?;
+        Ok(plan::plan(Inputs {
+            host: self.host,
+            wanted: self.wanted,
+            facts: &facts,
+            programs: &|name| self.sums.get(name).map(str::to_owned),
+            trust: material,
+            now: self.now,
+        }))
+    }
+
+    /// Does every step of a plan, and says each before it is done.
+    ///
+    /// # Errors
+    /// At the first step that fails; those before it stay done.
+    pub fn apply(
+        &self,
+        plan: &Plan,
+        material: &Material,
+        transport: &mut impl Transport,
+        mut about: impl FnMut(&Step),
+    ) -> Result<(), ApplyError> {
+        let mut orders = Orders::new(*self, material);
+        for step in &plan.steps {
+            about(step);
+            for order in orders.of(step)? {
+                obeyed(step, transport.ask(order)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn facts(&self, transport: &mut impl Transport) -> Result<Facts, ApplyError> {
+        match transport.ask(Order::Look(Wanted::of(self.wanted)))? {
+            Answer::Facts(facts) => Ok(facts),
+            Answer::Failed { error, said } => Err(ApplyError::Step {
+                step: "look".to_owned(),
+                error,
+                said,
+            }),
+            other @ (Answer::Done | Answer::Fetched(_)) => {
+                Err(ApplyError::Answer(format!("{other:?}")))
+            }
+        }
+    }
+}
+
+fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {
+    match answer {
+        Answer::Done => Ok(()),
+        Answer::Failed { error, said } => Err(ApplyError::Step {
+            step: plan::line(step),
+            error,
+            said,
+        }),
+        other @ (Answer::Facts(_) | Answer::Fetched(_)) => {
+            Err(ApplyError::Answer(format!("{other:?}")))
+        }
+    }
+}

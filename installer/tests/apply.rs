@@ -1,0 +1,423 @@
+//! Applying below a root of its own: real files with their owners, recorded services. Each
+//! way of breaking off ends in the same place, and a second time there is nothing to do.
+//!
+//! Leaves to others: systemd itself, the way over SSH, and what the components do.
+
+#![expect(clippy::indexing_slicing, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use lab::requirement::{Requirement, trial};
+use libtest_mimic::{Arguments, Failed};
+use sternpost::agent::{Agent, Answer, Order, Services, ServicesError};
+use sternpost::apply::{ApplyError, Material, Target, Transport, TransportError};
+use sternpost::checksums::Checksums;
+use sternpost::facts::Unit;
+use sternpost::plan::{Plan, Step, show};
+use sternpost::render::{self, Generation, Known};
+use sternpost::resource::Resource;
+use sternpost::spec::{self, Cluster};
+use tempfile::TempDir;
+
+type Tried<T = ()> = Result<T, Failed>;
+type Test = fn() -> Tried;
+
+fn main() {
+    let tests: [(&str, Test); 6] = [
+        (
+            "a_bare_host_gets_it_all_and_a_second_time_nothing",
+            everything,
+        ),
+        (
+            "broken_off_at_every_step_it_ends_in_the_same_place",
+            broken_off,
+        ),
+        ("keys_are_their_users_alone", private),
+        ("a_program_of_another_checksum_is_refused", damaged),
+        ("a_unit_that_does_not_come_up_says_why", not_up),
+        (
+            "what_the_masters_hold_is_taken_up_whole_or_not_at_all",
+            taken_up,
+        ),
+    ];
+    let trials = tests.map(|(name, test)| trial(name, &[Requirement::Root], test));
+    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
+}
+
+/// Services that keep what they were told. One may refuse to come up.
+#[derive(Default)]
+struct Recorded {
+    units: BTreeMap<String, Unit>,
+    calls: Vec<String>,
+    broken: Option<String>,
+}
+
+impl Recorded {
+    fn unit(&mut self, name: &str) -> &mut Unit {
+        self.units.entry(name.to_owned()).or_insert(Unit {
+            enabled: false,
+            active: false,
+            state: String::new(),
+        })
+    }
+
+    fn up(&mut self, call: &str, name: &str) -> Result<(), ServicesError> {
+        self.calls.push(format!("{call} {name}"));
+        if self.broken.as_deref() == Some(name) {
+            return Err(ServicesError::Failed {
+                command: format!("systemctl {call} {name}"),
+                said: "it failed".to_owned(),
+            });
+        }
+        self.unit(name).active = true;
+        Ok(())
+    }
+}
+
+impl Services for &mut Recorded {
+    fn look(&mut self, unit: &str) -> Result<Option<Unit>, ServicesError> {
+        Ok(self.units.get(unit).cloned())
+    }
+    fn settle(&mut self) -> Result<(), ServicesError> {
+        self.calls.push("settle".to_owned());
+        Ok(())
+    }
+    fn enable(&mut self, unit: &str) -> Result<(), ServicesError> {
+        self.unit(unit).enabled = true;
+        Ok(())
+    }
+    fn start(&mut self, unit: &str) -> Result<(), ServicesError> {
+        self.up("start", unit)
+    }
+    fn restart(&mut self, unit: &str) -> Result<(), ServicesError> {
+        self.up("restart", unit)
+    }
+    fn reload(&mut self, unit: &str) -> Result<(), ServicesError> {
+        self.up("reload", unit)
+    }
+    fn said(&mut self, unit: &str) -> Vec<String> {
+        vec![format!("{unit} said this")]
+    }
+}
+
+/// Orders travel as the lines they would be on a wire; after so many the wire is cut.
+struct Wire<'a> {
+    agent: Agent<&'a mut Recorded>,
+    left: usize,
+}
+
+impl Transport for Wire<'_> {
+    fn ask(&mut self, order: Order) -> Result<Answer, TransportError> {
+        let gone = |error: &dyn std::fmt::Display| TransportError(error.to_string());
+        self.left = self.left.checked_sub(1).ok_or_else(|| gone(&"cut"))?;
+        let line = serde_json::to_vec(&order).map_err(|error| gone(&error))?;
+        let mut answer = Vec::new();
+        self.agent
+            .serve(line.as_slice(), &mut answer)
+            .map_err(|error| gone(&error))?;
+        serde_json::from_slice(&answer).map_err(|error| gone(&error))
+    }
+}
+
+/// A master below a folder, with programs that are no programs but have checksums.
+struct World {
+    folder: TempDir,
+    cluster: Cluster,
+    wanted: Vec<Resource>,
+    sums: Checksums,
+    services: Recorded,
+    now: SystemTime,
+}
+
+const FOREVER: usize = usize::MAX;
+
+impl World {
+    fn new() -> Tried<Self> {
+        // Every write is synced, which memory does at once.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
+        let text = include_str!("spec/whole.yaml");
+        fs::write(folder.path().join("cluster.yaml"), text)?;
+        let cluster = spec::read(&folder.path().join("cluster.yaml"))?.cluster;
+        let known = Known {
+            interface: "eth0".to_owned(),
+            resolv_conf: None,
+            containerd: Generation::Two,
+        };
+        let wanted = render::host(&cluster, &cluster.hosts[0], &known);
+        let mut lines = String::new();
+        fs::create_dir_all(&cluster.binaries.folder)?;
+        for resource in &wanted {
+            let Resource::Program(program) = resource else {
+                continue;
+            };
+            let content = format!("this is {}", program.name);
+            fs::write(cluster.binaries.folder.join(&program.name), &content)?;
+            let sum = ring::digest::digest(&ring::digest::SHA256, content.as_bytes());
+            let sum: String = sum
+                .as_ref()
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect();
+            lines.push_str(&format!("{sum}  {}\n", program.name));
+        }
+        let sums = Checksums::parse(Path::new("SHA256SUMS"), &lines)?;
+        let users = [
+            "root:x:0",
+            "etcd:x:301",
+            "kubernetes:x:302",
+            "bootstrap-signer:x:303",
+        ];
+        let root = folder.path().join("root");
+        fs::create_dir_all(root.join("etc"))?;
+        fs::write(root.join("etc/passwd"), users.join("\n"))?;
+        Ok(Self {
+            folder,
+            cluster,
+            wanted,
+            sums,
+            services: Recorded::default(),
+            now: SystemTime::now(),
+        })
+    }
+
+    fn root(&self) -> std::path::PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// Plans and applies; the wire is cut after `orders`.
+    fn apply(&mut self, material: &Material, orders: usize) -> Result<Plan, ApplyError> {
+        let target = Target {
+            cluster: &self.cluster,
+            host: "m1",
+            wanted: &self.wanted,
+            sums: &self.sums,
+            now: self.now,
+        };
+        let mut wire = Wire {
+            agent: Agent::new(&self.folder.path().join("root"), &mut self.services),
+            left: orders,
+        };
+        let plan = target.plan(material, &mut wire)?;
+        target.apply(&plan, material, &mut wire, |_| ())?;
+        Ok(plan)
+    }
+
+    /// Every file below the root with what is in it, and the links, but the journal and what
+    /// holds a key or a serial number of its own.
+    fn listing(&self) -> Tried<BTreeSet<String>> {
+        let mut all = BTreeSet::new();
+        let mut folders = vec![self.root()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder)? {
+                let path = entry?.path();
+                let about = fs::symlink_metadata(&path)?;
+                let mode = about.permissions().mode();
+                let name = path.strip_prefix(self.root())?.display().to_string();
+                let own = name.contains("/pki/") || name.ends_with("journal.jsonl");
+                let content = if about.is_file() && !own {
+                    fs::read_to_string(&path)?
+                } else {
+                    String::new()
+                };
+                all.insert(format!("{name} {mode:o} {} {content}", about.uid()));
+                if about.is_dir() {
+                    folders.push(path);
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn everything() -> Tried {
+    let mut world = World::new()?;
+    let material = Material::new(world.now)?;
+    let first = world.apply(&material, FOREVER)?;
+    if first.steps.len() < 50 {
+        return Err(format!("only {}", show(&first)).into());
+    }
+    let second = world.apply(&material, FOREVER)?;
+    let nothing: &[Step] = &[];
+    if second.steps != nothing {
+        return Err(show(&second).into());
+    }
+    let starts = world
+        .services
+        .calls
+        .iter()
+        .filter(|call| call.starts_with("start"));
+    let order: Vec<_> = starts.map(String::as_str).collect();
+    if order.first() != Some(&"start etcd.service") {
+        return Err(format!("{order:?}").into());
+    }
+    if world.services.calls[0] != "settle" {
+        return Err("a file was given to a user before there was one".into());
+    }
+    // A third of a certificate's life later some are issued anew, and then again nothing.
+    world.now += pki::LEAF_LIFETIME * 3 / 4;
+    let renewed = world.apply(&material, FOREVER)?;
+    let issued = renewed
+        .steps
+        .iter()
+        .filter(|step| matches!(step, Step::Issue { .. }))
+        .count();
+    let again = world.apply(&material, FOREVER)?;
+    if issued < 8 || again.steps != nothing {
+        return Err(format!("{issued} issued, then\n{}", show(&again)).into());
+    }
+    Ok(())
+}
+
+fn broken_off() -> Tried {
+    let mut whole = World::new()?;
+    let material = Material::new(whole.now)?;
+    whole.apply(&material, FOREVER)?;
+    let wanted = whole.listing()?;
+    let mut cut = 0;
+    for orders in 1..FOREVER {
+        let mut world = World::new()?;
+        // The same names below another folder: the programs' links lead below their own root.
+        let finished = world.apply(&material, orders).is_ok();
+        world.apply(&material, FOREVER)?;
+        let last = world.apply(&material, FOREVER)?;
+        if !last.steps.is_empty() {
+            return Err(
+                format!("after {orders} orders there remains\n{}", show(&last)).into(),
+            );
+        }
+        let here = world.listing()?;
+        if here != wanted {
+            let odd: Vec<_> = here.symmetric_difference(&wanted).take(4).collect();
+            return Err(format!("after {orders} orders: {odd:?}").into());
+        }
+        if finished {
+            break;
+        }
+        cut += 1;
+    }
+    if cut < 60 {
+        return Err(format!("cut only {cut} times").into());
+    }
+    Ok(())
+}
+
+fn private() -> Tried {
+    let mut world = World::new()?;
+    let material = Material::new(world.now)?;
+    world.apply(&material, FOREVER)?;
+    let mut keys = 0;
+    for (path, owner) in [
+        ("etc/kubernetes/pki/ca.key", 302),
+        ("etc/kubernetes/pki/sa.key", 302),
+        ("etc/kubernetes/encryption.yaml", 302),
+        ("etc/kubernetes/pki/apiserver.key", 302),
+        ("etc/kubernetes/pki/etcd/server.key", 301),
+        ("etc/kubernetes/pki/bootstrap-signer.key", 303),
+        ("var/lib/sternpost/journal.jsonl", 0),
+    ] {
+        let about = fs::metadata(world.root().join(path))?;
+        let found = (about.permissions().mode() & 0o7777, about.uid());
+        if found != (0o600, owner) {
+            return Err(format!("{path}: {found:?}").into());
+        }
+        keys += 1;
+    }
+    let journal =
+        fs::read_to_string(world.root().join("var/lib/sternpost/journal.jsonl"))?;
+    if keys != 7
+        || journal.contains("PRIVATE")
+        || !journal.contains("/etc/kubernetes/pki/ca.key")
+    {
+        return Err(journal.into());
+    }
+    Ok(())
+}
+
+fn damaged() -> Tried {
+    let mut world = World::new()?;
+    let material = Material::new(world.now)?;
+    fs::write(world.cluster.binaries.folder.join("etcd"), "something else")?;
+    let error = match world.apply(&material, FOREVER) {
+        Ok(_) => return Err("it was taken".into()),
+        Err(error) => error.to_string(),
+    };
+    if !error.starts_with("install etcd: etcd has the checksum") {
+        return Err(error.into());
+    }
+    let left = fs::symlink_metadata(world.root().join("usr/local/bin/etcd")).is_ok();
+    if left {
+        return Err("it lies where programs are started from".into());
+    }
+    Ok(())
+}
+
+fn not_up() -> Tried {
+    let mut world = World::new()?;
+    let material = Material::new(world.now)?;
+    world.services.broken = Some("kube-apiserver.service".to_owned());
+    let error = match world.apply(&material, FOREVER) {
+        Ok(_) => return Err("it came up".into()),
+        Err(error) => error.to_string(),
+    };
+    let wanted = "start kube-apiserver.service: systemctl start kube-apiserver.service failed: \
+                  it failed\n    kube-apiserver.service said this";
+    if error != wanted {
+        return Err(error.into());
+    }
+    world.services.broken = None;
+    let rest = world.apply(&material, FOREVER)?;
+    let first = rest.steps.first().map(sternpost::plan::line);
+    if first.as_deref() != Some("start kube-apiserver.service") {
+        return Err(show(&rest).into());
+    }
+    Ok(())
+}
+
+fn taken_up() -> Tried {
+    let mut world = World::new()?;
+    let material = Material::new(world.now)?;
+    world.apply(&material, FOREVER)?;
+    let fetch = |world: &mut World| -> Tried<BTreeMap<String, String>> {
+        let root = world.root();
+        let mut agent = Agent::new(&root, &mut world.services);
+        match agent.obey(Order::Fetch(Material::paths())) {
+            Answer::Fetched(files) => Ok(files),
+            other @ (Answer::Done | Answer::Facts(_) | Answer::Failed { .. }) => {
+                Err(format!("{other:?}").into())
+            }
+        }
+    };
+    let files = fetch(&mut world)?;
+    let adopted = Material::adopt(files.clone())?.ok_or("nothing is there")?;
+    if !world.apply(&adopted, FOREVER)?.steps.is_empty() {
+        return Err("another operator's machine would do it all again".into());
+    }
+    if Material::adopt(BTreeMap::new())?.is_some() {
+        return Err("something from nothing".into());
+    }
+    let mut partial = files;
+    partial.remove("/etc/kubernetes/pki/sa.key");
+    match Material::adopt(partial) {
+        Err(error)
+            if error
+                .to_string()
+                .contains("but not /etc/kubernetes/pki/sa.key") => {}
+        other => return Err(format!("{other:?}").into()),
+    }
+    // A new authority: what the old one signed will not do.
+    let other = Material::new(world.now + Duration::from_secs(1))?;
+    let plan = world.apply(&other, FOREVER)?;
+    let issued = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step, Step::Issue { .. }))
+        .count();
+    if issued < 8 {
+        return Err(show(&plan).into());
+    }
+    Ok(())
+}
