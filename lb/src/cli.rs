@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use daemon::exit;
+use serde_json::Value;
 
 use crate::import::{self, Dialect, Surroundings};
 use crate::{config, control, status};
@@ -39,6 +40,9 @@ enum Task {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        /// Again each second, until interrupted.
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
         /// The daemon's socket.
         #[arg(long, value_name = "PATH", default_value = SOCKET)]
         socket: PathBuf,
@@ -59,8 +63,11 @@ enum Task {
     },
 }
 
+const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 const CONFIG: &str = "/etc/sternpost/api-lb.yaml";
 const SOCKET: &str = "/run/sternpost/api-lb.sock";
+
+type AskError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Cli {
     /// Does what was asked for; the process ends with what this returns.
@@ -69,7 +76,15 @@ impl Cli {
         let code = match self.task {
             Task::Run { config } => run(&config),
             Task::Check { config } => check(&config),
-            Task::Status { json, socket } => show(&socket, json),
+            Task::Status {
+                json,
+                watch,
+                socket,
+            } => match (watch, json) {
+                (true, _) => watch_status(&socket),
+                (false, true) => show(&socket, &|status| format!("{status:#}\n")),
+                (false, false) => show(&socket, &as_table),
+            },
             Task::Import { file, from, strict } => take_over(&file, from, strict),
         };
         ExitCode::from(code)
@@ -119,18 +134,52 @@ fn check(path: &std::path::Path) -> u8 {
     }
 }
 
-fn show(socket: &std::path::Path, as_json: bool) -> u8 {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+fn show(socket: &std::path::Path, text: &dyn Fn(&Value) -> String) -> u8 {
+    match asked(socket) {
+        Err(error) => fail(exit::FAILED, &*error),
+        Ok(answer) => say(&text(&answer)),
+    }
+}
+
+fn as_table(status: &Value) -> String {
+    status::table(status, SystemTime::now())
+}
+
+fn asked(socket: &std::path::Path) -> Result<Value, AskError> {
+    let ask = daemon::client::get(socket, "/status");
+    Ok(runtime()?.block_on(ask)?)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build();
-    let answer = match runtime {
-        Err(error) => return fail(exit::FAILED, &error),
-        Ok(runtime) => runtime.block_on(daemon::client::get(socket, "/status")),
+        .build()
+}
+
+/// Shows the status anew each second, over what was there. Ends when nobody reads on, or
+/// when the daemon does not answer.
+fn watch_status(socket: &std::path::Path) -> u8 {
+    let watch = async {
+        let mut second = tokio::time::interval(SECOND);
+        loop {
+            second.tick().await;
+            let status = daemon::client::get(socket, "/status").await?;
+            // To the top; each line and what is left of the screen are wiped.
+            let text = as_table(&status).replace('\n', "\x1b[K\n");
+            let screen = format!("\x1b[H{text}\x1b[J");
+            let mut out = std::io::stdout();
+            out.write_all(screen.as_bytes())
+                .and_then(|()| out.flush())?;
+        }
     };
-    match answer {
-        Err(error) => fail(exit::FAILED, &error),
-        Ok(answer) if as_json => say(&format!("{answer:#}\n")),
-        Ok(answer) => say(&status::table(&answer, SystemTime::now())),
+    match runtime()
+        .map_err(AskError::from)
+        .and_then(|runtime| runtime.block_on(watch))
+    {
+        Ok(()) => exit::DONE,
+        // Nobody reads on.
+        Err(error) if error.is::<std::io::Error>() => exit::DONE,
+        Err(error) => fail(exit::FAILED, &*error),
     }
 }
 

@@ -111,6 +111,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     };
     control.take(&config, listeners).await;
     log_start(&config, &limits);
+    let seconds = tokio::spawn(look_every_second(Arc::clone(&outside)));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(admin.serve(identity, outside, async {
         // Either way it is time to stop.
@@ -120,6 +121,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     control.work(signals, checked, observations).await;
     control.end(reporter).await;
     drop(stop);
+    seconds.abort();
     if let Ok(Err(error)) = serving.await {
         tracing::error!(%error, "the admin listeners failed");
     }
@@ -391,6 +393,16 @@ async fn over(workers: &Workers, stop: Option<Stop>) {
     };
     while !stop.is_over(workers.open(), now()) {
         tokio::time::sleep(DRAIN_LOOK).await;
+    }
+}
+
+/// Notes what each second brought, for rates and sparklines.
+async fn look_every_second(outside: Arc<Outside>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        second.tick().await;
+        outside.look(now());
     }
 }
 

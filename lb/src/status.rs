@@ -89,7 +89,15 @@ fn server(member: &Member) -> Value {
 
 fn traffic(counters: &Counters) -> Map<String, Value> {
     let get = |count: &AtomicU64| json!(count.load(Ordering::Relaxed));
+    let rate = counters.recent.rate();
+    let rate = json!({
+        "connections": rate.connections,
+        "sentBytes": rate.sent,
+        "receivedBytes": rate.received,
+    });
     Map::from_iter([
+        ("rate".to_owned(), rate),
+        ("recent".to_owned(), json!(counters.recent.connections())),
         ("open".to_owned(), get(&counters.open)),
         ("connections".to_owned(), get(&counters.connections)),
         ("sentBytes".to_owned(), get(&counters.sent)),

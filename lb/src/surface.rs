@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Instant, SystemTime};
 
-use daemon::admin::{CommandError, Surface};
+use daemon::admin::{CommandError, Page, Surface};
 use daemon::log::Log;
 use daemon::metrics::Text;
 use futures_util::future::BoxFuture;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use crate::limits::Limits;
 use crate::roster::View;
 use crate::worker::Gauges;
-use crate::{metrics, status};
+use crate::{csv, metrics, page, status};
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,17 @@ pub struct Outside {
 }
 
 impl Outside {
+    /// Notes what the second up to `now` brought.
+    pub fn look(&self, now: Instant) {
+        let view = self.view();
+        let members = view.backends.iter().flat_map(|back| &back.members);
+        let servers = members.map(|member| &member.server.counters);
+        let frontends = view.frontends.iter().map(|front| &front.counters);
+        frontends
+            .chain(servers)
+            .for_each(|counters| counters.look(now));
+    }
+
     fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.borrow())
     }
@@ -89,6 +101,19 @@ impl Surface for Outside {
             connections,
             &self.limits,
         )
+    }
+
+    fn page(&self, path: &str) -> Option<Page> {
+        match path {
+            "/" | "/stats" => Some(page::page()),
+            // As haproxy's own, whose readers ask with a semicolon.
+            "/stats;csv" => Some(Page {
+                kind: "text/plain; charset=utf-8",
+                policy: "default-src 'none'".to_owned(),
+                body: csv::table(&self.view(), SystemTime::now()),
+            }),
+            _ => None,
+        }
     }
 
     fn commands(&self) -> &'static [&'static str] {

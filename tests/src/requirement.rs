@@ -56,6 +56,8 @@ pub enum Requirement {
     Peers,
     /// What boots a machine: systemd-nspawn and a root file system.
     Machine,
+    /// A browser without a screen.
+    Browser,
 }
 
 /// A requirement this machine does not meet.
@@ -83,6 +85,7 @@ impl Requirement {
             Self::Kubernetes => "kubernetes",
             Self::Peers => "peers",
             Self::Machine => "machine",
+            Self::Browser => "browser",
         }
     }
 
@@ -96,6 +99,7 @@ impl Requirement {
             Self::Kubernetes => all_in(&kubernetes(), &KUBERNETES, "make kubernetes"),
             Self::Peers => all_in(&peers().join("bin"), &PEERS, "make deps"),
             Self::Machine => root().and_then(|()| booting()),
+            Self::Browser => all_in(&browser(), &["chromium"], "make deps"),
         };
         met.map_err(|reason| Missing {
             requirement: self,
@@ -153,6 +157,11 @@ pub fn peer(name: &str) -> PathBuf {
 /// makes. Only ever the lower layer of an overlay.
 pub fn machine() -> PathBuf {
     folder("STERNPOST_MACHINE", ".deps/machine")
+}
+
+/// The folder of the browser: `STERNPOST_BROWSER`, or what `make deps` fills.
+pub fn browser() -> PathBuf {
+    folder("STERNPOST_BROWSER", ".deps/browser/bin")
 }
 
 fn folder(variable: &str, default: &str) -> PathBuf {

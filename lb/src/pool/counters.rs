@@ -1,7 +1,9 @@
 //! What many workers count and others read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
+use super::recent::{Rate, Recent};
 use crate::worker::End;
 
 /// Whose turn it is, and how many wait for one; one per backend, shared by all workers.
@@ -59,9 +61,22 @@ pub struct Counters {
     pub received: AtomicU64,
     /// Ends by kind, in the order of [`End::ALL`].
     ends: [AtomicU64; End::ALL.len()],
+    /// The last minute, in seconds.
+    pub recent: Recent,
 }
 
 impl Counters {
+    /// Notes what the second up to `now` brought.
+    pub fn look(&self, now: Instant) {
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let totals = Rate {
+            connections: get(&self.connections),
+            sent: get(&self.sent),
+            received: get(&self.received),
+        };
+        self.recent.add(now, totals, get(&self.open));
+    }
+
     /// A connection begins.
     pub fn opened(&self) {
         self.open.fetch_add(1, Ordering::Relaxed);

@@ -15,6 +15,7 @@ mod failure;
 mod families;
 mod flood;
 mod lifecycle;
+mod look;
 mod many;
 mod pattern;
 mod relay;

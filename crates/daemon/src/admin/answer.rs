@@ -1,11 +1,14 @@
 //! The responses: status, content type, body.
 
-use crate::admin::CommandError;
 use crate::admin::route::PAGES;
+use crate::admin::{CommandError, Page};
 use crate::metrics;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -31,6 +34,19 @@ pub(crate) fn metrics(page: String) -> Answer {
 /// 200 with a value.
 pub(crate) fn value(value: &Value) -> Answer {
     answer(StatusCode::OK, JSON, format!("{value:#}\n"))
+}
+
+/// A page, which no browser takes for anything else, frames, or loads more for.
+pub(crate) fn page(page: Page) -> Answer {
+    let mut answer = answer(StatusCode::OK, page.kind, page.body);
+    let headers = answer.headers_mut();
+    if let Ok(policy) = HeaderValue::from_str(&page.policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    answer
 }
 
 /// What became of a command.

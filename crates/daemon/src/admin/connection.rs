@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use std::convert::Infallible;
@@ -108,10 +108,10 @@ async fn answer(request: Request<Incoming>, peer: Peer, host: &Host) -> Answer {
         Route::Live if surface.alive() => answer::health(Ok(())),
         Route::Live => answer::health(Err("the daemon does not work".to_owned())),
         Route::Ready => answer::health(surface.ready()),
-        Route::Metrics => answer::metrics(page(host)),
+        Route::Metrics => answer::metrics(metrics(host)),
         Route::Status => answer::value(&host.identity.status(surface.status())),
         Route::Command(name) => command(name, request, peer, host).await,
-        Route::Nowhere => answer::nowhere(&path, surface.commands()),
+        Route::Nowhere => page(&path, &request, host),
         Route::ReadOnly => {
             answer::not_allowed("GET, HEAD", &format!("{path} is read with GET"))
         }
@@ -126,7 +126,18 @@ async fn answer(request: Request<Incoming>, peer: Peer, host: &Host) -> Answer {
     }
 }
 
-fn page(host: &Host) -> String {
+/// What the daemon shows there; where there is nothing, what there is elsewhere.
+fn page(path: &str, request: &Request<Incoming>, host: &Host) -> Answer {
+    match host.surface.page(path) {
+        None => answer::nowhere(path, host.surface.commands()),
+        Some(page) if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            answer::page(page)
+        }
+        Some(_) => answer::not_allowed("GET, HEAD", &format!("{path} is read with GET")),
+    }
+}
+
+fn metrics(host: &Host) -> String {
     let mut text = Text::new();
     host.identity.metrics(&mut text);
     host.surface.metrics(&mut text);

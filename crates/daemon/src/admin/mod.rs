@@ -18,4 +18,4 @@ mod serve;
 mod surface;
 
 pub use bind::{Admin, BindError, Listen};
-pub use surface::{CommandError, Surface};
+pub use surface::{CommandError, Page, Surface};

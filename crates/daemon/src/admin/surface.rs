@@ -23,6 +23,12 @@ pub trait Surface: Send + Sync + 'static {
     /// `since` and `config` are added.
     fn status(&self) -> Value;
 
+    /// `GET path` of what the daemon shows beside that: a page for people, a table for
+    /// an exporter.
+    fn page(&self, _path: &str) -> Option<Page> {
+        None
+    }
+
     /// The commands there are, as they stand in the path: `["drain", "release"]`.
     /// Only these reach [`Surface::command`].
     fn commands(&self) -> &'static [&'static str];
@@ -33,6 +39,17 @@ pub trait Surface: Send + Sync + 'static {
         name: &str,
         body: Value,
     ) -> BoxFuture<'_, Result<Value, CommandError>>;
+}
+
+/// Something to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Its media type.
+    pub kind: &'static str,
+    /// What a browser may do with it: the Content-Security-Policy.
+    pub policy: String,
+    /// The page.
+    pub body: String,
 }
 
 /// Why a command was not done.

@@ -1,0 +1,299 @@
+//! The status page in a real browser, and the table beside the real haproxy's.
+//!
+//! Leaves to the daemon's unit tests: what stands in each cell of the table.
+
+#![expect(clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod browser;
+mod stage;
+
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use browser::{Fallible, Tab};
+use lab::requirement::{Requirement, peer, trial};
+use libtest_mimic::{Arguments, Failed};
+use stage::{Daemon, Server, address, get, visit};
+
+fn main() -> ExitCode {
+    let browser = &[Requirement::Browser];
+    let trials = vec![
+        trial(
+            "the_page_shows_servers_as_they_are_and_as_they_change",
+            browser,
+            || run(shows),
+        ),
+        trial("all_of_it_is_done_with_keys_alone", browser, || run(keys)),
+        trial("light_and_dark_are_both_readable", browser, || run(colours)),
+        trial(
+            "nothing_is_loaded_from_elsewhere_and_no_script_gets_in",
+            browser,
+            || run(closed),
+        ),
+        trial(
+            "the_table_has_the_columns_of_haproxy",
+            &[Requirement::Peers],
+            || run(table),
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn run(test: fn() -> Fallible<()>) -> Result<(), Failed> {
+    Ok(test()?)
+}
+
+/// Three masters, a backup, and a second backend.
+struct Scene {
+    daemon: Daemon,
+    servers: Vec<Server>,
+    bind: std::net::SocketAddr,
+}
+
+impl Scene {
+    fn build(first: u8) -> Fallible<Self> {
+        let at = |host: u8, port: u16| address(first + host, port);
+        let servers: Vec<Server> = (1..=4)
+            .map(|host| Server::start(at(host, 6443)))
+            .collect::<Fallible<_>>()?;
+        let [m1, m2, m3, dr] = [1, 2, 3, 4].map(|host| at(host, 6443));
+        let (admin, bind, other) = (at(0, 9000), at(0, 6443), at(0, 9345));
+        let daemon = Daemon::start(
+            admin,
+            &format!(
+                "admin: {{address: \"{admin}\"}}
+frontends:
+- {{name: k8s-api, bind: [\"{bind}\"], backend: k8s-api}}
+- {{name: supervisor, bind: [\"{other}\"], backend: supervisor}}
+backends:
+- name: k8s-api
+  balance: leastconn
+  check: {{http: {{path: /readyz}}, interval: 200ms}}
+  servers:
+  - {{name: m1, address: \"{m1}\", maxConnections: 1000}}
+  - {{name: m2, address: \"{m2}\", maxConnections: 1000}}
+  - {{name: m3, address: \"{m3}\", maxConnections: 1000}}
+  - {{name: dr, address: \"{dr}\", backup: true}}
+- name: supervisor
+  check: {{tcp: {{}}, interval: 200ms}}
+  servers:
+  - {{name: m1, address: \"{m1}\"}}
+  - {{name: m2, address: \"{m2}\"}}
+  - {{name: m3, address: \"{m3}\"}}
+"
+            ),
+        )?;
+        Ok(Self {
+            daemon,
+            servers,
+            bind,
+        })
+    }
+
+    fn tab(&self) -> Fallible<Tab> {
+        let mut tab = Tab::open(1440, 900)?;
+        tab.go(&format!("http://{}/", self.daemon.admin))?;
+        tab.until("document.body.dataset.live === 'yes'")?;
+        Ok(tab)
+    }
+}
+
+fn state(server: &str) -> String {
+    format!(
+        "document.querySelector('tr[data-key=\"k8s-api/{server}\"] .badge').textContent"
+    )
+}
+
+fn shows() -> Fallible<()> {
+    let mut scene = Scene::build(10)?;
+    let _open: Vec<_> = (0..9).map(|_| visit(scene.bind)).collect::<Fallible<_>>()?;
+    let mut tab = scene.tab()?;
+    for server in ["m1", "m2", "m3", "dr"] {
+        tab.until(&format!("{} === 'up'", state(server)))?;
+    }
+    let open = "[...document.querySelectorAll('tr[data-key^=\"k8s-api/m\"] td:nth-child(4)')].map(c => c.textContent)";
+    tab.until(&format!(
+        "{open}.every(text => text.startsWith('3 / 1,000'))"
+    ))?;
+    tab.until("document.querySelector('tr[data-key=\"k8s-api/m1\"] .graph .stroke').getAttribute('d').length > 10")?;
+    // As they change, without being loaded again, and said aloud.
+    tab.ask("window.isStillHere = true")?;
+    scene.servers[1].status.store(500, Ordering::Relaxed);
+    tab.until(&format!("{} === 'draining'", state("m2")))?;
+    tab.until(
+        "document.getElementById('news').textContent === 'k8s-api/m2 is draining'",
+    )?;
+    tab.until("document.querySelector('tr[data-key=\"k8s-api/m2\"] td:nth-child(3)').textContent.startsWith('status 500')")?;
+    drop(scene.servers.remove(2));
+    tab.until(&format!("{} === 'unreachable'", state("m3")))?;
+    tab.until("document.title.startsWith('4/7 up')")?;
+    assert_eq!(tab.ask("window.isStillHere")?, true);
+    // And when api-lb is gone the page says that what it shows is old.
+    drop(scene);
+    tab.until(
+        "document.getElementById('notices').textContent.includes('does not answer')",
+    )
+}
+
+fn keys() -> Fallible<()> {
+    let scene = Scene::build(30)?;
+    let mut tab = scene.tab()?;
+    let visible = "[...document.querySelectorAll('#backends tbody tr')].filter(r => !r.hidden).length";
+    tab.until(&format!("{visible} === 7"))?;
+    tab.press("/")?;
+    tab.until("document.activeElement.id === 'filter'")?;
+    tab.call("Input.insertText", serde_json::json!({"text": "m2"}))?;
+    tab.until(&format!("{visible} === 2"))?;
+    tab.press("Escape")?;
+    tab.until(&format!(
+        "{visible} === 7 && document.activeElement === document.body"
+    ))?;
+    for (key, row) in [
+        ("j", "k8s-api/m1"),
+        ("j", "k8s-api/m2"),
+        ("k", "k8s-api/m1"),
+    ] {
+        tab.press(key)?;
+        tab.until(&format!("document.activeElement.dataset.key === '{row}'"))?;
+    }
+    // Focus outlives the next look.
+    tab.until("(window.began ??= Date.now(), Date.now() - window.began > 2500)")?;
+    tab.until("document.activeElement.dataset.key === 'k8s-api/m1'")?;
+    tab.press("?")?;
+    tab.until("document.getElementById('keys').open")?;
+    tab.press("Escape")?;
+    tab.press("p")?;
+    tab.until(
+        "document.getElementById('pause').getAttribute('aria-pressed') === 'true'",
+    )?;
+    for theme in ["light", "dark", ""] {
+        tab.press("t")?;
+        tab.until(&format!(
+            "(document.documentElement.dataset.theme || '') === '{theme}'"
+        ))?;
+    }
+    // Everything that can be clicked can be reached by Tab and has a name.
+    let nameless = "[...document.querySelectorAll('button, a, input')].filter(n => n.tabIndex < 0 || !(n.textContent.trim() || n.labels?.length)).length";
+    assert_eq!(tab.ask(nameless)?, 0);
+    Ok(())
+}
+
+/// The contrast of each text with what is behind it, least first (WCAG 2.2).
+const CONTRAST: &str = "(() => {
+  const parse = (c) => c.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => { const f = (v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }; return .2126 * f(r) + .7152 * f(g) + .0722 * f(b); };
+  const behind = (n) => { let stack = []; for (; n; n = n.parentElement) { const c = parse(getComputedStyle(n).backgroundColor); if (c[3] === 0) continue; stack.push(c); if (c[3] === undefined || c[3] === 1) break; } let base = (stack.pop() || [255, 255, 255]).slice(0, 3); while (stack.length) { const [r, g, b, a] = stack.pop(); base = [r, g, b].map((v, i) => v * a + base[i] * (1 - a)); } return base; };
+  const texts = [...document.querySelectorAll('body *')].filter(n => n.checkVisibility() && !n.closest('.unseen, kbd, svg') && [...n.childNodes].some(c => c.nodeType === 3 && c.data.trim()));
+  const all = texts.map(n => { const a = light(parse(getComputedStyle(n).color)), b = light(behind(n)); return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), n.className + ' ' + n.textContent.slice(0, 30)]; });
+  all.sort((a, b) => a[0] - b[0]);
+  return all[0];
+})()";
+
+fn colours() -> Fallible<()> {
+    let scene = Scene::build(50)?;
+    let _open: Vec<_> = (0..12)
+        .map(|_| visit(scene.bind))
+        .collect::<Fallible<_>>()?;
+    scene.servers[1].status.store(500, Ordering::Relaxed);
+    let mut tab = scene.tab()?;
+    tab.until(&format!("{} === 'draining'", state("m2")))?;
+    let wide = "[...document.querySelectorAll('.scroll')].filter(n => n.scrollWidth > n.clientWidth).length";
+    assert_eq!(tab.ask(wide)?, 0, "a table is wider than the window");
+    let folder = lab::binaries::output("page");
+    std::fs::create_dir_all(&folder)?;
+    for (scheme, dark) in [("light", false), ("dark", true)] {
+        tab.prefer(scheme)?;
+        let is_dark = "Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]) < 60";
+        tab.until(&format!("({is_dark}) === {dark}"))?;
+        let least = tab.ask(CONTRAST)?;
+        assert!(least[0].as_f64() >= Some(4.5), "{scheme}: {least}");
+        let picture = tab.picture()?;
+        assert!(picture.len() > 20_000, "{}", picture.len());
+        std::fs::write(folder.join(format!("{scheme}.png.base64")), picture)?;
+    }
+    Ok(())
+}
+
+fn closed() -> Fallible<()> {
+    let scene = Scene::build(70)?;
+    let mut tab = scene.tab()?;
+    let own = format!("http://{}/", scene.daemon.admin);
+    // What an injected name could try.
+    let inject = "(() => { const s = document.createElement('script'); s.textContent = 'window.isIn = true'; document.body.append(s); const i = new Image(); i.src = 'https://example.com/x.png'; document.body.append(i); return window.isIn === true; })()";
+    assert_eq!(tab.ask(inject)?, false);
+    assert_eq!(
+        tab.ask("fetch('https://example.com/').then(() => 'out', () => 'kept')")?,
+        "kept"
+    );
+    let foreign: Vec<&String> = tab
+        .requests
+        .iter()
+        .filter(|url| !url.starts_with(&own))
+        .collect();
+    let sent = foreign
+        .iter()
+        .filter(|url| !url.starts_with("about:") && !url.contains("example.com"));
+    assert_eq!(sent.count(), 0, "{foreign:?}");
+    let complaints = tab
+        .complaints
+        .iter()
+        .filter(|text| !text.contains("Content Security Policy"));
+    let complaints: Vec<&String> = complaints
+        .filter(|text| !text.contains("favicon"))
+        .collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
+    Ok(())
+}
+
+/// The header line, column by column, and as many cells in each line of ours.
+fn table() -> Fallible<()> {
+    let scene = Scene::build(90)?;
+    let theirs = address(100, 9000);
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("haproxy.cfg");
+    std::fs::write(
+        &file,
+        format!(
+            "defaults\n mode http\n timeout connect 1s\n timeout client 5s\n timeout server 5s\nlisten stats\n bind {theirs}\n stats enable\n stats uri /stats\n"
+        ),
+    )?;
+    let mut haproxy = Command::new(peer("haproxy"))
+        .args(["-db", "-f"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let header = (0..500).find_map(|_| match get(theirs, "/stats;csv") {
+        Ok(text) => text
+            .lines()
+            .find(|line| line.starts_with("# "))
+            .map(str::to_owned),
+        Err(_) => {
+            // A start takes some milliseconds; there is nothing to be told by.
+            std::thread::park_timeout(Duration::from_millis(20));
+            None
+        }
+    });
+    let ended = haproxy.kill().and_then(|()| haproxy.wait());
+    let ours = get(scene.daemon.admin, "/stats;csv")?;
+    ended?;
+    let mut lines = ours.lines();
+    assert_eq!(lines.next().map(str::to_owned), header);
+    let columns: Vec<&str> = header.as_deref().unwrap_or_default().split(',').collect();
+    let at = |name: &str| {
+        columns
+            .iter()
+            .position(|column| *column == name)
+            .unwrap_or(0)
+    };
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 2 + 4 + 3 + 2, "{ours}");
+    for row in &rows {
+        assert_eq!(row.len(), columns.len(), "{row:?}");
+        assert!(["0", "1", "2"].contains(&row[at("type")]), "{row:?}");
+    }
+    let m1 = rows.iter().find(|row| row[1] == "m1").ok_or("no m1")?;
+    assert_eq!((m1[at("status")], m1[at("check_status")]), ("UP", "L7OK"));
+    Ok(())
+}
