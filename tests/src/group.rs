@@ -18,6 +18,7 @@ use crate::fault::{self, Lost};
 use crate::holders::{Event, What};
 use crate::host::{Host, NamespaceHost};
 use crate::process::{Process, Program};
+use crate::scenario::Time;
 use crate::segment::Segment;
 use crate::timeline::Timeline;
 use crate::wait;
@@ -112,6 +113,25 @@ pub enum Fault {
     Isolate(String),
     /// Cable or port back.
     Heal(String),
+    /// Cable cut, and back after a time.
+    Flap {
+        /// Whose.
+        host: String,
+        /// For how long.
+        away: Time,
+    },
+    /// Somebody's hand, or a network manager's: commands of ip(8) on the host, and others
+    /// after a time.
+    Meddle {
+        /// Where.
+        host: String,
+        /// At once.
+        first: Vec<String>,
+        /// After the pause.
+        then: Vec<String>,
+        /// Between the two.
+        pause: Time,
+    },
     /// The virtual address deleted by somebody else.
     DeleteAddress(String),
     /// `host` no longer hears the adverts of `from`.
@@ -153,6 +173,8 @@ impl Fault {
             | Self::Reload(_)
             | Self::StartHost(_)
             | Self::Heal(_)
+            | Self::Flap { .. }
+            | Self::Meddle { .. }
             | Self::Deafen { .. }
             | Self::Undeafen(_) => false,
         }
@@ -304,6 +326,26 @@ impl Group {
                 self.timeline.reach(host, What::Cut);
             }
             Fault::Heal(host) => self.heal(host)?,
+            Fault::Flap { host, away } => {
+                self.segment.cut(host)?;
+                wait::pass(away.0, || false);
+                self.segment.heal(host)?;
+            }
+            Fault::Meddle {
+                host,
+                first,
+                then,
+                pause,
+            } => {
+                let host = self.member(host)?.host.clone();
+                let ip = |command: &String| {
+                    let words: Vec<_> = command.split(' ').collect();
+                    host.output("ip", &words).map(drop)
+                };
+                first.iter().try_for_each(ip)?;
+                wait::pass(pause.0, || false);
+                then.iter().try_for_each(ip)?;
+            }
             Fault::DeleteAddress(host) => {
                 let vip = format!("{}/24", self.vip);
                 self.member(host)?

@@ -6,6 +6,7 @@
 
 mod effects;
 mod hear;
+mod holdoff;
 mod perform;
 mod record;
 mod setup;
@@ -33,6 +34,7 @@ use crate::linux::{Link, Notice};
 use crate::track::{Out, Standing};
 
 pub use effects::{Datagram, Effects, Failure, Survey};
+use holdoff::HoldOff;
 pub(crate) use perform::chain;
 pub use record::{Counts, Heard, OVERFLOW, Record};
 
@@ -126,6 +128,7 @@ pub struct Driver<E> {
     /// Until then the interface is taken to refuse our addresses.
     broken_until: Option<Instant>,
     running: bool,
+    hold_off: HoldOff,
     checksums: BTreeMap<IpAddr, Checksum>,
     record: watch::Sender<Record>,
     lateness: Arc<Histogram>,
@@ -172,6 +175,7 @@ impl<E: Effects> Driver<E> {
             renew_at: None,
             broken_until: None,
             running: true,
+            hold_off: HoldOff::new(router.interval),
             checksums: BTreeMap::new(),
             record: setup.record,
             lateness: setup.lateness,
@@ -207,7 +211,10 @@ impl<E: Effects> Driver<E> {
                 () = sleep_until(wake) => {}
             }
             if Instant::now() >= self.wake() {
-                self.due(&mut inputs.adverts, &mut batch).await;
+                let lost = self.due(&mut inputs.adverts, &mut batch).await;
+                if let Some(lost) = lost {
+                    return self.lose(lost);
+                }
             }
         }
     }
@@ -237,10 +244,9 @@ impl<E: Effects> Driver<E> {
 
     /// Out of the race, in good order as far as that is possible.
     fn lose(&mut self, lost: Lost) -> Ended {
-        match lost {
-            Lost::Interface => self.link(false),
-            Lost::Source | Lost::Feeder => self.handle(Event::Fault),
-        }
+        // Nothing can be sent through an interface that is gone.
+        self.running &= lost != Lost::Interface;
+        self.handle(Event::Fault);
         Ended::Lost(lost)
     }
 
@@ -261,7 +267,8 @@ impl<E: Effects> Driver<E> {
         /// Nothing is due: the loop wakes for its inputs. A day, since timers want a time.
         const IDLE: Duration = Duration::from_secs(86_400);
         let machine = self.machine.deadline().map(Instant::from_std);
-        let all = [machine, self.renew_at, self.broken_until];
+        let hold_off = self.hold_off.deadline();
+        let all = [machine, self.renew_at, self.broken_until, hold_off];
         let first = all.into_iter().flatten().min();
         first.unwrap_or_else(|| Instant::now() + IDLE)
     }
@@ -272,7 +279,7 @@ impl<E: Effects> Driver<E> {
         &mut self,
         adverts: &mut mpsc::Receiver<Result<Datagram, Refusal>>,
         batch: &mut Vec<Result<Datagram, Refusal>>,
-    ) {
+    ) -> Option<Lost> {
         let wake = self.wake();
         self.lateness
             .observe(Instant::now().saturating_duration_since(wake));
@@ -288,6 +295,12 @@ impl<E: Effects> Driver<E> {
             self.broken_until = None;
             self.link(self.running);
         }
+        if self.hold_off.source.is_some_and(|until| until <= now) {
+            return Some(Lost::Source);
+        }
+        if self.hold_off.link.take_if(|until| *until <= now).is_some() {
+            self.handle(Event::Fault);
+        }
         let deadline = self.machine.deadline().map(Instant::from_std);
         if deadline.is_some_and(|deadline| deadline <= now) {
             self.handle(Event::Deadline);
@@ -297,6 +310,7 @@ impl<E: Effects> Driver<E> {
             let renewed = self.effects.renew();
             self.outcome("renew", renewed);
         }
+        None
     }
 
     fn notice(&mut self, notice: Notice) -> Option<Lost> {
@@ -370,8 +384,14 @@ impl<E: Effects> Driver<E> {
         let survey = self.effects.survey();
         let survey = self.outcome("survey", survey)?;
         self.foreign(&survey);
-        if let Some(lost) = self.missed(&survey) {
-            return Some(lost);
+        match self.missed(&survey) {
+            // Whoever empties the interface is not done: ours goes back behind its own.
+            Some(Lost::Source) if self.machine.state() == State::Active => {
+                self.without_source();
+                return None;
+            }
+            Some(lost) => return Some(lost),
+            None => self.with_source(),
         }
         if let Some(link) = &survey.link {
             self.follow(link);
@@ -398,8 +418,39 @@ impl<E: Effects> Driver<E> {
                 self.greet();
             }
         }
-        let usable = running && self.broken_until.is_none();
-        self.handle(if usable { Event::Recover } else { Event::Fault });
+        if self.broken_until.is_some() {
+            self.handle(Event::Fault);
+        } else if running {
+            // Neighbours may have forgotten us, or a switch where we are.
+            if self.hold_off.link.take().is_some() {
+                self.handle(Event::Foreign);
+            }
+            self.handle(Event::Recover);
+        } else if self.machine.state() == State::Active {
+            self.hold_off.link_lost(Instant::now());
+        } else {
+            self.handle(Event::Fault);
+        }
+    }
+
+    fn without_source(&mut self) {
+        if self.hold_off.source.is_none() {
+            let (router, source) = (&self.name, self.source);
+            tracing::warn!(router, %source, "the address that adverts come from is gone");
+        }
+        self.hold_off.source_lost(Instant::now());
+    }
+
+    /// Ours may stand before it now, where it stood before ours.
+    fn with_source(&mut self) {
+        if self.hold_off.source.take().is_some() {
+            let (router, source) = (&self.name, self.source);
+            tracing::info!(router, %source, "the address that adverts come from is back");
+            let acquired = self.effects.acquire();
+            self.outcome("acquire", acquired);
+            self.greet();
+            self.handle(Event::Foreign);
+        }
     }
 
     fn greet(&mut self) {

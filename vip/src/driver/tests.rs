@@ -13,7 +13,7 @@ use vrrp::{AdvertInterval, Family, Priority, State, Version, Vrid};
 
 use super::*;
 use crate::config::{Address, Announce, Preempt, Travel};
-use crate::linux::{Link, Present, Role};
+use crate::linux::{Link, Present, Role, Succession};
 
 const INTERFACE: u32 = 7;
 const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 55, 0, 11));
@@ -273,6 +273,7 @@ fn link(running: bool) -> Link {
         mac: None,
         running,
         role: Role::Host,
+        succession: Succession::Promoted,
     }
 }
 
@@ -442,8 +443,15 @@ async fn m11_without_a_link_it_is_at_fault_and_comes_back_as_backup() {
         ..clear()
     });
     bench.notices(Notice::Link(link(false))).await;
+    bench.until(500).await;
+    // Told again, it does not wait anew.
+    bench.notices(Notice::Link(link(false))).await;
+    bench.until(629).await;
+    bench.deeds();
+    assert_eq!(bench.state(), State::Active);
+    bench.until(630).await;
     // No advert: it would be delivered when the link is back.
-    assert_eq!(bench.deeds(), [(430, Release)]);
+    assert_eq!(bench.deeds(), [(630, Release)]);
     assert_eq!(*bench.world.greetings.lock().unwrap(), 1);
     assert_eq!(bench.state(), State::Fault);
     bench.until(3000).await;
@@ -454,6 +462,57 @@ async fn m11_without_a_link_it_is_at_fault_and_comes_back_as_backup() {
     bench.until(3330).await;
     let back = [(3322, Advertise(200)), (3322, Acquire), (3322, Burst)];
     assert_eq!(bench.deeds(), back);
+}
+
+#[tokio::test(start_paused = true)]
+async fn m11_a_link_that_is_back_within_two_intervals_costs_nothing() {
+    let bench = bench(clear());
+    bench.until(430).await;
+    bench.deeds();
+    bench.survey(held());
+    bench.notices(Notice::Link(link(false))).await;
+    bench.until(540).await;
+    // What would be sent now would be delivered when the link is back.
+    assert_eq!(bench.deeds(), [(522, Burst)]);
+    bench.notices(Notice::Link(link(true))).await;
+    assert_eq!(bench.deeds(), [(540, Burst)]);
+    bench.until(630).await;
+    let after = [(560, Burst), (572, Renew), (622, Advertise(200))];
+    assert_eq!(bench.deeds(), after);
+    assert_eq!(bench.state(), State::Active);
+    assert_eq!(*bench.world.greetings.lock().unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn m11_a_source_address_that_is_back_within_a_second_costs_nothing() {
+    let bench = bench(clear());
+    bench.until(630).await;
+    bench.deeds();
+    bench.survey(Survey {
+        source: false,
+        ..held()
+    });
+    bench.notices(Notice::AddressGone(source())).await;
+    bench.until(730).await;
+    assert_eq!(bench.deeds(), [(722, Advertise(200))]);
+    bench.survey(held());
+    bench.notices(Notice::Address(source())).await;
+    // Put behind it, where it has taken its place, and announced.
+    assert_eq!(bench.deeds(), [(730, Acquire), (730, Burst)]);
+    bench.until(2000).await;
+    assert_eq!(bench.state(), State::Active);
+}
+
+#[tokio::test(start_paused = true)]
+async fn m11_a_backup_without_its_source_address_does_not_wait() {
+    let bench = bench(clear());
+    bench.until(30).await;
+    bench.survey(Survey {
+        source: false,
+        ..clear()
+    });
+    bench.notices(Notice::AddressGone(source())).await;
+    assert_eq!(bench.task.await.unwrap(), Ended::Lost(Lost::Source));
 }
 
 #[tokio::test(start_paused = true)]
@@ -595,13 +654,36 @@ async fn m11_what_went_unnoticed_is_found_when_notices_were_missed() {
         bench.deeds();
         bench.survey(survey);
         bench.notices(Notice::Missed).await;
-        let deeds: Vec<_> = bench.deeds().into_iter().map(|(_, deed)| deed).collect();
         match lost {
             // It cannot be told to anybody.
-            Lost::Interface => assert_eq!(deeds, [Release]),
-            Lost::Source | Lost::Feeder => assert_eq!(deeds, [Advertise(0), Release]),
+            Lost::Interface => assert_eq!(bench.deeds(), [(430, Release)]),
+            // It may come back within a second.
+            Lost::Source | Lost::Feeder => {
+                bench.until(1429).await;
+                let stayed = bench
+                    .deeds()
+                    .into_iter()
+                    .all(|(_, deed)| matches!(deed, Advertise(200) | Renew | Burst));
+                assert!(stayed);
+                bench.until(1430).await;
+                let left = [(1430, Advertise(0)), (1430, Release)];
+                assert_eq!(bench.deeds(), left);
+            }
         }
         assert_eq!(bench.task.await.unwrap(), Ended::Lost(lost));
+    }
+}
+
+/// The address that adverts come from.
+fn source() -> Present {
+    Present {
+        address: Address {
+            ip: OURS,
+            prefix: 24,
+        },
+        ours: false,
+        secondary: false,
+        ..present()
     }
 }
 
@@ -609,21 +691,11 @@ async fn m11_what_went_unnoticed_is_found_when_notices_were_missed() {
 async fn m11_a_source_address_that_is_taken_away_ends_the_driver() {
     let bench = bench(clear());
     bench.until(430).await;
-    let source = Present {
-        address: Address {
-            ip: OURS,
-            prefix: 24,
-        },
-        ours: false,
-        secondary: false,
-        renewed: 0,
-        ..present()
-    };
     bench.survey(Survey {
         source: false,
-        ..clear()
+        ..held()
     });
-    bench.notices(Notice::AddressGone(source)).await;
+    bench.notices(Notice::AddressGone(source())).await;
     assert_eq!(bench.task.await.unwrap(), Ended::Lost(Lost::Source));
 }
 

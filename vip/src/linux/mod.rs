@@ -10,14 +10,15 @@ mod nd;
 mod neighbours;
 mod netlink;
 mod open;
+mod order;
 mod receiver;
 mod sys;
 
 use std::io;
 use std::net::IpAddr;
 
-use vrrp::Priority;
 use vrrp::packet::{Advert, Checksum};
+use vrrp::{Family, Priority};
 
 use crate::config::{Address, Router};
 use crate::driver::{Effects, Failure, Survey};
@@ -29,6 +30,7 @@ pub use monitor::{Monitor, Notice};
 pub use nd::{Role, solicitation, unsolicited};
 pub use netlink::{Link, Netlink, PROTOCOL, Present, Put, RequestError};
 pub use open::OpenError;
+pub use order::Succession;
 pub use receiver::Receiver;
 pub(crate) use sys::round_robin;
 
@@ -145,15 +147,44 @@ impl Linux {
 
     /// Renews what a run before this one left, and leaves alone what is not ours.
     fn adopt(&mut self, address: Address) -> Result<(), Failure> {
-        let there = self.present()?;
-        let there = there.iter().find(|there| there.address == address);
+        let all = self.present()?;
+        let there = all.iter().find(|there| there.address == address);
         if there.is_some_and(|there| !there.ours) {
             self.disown(address);
             return Ok(());
         }
+        let behind = there.is_some_and(|there| order::stands_first(there, &all));
+        // Without promotion the host's own address would go with ours.
+        let put = match (behind, self.link.succession) {
+            (true, Succession::Promoted) => {
+                self.netlink
+                    .remove(self.link.index, address)
+                    .map_err(Failure::Netlink)?;
+                Put::New
+            }
+            (true, Succession::Lost) | (false, _) => Put::Renew,
+        };
         self.netlink
-            .put(self.link.index, address, LIFETIME, Put::Renew)
+            .put(self.link.index, address, LIFETIME, put)
             .map_err(Failure::Netlink)
+    }
+
+    /// What is refused here is not worth an election: the address is then put back by us
+    /// when the kernel takes it away.
+    fn promote(&mut self) {
+        match (self.link.succession, self.router.family()) {
+            (Succession::Promoted, _) | (Succession::Lost, Family::V6) => {}
+            (Succession::Lost, Family::V4) => {
+                match self.netlink.promote_secondaries(self.link.index) {
+                    Ok(()) => self.link.succession = Succession::Promoted,
+                    Err(error) => tracing::info!(
+                        router = self.router.name,
+                        "{}",
+                        crate::driver::chain(&error)
+                    ),
+                }
+            }
+        }
     }
 
     fn disown(&mut self, address: Address) {
@@ -201,6 +232,7 @@ impl Effects for Linux {
 
     fn acquire(&mut self) -> Result<(), Failure> {
         self.foreign.clear();
+        self.promote();
         let all = self.router.addresses.clone();
         all.into_iter().try_for_each(|address| self.put(address))
     }

@@ -24,6 +24,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::nd::Role;
+use super::order::{Succession, succession};
 use crate::config::Address;
 
 /// The mark on every address of ours (`IFA_PROTO`, `ip address` shows `proto 86`): the
@@ -43,6 +44,8 @@ pub struct Link {
     pub running: bool,
     /// Whether it forwards IPv6; a host where the kernel does not say.
     pub role: Role,
+    /// What goes with the first IPv4 address of a network.
+    pub succession: Succession,
 }
 
 /// An address on an interface as the kernel describes it.
@@ -357,15 +360,17 @@ pub(super) fn link(message: &RouteNetlinkMessage) -> Option<Link> {
     let mut mac = None;
     let mut name = None;
     let mut role = Role::Host;
+    let mut promoted = None;
     for attribute in &message.attributes {
         if let LinkAttribute::IfName(value) = attribute {
             name = Some(value.clone());
         } else if let LinkAttribute::Address(value) = attribute {
             mac = value.as_slice().try_into().ok();
-        } else if let LinkAttribute::AfSpecUnspec(specs) = attribute
-            && specs.iter().any(forwards)
-        {
-            role = Role::Router;
+        } else if let LinkAttribute::AfSpecUnspec(specs) = attribute {
+            if specs.iter().any(forwards) {
+                role = Role::Router;
+            }
+            promoted = specs.iter().find_map(succession);
         }
     }
     let up = LinkFlags::Up | LinkFlags::LowerUp;
@@ -375,6 +380,7 @@ pub(super) fn link(message: &RouteNetlinkMessage) -> Option<Link> {
         mac,
         running: message.header.flags.contains(up),
         role,
+        succession: promoted.unwrap_or(Succession::Lost),
     })
 }
 

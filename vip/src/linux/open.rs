@@ -182,7 +182,7 @@ pub(super) fn source(
 ) -> Result<IpAddr, OpenError> {
     let family = router.family();
     let present = netlink.addresses(link.index)?;
-    let mut own = present.iter().filter(|there| {
+    let own = present.iter().filter(|there| {
         let ip = there.address.ip;
         !there.ours
             && Family::of(ip) == family
@@ -196,8 +196,12 @@ pub(super) fn source(
         Travel::Unicast { source: None, .. } | Travel::Multicast => None,
     };
     let found = match wanted {
-        Some(source) => own.find(|there| there.address.ip == source),
-        None => own.find(|there| !there.secondary && speaks(there.address.ip)),
+        Some(source) => own.clone().find(|there| there.address.ip == source),
+        // A virtual address that came first makes the host's own a second one.
+        None => own
+            .clone()
+            .filter(|there| speaks(there.address.ip))
+            .min_by_key(|there| there.secondary),
     };
     match (found.map(|there| there.address.ip), wanted) {
         (Some(ip), _) => Ok(ip),
