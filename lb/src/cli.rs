@@ -1,4 +1,6 @@
-//! The command line: `run`, `check`, `status`, `import`.
+//! The command line: `run`, `check`, `status`, `import`, and the commands to a running daemon.
+
+mod live;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -47,6 +49,8 @@ enum Task {
         #[arg(long, value_name = "PATH", default_value = SOCKET)]
         socket: PathBuf,
     },
+    #[command(flatten)]
+    Live(live::Live),
     /// Turn a configuration of haproxy or nginx into one of ours.
     ///
     /// The configuration goes to standard output, the report with a verdict on every
@@ -85,6 +89,7 @@ impl Cli {
                 (false, true) => show(&socket, &|status| format!("{status:#}\n")),
                 (false, false) => show(&socket, &as_table),
             },
+            Task::Live(live) => live.go(),
             Task::Import { file, from, strict } => take_over(&file, from, strict),
         };
         ExitCode::from(code)

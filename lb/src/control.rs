@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use daemon::Identity;
@@ -19,11 +19,14 @@ use crate::drain::Stop;
 use crate::engine::{self, Crew};
 use crate::limits::{self, Limits};
 use crate::listener::{self, BindError, Listener};
+use crate::operate::{self, Follow};
+use crate::order::{Asked, ORDERS};
 use crate::pool::{ListenerId, ServerId};
 use crate::reading::{ReadError, Reading};
 use crate::report;
 use crate::roster::{Cause, Change, Consequence, Roster, View};
 use crate::surface::{Outside, Phase};
+use crate::trail::Trail;
 use crate::worker::{self, Command, EVENTS, OBSERVED, Observed};
 use crate::workers::{LOOK, Workers};
 
@@ -72,18 +75,11 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     let identity = Arc::new(Identity::new("api-lb", path, SystemTime::now()));
     let (events, inlet) = mpsc::channel(EVENTS);
     let (observed, observations) = mpsc::channel(OBSERVED);
+    let (orders, asked) = mpsc::channel(ORDERS);
+    let trail = Arc::new(Mutex::new(Trail::default()));
     let (view, seen) = watch::channel(Arc::new(View::default()));
-    let reporter = report::begin(inlet, seen.clone(), log.lines())?;
-    let crew = Crew::new(usize::from(config.workers.get()), &limits)?;
-    let workers = Workers::new(
-        (0..config.workers.get())
-            .map(|number| {
-                let crew = Arc::clone(&crew);
-                let (events, observed) = (events.clone(), observed.clone());
-                worker::spawn(number, events, observed, |setup| engine::run(setup, crew))
-            })
-            .collect::<std::io::Result<_>>()?,
-    );
+    let reporter = report::begin(inlet, seen.clone(), log.lines(), Arc::clone(&trail))?;
+    let workers = begin_workers(&config, &limits, &events, &observed)?;
     drop((events, observed));
     let (phase, phase_seen) = watch::channel(Phase::Accepting);
     let outside = Arc::new(Outside {
@@ -91,6 +87,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
         phase: phase_seen,
         workers: workers.gauges(),
         limits,
+        orders,
         log,
     });
     let (results, checked) = mpsc::channel(RESULTS);
@@ -102,6 +99,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
         listeners: Vec::new(),
         last_listener,
         watches: HashMap::new(),
+        trail,
         workers,
         results,
         view,
@@ -118,7 +116,13 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
         let _ = stopped.await;
     }));
     daemon::notify::ready();
-    control.work(signals, checked, observations).await;
+    let inlets = Inlets {
+        signals,
+        checked,
+        observations,
+        asked,
+    };
+    control.work(inlets).await;
     control.end(reporter).await;
     drop(stop);
     seconds.abort();
@@ -126,6 +130,21 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
         tracing::error!(%error, "the admin listeners failed");
     }
     Ok(())
+}
+
+fn begin_workers(
+    config: &Config,
+    limits: &Limits,
+    events: &mpsc::Sender<worker::Event>,
+    observed: &mpsc::Sender<Observed>,
+) -> std::io::Result<Workers> {
+    let crew = Crew::new(usize::from(config.workers.get()), limits)?;
+    let workers = (0..config.workers.get()).map(|number| {
+        let crew = Arc::clone(&crew);
+        let (events, observed) = (events.clone(), observed.clone());
+        worker::spawn(number, events, observed, |setup| engine::run(setup, crew))
+    });
+    Ok(Workers::new(workers.collect::<std::io::Result<_>>()?))
 }
 
 fn log_start(config: &Config, limits: &Limits) {
@@ -145,6 +164,14 @@ fn log_start(config: &Config, limits: &Limits) {
     );
 }
 
+/// What control waits for.
+struct Inlets {
+    signals: Signals,
+    checked: mpsc::Receiver<Checked>,
+    observations: mpsc::Receiver<Observed>,
+    asked: mpsc::Receiver<Asked>,
+}
+
 struct Control {
     path: PathBuf,
     started_with: Config,
@@ -153,6 +180,7 @@ struct Control {
     listeners: Vec<Arc<Listener>>,
     last_listener: ListenerId,
     watches: HashMap<ServerId, Watch>,
+    trail: Arc<Mutex<Trail>>,
     workers: Workers,
     results: mpsc::Sender<Checked>,
     view: watch::Sender<Arc<View>>,
@@ -202,12 +230,13 @@ impl Control {
         self.view.send_replace(Arc::new(self.roster.view()));
     }
 
-    async fn work(
-        &mut self,
-        mut signals: Signals,
-        mut checked: mpsc::Receiver<Checked>,
-        mut observed: mpsc::Receiver<Observed>,
-    ) {
+    async fn work(&mut self, inlets: Inlets) {
+        let Inlets {
+            mut signals,
+            mut checked,
+            mut observations,
+            mut asked,
+        } = inlets;
         let mut stop = None;
         let path = self.path.clone();
         let mut reading = Reading::new(Arc::new(move || config::read(&path)));
@@ -229,7 +258,8 @@ impl Control {
                 read = reading.result(), if stop.is_none() => self.reload(read).await,
                 _ = checked.recv_many(&mut results, RESULTS) => self.check(&mut results).await,
                 // Ends with the last worker, which ends with this.
-                Some(observed) = observed.recv() => self.observe(observed).await,
+                Some(observed) = observations.recv() => self.observe(observed).await,
+                Some(asked) = asked.recv() => self.order(asked).await,
                 () = over(&self.workers, stop) => match stop {
                     Some(Stop::Leaving { .. }) => stop = Some(self.drain().await),
                     Some(Stop::Draining { .. }) | None => return,
@@ -243,6 +273,19 @@ impl Control {
                 },
             }
         }
+    }
+
+    async fn order(&mut self, asked: Asked) {
+        let Asked { order, answer } = asked;
+        let (roster, workers) = (&mut self.roster, &mut self.workers);
+        let now = SystemTime::now();
+        let obeyed = operate::obey(&order, roster, workers, &self.trail, now).await;
+        if let Ok((_, Follow::Publish)) = &obeyed {
+            self.watch();
+            self.publish().await;
+        }
+        // Whoever asked may have gone.
+        let _ = answer.send(obeyed.map(|(answer, _)| answer));
     }
 
     /// Takes in all results that wait. What follows is told once: where hundreds of servers

@@ -1,7 +1,7 @@
 //! What the workers say, as log lines. Owns a thread of its own, so that a log that does
 //! not keep up delays neither checks nor traffic; ends when the last worker has gone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,8 +10,10 @@ use daemon::log::Lines;
 use tokio::sync::{mpsc, watch};
 use tracing::Level;
 
+use crate::config::Switch;
 use crate::pool::{ListenerId, ServerId};
 use crate::roster::View;
+use crate::trail::Trail;
 use crate::worker::{End, Event, Record};
 
 /// Dials and accepts can fail thousands of times a second; the counters have them all.
@@ -34,15 +36,31 @@ pub fn begin(
     mut events: mpsc::Receiver<Event>,
     view: watch::Receiver<Arc<View>>,
     mut lines: Lines,
+    trail: Arc<Mutex<Trail>>,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name("report".to_owned())
         .spawn(move || {
             let mut limiter = Limiter::new(BURST, WINDOW);
             while let Some(event) = events.blocking_recv() {
+                if let Event::Ended(records) = &event {
+                    remember(records, &view, &trail);
+                    if view.borrow().log_connections == Switch::Off {
+                        continue;
+                    }
+                }
                 report(&event, &view, &mut limiter, &mut lines);
             }
         })
+}
+
+fn remember(records: &[Record], view: &watch::Receiver<Arc<View>>, trail: &Mutex<Trail>) {
+    if let Some(memory) = view.borrow().who {
+        let mut trail = trail.lock().unwrap_or_else(PoisonError::into_inner);
+        records
+            .iter()
+            .for_each(|record| trail.note(record, &memory));
+    }
 }
 
 fn report(

@@ -3,6 +3,8 @@
 //! The control thread owns it. What workers and readers see are the [`Snapshot`] and the
 //! [`View`] that it gives out.
 
+mod will;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,7 +20,10 @@ use crate::pool::{
     Backend, Ceiling, Counters, Cursor, Frontend, Judge, Server, ServerId, Snapshot,
     Standing, State, Terms, cuts,
 };
+use crate::trail::Memory;
 use crate::worker::{Observed, Which};
+
+pub use will::{Told, Unknown, Will};
 
 /// Frontends, backends and servers as they stand.
 #[derive(Debug, Default)]
@@ -27,6 +32,8 @@ pub struct Roster {
     backends: Vec<Back>,
     ceiling: Ceiling,
     report_ends: bool,
+    log_connections: Switch,
+    who: Option<Memory>,
     generation: u64,
     last_server: u32,
     was_ever_usable: bool,
@@ -43,6 +50,10 @@ pub struct View {
     pub backends: Vec<Back>,
     /// Clients may come: see [`Roster::is_expected`].
     pub is_expected: bool,
+    /// Whether every connection leaves a line when it ends.
+    pub log_connections: Switch,
+    /// What is remembered of connections that are over.
+    pub who: Option<Memory>,
 }
 
 /// A frontend.
@@ -85,6 +96,8 @@ pub struct Member {
     pub last: Option<Last>,
     /// Checks by outcome.
     pub checks: BTreeMap<&'static str, u64>,
+    /// What was ordered for it.
+    pub will: Will,
     /// It came up after it had not been, so that a slow start applies.
     came_back: bool,
     judge: Judge,
@@ -163,7 +176,10 @@ impl Roster {
         self.was_expected = self.is_expected();
         let old = std::mem::take(&mut self.backends);
         self.ceiling = config.ceiling;
-        self.report_ends = config.log_connections == Switch::On;
+        self.report_ends =
+            config.log_connections == Switch::On || config.who.keep.is_some();
+        self.log_connections = config.log_connections;
+        self.who = Some(config.who);
         self.frontends = config
             .frontends
             .iter()
@@ -223,38 +239,16 @@ impl Roster {
         let same = |member: &&Member| {
             member.server.name == server.name && member.server.address == server.address
         };
+        let was = old.and_then(|back| {
+            back.meant
+                .servers
+                .iter()
+                .find(|was| was.name == server.name)
+        });
         let old = old.and_then(|back| back.members.iter().find(same)).cloned();
         let mut member = old.unwrap_or_else(|| self.stranger(server, backend, now));
-        member.server = Arc::new(Server {
-            id: member.server.id,
-            name: Arc::clone(&server.name),
-            address: server.address,
-            weight: server.weight,
-            terms: terms(server),
-            counters: Arc::clone(&member.server.counters),
-        });
-        member.is_pending = match (server.disabled, member.state) {
-            (true, _) => false,
-            (false, State::Disabled) => true,
-            (false, _) => member.is_pending,
-        };
-        member.judge = match (server.disabled, member.state) {
-            // What was known before it was disabled says nothing about it afterwards.
-            (false, State::Disabled) => {
-                Judge::new(backend.check.rise, backend.check.fall)
-            }
-            _ => member
-                .judge
-                .with_limits(backend.check.rise, backend.check.fall),
-        };
-        member.enter(
-            if server.disabled {
-                State::Disabled
-            } else {
-                member.judge.state()
-            },
-            now,
-        );
+        member.will = was.map_or(member.will, |was| member.will.after(was, server));
+        member.obey(server, backend, now);
         member
     }
 
@@ -280,6 +274,7 @@ impl Roster {
             last: None,
             checks: BTreeMap::new(),
             came_back: false,
+            will: Will::default(),
             judge: Judge::new(backend.check.rise, backend.check.fall),
             is_pending: !server.disabled,
             is_cut: false,
@@ -388,6 +383,8 @@ impl Roster {
             frontends: self.frontends.clone(),
             backends: self.backends.clone(),
             is_expected: self.is_expected(),
+            log_connections: self.log_connections,
+            who: self.who,
         }
     }
 }
@@ -473,7 +470,7 @@ impl Back {
             return None;
         }
         let from = member.state;
-        let to = member.judge.observe(reach);
+        let to = member.will.state(member.judge.observe(reach));
         member.enter(to, now);
         (from != to).then(|| Change {
             backend: Arc::clone(&self.meant.name),
@@ -517,7 +514,8 @@ impl Member {
             took: report.took,
         });
         let before = self.state;
-        let state = self.judge.record(outcome.passed(), outcome.reach());
+        let judged = self.judge.record(outcome.passed(), outcome.reach());
+        let state = self.will.state(judged);
         self.enter(state, now);
         before
     }

@@ -8,6 +8,7 @@ use daemon::rfc3339;
 use serde_json::{Map, Value, json};
 
 use crate::limits::Limits;
+use crate::order::Mode;
 use crate::pool::{Counters, Rank};
 use crate::roster::{Back, Front, Member, View};
 use crate::surface::Phase;
@@ -78,6 +79,9 @@ fn server(member: &Member) -> Value {
     all.insert("since".to_owned(), json!(rfc3339(member.since)));
     all.insert("stateChanges".to_owned(), json!(member.changes));
     all.insert("check".to_owned(), check.unwrap_or_default());
+    let ordered =
+        json!({"mode": member.will.mode.map(Mode::name), "weight": member.will.weight});
+    all.insert("ordered".to_owned(), ordered);
     let failures = member.server.counters.dial_failures.load(Ordering::Relaxed);
     all.insert("dialFailures".to_owned(), json!(failures));
     let hedges = member.server.counters.hedges.load(Ordering::Relaxed);

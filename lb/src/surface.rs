@@ -1,4 +1,5 @@
-//! What `/livez`, `/readyz`, `/metrics` and `/status` answer. Only reads.
+//! What `/livez`, `/readyz`, `/metrics` and `/status` answer, and where orders come in. Only
+//! reads: control obeys.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,9 +10,10 @@ use daemon::log::Log;
 use daemon::metrics::Text;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::limits::Limits;
+use crate::order::{self, Asked, Order, Orders};
 use crate::roster::View;
 use crate::worker::Gauges;
 use crate::{csv, metrics, page, status};
@@ -50,6 +52,8 @@ pub struct Outside {
     pub workers: Vec<Arc<Gauges>>,
     /// What the system allows.
     pub limits: Limits,
+    /// Where orders go.
+    pub orders: Orders,
     /// Knows how many lines it could not write.
     pub log: Arc<Log>,
 }
@@ -117,16 +121,23 @@ impl Surface for Outside {
     }
 
     fn commands(&self) -> &'static [&'static str] {
-        &[]
+        &order::NAMES
     }
 
     fn command(
         &self,
         name: &str,
-        _body: Value,
+        body: Value,
     ) -> BoxFuture<'_, Result<Value, CommandError>> {
-        let unknown = CommandError::NotFound(format!("there is no command {name}"));
-        Box::pin(std::future::ready(Err(unknown)))
+        let order = Order::parse(name, &body);
+        Box::pin(async move {
+            let order = order?;
+            let (answer, answered) = oneshot::channel();
+            // Either fails only when control has left.
+            let _ = self.orders.send(Asked { order, answer }).await;
+            let ends = |_| CommandError::Conflict("the daemon is ending".to_owned());
+            answered.await.map_err(ends)?
+        })
     }
 }
 

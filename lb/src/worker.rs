@@ -48,10 +48,50 @@ pub enum Command {
     Cut(ServerId, Which),
     /// End one connection, with a reset to both sides.
     Kill(ConnectionId),
+    /// Show these connections.
+    Show(Arc<Sought>, mpsc::Sender<Vec<Shown>>),
     /// Do nothing: to obey is a sign of life.
     Pulse,
     /// End everything at once ([`End::Shutdown`]) and leave the thread.
     Shutdown,
+}
+
+/// Which connections are to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sought {
+    /// All.
+    All,
+    /// Those of this backend's server, by their names.
+    Server(Arc<str>, Arc<str>),
+    /// These.
+    Ids(Box<[ConnectionId]>),
+    /// Those whose server sees this address as the client's.
+    Source(SocketAddr),
+}
+
+/// A connection as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its name.
+    pub id: ConnectionId,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// The frontend's name.
+    pub frontend: Arc<str>,
+    /// The backend's name.
+    pub backend: Arc<str>,
+    /// The server that is dialled or connected.
+    pub server: Option<Arc<str>>,
+    /// Our address towards the server.
+    pub source: Option<SocketAddr>,
+    /// Where it stands: `header`, `hello`, `queue`, `dial`, `asked` or `relay`.
+    pub stage: &'static str,
+    /// Since it was accepted.
+    pub age: Duration,
+    /// Bytes from the client to the server.
+    pub sent: u64,
+    /// Bytes from the server to the client.
+    pub received: u64,
 }
 
 /// A command on its way to a worker. Who gave it learns that it was obeyed when the worker

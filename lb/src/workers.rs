@@ -86,6 +86,12 @@ impl Workers {
         self.all.iter().map(gauges).collect()
     }
 
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.all.len()
+    }
+
     /// Connections that are open.
     #[must_use]
     pub fn open(&self) -> u64 {

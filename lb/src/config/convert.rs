@@ -8,9 +8,12 @@ use std::time::Duration;
 use config::{Document, Errors, KeyPath, Period, Source};
 
 use super::file::{self, File, Limit};
-use super::meant::{Backend, Config, Dial, Frontend, Keepalive, Queue, Server, Tcp};
+use super::meant::{
+    Backend, Config, Dial, Frontend, Keepalive, Queue, Server, Switch, Tcp,
+};
 use super::{admission, checks, collide, lint, routes};
 use crate::pool::{Ceiling, Rank};
+use crate::trail::Memory;
 
 /// More workers than this gain nothing: one carries what an apiserver can answer.
 const DEFAULT_WORKERS: u16 = 4;
@@ -45,6 +48,12 @@ const MAX_QUEUE: u32 = 65_536;
 /// Below the time after which clients of an apiserver give a handshake up (10 s).
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_NAME: usize = 64;
+
+/// An audit log is looked at minutes after the fact.
+const WHO_KEEP: Duration = Duration::from_secs(10 * 60);
+/// Some 8 MiB when all are used.
+const WHO_ENTRIES: u32 = 65_536;
+const MAX_ENTRIES: u32 = 1 << 20;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -106,9 +115,25 @@ impl Reading<'_> {
                 level: file.log.level.name().to_owned(),
             },
             log_connections: file.log.connections,
+            who: self.who(&root.key("who"), &file.who, file.log.connections),
             frontends: self.frontends(&root.key("frontends"), file.frontends),
             backends: self.backends(&root.key("backends"), file.backends),
             warnings: Vec::new(),
+        }
+    }
+
+    fn who(&mut self, at: &KeyPath, written: &file::Who, log: Switch) -> Memory {
+        let keep = at.key("keep");
+        let entries = at.key("entries");
+        let entries = self.number(&entries, written.entries, 1..=MAX_ENTRIES);
+        // Who wants no line per connection wants to spare their cost, too.
+        let default = match log {
+            Switch::On => Some(WHO_KEEP),
+            Switch::Off => None,
+        };
+        Memory {
+            keep: self.limit(&keep, written.keep, SECOND..=24 * HOUR, default),
+            entries: entries.unwrap_or(WHO_ENTRIES),
         }
     }
 

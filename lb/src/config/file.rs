@@ -24,8 +24,16 @@ pub struct File {
     pub(super) socket: Option<PathBuf>,
     #[serde(default)]
     pub(super) log: Log,
+    #[serde(default)]
+    pub(super) who: Who,
     pub(super) frontends: Vec<Frontend>,
     pub(super) backends: Vec<Backend>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Who {
+    pub(super) keep: Option<Limit>,
+    pub(super) entries: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -10,6 +10,7 @@ use crate::admit;
 use crate::hello::Rules;
 use crate::pool::{Ceiling, Rank};
 use crate::proxy::Version;
+use crate::trail::Memory;
 
 /// The whole configuration, as meant.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Config {
     pub log: daemon::log::Settings,
     /// Whether every connection leaves a line when it ends.
     pub log_connections: Switch,
+    /// What is remembered of connections that are over.
+    pub who: Memory,
     /// In the order of the file; names are unique.
     pub frontends: Vec<Frontend>,
     /// In the order of the file; names are unique.

@@ -140,6 +140,19 @@ impl Machine {
         self.no_longer_waits(now);
     }
 
+    /// The word for where it stands.
+    #[must_use]
+    pub(super) const fn stage(&self) -> &'static str {
+        match self.phase {
+            Phase::Header { .. } => "header",
+            Phase::Hello { .. } => "hello",
+            Phase::Waiting { .. } => "queue",
+            Phase::Dialling { .. } => "dial",
+            Phase::Silent { .. } => "asked",
+            Phase::Relaying { .. } => "relay",
+        }
+    }
+
     /// Whether its client was admitted.
     #[must_use]
     pub(super) const fn admission(&self) -> Admission {

@@ -34,6 +34,7 @@ mod relay;
 mod report;
 mod session;
 mod sessions;
+mod show;
 mod slab;
 mod wheel;
 mod worker;

@@ -158,6 +158,10 @@ impl Worker {
                 ..Snapshot::default()
             }),
             Command::Cut(server, which) => self.sessions.cut(*server, *which),
+            Command::Show(sought, out) => {
+                // Control has room for one answer of each worker.
+                let _ = out.try_send(self.sessions.show(sought));
+            }
             Command::Pulse => {}
             Command::Kill(id) => self.sessions.kill(*id),
             Command::Shutdown => {

@@ -17,6 +17,7 @@ mod flood;
 mod lifecycle;
 mod look;
 mod many;
+mod orders;
 mod pattern;
 mod relay;
 mod reload;
