@@ -70,11 +70,25 @@ impl ControlPlane {
         vip: Ipv4Addr,
         masters: &[Arc<NamespaceHost>],
     ) -> Result<Self, LabError> {
-        let said = |e: &dyn std::error::Error| LabError::Certificates(chain(e));
-        let masters: Vec<_> = masters
+        let masters = masters
             .iter()
             .map(|h| (h.name().to_owned(), h.address()))
             .collect();
+        Self::of(kind, folder, logs, vip, masters)
+    }
+
+    /// The same for masters that are no hosts of the lab: their names and addresses.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::new`].
+    pub fn of(
+        kind: Kind,
+        folder: &Path,
+        logs: &Path,
+        vip: Ipv4Addr,
+        masters: Vec<(String, Ipv4Addr)>,
+    ) -> Result<Self, LabError> {
+        let said = |e: &dyn std::error::Error| LabError::Certificates(chain(e));
         let spec = pki::ControlPlane {
             cluster: "lab".into(),
             endpoint: SocketAddr::from((vip, PORT)),

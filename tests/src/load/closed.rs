@@ -14,10 +14,11 @@ use super::poll::{Interest, Poll};
 use super::socket::{self, Outcome};
 
 /// What one thread of a closed loop does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
-    /// Whom to ask.
-    pub address: SocketAddr,
+    /// Whom to ask, in turn. Of one pair of addresses there are so few ports that a fast
+    /// loop meets connections that its server has not closed yet.
+    pub addresses: Vec<SocketAddr>,
     /// How many connections at once.
     pub connections: usize,
     /// Bytes of a request.
@@ -55,11 +56,12 @@ struct Connection {
 ///
 /// # Errors
 /// When the generator itself is out of resources.
-pub fn run(plan: Plan, shared: &Shared) -> io::Result<Histogram> {
+pub fn run(plan: &Plan, shared: &Shared) -> io::Result<Histogram> {
     let mut poll = Poll::new()?;
     let mut connections = Vec::with_capacity(plan.connections);
+    let mut addresses = plan.addresses.iter().copied().cycle();
     for token in 0..plan.connections {
-        connections.push(Some(open(plan, &poll, token)?));
+        connections.push(Some(open(addresses.next(), &poll, token)?));
     }
     let mut latencies = Histogram::default();
     let request = vec![b'q'; plan.request];
@@ -93,7 +95,7 @@ pub fn run(plan: Plan, shared: &Shared) -> io::Result<Histogram> {
             };
             if finished {
                 *slot = None;
-                *slot = Some(open(plan, &poll, token)?);
+                *slot = Some(open(addresses.next(), &poll, token)?);
             } else {
                 connection.ask(&request)?;
             }
@@ -102,9 +104,13 @@ pub fn run(plan: Plan, shared: &Shared) -> io::Result<Histogram> {
     Ok(latencies)
 }
 
-fn open(plan: Plan, poll: &Poll, token: usize) -> io::Result<Connection> {
+fn open(
+    address: Option<SocketAddr>,
+    poll: &Poll,
+    token: usize,
+) -> io::Result<Connection> {
     let begun = Instant::now();
-    let socket = socket::begin(plan.address)?;
+    let socket = socket::begin(address.ok_or(io::ErrorKind::AddrNotAvailable)?)?;
     poll.add(&socket, token, Interest::IN | Interest::OUT | Interest::ET)?;
     Ok(Connection {
         socket,
@@ -119,7 +125,7 @@ impl Connection {
     /// Writes the first request or reads an answer; `Some` when the answer is whole.
     fn go_on(
         &mut self,
-        plan: Plan,
+        plan: &Plan,
         request: &[u8],
         buffer: &mut [u8],
     ) -> io::Result<Option<u64>> {

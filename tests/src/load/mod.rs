@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   closed (so many connections, each waits) ─┐
+//!   secure (the same, each with a handshake)  ─┤
 //!   open   (by the clock, never waits)       ─┼─▶ the proxy, or nothing ─▶ backend
 //!   bulk   (as much as goes)                 ─┤
 //!   crowd  (idle ones, or all at once)       ─┘
@@ -15,5 +16,6 @@ pub mod crowd;
 pub mod histogram;
 pub mod open;
 pub mod poll;
+pub mod secure;
 pub mod socket;
 pub mod usage;

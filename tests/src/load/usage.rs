@@ -10,22 +10,32 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
-/// CPU time of a process: all of its threads, those that ended not counted.
+/// CPU time of a process and its children: all of their threads, those that ended not
+/// counted.
 ///
 /// # Errors
 /// When the process is gone.
 pub fn cpu_of(pid: u32) -> io::Result<Duration> {
     let mut total = 0;
+    let mut children = Duration::ZERO;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?.path();
         // A thread may end between the listing and the reading.
-        let stat = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        let stat = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+        for child in fs::read_to_string(task.join("children"))
+            .unwrap_or_default()
+            .split_whitespace()
+            .filter_map(|child| child.parse().ok())
+        {
+            children += cpu_of(child).unwrap_or_default();
+        }
         let nanos = stat
             .split(' ')
             .next()
             .and_then(|first| first.parse::<u64>().ok());
         total += nanos.unwrap_or(0);
     }
-    Ok(Duration::from_nanos(total))
+    Ok(Duration::from_nanos(total) + children)
 }
 
 /// CPU time that all cores together spent on anything but waiting.

@@ -12,25 +12,33 @@
     reason = "a program for people"
 )]
 
+mod cluster;
 mod peer;
 mod row;
+mod secure;
 mod svg;
 mod table;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use clap::Parser;
+use lab::load;
 use lab::load::backend::{self, Manner};
 use lab::load::usage;
 use nix::sched::{CloneFlags, unshare};
 
-use peer::{Cores, MANNERS, Peer, Programs, Proxy, SERVERS, server};
-use row::{Row, Size};
+use cluster::Cluster;
+use peer::{
+    APISERVER, Cores, MANNERS, Peer, Programs, Proxy, SECURE, SECURE_SIZES, SERVERS,
+    server,
+};
+use row::{Around, Row, Size};
 use table::{Record, Round};
 
 /// Who goes first where servers and load share cores.
@@ -88,12 +96,15 @@ struct Arguments {
     /// Is the servers, until killed; their answers go before all else where wanted.
     #[arg(long, hide = true)]
     serve: Option<Answers>,
+    /// Where the servers find what they show to clients with TLS.
+    #[arg(long, hide = true)]
+    certificates: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.serve {
-        Some(answers) => serve(answers),
+        Some(answers) => serve(answers, arguments.certificates.as_deref()),
         None => bench(&arguments),
     };
     match done {
@@ -105,14 +116,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// Threads of a server that speak TLS: as many as there may be clients.
+const HANDSHAKES: usize = 48;
+
 /// Two threads per server, on the cores that the process was given: one answers, the other
 /// carries streams, so that no answer waits for a stream before it reaches the proxy.
-fn serve(answers: Answers) -> io::Result<()> {
+fn serve(answers: Answers, certificates: Option<&Path>) -> io::Result<()> {
     usage::widen_table()?;
     let mut threads = Vec::new();
     for number in 0..SERVERS {
+        if let Some(folder) = certificates {
+            let config = secure::server(folder)?;
+            let at = server(number, SECURE);
+            load::secure::serve(at, &config, HANDSHAKES, SECURE_SIZES)?;
+        }
         let ports = (0..MANNERS.len())
-            .map(|manner| server(number, manner))
+            .map(|manner| {
+                let port = server(number, manner).port();
+                (Ipv4Addr::UNSPECIFIED, port).into()
+            })
             .zip(MANNERS);
         let (small, bulk): (Vec<_>, Vec<_>) =
             ports.partition(|(_, manner)| matches!(manner, Manner::Answers { .. }));
@@ -178,7 +200,8 @@ fn rounds(
     let size = Size {
         warm_up: time.mul_f64(0.2),
         time,
-        idle: 9_000,
+        quiet: time * 4,
+        idle: 9_900,
         storm: 9_000,
     };
     let wanted =
@@ -192,15 +215,22 @@ fn rounds(
             .into_iter()
             .filter(|row| wanted(&arguments.rows, row.name()))
         {
-            let servers = Servers::start(row, cores)?;
-            for round in 0..arguments.rounds {
-                for peer in order(round) {
-                    if !row.takes(peer) || !wanted(&arguments.peers, peer.name()) {
-                        continue;
-                    }
-                    let proxy = Proxy::start(programs, peer, cores, row.lines())?;
+            let peers: Vec<Peer> = Peer::ALL
+                .into_iter()
+                .filter(|peer| row.takes(*peer, cores))
+                .filter(|peer| wanted(&arguments.peers, peer.name()))
+                .collect();
+            if peers.is_empty() || !possible(row) {
+                continue;
+            }
+            let servers = Servers::start(row, cores, &programs.scratch)?;
+            let around = around(row, cores, &programs.scratch)?;
+            for round in 0..row.rounds(arguments.rounds) {
+                for &peer in in_order(&peers, round) {
+                    let proxy =
+                        Proxy::start(programs, peer, cores, row.lines(), row.manners())?;
                     let load = usage::load()?;
-                    let figures = row.run(&proxy, cores, size)?;
+                    let figures = row.run(&proxy, cores, size, &around)?;
                     drop(proxy);
                     eprintln!(
                         "{} {} {name} {round}: {figures:?}",
@@ -217,6 +247,7 @@ fn rounds(
                     });
                 }
             }
+            drop(around);
             drop(servers);
         }
     }
@@ -224,19 +255,44 @@ fn rounds(
 }
 
 /// Each round begins with another peer.
-fn order(round: u32) -> impl Iterator<Item = Peer> {
-    let first = usize::try_from(round).unwrap_or(0) % Peer::ALL.len();
-    Peer::ALL
-        .into_iter()
-        .cycle()
-        .skip(first)
-        .take(Peer::ALL.len())
+fn in_order(peers: &[Peer], round: u32) -> impl Iterator<Item = &Peer> {
+    let first = usize::try_from(round).unwrap_or(0) % peers.len().max(1);
+    peers.iter().cycle().skip(first).take(peers.len())
+}
+
+/// Whether this machine has what a row needs; says so when it has not.
+fn possible(row: Row) -> bool {
+    let possible = row != Row::Kubectl || Cluster::can_be_had();
+    if !possible {
+        eprintln!(
+            "{}: skipped, as `make kubernetes` has built nothing",
+            row.name()
+        );
+    }
+    possible
+}
+
+/// What a row needs beside servers and load.
+fn around(row: Row, cores: Cores, scratch: &Path) -> io::Result<Around> {
+    let cluster = if row == Row::Kubectl {
+        // What is started here inherits the cores.
+        usage::pin(&row.server_cores(cores).collect::<Vec<_>>())?;
+        let cluster = Cluster::start(scratch);
+        usage::pin(&(0..usage::cores()).collect::<Vec<_>>())?;
+        Some(cluster?)
+    } else {
+        None
+    };
+    Ok(Around {
+        scratch: scratch.to_owned(),
+        cluster,
+    })
 }
 
 struct Servers(Child);
 
 impl Servers {
-    fn start(row: Row, cores: Cores) -> io::Result<Self> {
+    fn start(row: Row, cores: Cores, scratch: &Path) -> io::Result<Self> {
         let set = row.server_cores(cores).map(|core| core.to_string());
         let set = set.collect::<Vec<_>>().join(",");
         let answers = if row.counts_latencies() {
@@ -251,9 +307,13 @@ impl Servers {
             .arg(own)
             .args(["--serve", answers.word()])
             .stdin(Stdio::null());
+        if row == Row::ConnectionsTls {
+            secure::issue(scratch)?;
+            command.arg("--certificates").arg(scratch);
+        }
         let servers = Self(command.spawn()?);
         for number in 0..SERVERS {
-            for manner in 0..MANNERS.len() {
+            for &manner in row.manners().iter().filter(|m| **m != APISERVER) {
                 peer::wait_for(server(number, manner))?;
             }
         }
@@ -272,11 +332,14 @@ impl Drop for Servers {
 /// A network namespace without a name: it is gone with the last process in it.
 fn own_network() -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNET)?;
-    let up = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status()?;
-    if !up.success() {
-        return Err(io::Error::other("the loopback interface did not come up"));
+    let address = format!("{}/32", cluster::ADDRESS);
+    for arguments in [
+        &["link", "set", "lo", "up"][..],
+        &["address", "add", &address, "dev", "lo"][..],
+    ] {
+        if !Command::new("ip").args(arguments).status()?.success() {
+            return Err(io::Error::other("the loopback interface did not come up"));
+        }
     }
     for (key, value) in [
         ("core/somaxconn", "65535"),

@@ -4,12 +4,17 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lab::load::backend::Manner;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+
+use crate::cluster;
 
 /// Servers behind every proxy.
 pub(crate) const SERVERS: u8 = 3;
@@ -27,6 +32,15 @@ pub(crate) const MANNERS: [Manner; 4] = [
     Manner::Pours,
     Manner::Swallows,
 ];
+
+/// What the frontend after those of [`MANNERS`] leads to: servers that speak TLS.
+pub(crate) const SECURE: usize = MANNERS.len();
+/// Bytes of a request to them, and of the answer.
+pub(crate) const SECURE_SIZES: (usize, usize) = (46, 1024);
+/// And the one after that: the API server.
+pub(crate) const APISERVER: usize = SECURE + 1;
+/// Addresses by which `direct` knows each server, so that it has ports enough.
+const ALIASES: u8 = 16;
 
 /// Who carries the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
@@ -104,8 +118,17 @@ impl Peer {
 
 /// Where the servers' port of this manner is.
 pub(crate) fn server(number: u8, manner: usize) -> SocketAddr {
+    if manner == APISERVER {
+        return cluster::address();
+    }
     let manner = u16::try_from(manner).unwrap_or(0);
     SocketAddr::from((Ipv4Addr::LOCALHOST, 9100 + manner * 10 + u16::from(number)))
+}
+
+/// The servers of this manner.
+fn servers(manner: usize) -> impl Iterator<Item = (u8, SocketAddr)> {
+    let all = if manner == APISERVER { 1 } else { SERVERS };
+    (0..all).map(move |number| (number, server(number, manner)))
 }
 
 /// Where the proxies listen for this manner.
@@ -121,13 +144,14 @@ impl Proxy {
         peer: Peer,
         cores: Cores,
         lines: Lines,
+        manners: &[usize],
     ) -> io::Result<Self> {
         let all = lab::load::usage::cores();
         let threads = match cores {
             Cores::One => 1,
             Cores::All => all,
         };
-        let Some(command) = programs.command(peer, threads, lines)? else {
+        let Some(command) = programs.command(peer, threads, lines, manners)? else {
             return Ok(Self { child: None, peer });
         };
         let set = match cores {
@@ -141,8 +165,9 @@ impl Proxy {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
+            .process_group(0)
             .spawn()?;
-        let proxy = Self {
+        let mut proxy = Self {
             child: Some(child),
             peer,
         };
@@ -151,7 +176,7 @@ impl Proxy {
             Ok(log) => io::Error::other(format!("{error}; it said: {log}")),
             Err(_) => error,
         };
-        proxy.wait_until_it_serves().map_err(explain)?;
+        proxy.wait_until_it_serves(manners).map_err(explain)?;
         Ok(proxy)
     }
 
@@ -162,31 +187,45 @@ impl Proxy {
 
     /// Where load for this manner goes: the `n`th connection, or thread.
     pub(crate) fn address(&self, manner: usize, n: usize) -> SocketAddr {
+        let addresses = self.addresses(manner);
+        let address = addresses.iter().copied().cycle().nth(n);
+        address.unwrap_or_else(|| frontend(manner))
+    }
+
+    /// All addresses for this manner: without a proxy the servers by turns.
+    pub(crate) fn addresses(&self, manner: usize) -> Vec<SocketAddr> {
         match self.peer {
-            Peer::Direct => {
-                let servers = (0..SERVERS).cycle();
-                server(servers.into_iter().nth(n).unwrap_or(0), manner)
-            }
+            Peer::Direct if manner < SECURE => (1..=ALIASES)
+                .flat_map(|alias| {
+                    let alias = Ipv4Addr::new(127, 0, 0, alias);
+                    servers(manner).map(move |(_, s)| (alias, s.port()).into())
+                })
+                .collect(),
+            Peer::Direct => servers(manner).map(|(_, address)| address).collect(),
             Peer::Haproxy | Peer::HaproxySplice | Peer::Nginx | Peer::Ours => {
-                frontend(manner)
+                vec![frontend(manner)]
             }
         }
     }
 
-    fn wait_until_it_serves(&self) -> io::Result<()> {
+    fn wait_until_it_serves(&mut self, manners: &[usize]) -> io::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            if asks(self.address(0, 0)) {
-                return Ok(());
+        for &manner in manners {
+            while !serves(manner, self.address(manner, 0)) {
+                if Instant::now() > deadline {
+                    let said = format!("{} does not serve", self.peer.name());
+                    return Err(io::Error::other(said));
+                }
+                lab_pause();
             }
-            if Instant::now() > deadline {
-                return Err(io::Error::other(format!(
-                    "{} does not serve",
-                    self.peer.name()
-                )));
-            }
-            lab_pause();
         }
+        if let Some(child) = &mut self.child
+            && let Some(status) = child.try_wait()?
+        {
+            let said = format!("{} has ended: {status}", self.peer.name());
+            return Err(io::Error::other(said));
+        }
+        Ok(())
     }
 }
 
@@ -197,8 +236,10 @@ fn log_name(peer: Peer) -> String {
 impl Drop for Proxy {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            // It has ended by itself, or it ends now.
-            let _ = child.kill();
+            // It leads a group, since a master that is killed leaves its workers behind, and
+            // they would serve in the name of the next. It has ended by itself, or it does now.
+            let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
             let _ = child.wait();
         }
     }
@@ -216,15 +257,39 @@ pub(crate) fn wait_for(address: SocketAddr) -> io::Result<()> {
     }
 }
 
+/// Whether a proxy has a server for this manner.
+fn serves(manner: usize, address: SocketAddr) -> bool {
+    match MANNERS.get(manner) {
+        Some(Manner::Answers { request, reply }) => asks(address, *request, *reply),
+        Some(Manner::Pours | Manner::Swallows) | None => lasts(address),
+    }
+}
+
+/// A connection that is not ended at once, as those are that find no server.
+fn lasts(address: SocketAddr) -> bool {
+    use std::io::Read as _;
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return false;
+    };
+    let limit = Some(Duration::from_millis(100));
+    match stream
+        .set_read_timeout(limit)
+        .and_then(|()| stream.read(&mut [0]))
+    {
+        Ok(len) => len > 0,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
 /// One request and its answer.
-fn asks(address: SocketAddr) -> bool {
+fn asks(address: SocketAddr, request: usize, reply: usize) -> bool {
     use std::io::{Read as _, Write as _};
     let limit = Some(Duration::from_secs(1));
     let ask = || -> io::Result<()> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(limit)?;
-        stream.write_all(&[b'q'; 46])?;
-        stream.read_exact(&mut [0; 1024])
+        stream.write_all(&vec![b'q'; request])?;
+        stream.read_exact(&mut vec![0; reply])
     };
     ask().is_ok()
 }
@@ -240,6 +305,7 @@ impl Programs {
         peer: Peer,
         threads: usize,
         lines: Lines,
+        manners: &[usize],
     ) -> io::Result<Option<Vec<String>>> {
         let bin = |name: &str| self.peers.join("bin").join(name).display().to_string();
         let file = |name: &str, text: String| -> io::Result<String> {
@@ -252,16 +318,19 @@ impl Programs {
             Peer::Haproxy | Peer::HaproxySplice => {
                 let splice = peer == Peer::HaproxySplice;
                 let name = format!("{}.cfg", peer.name());
-                let config = file(&name, haproxy(threads, splice, lines))?;
+                let config = file(&name, haproxy(threads, splice, lines, manners))?;
                 vec![bin("haproxy"), "-db".into(), "-f".into(), config]
             }
             Peer::Nginx => {
-                let config =
-                    file("nginx.conf", nginx(&self.peers, &self.scratch, threads))?;
+                let config = file(
+                    "nginx.conf",
+                    nginx(&self.peers, &self.scratch, threads, manners),
+                )?;
                 vec![bin("nginx"), "-c".into(), config]
             }
             Peer::Ours => {
-                let config = file("api-lb.yaml", ours(&self.scratch, threads, lines))?;
+                let config =
+                    file("api-lb.yaml", ours(&self.scratch, threads, lines, manners))?;
                 let ours = self.ours.display().to_string();
                 let user = [
                     "setpriv",
@@ -278,7 +347,7 @@ impl Programs {
     }
 }
 
-fn haproxy(threads: usize, splice: bool, lines: Lines) -> String {
+fn haproxy(threads: usize, splice: bool, lines: Lines, manners: &[usize]) -> String {
     let maxconn = if splice { 3_000 } else { 9_950 };
     let mut text = format!("global\n  nbthread {threads}\n  maxconn {maxconn}\n");
     if splice {
@@ -291,20 +360,20 @@ fn haproxy(threads: usize, splice: bool, lines: Lines) -> String {
     if splice {
         text += "  option splice-request\n  option splice-response\n";
     }
-    for manner in 0..MANNERS.len() {
+    for &manner in manners {
         let _ = write!(
             text,
             "listen l{manner}\n  bind {} backlog 65535\n  balance roundrobin\n",
             frontend(manner)
         );
-        for number in 0..SERVERS {
-            let _ = writeln!(text, "  server s{number} {} check", server(number, manner));
+        for (number, address) in servers(manner) {
+            let _ = writeln!(text, "  server s{number} {address} check");
         }
     }
     text
 }
 
-fn nginx(peers: &Path, scratch: &Path, threads: usize) -> String {
+fn nginx(peers: &Path, scratch: &Path, threads: usize, manners: &[usize]) -> String {
     let (peers, scratch) = (peers.display(), scratch.display());
     let mut text = format!(
         "load_module {peers}/root/usr/lib/nginx/modules/ngx_stream_module.so;\n\
@@ -313,10 +382,10 @@ fn nginx(peers: &Path, scratch: &Path, threads: usize) -> String {
          events {{ worker_connections 20000; }}\nstream {{\n  proxy_timeout 1h;\n",
         if threads == 1 { "off" } else { "on" },
     );
-    for manner in 0..MANNERS.len() {
+    for &manner in manners {
         let _ = writeln!(text, "  upstream u{manner} {{");
-        for number in 0..SERVERS {
-            let _ = writeln!(text, "    server {};", server(number, manner));
+        for (_, address) in servers(manner) {
+            let _ = writeln!(text, "    server {address};");
         }
         let _ = writeln!(
             text,
@@ -327,7 +396,7 @@ fn nginx(peers: &Path, scratch: &Path, threads: usize) -> String {
     text + "}\n"
 }
 
-fn ours(scratch: &Path, threads: usize, lines: Lines) -> String {
+fn ours(scratch: &Path, threads: usize, lines: Lines, manners: &[usize]) -> String {
     let lines = match lines {
         Lines::Off => "off",
         Lines::On => "on",
@@ -337,7 +406,7 @@ fn ours(scratch: &Path, threads: usize, lines: Lines) -> String {
          socket: {}/api-lb.sock\nlog: {{connections: {lines}}}\nfrontends:\n",
         scratch.display()
     );
-    for manner in 0..MANNERS.len() {
+    for &manner in manners {
         let bind = frontend(manner);
         let _ = writeln!(
             text,
@@ -345,13 +414,12 @@ fn ours(scratch: &Path, threads: usize, lines: Lines) -> String {
         );
     }
     text += "backends:\n";
-    for manner in 0..MANNERS.len() {
+    for &manner in manners {
         let _ = writeln!(
             text,
             "- name: b{manner}\n  balance: roundrobin\n  check: {{tcp: {{}}, interval: 2s}}\n  servers:"
         );
-        for number in 0..SERVERS {
-            let address = server(number, manner);
+        for (number, address) in servers(manner) {
             let _ = writeln!(text, "  - {{name: s{number}, address: \"{address}\"}}");
         }
     }

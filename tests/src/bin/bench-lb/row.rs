@@ -1,6 +1,7 @@
 //! What is measured: each row is one kind of load, run once against one proxy.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -8,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use lab::load::bulk::Direction;
 use lab::load::histogram::Histogram;
-use lab::load::{bulk, closed, crowd, open, usage};
+use lab::load::{self, bulk, closed, crowd, open, usage};
 use serde::{Deserialize, Serialize};
 
-use crate::peer::{Cores, Lines, Peer, Proxy};
+use crate::cluster::Cluster;
+use crate::peer::{APISERVER, Cores, Lines, Peer, Proxy, SECURE, SECURE_SIZES};
+use crate::secure;
 
 /// One kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
@@ -21,8 +24,12 @@ pub(crate) enum Row {
     Connections,
     /// The same, with a line of the log for each.
     ConnectionsLogged,
+    /// The same without lines, with a TLS handshake between client and server.
+    ConnectionsTls,
     /// 200 bytes and 1 KiB back, over 256 kept connections.
     KeepAlive,
+    /// The same, with the log on.
+    KeepAliveLogged,
     /// One stream from a server.
     Down1,
     /// Sixteen streams from servers.
@@ -41,6 +48,8 @@ pub(crate) enum Row {
     Idle,
     /// 9,000 clients that connect at once.
     Storm,
+    /// kubectl, again and again, against a real kube-apiserver.
+    Kubectl,
 }
 
 /// What one run of a row gave. Absent is what the row does not measure.
@@ -81,6 +90,8 @@ pub(crate) struct Size {
     pub(crate) warm_up: Duration,
     /// While it is measured.
     pub(crate) time: Duration,
+    /// While [`Row::Idle`] is measured, in which next to nothing happens.
+    pub(crate) quiet: Duration,
     /// Connections of [`Row::Idle`].
     pub(crate) idle: usize,
     /// Clients of [`Row::Storm`].
@@ -95,12 +106,20 @@ const UP: usize = 3;
 /// first measured on: what the rows at 20 % and 60 % load refer to.
 const CAPACITY: u32 = 95_000;
 
+/// Clients per core that connect with TLS: a handshake takes its ends most of a
+/// millisecond.
+const CLIENTS: usize = 12;
+/// After which a connection is no longer new: what a proxy does once for each is done.
+const GROWN_UP: Duration = Duration::from_millis(2_500);
+
 impl Row {
     /// All of them, in the order of the tables.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Connections,
         Self::ConnectionsLogged,
+        Self::ConnectionsTls,
         Self::KeepAlive,
+        Self::KeepAliveLogged,
         Self::Down1,
         Self::Down16,
         Self::Up1,
@@ -110,6 +129,7 @@ impl Row {
         Self::Latency60,
         Self::Idle,
         Self::Storm,
+        Self::Kubectl,
     ];
 
     /// As written in tables and on the command line.
@@ -117,7 +137,9 @@ impl Row {
         match self {
             Self::Connections => "connections",
             Self::ConnectionsLogged => "connections-logged",
+            Self::ConnectionsTls => "connections-tls",
             Self::KeepAlive => "keep-alive",
+            Self::KeepAliveLogged => "keep-alive-logged",
             Self::Down1 => "down1",
             Self::Down16 => "down16",
             Self::Up1 => "up1",
@@ -127,33 +149,69 @@ impl Row {
             Self::Latency60 => "latency60",
             Self::Idle => "idle",
             Self::Storm => "storm",
+            Self::Kubectl => "kubectl",
         }
     }
 
     /// Whether the proxies write a line per connection.
     pub(crate) fn lines(self) -> Lines {
-        if self == Self::ConnectionsLogged {
+        if matches!(self, Self::ConnectionsLogged | Self::KeepAliveLogged) {
             Lines::On
         } else {
             Lines::Off
         }
     }
 
-    /// Whether it says something about this peer. One that is made to splice needs two
-    /// pipes per connection, and has no descriptors for a crowd.
-    pub(crate) fn takes(self, peer: Peer) -> bool {
+    /// The frontends that the proxies have for it.
+    pub(crate) fn manners(self) -> &'static [usize] {
         match self {
-            Self::ConnectionsLogged => matches!(peer, Peer::Haproxy | Peer::Ours),
-            Self::Idle | Self::Storm => peer != Peer::HaproxySplice,
+            Self::ConnectionsTls => &[SECURE],
+            Self::Kubectl => &[APISERVER],
             Self::Connections
+            | Self::ConnectionsLogged
             | Self::KeepAlive
+            | Self::KeepAliveLogged
             | Self::Down1
             | Self::Down16
             | Self::Up1
             | Self::Up16
             | Self::Mixed
             | Self::Latency20
-            | Self::Latency60 => true,
+            | Self::Latency60
+            | Self::Idle
+            | Self::Storm => &[CONNECTION, KEPT, DOWN, UP],
+        }
+    }
+
+    /// Whether it says something about this peer on these cores. One that is made to splice
+    /// needs two pipes per connection, and has no descriptors for a crowd. Where cores are
+    /// shared, what is compared is throughput.
+    pub(crate) fn takes(self, peer: Peer, cores: Cores) -> bool {
+        match self {
+            Self::ConnectionsLogged | Self::KeepAliveLogged => {
+                cores == Cores::One && matches!(peer, Peer::Haproxy | Peer::Ours)
+            }
+            Self::Idle | Self::Storm => {
+                cores == Cores::One && peer != Peer::HaproxySplice
+            }
+            Self::Connections | Self::KeepAlive | Self::Down16 => true,
+            Self::ConnectionsTls
+            | Self::Down1
+            | Self::Up1
+            | Self::Up16
+            | Self::Mixed
+            | Self::Latency20
+            | Self::Latency60
+            | Self::Kubectl => cores == Cores::One,
+        }
+    }
+
+    /// Its rounds where others have so many: a tail needs twice as many.
+    pub(crate) fn rounds(self, others: u32) -> u32 {
+        if self.compares_tails() {
+            others * 2
+        } else {
+            others
         }
     }
 
@@ -188,6 +246,7 @@ impl Row {
         proxy: &Proxy,
         cores: Cores,
         size: Size,
+        around: &Around,
     ) -> io::Result<Figures> {
         let load_cores = self.server_cores(cores).collect();
         let bench = Bench {
@@ -199,7 +258,8 @@ impl Row {
             Self::Connections | Self::ConnectionsLogged => {
                 bench.closed(CONNECTION, 128, 46, Some(1))
             }
-            Self::KeepAlive => bench.closed(KEPT, 256, 200, None),
+            Self::ConnectionsTls => bench.secure(&around.scratch),
+            Self::KeepAlive | Self::KeepAliveLogged => bench.closed(KEPT, 256, 200, None),
             Self::Down1 => bench.bulk(Direction::Down, 1),
             Self::Down16 => bench.bulk(Direction::Down, 16),
             Self::Up1 => bench.bulk(Direction::Up, 1),
@@ -209,8 +269,17 @@ impl Row {
             Self::Latency60 => bench.latency(CAPACITY / 5 * 3),
             Self::Idle => bench.idle(),
             Self::Storm => bench.storm(),
+            Self::Kubectl => bench.kubectl(around.cluster.as_ref()),
         }
     }
+}
+
+/// What stands around the proxy beside servers and load.
+pub(crate) struct Around {
+    /// Where certificates are.
+    pub(crate) scratch: PathBuf,
+    /// For [`Row::Kubectl`].
+    pub(crate) cluster: Option<Cluster>,
 }
 
 struct Bench<'a> {
@@ -238,17 +307,50 @@ impl Bench<'_> {
         let shared = Arc::new(closed::Shared::default());
         let runs = self.threads(|n| {
             let share = connections / threads + usize::from(n < connections % threads);
-            let address = self.proxy.address(manner, n);
+            let mut addresses = self.proxy.addresses(manner);
+            let turn = n % addresses.len().max(1);
+            addresses.rotate_left(turn);
             let plan = closed::Plan {
-                address,
+                addresses,
                 connections: share,
                 request,
                 reply: 1024,
                 lifetime,
             };
             let shared = Arc::clone(&shared);
-            move || closed::run(plan, &shared)
+            move || closed::run(&plan, &shared)
         })?;
+        self.watch(&shared, runs)
+    }
+
+    /// Connections with a handshake, from so many clients that the proxy is never idle for
+    /// want of one.
+    fn secure(&self, scratch: &Path) -> io::Result<Figures> {
+        let config = secure::client(scratch)?;
+        let shared = Arc::new(closed::Shared::default());
+        let (request, reply) = SECURE_SIZES;
+        let mut runs = Vec::new();
+        for client in 0..CLIENTS {
+            runs.extend(self.threads(|n| {
+                let plan = load::secure::Plan {
+                    address: self.proxy.address(SECURE, n + client),
+                    config: Arc::clone(&config),
+                    request,
+                    reply,
+                };
+                let shared = Arc::clone(&shared);
+                move || load::secure::run(&plan, &shared)
+            })?);
+        }
+        self.watch(&shared, runs)
+    }
+
+    /// Measures what runs, then ends it.
+    fn watch(
+        &self,
+        shared: &closed::Shared,
+        runs: Vec<JoinHandle<io::Result<Histogram>>>,
+    ) -> io::Result<Figures> {
         lab_sleep(self.size.warm_up);
         shared.counting.store(true, Ordering::Relaxed);
         let (before, answered) = (self.spent()?, shared.answered.load(Ordering::Relaxed));
@@ -262,6 +364,41 @@ impl Bench<'_> {
         let mut figures = before.until(&after, total - answered);
         figures.latencies(&latencies);
         figures.failed = shared.failed.load(Ordering::Relaxed);
+        Ok(figures)
+    }
+
+    /// kubectl on each core of the load, one after the other.
+    fn kubectl(&self, cluster: Option<&Cluster>) -> io::Result<Figures> {
+        let Some(kubectl) = cluster.map(Cluster::kubectl) else {
+            return Err(io::Error::other("no kube-apiserver runs"));
+        };
+        let address = self.proxy.address(APISERVER, 0);
+        let end = Instant::now() + self.size.time;
+        let before = self.spent()?;
+        let runs = self.threads(|_| {
+            let kubectl = kubectl.clone();
+            move || {
+                let (mut latencies, mut failed) = (Histogram::default(), 0);
+                while Instant::now() < end {
+                    let begun = Instant::now();
+                    if kubectl.ask(address)? {
+                        latencies.add(closed::nanos(begun.elapsed()));
+                    } else {
+                        failed += 1;
+                    }
+                }
+                Ok((latencies, failed))
+            }
+        })?;
+        let (mut latencies, mut failed) = (Histogram::default(), 0);
+        for run in runs {
+            let (own, missed) = joined(run)?;
+            latencies.merge(&own);
+            failed += missed;
+        }
+        let mut figures = before.until(&self.spent()?, latencies.len());
+        figures.latencies(&latencies);
+        figures.failed = failed;
         Ok(figures)
     }
 
@@ -318,10 +455,10 @@ impl Bench<'_> {
         };
         let empty = usage::memory_of(pid)?;
         let crowd = self.crowd(self.size.idle)?;
-        lab_sleep(self.size.warm_up);
+        lab_sleep(GROWN_UP);
         let full = usage::memory_of(pid)?;
         let before = self.spent()?;
-        lab_sleep(self.size.time);
+        lab_sleep(self.size.quiet);
         let mut figures = before.until(&self.spent()?, crowd.connections.len() as u64);
         let grown = full.saturating_sub(empty);
         figures.memory = Some(as_f64(grown) / as_f64(self.size.idle as u64));

@@ -6,9 +6,10 @@ use crate::peer::{Cores, Peer};
 use crate::row::Row;
 use crate::table::Record;
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 8] = [
     Row::Connections,
     Row::ConnectionsLogged,
+    Row::ConnectionsTls,
     Row::KeepAlive,
     Row::Down1,
     Row::Down16,

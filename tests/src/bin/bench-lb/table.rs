@@ -88,9 +88,11 @@ const SECONDS: Column = Column {
 
 fn columns(row: Row) -> &'static [Column] {
     match row {
-        Row::Connections | Row::ConnectionsLogged | Row::KeepAlive => {
-            &[PER_CPU, PER_MACHINE, PER_SECOND, P50, P99]
-        }
+        Row::Connections
+        | Row::ConnectionsLogged
+        | Row::ConnectionsTls
+        | Row::KeepAlive
+        | Row::KeepAliveLogged => &[PER_CPU, PER_MACHINE, PER_SECOND, P50, P99],
         Row::Down1 | Row::Down16 | Row::Up1 | Row::Up16 => {
             &[PER_CPU, PER_MACHINE, PER_SECOND]
         }
@@ -98,6 +100,7 @@ fn columns(row: Row) -> &'static [Column] {
         Row::Latency20 | Row::Latency60 => &[P50, P99, P999, CPU],
         Row::Idle => &[MEMORY, CPU],
         Row::Storm => &[SECONDS, P50, P99],
+        Row::Kubectl => &[P50, P99, PER_CPU],
     }
 }
 
