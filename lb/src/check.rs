@@ -82,6 +82,10 @@ async fn check_on(
     hurry: Arc<Notify>,
     results: mpsc::Sender<Checked>,
 ) {
+    let mut skipped = {
+        let plan = plans.borrow();
+        head_start(plan.server, plan.interval)
+    };
     loop {
         let started = Instant::now();
         let plan = plans.borrow_and_update().clone();
@@ -90,20 +94,54 @@ async fn check_on(
         if results.send(Checked { server, report }).await.is_err() {
             return;
         }
-        rest(started, &mut plans, &hurry).await;
+        rest(started, skipped, &mut plans, &hurry).await;
+        skipped = Duration::ZERO;
     }
+}
+
+/// What the first rest of this server's checks is shorter by: up to half of the interval. All
+/// servers are checked at once when the program starts; from the second check on they would
+/// otherwise keep coming together, and hold up whatever shares the core.
+fn head_start(server: ServerId, interval: Duration) -> Duration {
+    // Multiples of the golden ratio lie far apart, however many there are (Knuth, TAOCP 6.4).
+    let part = u128::from(server.0.wrapping_mul(0x9e37_79b1));
+    let nanos = (interval.as_nanos() * part) >> 33;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// Waits until the next check is due, by the plan of that moment. A reload does not hurry
 /// it: `fall` failures should be as far apart as the file says.
-async fn rest(started: Instant, plans: &mut watch::Receiver<Plan>, hurry: &Notify) {
+async fn rest(
+    started: Instant,
+    skipped: Duration,
+    plans: &mut watch::Receiver<Plan>,
+    hurry: &Notify,
+) {
     loop {
-        let interval = plans.borrow_and_update().interval;
+        let interval = plans.borrow_and_update().interval.saturating_sub(skipped);
         tokio::select! {
             () = tokio::time::sleep_until(started + interval) => return,
             () = hurry.notified() => return,
             // Fails when the watch is dropped, which ends this task.
             Ok(()) = plans.changed() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_that_began_together_spread() {
+        let interval = Duration::from_secs(2);
+        let mut starts: Vec<Duration> = (0..12)
+            .map(|server| head_start(ServerId(server), interval))
+            .collect();
+        starts.sort_unstable();
+        assert!(starts.iter().all(|start| *start < interval / 2));
+        for pair in starts.windows(2) {
+            assert!(pair[1] - pair[0] >= interval / 2 / 32, "{starts:?}");
         }
     }
 }

@@ -11,13 +11,13 @@ use std::task::Wake;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use super::inbox::{Flag, Ring};
 
 /// A bell that any thread may ring and one worker hears.
 #[derive(Debug)]
 pub(super) struct Bell {
     fd: OwnedFd,
-    rung: AtomicBool,
+    flag: Flag,
 }
 
 impl Bell {
@@ -29,13 +29,13 @@ impl Bell {
         let fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         Ok(Self {
             fd,
-            rung: AtomicBool::new(false),
+            flag: Flag::default(),
         })
     }
 
     /// Wakes the worker, now or at its next poll.
     pub(super) fn ring(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
+        if self.flag.ring() == Ring::First {
             // Fails only when the counter is full, and then the worker has edges enough.
             let _ = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
         }
@@ -43,7 +43,7 @@ impl Bell {
 
     /// The worker heard it and is about to look.
     pub(super) fn heard(&self) {
-        self.rung.swap(false, Ordering::AcqRel);
+        self.flag.heard();
     }
 }
 

@@ -7,9 +7,10 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use super::bell::Bell;
+use super::inbox::Inbox;
 use crate::limits::Limits;
 use crate::pool::Frontend;
 use crate::worker::Gauges;
@@ -33,7 +34,7 @@ pub(super) struct Handed {
 struct Member {
     /// What it counts: its open sessions are its load. Absent until it has started.
     gauges: OnceLock<Arc<Gauges>>,
-    inbox: Mutex<Vec<Handed>>,
+    inbox: Inbox<Handed>,
     bell: Arc<Bell>,
 }
 
@@ -53,7 +54,7 @@ impl Crew {
         let member = |_| {
             Ok(Member {
                 gauges: OnceLock::new(),
-                inbox: Mutex::new(Vec::new()),
+                inbox: Inbox::default(),
                 bell: Arc::new(Bell::new()?),
             })
         };
@@ -119,17 +120,12 @@ impl Crew {
         let Some(member) = self.members.get(to) else {
             return Err(handed);
         };
-        {
-            let mut inbox = member.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-            if inbox.len() >= INBOX {
-                return Err(handed);
-            }
-            let Some(gauges) = member.gauges.get() else {
-                return Err(handed);
-            };
+        let Some(gauges) = member.gauges.get() else {
+            return Err(handed);
+        };
+        member.inbox.put(handed, INBOX, || {
             gauges.open.fetch_add(1, Ordering::Relaxed);
-            inbox.push(handed);
-        }
+        })?;
         member.bell.ring();
         Ok(())
     }
@@ -137,8 +133,7 @@ impl Crew {
     /// What was handed to worker `me`, into `into`.
     pub(super) fn take(&self, me: usize, into: &mut Vec<Handed>) {
         if let Some(member) = self.members.get(me) {
-            let mut inbox = member.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::swap(&mut *inbox, into);
+            member.inbox.take(into);
         }
     }
 }

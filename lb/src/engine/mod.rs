@@ -23,6 +23,9 @@ mod dial;
 mod dials;
 mod entry;
 mod greet;
+mod inbox;
+#[cfg(test)]
+mod inbox_model;
 mod line;
 mod listeners;
 mod machine;
@@ -38,6 +41,11 @@ mod show;
 mod slab;
 mod wheel;
 mod worker;
+
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering};
+    pub(super) use std::sync::{Mutex, PoisonError};
+}
 
 pub use crew::Crew;
 pub use worker::run;

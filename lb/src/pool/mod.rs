@@ -6,6 +6,9 @@
 //! [`Arc`] that both hold.
 
 mod counters;
+mod cursor;
+#[cfg(test)]
+mod cursor_model;
 mod cuts;
 mod dialling;
 mod judge;
@@ -22,7 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub use counters::{Counters, Cursor};
+pub use counters::Counters;
+pub use cursor::Cursor;
 pub use cuts::{Standing, cuts};
 pub use dialling::{Attempt, Dialling, Failure, Refusal};
 pub use judge::Judge;
@@ -30,6 +34,10 @@ pub use recent::{Rate, Recent};
 pub use rotation::Rotation;
 pub use seat::Seat;
 pub use state::{State, Tier};
+
+mod atomics {
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+}
 
 use crate::admit::{Gate, WhenFull};
 use crate::config::{Balance, Dial, Queue, Tcp};

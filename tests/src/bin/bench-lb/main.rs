@@ -301,9 +301,9 @@ impl Servers {
             Answers::InTurn
         };
         let own = std::env::current_exe()?;
-        let mut command = Command::new("taskset");
+        let mut command = Command::new("setpriv");
         command
-            .args(["-c", &set])
+            .args(["--pdeathsig", "KILL", "taskset", "-c", &set])
             .arg(own)
             .args(["--serve", answers.word()])
             .stdin(Stdio::null());

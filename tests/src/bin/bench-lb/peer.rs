@@ -159,8 +159,8 @@ impl Proxy {
             Cores::All => format!("0-{}", all - 1),
         };
         let log = fs::File::create(programs.scratch.join(log_name(peer)))?;
-        let child = Command::new("taskset")
-            .args(["-c", &set])
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "taskset", "-c", &set])
             .args(command)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -334,6 +334,8 @@ impl Programs {
                 let ours = self.ours.display().to_string();
                 let user = [
                     "setpriv",
+                    // A change of the user takes away what was said before.
+                    "--pdeathsig=TERM",
                     "--reuid=65534",
                     "--regid=65534",
                     "--clear-groups",

@@ -35,9 +35,15 @@ impl Record {
         let (mut bars, mut y) = (String::new(), 30.0);
         legend(&mut bars);
         for row in ROWS {
-            let ratios = PEERS.into_iter().filter_map(|(peer, colour)| {
-                Some((self.ratio_of(row, peer, Cores::One)?, colour))
-            });
+            let ratios: Vec<_> = PEERS
+                .into_iter()
+                .filter_map(|(peer, colour)| {
+                    Some((self.ratio_of(row, peer, Cores::One)?, colour))
+                })
+                .collect();
+            if ratios.is_empty() {
+                continue;
+            }
             let _ = writeln!(
                 bars,
                 "<text x='4' y='{:.0}'>{}</text>",
