@@ -7,18 +7,20 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::{self as core, Event, Secret};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use policy::{Access, Decision, Verdict};
+use policy::{Access, Decision, Node, Verdict};
 use serde_json::json;
 
-use crate::api::{TOKEN, USED_BY};
+use crate::api::{self, TOKEN, USED_BY};
 use crate::book::Seen;
 use crate::signing::Tray;
 
 /// Who writes, in `managedFields` and events.
-pub(crate) const NAME: &str = "bootstrap-signer";
+pub const NAME: &str = "bootstrap-signer";
+/// How the message of a condition begins that is written here.
+pub const MARK: &str = "bootstrap-signer: ";
 /// An API server that takes longer is as good as gone; the balancer finds another.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -28,17 +30,20 @@ pub struct Writer {
     requests: Api<CertificateSigningRequest>,
     reviews: Api<SubjectAccessReview>,
     secrets: Api<Secret>,
+    nodes: Api<core::Node>,
     events: Api<Event>,
     tray: Arc<Tray>,
 }
 
 /// What became of an act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
     /// It stands in the API.
     Written,
     /// Somebody else changed the object first; the watch tells what it is like now.
     Overtaken,
+    /// The Node is not as the decision took it to be, but like this.
+    NodeIs(Box<Node>),
 }
 
 /// Why an act failed; never a verdict.
@@ -63,6 +68,28 @@ pub struct Claim {
     pub used_by: String,
 }
 
+/// A name that a bootstrap identity is to get.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// The node's name.
+    pub node: String,
+    /// The Node of this name, as it was seen. Watches tell late.
+    pub seen: Option<Node>,
+}
+
+/// All that is written of one decision.
+#[derive(Debug, Clone)]
+pub struct Act {
+    /// The request as it was seen.
+    pub seen: Seen,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// The name it gives away.
+    pub join: Option<Join>,
+    /// The token it uses up.
+    pub claim: Option<Claim>,
+}
+
 impl Writer {
     /// At the API server behind `client`; what it approves goes into `tray`.
     pub fn new(client: &Client, tray: Arc<Tray>) -> Self {
@@ -70,6 +97,7 @@ impl Writer {
             requests: Api::all(client.clone()),
             reviews: Api::all(client.clone()),
             secrets: Api::namespaced(client.clone(), "kube-system"),
+            nodes: Api::all(client.clone()),
             events: Api::namespaced(client.clone(), "default"),
             tray,
         }
@@ -96,6 +124,7 @@ impl Writer {
         };
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
+                uid: Some(seen.requester_uid.clone()).filter(|uid| !uid.is_empty()),
                 user: Some(seen.submitted.username.clone()),
                 groups: Some(seen.submitted.groups.iter().cloned().collect()),
                 extra: Some(seen.extra.clone()),
@@ -113,13 +142,14 @@ impl Writer {
     ///
     /// # Errors
     /// The API server did not do it; nothing is decided then.
-    pub async fn write(
-        &self,
-        seen: &Seen,
-        verdict: &Verdict,
-        claim: Option<&Claim>,
-    ) -> Result<Done, ActError> {
-        if let Some(claim) = claim
+    pub async fn write(&self, act: &Act) -> Result<Done, ActError> {
+        let Act { seen, verdict, .. } = act;
+        if let Some(join) = &act.join
+            && let Some(node) = self.look(join).await?
+        {
+            return Ok(Done::NodeIs(Box::new(node)));
+        }
+        if let Some(claim) = &act.claim
             && self.claim(claim).await? == Done::Overtaken
         {
             return Ok(Done::Overtaken);
@@ -132,12 +162,12 @@ impl Writer {
         // Pending objects have no conditions, and the version says that this one is still
         // as it was: a list of one condition replaces nothing.
         let patch = json!({
-            "metadata": { "resourceVersion": seen.version, "uid": seen.uid },
+            "metadata": { "resourceVersion": seen.version, "uid": seen.submitted.uid },
             "status": { "conditions": [{
                 "type": condition,
                 "status": "True",
                 "reason": verdict.reason.name(),
-                "message": format!("{NAME}: {verdict}"),
+                "message": format!("{MARK}{}", said(verdict)),
             }]},
         });
         let params = PatchParams {
@@ -156,6 +186,17 @@ impl Writer {
                 self.tray
                     .approved(&written, tokio::time::Instant::now().into_std())
             }),
+        )
+    }
+
+    /// The Node of that name, where it is not as it was seen. A watch may be behind, and a
+    /// name that was just taken is not to be given.
+    async fn look(&self, join: &Join) -> Result<Option<Node>, ActError> {
+        let there = within(self.nodes.get_opt(&join.node)).await?;
+        let there = there.as_ref().map(api::node);
+        Ok(
+            there
+                .filter(|node| !join.seen.as_ref().is_some_and(|seen| alike(seen, node))),
         )
     }
 
@@ -187,10 +228,10 @@ impl Writer {
                 "apiVersion": "certificates.k8s.io/v1",
                 "kind": "CertificateSigningRequest",
                 "name": name,
-                "uid": seen.uid,
+                "uid": seen.submitted.uid,
             },
             "reason": verdict.reason.name(),
-            "message": verdict.to_string(),
+            "message": said(verdict),
             "type": kind,
             "action": verdict.decision().name(),
             "reportingComponent": NAME,
@@ -216,15 +257,45 @@ pub(crate) async fn within<T>(
     }
 }
 
+/// But for the lease, which is another object.
+fn alike(one: &Node, other: &Node) -> bool {
+    let renewed = one.renewed;
+    *one == Node {
+        renewed,
+        ..other.clone()
+    }
+}
+
+/// A requester's own words may be 32 KiB of them; an Event takes 1,024 bytes.
+fn said(verdict: &Verdict) -> String {
+    const LONGEST: usize = 900;
+    let text = verdict.to_string();
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let ends = text.char_indices().map(|(place, _)| place);
+    let end = ends.take_while(|place| *place <= LONGEST).last();
+    let head = end.and_then(|end| text.get(..end)).unwrap_or_default();
+    format!("{head}...")
+}
+
+/// What the server answered, if it did.
+fn code(error: &ActError) -> Option<u16> {
+    let ActError::Api(error) = error else {
+        return None;
+    };
+    if let kube::Error::Api(status) = error.as_ref() {
+        Some(status.code)
+    } else {
+        None
+    }
+}
+
 /// A conflict, or an object that is gone, is no failure: another one was faster.
 fn overtaken(done: Result<(), ActError>) -> Result<Done, ActError> {
     match done {
         Ok(()) => Ok(Done::Written),
-        Err(ActError::Api(error)) if is_overtaken(&error) => Ok(Done::Overtaken),
+        Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(Done::Overtaken),
         Err(error) => Err(error),
     }
-}
-
-fn is_overtaken(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409))
 }

@@ -27,6 +27,7 @@ pub fn request(object: &CertificateSigningRequest) -> (Submitted, Vec<u8>) {
     let created = object.metadata.creation_timestamp.as_ref();
     let submitted = Submitted {
         name: object.metadata.name.clone().unwrap_or_default(),
+        uid: object.metadata.uid.clone().unwrap_or_default(),
         signer: spec.signer_name.clone(),
         username: spec.username.clone().unwrap_or_default(),
         groups: spec.groups.iter().flatten().cloned().collect(),
@@ -59,6 +60,16 @@ pub fn is_denied(object: &CertificateSigningRequest) -> bool {
     let conditions = status.and_then(|status| status.conditions.as_ref());
     let mut conditions = conditions.into_iter().flatten();
     conditions.any(|condition| condition.type_ == "Denied")
+}
+
+/// When it was approved. A condition without a time is as old as its request.
+pub fn approved(object: &CertificateSigningRequest) -> Option<SystemTime> {
+    let status = object.status.as_ref()?;
+    let mut conditions = status.conditions.iter().flatten();
+    let approved = conditions.find(|each| each.type_ == "Approved")?;
+    let created = object.metadata.creation_timestamp.as_ref();
+    let time = approved.last_update_time.as_ref().or(created);
+    Some(time.map_or(SystemTime::UNIX_EPOCH, |time| time.0.into()))
 }
 
 /// A Node, heard of at its creation at the latest; its lease says more.

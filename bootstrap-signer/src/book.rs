@@ -3,6 +3,7 @@
 
 mod facts;
 mod index;
+mod line;
 mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::time::SystemTime;
 
 use policy::{Node, Nodes, Request, State, Token, Unreadable};
 
+use self::line::Line;
 pub use self::seen::{Change, Kind, Ledger, Seen};
 
 struct Entry {
@@ -18,6 +20,9 @@ struct Entry {
     turn: u64,
     request: Option<Result<Request, Unreadable>>,
     again: Option<SystemTime>,
+    /// Where the API server put it among all changes: the order in which requests were
+    /// made, the same for all who see it.
+    made: u64,
 }
 
 /// Who asks, as quotas and queues count them.
@@ -41,6 +46,9 @@ pub struct Book {
     keys: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// Pending requests for the same signer and node by the same requester.
     siblings: BTreeMap<(Who, String, String), BTreeSet<At>>,
+    /// Of each node, the client requests for it that are pending, in the order they were
+    /// made, and those that were approved.
+    lines: BTreeMap<String, Line>,
     /// Of each requester, those that wait for its quota.
     held: BTreeMap<Who, BTreeSet<Turn>>,
     pending: BTreeSet<Turn>,
@@ -103,6 +111,16 @@ impl Book {
             Kind::Nodes => self.nodes.len(),
             Kind::Leases => self.leases.len(),
             Kind::Tokens => self.tokens.len(),
+        }
+    }
+
+    /// The names of all objects of a kind.
+    pub fn names(&self, kind: Kind) -> BTreeSet<String> {
+        match kind {
+            Kind::Requests => self.requests.keys().cloned().collect(),
+            Kind::Nodes => self.nodes.names().map(str::to_owned).collect(),
+            Kind::Leases => self.leases.keys().cloned().collect(),
+            Kind::Tokens => self.tokens.keys().cloned().collect(),
         }
     }
 
@@ -191,17 +209,23 @@ impl Book {
         request.as_ref().ok()?.node()
     }
 
+    /// The Node called `node`.
+    pub fn node_called(&self, node: &str) -> Option<&Node> {
+        self.nodes.get(node)
+    }
+
     /// A token with its ledger.
     pub fn token(&self, id: &str) -> Option<&(Token, Ledger)> {
         self.tokens.get(id)
     }
 
     /// A decision was written; until the watch says so, it is as good as seen.
-    pub fn decided(&mut self, name: &str, denied: bool) {
+    pub fn decided(&mut self, name: &str, denied: bool, now: SystemTime) {
         if let Some(entry) = self.requests.get(name) {
             let mut seen = entry.seen.clone();
             seen.submitted.state = State::Decided;
             seen.denied = denied;
+            seen.approved = (!denied).then_some(now);
             self.put_request(seen);
         }
     }
@@ -241,13 +265,8 @@ impl Book {
     fn forget_all_but(&mut self, kind: Kind, names: &BTreeSet<String>) {
         let gone =
             |known: Vec<String>| known.into_iter().filter(|name| !names.contains(name));
-        let known: Vec<String> = match kind {
-            Kind::Requests => self.requests.keys().cloned().collect(),
-            Kind::Nodes => self.nodes.names().map(str::to_owned).collect(),
-            Kind::Leases => self.leases.keys().cloned().collect(),
-            Kind::Tokens => self.tokens.keys().cloned().collect(),
-        };
-        gone(known).for_each(|name| self.remove(kind, &name));
+        gone(self.names(kind).into_iter().collect())
+            .for_each(|name| self.remove(kind, &name));
         if self.whole.insert(kind) {
             self.ask_all();
         }

@@ -1,11 +1,13 @@
 //! The command line.
 
+mod inspect;
+
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand};
 use daemon::{chain, exit, log};
-use policy::{Facts, Question, Request};
+use policy::{Explanation, Facts, Question, Request};
 use tokio::runtime;
 
 use crate::config::Config;
@@ -37,10 +39,18 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Say whether a configuration file is good, and touch nothing.
+    /// Say whether a configuration file is good; with --cluster, whether somebody else
+    /// approves beside this daemon. Touches nothing.
     Check {
         #[command(flatten)]
         config: ConfigFile,
+        /// Ask the cluster too: fails when another approver is, or may be, at work.
+        #[arg(long)]
+        cluster: bool,
+        /// Ask it with these credentials instead of the daemon's, which may not read
+        /// roles, bindings and pods.
+        #[arg(long, requires = "cluster")]
+        kubeconfig: Option<PathBuf>,
     },
     /// Print the RBAC objects it needs, for `kubectl apply -f -`.
     Rbac {
@@ -58,12 +68,14 @@ enum Command {
     Explain {
         #[command(flatten)]
         config: ConfigFile,
-        /// The request, as `kubectl get csr NAME -o yaml` prints it.
-        #[arg(long)]
-        file: PathBuf,
-        /// What is known of the cluster; without it, nothing is.
-        #[arg(long)]
+        #[command(flatten)]
+        request: Asked,
+        /// What is known of the cluster a --file is for; without it, nothing is.
+        #[arg(long, requires = "file")]
         context: Option<PathBuf>,
+        /// Ask the cluster with these credentials instead of the daemon's.
+        #[arg(long, requires = "csr")]
+        kubeconfig: Option<PathBuf>,
         /// Everything, as JSON.
         #[arg(long)]
         json: bool,
@@ -77,8 +89,22 @@ struct ConfigFile {
     config: PathBuf,
 }
 
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Asked {
+    /// The request, as `kubectl get csr NAME -o yaml` prints it.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// A request of the cluster, with all that is known there.
+    #[arg(long, value_name = "NAME")]
+    csr: Option<String>,
+}
+
 /// Why a command was not done, for the person who gave it.
 type Sentence = String;
+
+/// The same with the exit code.
+type Refused = (u8, Sentence);
 
 impl Cli {
     /// Does what was asked; the exit code.
@@ -86,26 +112,53 @@ impl Cli {
         let done = match self.command {
             Command::Run { config } => return daemon(&config.config),
             Command::Rbac { parts } => Ok(rbac::objects(&parts.into_iter().collect())),
-            Command::Bundle { config } => bundle(&config.config),
-            Command::Check { config } => check(&config.config),
+            Command::Bundle { config } => bundle(&config.config).map_err(usage),
+            Command::Check {
+                config,
+                cluster: false,
+                ..
+            } => check(&config.config).map_err(usage),
+            Command::Check {
+                config, kubeconfig, ..
+            } => inspect::check(&config.config, kubeconfig.as_deref()),
             Command::Explain {
                 config,
-                file,
+                request,
                 context,
+                kubeconfig,
                 json,
-            } => read(&config.config, &file, context.as_deref())
-                .map(|inputs| inputs.explained(json)),
+            } => match (request.csr, request.file) {
+                (Some(name), _) => {
+                    inspect::explain(&config.config, kubeconfig.as_deref(), &name)
+                        .map(|explanation| shown(&explanation, json))
+                }
+                (None, file) => {
+                    let file = file.unwrap_or_default();
+                    read(&config.config, &file, context.as_deref())
+                        .map(|inputs| inputs.explained(json))
+                        .map_err(usage)
+                }
+            },
         };
         match done {
             Ok(text) => {
                 say(&text);
                 exit::DONE
             }
-            Err(sentence) => {
-                complain(&sentence);
-                exit::USAGE
-            }
+            Err((code, sentence)) => fail(code, &sentence),
         }
+    }
+}
+
+fn usage(sentence: Sentence) -> Refused {
+    (exit::USAGE, sentence)
+}
+
+fn shown(explanation: &Explanation, json: bool) -> String {
+    if json {
+        format!("{:#}", explain::json(explanation))
+    } else {
+        explain::text(explanation)
     }
 }
 
@@ -212,12 +265,7 @@ impl Inputs {
             None => question.facts,
         };
         question.facts.inventory = self.config.inventory.as_ref();
-        let explanation = policy::explain(&question);
-        if json {
-            format!("{:#}", explain::json(&explanation))
-        } else {
-            explain::text(&explanation)
-        }
+        shown(&policy::explain(&question), json)
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use config::{Document, Errors, KeyPath, Period};
 use policy::{
-    Access, Facts, Known, Limits, Node, Nodes, Pattern, Question, Requester, Token, Uses,
+    Access, Facts, Known, Limits, Node, Nodes, Pattern, Question, Requester, Rival,
+    Token, Uses,
 };
 use serde::{Deserialize, Deserializer, de};
 use time::OffsetDateTime;
@@ -29,6 +30,7 @@ struct File {
     key_used_by: Option<BTreeSet<String>>,
     ahead: Option<usize>,
     superseded_by: Option<String>,
+    given: Option<Time>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,6 +104,7 @@ pub struct Context {
     key_used_by: Option<BTreeSet<String>>,
     ahead: Option<usize>,
     superseded_by: Option<String>,
+    given: Option<SystemTime>,
 }
 
 impl Context {
@@ -147,6 +150,7 @@ impl Context {
             key_users: known(users.map(|all| all.iter().map(String::as_str).collect())),
             ahead: known(self.ahead),
             superseded_by: self.superseded_by.as_deref(),
+            rivals: Known::Known(self.given.map(Rival::Given).into_iter().collect()),
             inventory: None,
         }
     }
@@ -185,6 +189,7 @@ fn convert(document: Document<File>, clock: SystemTime) -> Result<Context, Error
         key_used_by: file.key_used_by,
         ahead: file.ahead,
         superseded_by: file.superseded_by,
+        given: file.given.map(|time| time.0),
     })
 }
 

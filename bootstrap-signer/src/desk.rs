@@ -1,15 +1,17 @@
 //! The task that decides: changes come in from the watches, decisions go out to the API
 //! server. It owns the book; acts run beside it and report back. Ends when told to.
 
+mod prepare;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use policy::{Access, Decision, Inventory, Known, Reason, Requester, Settings, Verdict};
+use policy::{Access, Decision, Inventory, Known, Reason, Settings, Verdict};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::act::{ActError, Claim, Done, Writer};
+use crate::act::{Act, ActError, Done, Writer};
 use crate::book::{Book, Change, Seen};
 use crate::config::Mode;
 use crate::fair::{AT_ONCE, Fair};
@@ -30,6 +32,9 @@ const EVENTS: usize = 1_024;
 /// The desk looks at the clock at least so often, for a clock that is set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
+/// What time it is: the world's, or a test's.
+pub type Clock = fn() -> SystemTime;
+
 /// What decisions are made by; replaced as one by a reload.
 #[derive(Debug, Clone)]
 pub struct Rulebook {
@@ -43,15 +48,9 @@ pub struct Rulebook {
     pub signing: Plan,
 }
 
-struct Job {
-    seen: Seen,
-    verdict: Verdict,
-    claim: Option<Claim>,
-}
-
 enum Outcome {
     Reviewed(Identity, String, Result<bool, ActError>),
-    Wrote(Box<Job>, Result<Done, ActError>),
+    Wrote(Box<Act>, Result<Done, ActError>),
     Told(Result<(), ActError>),
 }
 
@@ -61,7 +60,7 @@ pub struct Desk {
     rules: watch::Receiver<Arc<Rulebook>>,
     writer: Writer,
     rights: Rights,
-    jobs: Fair<Job>,
+    jobs: Fair<Act>,
     events: VecDeque<(Seen, Verdict)>,
     /// Requests whose decision is queued or on its way.
     busy: BTreeMap<String, String>,
@@ -71,6 +70,7 @@ pub struct Desk {
     writing: usize,
     telling: usize,
     shown: Arc<Shown>,
+    clock: Clock,
 }
 
 impl Desk {
@@ -79,6 +79,7 @@ impl Desk {
         rules: watch::Receiver<Arc<Rulebook>>,
         writer: Writer,
         shown: Arc<Shown>,
+        clock: Clock,
     ) -> Self {
         Self {
             book: Book::default(),
@@ -93,6 +94,7 @@ impl Desk {
             writing: 0,
             telling: 0,
             shown,
+            clock,
         }
     }
 
@@ -120,13 +122,18 @@ impl Desk {
                 Ok(()) = self.rules.changed() => self.book.ask_everything(),
                 () = tokio::task::yield_now(), if more => {}
                 () = tokio::time::sleep(sleep), if !more => {
-                    self.book.wake(SystemTime::now());
+                    let now = self.now();
+                    self.book.wake(now);
                 }
             }
         }
         while let Some(outcome) = self.acts.join_next().await {
             self.finish(outcome);
         }
+    }
+
+    fn now(&self) -> SystemTime {
+        (self.clock)()
     }
 
     fn take(&mut self, change: Change, changes: &mut mpsc::Receiver<Change>) {
@@ -148,7 +155,7 @@ impl Desk {
 
     fn sleep(&self) -> Duration {
         let until = self.book.due().map_or(LONGEST_SLEEP, |at| {
-            at.duration_since(SystemTime::now()).unwrap_or_default()
+            at.duration_since(self.now()).unwrap_or_default()
         });
         until.min(LONGEST_SLEEP)
     }
@@ -169,7 +176,7 @@ impl Desk {
         if self.busy.contains_key(name) {
             return;
         }
-        let now = SystemTime::now();
+        let now = self.now();
         let rights = &self.rights;
         let access = |seen: &Seen, access| rights.get(&identity(seen, access), now);
         let inventory = rules.inventory.as_ref();
@@ -218,51 +225,10 @@ impl Desk {
         let Some(seen) = self.book.seen(name).cloned() else {
             return;
         };
-        let claim = self.claim(&seen, &verdict, &rules.settings);
         self.busy.insert(name.to_owned(), seen.version.clone());
         let who = seen.submitted.username.clone();
-        let job = Job {
-            seen,
-            verdict,
-            claim,
-        };
-        self.jobs.push(&who, job);
-    }
-
-    /// A token with limits is claimed before it is used: two of us may decide at once.
-    fn claim(
-        &self,
-        seen: &Seen,
-        verdict: &Verdict,
-        settings: &Settings,
-    ) -> Option<Claim> {
-        let Requester::Token(id) = Requester::of(&seen.submitted, settings) else {
-            return None;
-        };
-        let (token, ledger) = self.book.token(id)?;
-        let Known::Known(limits) = &token.limits else {
-            return None;
-        };
-        let unlimited = limits.max_nodes.is_none() && limits.uses == policy::Uses::Many;
-        if unlimited || verdict.decision() != Decision::Approve {
-            return None;
-        }
-        let name = &seen.submitted.name;
-        let own = format!("{}/{name}", self.book.node(name)?);
-        let mut uses: Vec<&str> = ledger
-            .used_by
-            .split(',')
-            .filter(|each| !each.is_empty())
-            .collect();
-        if uses.contains(&own.as_str()) {
-            return None;
-        }
-        uses.push(&own);
-        Some(Claim {
-            id: id.to_owned(),
-            version: ledger.version.clone(),
-            used_by: uses.join(","),
-        })
+        let act = self.act(seen, verdict, &rules.settings);
+        self.jobs.push(&who, act);
     }
 
     fn wait(
@@ -305,13 +271,12 @@ impl Desk {
 
     fn dispatch(&mut self) {
         while self.writing < AT_ONCE {
-            let Some(job) = self.jobs.pop() else { break };
+            let Some(act) = self.jobs.pop() else { break };
             self.writing += 1;
             let writer = self.writer.clone();
             self.acts.spawn(async move {
-                let claim = job.claim.as_ref();
-                let done = writer.write(&job.seen, &job.verdict, claim).await;
-                Outcome::Wrote(Box::new(job), done)
+                let done = writer.write(&act).await;
+                Outcome::Wrote(Box::new(act), done)
             });
         }
         // Certificates first: what an Event says stands in the request already.
@@ -332,9 +297,9 @@ impl Desk {
             Ok(Outcome::Reviewed(identity, who, answer)) => {
                 self.answer(&identity, &who, answer);
             }
-            Ok(Outcome::Wrote(job, done)) => {
+            Ok(Outcome::Wrote(act, done)) => {
                 self.writing = self.writing.saturating_sub(1);
-                self.wrote(*job, done);
+                self.wrote(*act, done);
             }
             Ok(Outcome::Told(done)) => {
                 self.telling = self.telling.saturating_sub(1);
@@ -346,7 +311,7 @@ impl Desk {
     }
 
     fn answer(&mut self, who: &Identity, user: &str, answer: Result<bool, ActError>) {
-        let now = SystemTime::now();
+        let now = self.now();
         match answer {
             Ok(granted) => self.rights.answered(who, Some(granted), now),
             Err(error) => {
@@ -359,22 +324,12 @@ impl Desk {
         self.book.ask_all_of(user);
     }
 
-    fn wrote(&mut self, job: Job, done: Result<Done, ActError>) {
-        let name = job.seen.submitted.name.as_str();
-        self.jobs.done(&job.seen.submitted.username);
+    fn wrote(&mut self, act: Act, done: Result<Done, ActError>) {
+        let name = act.seen.submitted.name.as_str();
+        self.jobs.done(&act.seen.submitted.username);
         let version = self.busy.remove(name);
         match done {
-            Ok(Done::Written) => {
-                let denied = job.verdict.decision() == Decision::Deny;
-                let since = self.told.remove(name).map(|(_, since)| since);
-                self.shown.written(since);
-                self.book.decided(name, denied);
-                if self.events.len() >= EVENTS {
-                    self.events.pop_front();
-                    self.shown.dropped_event();
-                }
-                self.events.push_back((job.seen, job.verdict));
-            }
+            Ok(Done::Written) => self.written(act),
             Ok(Done::Overtaken) => {
                 // What it is like now may have been seen while this was on its way.
                 let seen = self.book.seen(name).map(|seen| &seen.version);
@@ -382,15 +337,36 @@ impl Desk {
                     self.book.ask(name);
                 }
                 // Another request used the token first; the watch is about to say so.
-                if job.claim.is_some() {
-                    self.book.again_at(name, SystemTime::now() + SOON);
+                if act.claim.is_some() {
+                    self.book.again_at(name, self.now() + SOON);
                 }
+            }
+            Ok(Done::NodeIs(node)) => {
+                if let Some(join) = act.join {
+                    self.book.apply(Change::Node(join.node, *node));
+                }
+                // Where the book knew it by now, nothing changed.
+                self.book.again_at(name, self.now() + SOON);
             }
             Err(error) => {
                 self.failed("decision", &error);
-                self.book.again_at(name, SystemTime::now() + RETRY);
+                self.book.again_at(name, self.now() + RETRY);
             }
         }
+    }
+
+    fn written(&mut self, act: Act) {
+        let name = act.seen.submitted.name.as_str();
+        let denied = act.verdict.decision() == Decision::Deny;
+        let since = self.told.remove(name).map(|(_, since)| since);
+        self.shown.written(since);
+        let now = self.now();
+        self.book.decided(name, denied, now);
+        if self.events.len() >= EVENTS {
+            self.events.pop_front();
+            self.shown.dropped_event();
+        }
+        self.events.push_back((act.seen, act.verdict));
     }
 
     fn failed(&self, act: &'static str, error: &ActError) {

@@ -57,6 +57,7 @@ struct Object {
 #[serde(rename_all = "camelCase")]
 struct Metadata {
     name: String,
+    uid: Option<String>,
     creation_timestamp: Option<String>,
     deletion_timestamp: Option<String>,
 }
@@ -131,6 +132,7 @@ impl Manifest {
         };
         Submitted {
             name: self.object.metadata.name.clone(),
+            uid: self.object.metadata.uid.clone().unwrap_or_default(),
             signer: spec.signer_name.clone(),
             username: spec.username.clone(),
             groups: spec.groups.clone(),

@@ -73,7 +73,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let tray = Arc::new(Tray::default());
     let signing = sign(&client, &seen, &tray, &shown, Arc::new(authorities));
     let writer = Writer::new(&client, Arc::clone(&tray));
-    let desk = Desk::new(seen, writer, Arc::clone(&shown));
+    let desk = Desk::new(seen, writer, Arc::clone(&shown), SystemTime::now);
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
     let (stop_desk, desk_stopped) = oneshot::channel::<()>();
     let watching = tokio::spawn(watch::all(client, changes, tray));
@@ -163,7 +163,11 @@ fn warn(config: &Config) {
     }
 }
 
-async fn client(kubeconfig: Option<&Path>) -> Result<Client, RunError> {
+/// A client of these credentials; of the pod's without.
+///
+/// # Errors
+/// They cannot be used.
+pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, RunError> {
     let mut config = match kubeconfig {
         None => kube::Config::incluster()?,
         Some(path) => {

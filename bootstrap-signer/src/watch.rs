@@ -62,16 +62,22 @@ impl Backoff for Pause {
     }
 }
 
+/// Secrets that are bootstrap tokens.
+pub const TOKENS: &str = "type=bootstrap.kubernetes.io/token";
+
 /// Watches everything a decision needs.
 pub async fn all(client: Client, changes: Sender<Change>, tray: Arc<Tray>) {
     let every = || watch::Config::default().timeout(WATCH);
-    let tokens = every().fields("type=bootstrap.kubernetes.io/token");
+    let tokens = every().fields(TOKENS);
     let requests: Api<CertificateSigningRequest> = Api::all(client.clone());
     let nodes: Api<Node> = Api::all(client.clone());
     let leases: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
     let secrets: Api<Secret> = Api::namespaced(client, "kube-system");
     let seen = move |csr: &CertificateSigningRequest| {
-        tray.see(csr, Instant::now().into_std());
+        // What cannot be written to is not signed, whoever approved it.
+        if policy::is_request_name(&csr.name_any()) {
+            tray.see(csr, Instant::now().into_std());
+        }
         request(csr)
     };
     tokio::join!(
@@ -82,29 +88,39 @@ pub async fn all(client: Client, changes: Sender<Change>, tray: Arc<Tray>) {
     );
 }
 
-fn request(object: &CertificateSigningRequest) -> Option<Change> {
+/// What a request of our signers changes.
+pub fn request(object: &CertificateSigningRequest) -> Option<Change> {
     Signer::named(&object.spec.signer_name)?;
+    Some(seen(object))
+}
+
+/// What any request changes.
+pub fn seen(object: &CertificateSigningRequest) -> Change {
     let (submitted, pem) = api::request(object);
     let extra = object.spec.extra.clone().unwrap_or_default();
-    Some(Change::Request(Box::new(Seen {
+    Change::Request(Box::new(Seen {
         submitted,
         pem,
         version: object.resource_version().unwrap_or_default(),
-        uid: object.uid().unwrap_or_default(),
         denied: api::is_denied(object),
+        approved: api::approved(object),
+        requester_uid: object.spec.uid.clone().unwrap_or_default(),
         extra: extra.into_iter().collect::<BTreeMap<_, _>>(),
-    })))
+    }))
 }
 
-fn node(object: &Node) -> Option<Change> {
+/// What a Node changes.
+pub fn node(object: &Node) -> Option<Change> {
     Some(Change::Node(object.name_any(), api::node(object)))
 }
 
-fn lease(object: &Lease) -> Option<Change> {
+/// What a node's lease changes.
+pub fn lease(object: &Lease) -> Option<Change> {
     Some(Change::Renewed(object.name_any(), api::renewed(object)?))
 }
 
-fn token(object: &Secret) -> Option<Change> {
+/// What a token's Secret changes.
+pub fn token(object: &Secret) -> Option<Change> {
     let (id, token) = api::token(object)?;
     let ledger = Ledger {
         version: object.resource_version().unwrap_or_default(),

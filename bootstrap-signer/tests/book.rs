@@ -35,6 +35,7 @@ fn seen(name: &str, pem: Vec<u8>, created: SystemTime) -> Seen {
     Seen {
         submitted: Submitted {
             name: name.to_owned(),
+            uid: name.to_owned(),
             signer: Signer::Client.name().to_owned(),
             username: "system:bootstrap:abc123".to_owned(),
             groups: groups.into_iter().map(str::to_owned).collect(),
@@ -47,8 +48,9 @@ fn seen(name: &str, pem: Vec<u8>, created: SystemTime) -> Seen {
         },
         pem,
         version: "1".to_owned(),
-        uid: name.to_owned(),
         denied: false,
+        approved: None,
+        requester_uid: String::new(),
         extra: BTreeMap::new(),
     }
 }
@@ -166,10 +168,10 @@ fn a_flood_is_held_and_let_in_one_by_one() {
         }
     }
     // Denied: it counts on.
-    book.decided(&name(0), true);
+    book.decided(&name(0), true, at(0));
     assert!(drain(&mut book).is_empty());
     // Approved or gone: one more may pass, and that is the first that waits.
-    book.decided(&name(1), false);
+    book.decided(&name(1), false, at(0));
     assert_eq!(drain(&mut book), [name(20)]);
     assert_eq!(reason(&mut book, &name(20), at(1)), Reason::PemInvalid);
     assert_eq!(reason(&mut book, &name(21), at(1)), Reason::QuotaExceeded);
@@ -208,7 +210,7 @@ fn a_key_is_of_the_first_node_that_used_it() {
     let mut book = whole();
     put(&mut book, seen("a", pem("new-1", &key), at(0)));
     assert_eq!(reason(&mut book, "a", at(0)), Reason::NewNode);
-    book.decided("a", false);
+    book.decided("a", false, at(0));
     put(&mut book, seen("b", pem("new-2", &key), at(1)));
     assert_eq!(reason(&mut book, "b", at(1)), Reason::KeyUsedByOtherNode);
     // Also where it was approved before we came.
@@ -219,7 +221,7 @@ fn a_key_is_of_the_first_node_that_used_it() {
     put(&mut later, seen("b", pem("new-2", &key), at(1)));
     assert_eq!(reason(&mut later, "b", at(1)), Reason::KeyUsedByOtherNode);
     put(&mut book, seen("c", pem("new-1", &key), at(1)));
-    book.decided("b", true);
+    book.decided("b", true, at(0));
     assert_eq!(reason(&mut book, "c", at(1)), Reason::NewNode);
 }
 
@@ -238,4 +240,46 @@ fn what_a_new_list_lacks_is_gone() {
     ));
     assert!(book.seen("a").is_none());
     assert_eq!(book.pending(), (1, Some(at(0))));
+}
+
+/// Two keys ask for one name. The one that the API server took first gets it, also where
+/// the other one was seen first; the other waits until it had time to register.
+#[test]
+fn a_name_goes_to_the_first_in_line() {
+    let mut book = whole();
+    let keys = [KeyPair::generate().unwrap(), KeyPair::generate().unwrap()];
+    let asks = |name: &str, key: &KeyPair, version: &str, user: &str| {
+        let mut seen = seen(name, pem("new-1", key), at(0));
+        seen.version = version.to_owned();
+        seen.submitted.username = format!("system:bootstrap:{user}");
+        seen
+    };
+    for id in ["abc123", "def456"] {
+        let token = Change::Token(id.to_owned(), Token::default(), Ledger::default());
+        book.apply(token);
+    }
+    let second = asks("second", &keys[1], "12", "def456");
+    put(&mut book, second.clone());
+    put(&mut book, asks("first", &keys[0], "11", "abc123"));
+    let reason = |book: &mut Book, name: &str, now| {
+        let yes = |_: &Seen, _| Known::Known(true);
+        let decided = book.decide(name, &Settings::default(), None, yes, now);
+        decided.unwrap().0.reason
+    };
+    assert_eq!(reason(&mut book, "first", at(1)), Reason::NewNode);
+    assert_eq!(reason(&mut book, "second", at(1)), Reason::NameHeld);
+    while book.pop().is_some() {}
+    book.decided("first", false, at(2));
+    assert_eq!(book.pop().as_deref(), Some("second"), "the next one's turn");
+    assert_eq!(reason(&mut book, "second", at(121)), Reason::NameHeld);
+    assert_eq!(reason(&mut book, "second", at(122)), Reason::NewNode);
+    // The same key is the same kubelet, whatever it asks by.
+    put(&mut book, asks("again", &keys[0], "13", "def456"));
+    book.apply(Change::Gone(Kind::Requests, "second".to_owned()));
+    assert_eq!(reason(&mut book, "again", at(3)), Reason::NewNode);
+    // One that is gone stands in nobody's way.
+    put(&mut book, second);
+    book.apply(Change::Gone(Kind::Requests, "first".to_owned()));
+    book.apply(Change::Gone(Kind::Requests, "again".to_owned()));
+    assert_eq!(reason(&mut book, "second", at(3)), Reason::NewNode);
 }

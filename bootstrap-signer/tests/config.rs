@@ -67,6 +67,7 @@ fn everything_that_can_be_written_is_taken() {
     assert!(!settings.bootstrap_groups.contains("system:bootstrappers"));
     assert!(settings.bootstrap_users.contains("kubelet-bootstrap"));
     assert_eq!(settings.reprovision_after, Some(settings.node_grace));
+    assert_ne!(settings.name_hold, defaults.name_hold);
     assert!(settings.allowed_names[0].matches("w1.example.org"));
     assert!(settings.allowed_node_names[0].matches("w1"));
     assert_eq!(settings.allowed_networks.len(), 1);

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use policy::{Access, Facts, Inventory, Known, Question, Requester, Settings, Verdict};
+use policy::{
+    Access, Explanation, Facts, Inventory, Known, Question, Requester, Settings, State,
+    Verdict,
+};
 
 use super::index::sibling_key;
 use super::{Book, Entry, Kind, Seen, Turn};
@@ -18,6 +21,32 @@ impl Book {
         access: impl FnOnce(&Seen, Access) -> Known<bool>,
         now: SystemTime,
     ) -> Option<(Verdict, Option<Access>)> {
+        self.question(name, settings, inventory, access, now, |question| {
+            (policy::decide(question), question.access())
+        })
+    }
+
+    /// The same with what every rule finds.
+    pub fn explain(
+        &mut self,
+        name: &str,
+        settings: &Settings,
+        inventory: Option<&Inventory>,
+        access: impl FnOnce(&Seen, Access) -> Known<bool>,
+        now: SystemTime,
+    ) -> Option<Explanation> {
+        self.question(name, settings, inventory, access, now, policy::explain)
+    }
+
+    fn question<T>(
+        &mut self,
+        name: &str,
+        settings: &Settings,
+        inventory: Option<&Inventory>,
+        access: impl FnOnce(&Seen, Access) -> Known<bool>,
+        now: SystemTime,
+        then: impl FnOnce(&Question<'_>) -> T,
+    ) -> Option<T> {
         self.read(name);
         let entry = self.requests.get(name)?;
         let request = entry.request.as_ref()?;
@@ -29,12 +58,11 @@ impl Book {
             settings,
             now,
         };
-        let asks = question.access();
-        question.facts.access = match asks {
+        question.facts.access = match question.access() {
             Some(which) => access(&entry.seen, which),
             None => Known::Unknown("not asked"),
         };
-        Some((policy::decide(&question), asks))
+        Some(then(&question))
     }
 
     fn facts<'a>(
@@ -69,17 +97,32 @@ impl Book {
                 "not all requests were seen yet",
             ),
             superseded_by: self.superseded_by(entry),
+            rivals: known(
+                seen(Kind::Requests),
+                self.rivals(entry, settings),
+                "not all requests were seen yet",
+            ),
             inventory,
         }
     }
 
+    /// The nodes for which its key was used before it. Of a flood with one key, that many
+    /// are looked at: more than one of another name is not more of a reason.
     fn key_users(&self, entry: &Entry) -> BTreeSet<&str> {
+        const NODES: usize = 64;
+        const REQUESTS: usize = 8;
         let key = entry.request.as_ref().and_then(|read| read.as_ref().ok());
         let users = key.and_then(|request| self.keys.get(&request.key_id));
+        let earlier = |name: &String| {
+            self.requests.get(name).is_some_and(|other| {
+                other.seen.submitted.state != State::Pending || other.turn < entry.turn
+            })
+        };
         users
             .into_iter()
-            .flat_map(|users| users.keys())
-            .map(String::as_str)
+            .flat_map(|users| users.iter().take(NODES))
+            .filter(|(_, names)| names.iter().take(REQUESTS).any(earlier))
+            .map(|(node, _)| node.as_str())
             .collect()
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Request, State, Submitted, Unreadable};
+use policy::{Request, Signer, State, Submitted, Unreadable};
 
 use super::{At, Book, Entry, Seen, Who};
 
@@ -13,8 +13,13 @@ impl Book {
         let old = self.take_out(&name);
         let turn = old.as_ref().map_or(self.turns, |old| old.turn);
         self.turns += 1;
-        let same = old.as_ref().is_some_and(|old| old.seen.pem == seen.pem);
-        let request = old.filter(|_| same).and_then(|old| old.request);
+        let uid = &seen.submitted.uid;
+        let old = old.filter(|old| old.seen.submitted.uid == *uid);
+        let made = old.as_ref().map(|old| old.made);
+        // What was changed while it was pending, a person changed; it goes to the end.
+        let made = made.unwrap_or_else(|| seen.version.parse().unwrap_or(u64::MAX));
+        // A request's content never changes.
+        let request = old.and_then(|old| old.request);
         if counts(&seen) {
             let counting = self.counting.entry(seen.submitted.username.clone());
             counting.or_default().insert((turn, name.clone()));
@@ -24,19 +29,18 @@ impl Book {
         if seen.submitted.state == State::Pending {
             self.pending.insert((turn, name.clone()));
         }
-        // What was approved before we came says whose its key is.
-        let uses_key = seen.submitted.state != State::Pending && !seen.denied;
         let entry = Entry {
             seen,
             turn,
             request: None,
             again: None,
+            made,
         };
         self.requests.insert(name.clone(), entry);
         match request {
             Some(request) => self.index(&name, request),
-            None if uses_key => self.read(&name),
-            None => {}
+            // Also those that wait for their quota: they stand in line for their names.
+            None => self.read(&name),
         }
         self.ask(&name);
     }
@@ -94,6 +98,10 @@ impl Book {
                 let siblings = self.siblings.entry(key).or_default();
                 siblings.insert(made(&entry.seen.submitted));
             }
+            if entry.seen.submitted.signer == Signer::Client.name() {
+                let line = self.lines.entry(node.to_owned()).or_default();
+                line.join((entry.made, name.to_owned()), &entry.seen);
+            }
         }
         entry.request = Some(request);
     }
@@ -113,6 +121,7 @@ impl Book {
             if let Some(key) = sibling_key(&entry.seen, request) {
                 drop_from(&mut self.siblings, &key, &made(&entry.seen.submitted));
             }
+            self.leave_line(&entry, request, name);
             if let (Some(node), Some(users)) =
                 (request.node(), self.keys.get_mut(&request.key_id))
             {

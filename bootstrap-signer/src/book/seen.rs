@@ -42,10 +42,12 @@ pub struct Seen {
     pub pem: Vec<u8>,
     /// `metadata.resourceVersion`: what a decision is about.
     pub version: String,
-    /// `metadata.uid`.
-    pub uid: String,
     /// It was denied.
     pub denied: bool,
+    /// When it was approved.
+    pub approved: Option<SystemTime>,
+    /// The requester's own uid, which a SubjectAccessReview must carry too.
+    pub requester_uid: String,
     /// Further names of the requester that a SubjectAccessReview must carry.
     pub extra: BTreeMap<String, Vec<String>>,
 }

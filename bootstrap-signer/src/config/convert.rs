@@ -25,6 +25,10 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const EXPIRATION: RangeInclusive<Duration> =
     RangeInclusive::new(Duration::from_secs(600), Duration::from_secs(3650 * 86_400));
 
+/// An approval may take 5 s of it; beyond an hour an operator would have to help.
+const NAME_HOLD: RangeInclusive<Duration> =
+    RangeInclusive::new(Duration::from_secs(30), HOUR);
+
 /// Converts, or says everything that is wrong.
 pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors> {
     let mut reader = Reader {
@@ -174,6 +178,8 @@ impl Reader<'_> {
         settings.bootstrap_users = file.users.iter().cloned().collect();
         let grace = self.time(file.node_grace, &at.key("nodeGrace"), MINUTE..=DAY);
         settings.node_grace = grace.unwrap_or(settings.node_grace);
+        let hold = self.time(file.name_hold, &at.key("nameHold"), NAME_HOLD);
+        settings.name_hold = hold.unwrap_or(settings.name_hold);
         let key = at.key("reprovisionAfter");
         settings.reprovision_after =
             self.time(file.reprovision_after, &key, MINUTE..=365 * DAY);

@@ -151,6 +151,8 @@ pub struct Bootstrap {
     pub users: Vec<String>,
     /// When a node counts as silent.
     pub node_grace: Option<Period>,
+    /// How long a name is kept for the key it was given to.
+    pub name_hold: Option<Period>,
     /// When a silent node may be made anew.
     pub reprovision_after: Option<Period>,
 }

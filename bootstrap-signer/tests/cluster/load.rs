@@ -19,7 +19,7 @@ use crate::rig::{Cluster, condition};
 use crate::wait::{Res, measured, within};
 
 pub(crate) const USER: &str = "system:bootstrap:abc123";
-const SETTINGS: &str = "controlPlane: {endpoints: [\"192.168.220.224\"]}\n";
+pub(crate) const SETTINGS: &str = "controlPlane: {endpoints: [\"192.168.220.224\"]}\n";
 /// Requests on their way to the API server at a time.
 const AT_ONCE: usize = 50;
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,6 +51,11 @@ async fn limited_token(admin: &Client, id: &str, notes: serde_json::Value) -> Re
 
 /// A good request of a new node, with a key of its own.
 fn request(node: &str) -> Res<Csr> {
+    request_called(node, node)
+}
+
+/// The same in an object called `name`.
+pub(crate) fn request_called(name: &str, node: &str) -> Res<Csr> {
     let case: Case = serde_json::from_value(json!({
         "name": node,
         "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
@@ -63,7 +68,7 @@ fn request(node: &str) -> Res<Csr> {
     }))?;
     Ok(Csr {
         metadata: ObjectMeta {
-            name: Some(node.to_owned()),
+            name: Some(name.to_owned()),
             ..ObjectMeta::default()
         },
         spec: CertificateSigningRequestSpec {
@@ -76,7 +81,7 @@ fn request(node: &str) -> Res<Csr> {
     })
 }
 
-async fn approved(requests: &Api<Csr>, name: &str) -> Option<()> {
+pub(crate) async fn approved(requests: &Api<Csr>, name: &str) -> Option<()> {
     let (kind, _) = condition(&requests.get(name).await.ok()?)?;
     (kind == "Approved").then_some(())
 }

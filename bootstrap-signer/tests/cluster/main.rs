@@ -11,7 +11,9 @@
 )]
 
 mod cases;
+mod inspect;
 mod load;
+mod names;
 mod rig;
 mod rotation;
 mod servers;
@@ -33,7 +35,7 @@ type Test = fn() -> Tried;
 fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 13] = [
         ("every_case_is_decided_as_it_expects", || {
             on_runtime(cases::all())
         }),
@@ -44,6 +46,15 @@ fn main() {
         ("a_flood_stops_nobody_else", || on_runtime(load::flood())),
         ("a_token_is_used_as_often_as_it_may", || {
             on_runtime(load::limited_tokens())
+        }),
+        ("a_name_is_given_once", || {
+            on_runtime(names::one_name_for_two())
+        }),
+        ("a_request_of_the_cluster_is_explained", || {
+            on_runtime(inspect::explained())
+        }),
+        ("another_approver_is_found", || {
+            on_runtime(inspect::another_approver())
         }),
         ("one_of_two_is_killed", || on_runtime(load::killed())),
         ("certificates_are_as_upstream_s_and_work", || {

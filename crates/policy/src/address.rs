@@ -16,6 +16,15 @@ pub fn is_node_name(name: &str) -> bool {
     name.len() <= NAME && name.split('.').all(is_label)
 }
 
+/// Whether a kubelet calls its request so. The API server takes any text without a slash:
+/// one with `?` in it would make a path of an act that ends at another object. Kubelets
+/// write letters, digits, `-` and `_` (base64url), and dots.
+#[must_use]
+pub fn is_request_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !name.is_empty() && name.len() <= NAME && name.bytes().all(plain)
+}
+
 fn is_label(label: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     !label.is_empty()

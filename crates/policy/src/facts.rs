@@ -31,6 +31,8 @@ pub struct Facts<'a> {
     pub ahead: Known<usize>,
     /// A newer pending request of the same requester for the same signer and node.
     pub superseded_by: Option<&'a str>,
+    /// Other keys that bootstrap identities ask with for the same name.
+    pub rivals: Known<Vec<Rival>>,
     /// The inventory file.
     pub inventory: Option<&'a Inventory>,
 }
@@ -46,9 +48,21 @@ impl Facts<'_> {
             key_users: Known::Unknown(why),
             ahead: Known::Unknown(why),
             superseded_by: None,
+            rivals: Known::Unknown(why),
             inventory: None,
         }
     }
+}
+
+/// A request for the same name by a bootstrap identity with another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rival {
+    /// It is pending, was made before this one, and at this time.
+    Before(SystemTime),
+    /// It is pending, and was made after this one.
+    After,
+    /// It was approved at this time.
+    Given(SystemTime),
 }
 
 /// What a SubjectAccessReview asks: may the requester `create` this subresource of
@@ -223,7 +237,7 @@ pub struct Token {
     pub limits: Known<Limits>,
     /// The node names it was used for.
     pub used_by: BTreeSet<String>,
-    /// The requests it was used by: one of them may be asked about again, since who uses
+    /// The requests it was used by, by their `metadata.uid`: one of them may be asked about again, since who uses
     /// a token says so before the decision is written.
     pub used_in: BTreeSet<String>,
 }

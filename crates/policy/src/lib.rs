@@ -24,9 +24,9 @@ mod rules;
 mod settings;
 mod submitted;
 
-pub use address::{Network, NetworkError, dns_name, is_node_name};
+pub use address::{Network, NetworkError, dns_name, is_node_name, is_request_name};
 pub use facts::{
-    Access, Facts, Inventory, Known, Limits, Listed, Node, Nodes, Token, Uses,
+    Access, Facts, Inventory, Known, Limits, Listed, Node, Nodes, Rival, Token, Uses,
 };
 pub use pattern::{Pattern, PatternError};
 pub use reason::{Decision, Reason, Verdict};

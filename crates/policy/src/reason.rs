@@ -82,6 +82,7 @@ reasons! {
     Serving: Approve, "a node asks to serve under its own names and addresses";
 
     SignerNotOurs: Ignore, "the request is for a signer that is not handled here";
+    RequestNameOdd: Ignore, "the request's own name is none that a kubelet gives";
     AlreadyDecided: Ignore, "somebody approved or denied it, or its signer failed";
     AlreadyIssued: Ignore, "it has its certificate";
     BeingDeleted: Ignore, "it is being deleted";
@@ -134,6 +135,7 @@ reasons! {
     TokenUnknown: Wait, "the bootstrap token is not there, or being deleted";
     NodeMissing: Wait, "there is no Node object of this name";
     NodeExists: Wait, "a node of this name is there, though not Ready";
+    NameHeld: Wait, "another key asked for the name before, or was just given it";
     SanNotOnNodeYet: Wait, "a name or address is not the node's yet";
     ClaimedTwice: Wait, "another node has this name or address too";
     AccessNotGranted: Wait, "no RBAC rule lets the requester create such a request";

@@ -183,6 +183,7 @@ impl Rule {
 /// Every rule, in the order of the manual.
 pub const RULES: &[Rule] = &[
     Rule::gate("signer", gates::signer_name, gates::signer),
+    Rule::gate("request-name", gates::name, gates::request_name),
     Rule::gate("undecided", gates::state, gates::undecided),
     Rule::gate("requester", gates::who, gates::requester),
     Rule::gate("quota", gates::ahead, gates::quota),
@@ -220,6 +221,7 @@ pub const RULES: &[Rule] = &[
     Rule::content("token-uses", identity::token_text, identity::token_uses),
     Rule::content("inventory", content::node, cluster::inventory),
     Rule::content("node", cluster::node_text, cluster::node),
+    Rule::content("name-held", content::node, cluster::name_held),
     Rule::content("claims", names::list, cluster::claims),
     Rule::content("san-of-node", cluster::node_text, cluster::san_of_node),
     Rule::content("key-reuse", cluster::key_text, cluster::key_reuse),

@@ -33,6 +33,9 @@ pub struct Settings {
     pub node_grace: Duration,
     /// A node silent for that long may be made anew; `None`: only once it is deleted.
     pub reprovision_after: Option<Duration>,
+    /// How long a name that was given is kept for the key it was given to, until its Node
+    /// is there.
+    pub name_hold: Duration,
     /// Node names allowed; empty: all.
     pub allowed_node_names: Vec<Pattern>,
     /// DNS names allowed in serving requests; empty: all.
@@ -119,6 +122,9 @@ impl Default for Settings {
             // minutes its pods are not even evicted.
             node_grace: Duration::from_secs(5 * 60),
             reprovision_after: None,
+            // A kubelet registers its Node seconds after it has its certificate, the
+            // slowest signer takes most of a minute, and kubeadm gives up after five.
+            name_hold: Duration::from_secs(2 * 60),
             allowed_node_names: Vec::new(),
             allowed_names: Vec::new(),
             allowed_networks: Vec::new(),

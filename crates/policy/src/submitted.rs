@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 pub struct Submitted {
     /// `metadata.name`.
     pub name: String,
+    /// `metadata.uid`, set by the API server: a name can come again, this cannot.
+    pub uid: String,
     /// `spec.signerName`.
     pub signer: String,
     /// `spec.username`, set by the API server.

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use policy::{
     Decision, Facts, Inventory, Known, Limits, Listed, Master, Node, Nodes, Pattern,
-    Question, Reason, Request, Settings, Signer, Source, State, Submitted, Token,
+    Question, Reason, Request, Rival, Settings, Signer, Source, State, Submitted, Token,
     Unreadable, Uses, decide, explain,
 };
 use proptest::prelude::*;
@@ -122,6 +122,7 @@ struct World {
     key_user: Option<Option<&'static str>>,
     ahead: Option<usize>,
     superseded: bool,
+    held: bool,
     inventory: Option<Inventory>,
     settings: Settings,
 }
@@ -145,6 +146,12 @@ impl World {
                 key_users: known(users),
                 ahead: known(self.ahead),
                 superseded_by: self.superseded.then_some("newer"),
+                rivals: Known::Known(
+                    self.held
+                        .then_some(Rival::Given(NOW + Duration::from_secs(1_000_000)))
+                        .into_iter()
+                        .collect(),
+                ),
                 inventory: self.inventory.as_ref(),
             },
             settings: &self.settings,
@@ -234,6 +241,7 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         let (signer, username, groups, usages, lifetime) = fields;
         Submitted {
             name: "csr-1".to_owned(),
+            uid: "1".to_owned(),
             signer: signer.to_owned(),
             username: username.to_owned(),
             groups,
@@ -288,7 +296,7 @@ fn world() -> impl Strategy<Value = World> {
         mostly(prop::bool::weighted(0.9)),
         mostly(prop::option::weighted(0.2, select(&NODES[..]))),
         mostly(select(&[0_usize, 0, 0, 19, 20])),
-        prop::bool::weighted(0.1),
+        [prop::bool::weighted(0.1), prop::bool::weighted(0.1)],
         prop::option::of(inventory()),
     );
     let source = select(&[
@@ -308,7 +316,8 @@ fn world() -> impl Strategy<Value = World> {
         source,
     )
         .prop_map(|(submitted, (request, straight), facts, source)| {
-            let (nodes, token, access, key_user, ahead, superseded, inventory) = facts;
+            let (nodes, token, access, key_user, ahead, waits, inventory) = facts;
+            let [superseded, held] = waits;
             World {
                 submitted,
                 request,
@@ -318,6 +327,7 @@ fn world() -> impl Strategy<Value = World> {
                 key_user,
                 ahead,
                 superseded,
+                held,
                 inventory,
                 settings: settings(source),
             }
@@ -387,6 +397,7 @@ fn assert_right(world: &World, question: &Question<'_>) {
         assert!(submitted.groups.contains("system:nodes"));
     } else {
         assert!(!serving && submitted.groups.contains("system:bootstrappers"));
+        assert!(!world.held);
         assert_ne!(node, "m1");
     }
     let there = world.nodes.as_ref().unwrap().iter().rev();

@@ -167,6 +167,10 @@ pub struct Context {
     pub pending_from_requestor: Option<usize>,
     /// A newer request for the same node.
     pub superseded_by: Option<String>,
+    /// Other keys for the same name: `before`, `after` or `given`, and how long ago.
+    pub rivals: Vec<(String, u64)>,
+    /// `metadata.name`, where it is not the case's.
+    pub request_name: Option<String>,
     /// The answer to the SubjectAccessReview, where it is not that of kubeadm's bindings.
     #[serde(alias = "sarAllowed")]
     pub access_granted: Option<bool>,

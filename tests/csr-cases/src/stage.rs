@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use policy::{
     Access, Facts, Inventory, Known, Limits, Listed, Master, Node, Nodes, Pattern,
-    PatternError, Question, Request, Settings, Source, State, Submitted, Token, Uses,
-    Verdict, dns_name,
+    PatternError, Question, Request, Rival, Settings, Source, State, Submitted, Token,
+    Uses, Verdict, dns_name,
 };
 
 use crate::case::{self, Case, Context};
@@ -60,6 +60,7 @@ pub struct Stage {
     key_users: Vec<String>,
     ahead: usize,
     superseded_by: Option<String>,
+    rivals: Vec<Rival>,
     inventory: Option<Inventory>,
     unknown: Vec<String>,
 }
@@ -90,6 +91,7 @@ impl Stage {
             key_users: context.key_seen_for.iter().cloned().collect(),
             ahead: context.pending_from_requestor.unwrap_or(0),
             superseded_by: context.superseded_by.clone(),
+            rivals: rivals(context)?,
             inventory: context.inventory.as_deref().map(inventory),
             unknown: context.unknown.clone(),
         })
@@ -123,6 +125,7 @@ impl Stage {
             key_users: self.known("keys", self.key_users()),
             ahead: self.known("requests", self.ahead),
             superseded_by: self.superseded_by.as_deref(),
+            rivals: self.known("requests", self.rivals.clone()),
             inventory: self.inventory.as_ref(),
         }
     }
@@ -153,8 +156,11 @@ fn submitted(case: &Case) -> Staged<Submitted> {
     let age = context
         .created_seconds_ago
         .or(context.node_status_age_seconds);
+    let name = context.request_name.clone();
+    let name = name.unwrap_or_else(|| case.name.clone());
     Ok(Submitted {
-        name: case.name.clone(),
+        name: name.clone(),
+        uid: name,
         signer: case.signer_name.clone(),
         username: case.username.clone(),
         groups: case.groups.iter().cloned().collect(),
@@ -163,6 +169,17 @@ fn submitted(case: &Case) -> Staged<Submitted> {
         created: ago(age.unwrap_or(WAITED)),
         state: state(context)?,
     })
+}
+
+fn rivals(context: &Context) -> Staged<Vec<Rival>> {
+    let all = context.rivals.iter();
+    all.map(|(how, seconds)| match how.as_str() {
+        "before" => Ok(Rival::Before(ago(*seconds))),
+        "given" => Ok(Rival::Given(ago(*seconds))),
+        "after" => Ok(Rival::After),
+        other => Err(StageError::Value("rivals", other.to_owned())),
+    })
+    .collect()
 }
 
 /// The API server refuses what is below zero; a policy that sees it sees nothing.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
 
 use super::{Finding, Question};
-use crate::facts::{Known, Listed, Node, Nodes};
+use crate::facts::{Known, Listed, Node, Nodes, Rival};
 use crate::request::Request;
 use crate::{Reason, Source, dns_name};
 
@@ -105,6 +106,50 @@ fn taken(question: &Question<'_>, name: &str, node: &Node) -> Finding {
         }
     }
 }
+
+/// Between an approval and the Node nothing but the requests says whose a name is. So they
+/// stand in line, in the order in which the API server took them, which everybody who sees
+/// the later one sees: the first that is open is the only one that may get the name, and
+/// once one has it, nobody else does until it had time to register. One that waits for too
+/// long loses its place, to the right of going on too, some time before the next one may.
+pub(super) fn name_held(question: &Question<'_>, request: &Request) -> Finding {
+    let Some(name) = request.node() else {
+        return Finding::Skipped(NO_NODE);
+    };
+    if !question.requester().bootstraps() {
+        return Finding::Skipped("the requester is a node");
+    }
+    let rivals = match &question.facts.rivals {
+        Known::Unknown(why) => return Finding::unknown("requests", why),
+        Known::Known(rivals) => rivals,
+    };
+    let hold = question.settings.name_hold;
+    let (now, made) = (question.now, question.submitted.created);
+    let held = |what: &str, until: Option<SystemTime>| {
+        Finding::fails(Reason::NameHeld, format!("{name}: {what}")).again(until)
+    };
+    for rival in rivals {
+        let (what, end) = match *rival {
+            Rival::Given(at) => ("given to another key", at.checked_add(hold)),
+            Rival::Before(at) => (
+                "another key asked before",
+                at.checked_add(hold + CLOCKS_APART),
+            ),
+            Rival::After if made.checked_add(hold).is_some_and(|end| now < end) => {
+                continue;
+            }
+            Rival::After => return held("another key asked since", None),
+        };
+        if end.is_none_or(|end| now < end) {
+            return held(what, end);
+        }
+    }
+    Finding::Passed
+}
+
+/// By so much the clocks of two masters, and an act on its way, may be apart without one of
+/// them going on with the first in line while the other is at the second.
+const CLOCKS_APART: Duration = Duration::from_secs(30);
 
 /// A name or an address of the request, in compared form.
 enum San {

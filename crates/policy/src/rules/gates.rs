@@ -2,7 +2,7 @@
 
 use super::{Finding, Question};
 use crate::facts::Known;
-use crate::{Reason, Requester, State};
+use crate::{Reason, Requester, State, is_request_name};
 
 pub(super) fn name(question: &Question<'_>) -> String {
     question.submitted.name.clone()
@@ -16,6 +16,15 @@ pub(super) fn signer(question: &Question<'_>) -> Finding {
     match question.signer() {
         Some(_) => Finding::Passed,
         None => Finding::fails(Reason::SignerNotOurs, &question.submitted.signer),
+    }
+}
+
+pub(super) fn request_name(question: &Question<'_>) -> Finding {
+    let name = &question.submitted.name;
+    if is_request_name(name) {
+        Finding::Passed
+    } else {
+        Finding::fails(Reason::RequestNameOdd, format!("{name:?}"))
     }
 }
 

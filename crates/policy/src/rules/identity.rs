@@ -135,7 +135,7 @@ pub(super) fn token_uses(question: &Question<'_>, request: &Request) -> Finding 
         Err(finding) => return finding,
     };
     let used = token.used_by.len();
-    let ours = token.used_in.contains(&question.submitted.name);
+    let ours = token.used_in.contains(&question.submitted.uid);
     if limits.uses == Uses::Once && used > 0 && !ours {
         return Finding::fails(Reason::TokenSpent, "good for one certificate");
     }
