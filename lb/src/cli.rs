@@ -13,7 +13,7 @@ use daemon::exit;
 use serde_json::Value;
 
 use crate::import::{self, Dialect, Surroundings};
-use crate::{config, control, status};
+use crate::{config, control, recorder, status};
 
 /// A TCP load balancer in front of kube-apiservers.
 #[derive(Debug, Parser)]
@@ -51,6 +51,25 @@ enum Task {
     },
     #[command(flatten)]
     Live(live::Live),
+    /// Tell what befell a server or a connection, from the flight recorder.
+    Explain {
+        /// A connection (its id in the log, its client's address and port, or the source
+        /// port that an apiserver saw) or a server (NAME or BACKEND/NAME).
+        #[arg(value_name = "CONNECTION|SERVER")]
+        what: String,
+        /// A file that the recorder was kept in, instead of the running daemon.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The daemon's socket.
+        #[arg(long, value_name = "PATH", default_value = SOCKET)]
+        socket: PathBuf,
+    },
+    /// Have the flight recorder written to a file now.
+    Dump {
+        /// The daemon's socket.
+        #[arg(long, value_name = "PATH", default_value = SOCKET)]
+        socket: PathBuf,
+    },
     /// Turn a configuration of haproxy or nginx into one of ours.
     ///
     /// The configuration goes to standard output, the report with a verdict on every
@@ -90,6 +109,8 @@ impl Cli {
                 (false, false) => show(&socket, &as_table),
             },
             Task::Live(live) => live.go(),
+            Task::Explain { what, file, socket } => explain(&what, file, &socket),
+            Task::Dump { socket } => dump(&socket),
             Task::Import { file, from, strict } => take_over(&file, from, strict),
         };
         ExitCode::from(code)
@@ -186,6 +207,45 @@ fn watch_status(socket: &std::path::Path) -> u8 {
         Err(error) if error.is::<std::io::Error>() => exit::DONE,
         Err(error) => fail(exit::FAILED, &*error),
     }
+}
+
+fn explain(what: &str, file: Option<PathBuf>, socket: &std::path::Path) -> u8 {
+    let entries = match file {
+        Some(file) => std::fs::read_to_string(&file)
+            .map_err(|error| AskError::from(format!("{}: {error}", file.display())))
+            .map(|text| {
+                let lines = text.lines().map(serde_json::from_str::<Value>);
+                lines.filter_map(Result::ok).collect()
+            }),
+        None => command(socket, "/recorder")
+            .map(|entries| entries.as_array().cloned().unwrap_or_default()),
+    };
+    match entries {
+        Err(error) => fail(exit::FAILED, &*error),
+        Ok(entries) => match recorder::explain(&entries, what) {
+            Some(account) => say(&account),
+            None => {
+                let why = format!(
+                    "nothing is known of {what}: the recorder holds the last minutes; name a connection by its id, its client or its source, or a server as BACKEND/NAME"
+                );
+                fail(exit::FAILED, &*AskError::from(why))
+            }
+        },
+    }
+}
+
+fn dump(socket: &std::path::Path) -> u8 {
+    match command(socket, "/dump") {
+        Err(error) => fail(exit::FAILED, &*error),
+        Ok(answer) => {
+            let file = answer.get("file").and_then(Value::as_str);
+            say(&format!("{}\n", file.unwrap_or_default()))
+        }
+    }
+}
+
+fn command(socket: &std::path::Path, path: &str) -> Result<Value, AskError> {
+    Ok(runtime()?.block_on(daemon::client::post(socket, path, &Value::Null))?)
 }
 
 fn take_over(path: &std::path::Path, from: Option<Dialect>, is_strict: bool) -> u8 {

@@ -11,6 +11,7 @@ use daemon::admin::{Admin, Listen};
 use daemon::log::Log;
 use daemon::signals::{Signal, Signals};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::check::{Checked, RESULTS, Watch};
@@ -23,6 +24,7 @@ use crate::operate::{self, Follow};
 use crate::order::{Asked, ORDERS};
 use crate::pool::{ListenerId, ServerId};
 use crate::reading::{ReadError, Reading};
+use crate::recorder::{self, Keeper, Recorder};
 use crate::report;
 use crate::roster::{Cause, Change, Consequence, Roster, View};
 use crate::surface::{Outside, Phase};
@@ -68,21 +70,19 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     let signals = Signals::new()?;
     let mut last_listener = ListenerId(0);
     let listeners = listener::open_all(&config, &[], &mut last_listener)?;
-    let admin = Admin::bind(&Listen {
-        tcp: vec![config.admin],
-        socket: Some(config.socket.clone()),
-    })?;
+    let admin = bind_admin(&config)?;
     let identity = Arc::new(Identity::new("api-lb", path, SystemTime::now()));
     let (events, inlet) = mpsc::channel(EVENTS);
     let (observed, observations) = mpsc::channel(OBSERVED);
     let (orders, asked) = mpsc::channel(ORDERS);
     let trail = Arc::new(Mutex::new(Trail::default()));
     let (view, seen) = watch::channel(Arc::new(View::default()));
-    let reporter = report::begin(inlet, seen.clone(), log.lines(), Arc::clone(&trail))?;
+    let (reporter, keeper) = begin_telling(&config, inlet, &seen, &log, &trail)?;
     let workers = begin_workers(&config, &limits, &events, &observed)?;
     drop((events, observed));
     let (phase, phase_seen) = watch::channel(Phase::Accepting);
     let outside = Arc::new(Outside {
+        keeper: Arc::clone(&keeper),
         view: seen,
         phase: phase_seen,
         workers: workers.gauges(),
@@ -92,6 +92,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     });
     let (results, checked) = mpsc::channel(RESULTS);
     let mut control = Control {
+        keeper: Arc::clone(&keeper),
         path: path.to_owned(),
         started_with: config.clone(),
         identity: Arc::clone(&identity),
@@ -109,7 +110,8 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     };
     control.take(&config, listeners).await;
     log_start(&config, &limits);
-    let seconds = tokio::spawn(look_every_second(Arc::clone(&outside)));
+    let looking = tokio::spawn(look_every_second(Arc::clone(&outside)));
+    let beside = [looking, tokio::spawn(recorder::keep(keeper))];
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(admin.serve(identity, outside, async {
         // Either way it is time to stop.
@@ -125,11 +127,36 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     control.work(inlets).await;
     control.end(reporter).await;
     drop(stop);
-    seconds.abort();
+    beside.iter().for_each(JoinHandle::abort);
     if let Ok(Err(error)) = serving.await {
         tracing::error!(%error, "the admin listeners failed");
     }
     Ok(())
+}
+
+fn bind_admin(config: &Config) -> Result<Admin, daemon::admin::BindError> {
+    Admin::bind(&Listen {
+        tcp: vec![config.admin],
+        socket: Some(config.socket.clone()),
+    })
+}
+
+/// Begins to log what the workers say, and to record it.
+fn begin_telling(
+    config: &Config,
+    events: mpsc::Receiver<worker::Event>,
+    view: &watch::Receiver<Arc<View>>,
+    log: &Log,
+    trail: &Arc<Mutex<Trail>>,
+) -> std::io::Result<(std::thread::JoinHandle<()>, Arc<Keeper>)> {
+    let recorder = Arc::new(Recorder::default());
+    let told = (Arc::clone(trail), Arc::clone(&recorder));
+    let reporter = report::begin(events, view.clone(), log.lines(), told)?;
+    let folder = config.flight_directory.clone();
+    Ok((
+        reporter,
+        Arc::new(Keeper::new(recorder, view.clone(), folder)),
+    ))
 }
 
 fn begin_workers(
@@ -173,6 +200,7 @@ struct Inlets {
 }
 
 struct Control {
+    keeper: Arc<Keeper>,
     path: PathBuf,
     started_with: Config,
     identity: Arc<Identity>,
@@ -294,12 +322,18 @@ impl Control {
         let now = SystemTime::now();
         let consequences: Vec<Consequence> = results
             .drain(..)
-            .map(|checked| self.roster.record(&checked, now))
+            .map(|checked| {
+                self.keeper.recorder().check(&checked, now);
+                self.roster.record(&checked, now)
+            })
             .collect();
         let changes = consequences.iter().filter_map(|all| all.change.as_ref());
         if changes.clone().next().is_some() {
             self.publish().await;
-            changes.for_each(log_change);
+            for change in changes {
+                log_change(change);
+                self.keeper.recorder().change(change, now);
+            }
         } else {
             self.show();
         }
@@ -314,6 +348,7 @@ impl Control {
         if let Some(change) = change {
             self.publish().await;
             log_change(&change);
+            self.keeper.recorder().change(&change, SystemTime::now());
             let watch = self.watches.get(&observed.server);
             watch.iter().for_each(|watch| watch.hurry());
         }

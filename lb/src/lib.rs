@@ -26,6 +26,7 @@ pub mod page;
 pub mod pool;
 pub mod proxy;
 pub mod reading;
+pub mod recorder;
 pub mod report;
 pub mod roster;
 pub mod status;

@@ -12,6 +12,7 @@ use tracing::Level;
 
 use crate::config::Switch;
 use crate::pool::{ListenerId, ServerId};
+use crate::recorder::Recorder;
 use crate::roster::View;
 use crate::trail::Trail;
 use crate::worker::{End, Event, Record};
@@ -36,7 +37,7 @@ pub fn begin(
     mut events: mpsc::Receiver<Event>,
     view: watch::Receiver<Arc<View>>,
     mut lines: Lines,
-    trail: Arc<Mutex<Trail>>,
+    (trail, recorder): (Arc<Mutex<Trail>>, Arc<Recorder>),
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name("report".to_owned())
@@ -45,11 +46,12 @@ pub fn begin(
             while let Some(event) = events.blocking_recv() {
                 if let Event::Ended(records) = &event {
                     remember(records, &view, &trail);
-                    if view.borrow().log_connections == Switch::Off {
-                        continue;
-                    }
                 }
-                report(&event, &view, &mut limiter, &mut lines);
+                let is_end = matches!(event, Event::Ended(_));
+                if !is_end || view.borrow().log_connections == Switch::On {
+                    report(&event, &view, &mut limiter, &mut lines);
+                }
+                record(event, &recorder);
             }
         })
 }
@@ -60,6 +62,17 @@ fn remember(records: &[Record], view: &watch::Receiver<Arc<View>>, trail: &Mutex
         records
             .iter()
             .for_each(|record| trail.note(record, &memory));
+    }
+}
+
+/// What is told is kept for a while.
+fn record(event: Event, recorder: &Recorder) {
+    match event {
+        Event::Ended(records) => recorder.ended(records),
+        Event::DialFailed { server, kind } => {
+            recorder.dial(server, kind, SystemTime::now());
+        }
+        Event::AcceptFailed { .. } => {}
     }
 }
 

@@ -9,11 +9,12 @@ use daemon::admin::{CommandError, Page, Surface};
 use daemon::log::Log;
 use daemon::metrics::Text;
 use futures_util::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
 use crate::limits::Limits;
 use crate::order::{self, Asked, Order, Orders};
+use crate::recorder::Keeper;
 use crate::roster::View;
 use crate::worker::Gauges;
 use crate::{csv, metrics, page, status};
@@ -41,6 +42,15 @@ impl Phase {
     }
 }
 
+/// Orders to control, and what is told by the recorder.
+const COMMANDS: [&str; order::NAMES.len() + 2] = {
+    let mut all = ["dump"; order::NAMES.len() + 2];
+    let (orders, rest) = all.split_at_mut(order::NAMES.len());
+    orders.copy_from_slice(&order::NAMES);
+    rest.copy_from_slice(&["dump", "recorder"]);
+    all
+};
+
 /// What the outside sees.
 #[derive(Debug)]
 pub struct Outside {
@@ -54,6 +64,8 @@ pub struct Outside {
     pub limits: Limits,
     /// Where orders go.
     pub orders: Orders,
+    /// Has what has happened lately, and writes it to files.
+    pub keeper: Arc<Keeper>,
     /// Knows how many lines it could not write.
     pub log: Arc<Log>,
 }
@@ -68,6 +80,21 @@ impl Outside {
         frontends
             .chain(servers)
             .for_each(|counters| counters.look(now));
+    }
+
+    /// Has control do it, and waits for what it says.
+    fn order(
+        &self,
+        order: Result<Order, CommandError>,
+    ) -> BoxFuture<'_, Result<Value, CommandError>> {
+        Box::pin(async move {
+            let order = order?;
+            let (answer, answered) = oneshot::channel();
+            // Either fails only when control has left.
+            let _ = self.orders.send(Asked { order, answer }).await;
+            let ends = |_| CommandError::Conflict("the daemon is ending".to_owned());
+            answered.await.map_err(ends)?
+        })
     }
 
     fn view(&self) -> Arc<View> {
@@ -93,6 +120,7 @@ impl Surface for Outside {
         metrics::view(out, &self.view());
         metrics::process(out, &self.workers, &self.limits, is_ready);
         self.log.metrics("api_lb", out);
+        self.keeper.metrics(out);
     }
 
     fn status(&self) -> Value {
@@ -121,7 +149,7 @@ impl Surface for Outside {
     }
 
     fn commands(&self) -> &'static [&'static str] {
-        &order::NAMES
+        &COMMANDS
     }
 
     fn command(
@@ -129,15 +157,23 @@ impl Surface for Outside {
         name: &str,
         body: Value,
     ) -> BoxFuture<'_, Result<Value, CommandError>> {
-        let order = Order::parse(name, &body);
-        Box::pin(async move {
-            let order = order?;
-            let (answer, answered) = oneshot::channel();
-            // Either fails only when control has left.
-            let _ = self.orders.send(Asked { order, answer }).await;
-            let ends = |_| CommandError::Conflict("the daemon is ending".to_owned());
-            answered.await.map_err(ends)?
-        })
+        match name {
+            "recorder" => {
+                let entries = self
+                    .keeper
+                    .recorder()
+                    .entries(SystemTime::UNIX_EPOCH, &self.view());
+                Box::pin(std::future::ready(Ok(Value::Array(entries))))
+            }
+            "dump" => Box::pin(async {
+                let written = self.keeper.write(SystemTime::now()).await;
+                let path = written.map_err(|error| {
+                    CommandError::Failed(format!("nothing was written: {error}"))
+                })?;
+                Ok(json!({ "file": path }))
+            }),
+            _ => self.order(Order::parse(name, &body)),
+        }
     }
 }
 

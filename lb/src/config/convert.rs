@@ -3,6 +3,7 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Document, Errors, KeyPath, Period, Source};
@@ -22,6 +23,7 @@ const MAX_WORKERS: u32 = 64;
 /// moves within three adverts of 100 ms; the rest is for a busy host.
 const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+const FLIGHT_DIRECTORY: &str = "/var/lib/sternpost/api-lb";
 const SOCKET: &str = "/run/sternpost/api-lb.sock";
 const ADMIN: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
@@ -110,6 +112,7 @@ impl Reading<'_> {
             },
             admin: file.admin.address.map_or(ADMIN, |address| address.0),
             socket: file.socket.unwrap_or_else(|| SOCKET.into()),
+            flight_directory: flight_directory(file.flight_recorder.directory),
             log: daemon::log::Settings {
                 format: file.log.format,
                 level: file.log.level.name().to_owned(),
@@ -402,6 +405,12 @@ impl Reading<'_> {
 fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(fits)
+}
+
+/// `off`, or where the unit lets it write.
+fn flight_directory(written: Option<PathBuf>) -> Option<PathBuf> {
+    let directory = written.unwrap_or_else(|| FLIGHT_DIRECTORY.into());
+    (directory.as_os_str() != "off").then_some(directory)
 }
 
 fn to_workers(number: u32) -> Option<NonZeroU16> {

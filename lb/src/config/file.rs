@@ -23,6 +23,8 @@ pub struct File {
     pub(super) admin: Admin,
     pub(super) socket: Option<PathBuf>,
     #[serde(default)]
+    pub(super) flight_recorder: FlightRecorder,
+    #[serde(default)]
     pub(super) log: Log,
     #[serde(default)]
     pub(super) who: Who,
@@ -34,6 +36,11 @@ pub struct File {
 pub(super) struct Who {
     pub(super) keep: Option<Limit>,
     pub(super) entries: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct FlightRecorder {
+    pub(super) directory: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -27,6 +27,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// How many connections the process may have.
     pub ceiling: Ceiling,
+    /// Where the flight recorder is kept; nowhere, when absent.
+    pub flight_directory: Option<PathBuf>,
     /// How a log line looks, and which are written.
     pub log: daemon::log::Settings,
     /// Whether every connection leaves a line when it ends.
@@ -49,6 +51,10 @@ impl Config {
             ("workers", self.workers == other.workers),
             ("admin.address", self.admin == other.admin),
             ("socket", self.socket == other.socket),
+            (
+                "flightRecorder.directory",
+                self.flight_directory == other.flight_directory,
+            ),
             ("log.format", self.log.format == other.log.format),
             ("log.level", self.log.level == other.log.level),
         ]

@@ -19,6 +19,7 @@ mod look;
 mod many;
 mod orders;
 mod pattern;
+mod recall;
 mod relay;
 mod reload;
 mod rig;
