@@ -28,6 +28,24 @@ enum Command {
     Run(ConfigFile),
     /// Say whether a configuration file is good, and touch nothing.
     Check(ConfigFile),
+    /// Give the addresses that this node holds to another, without a hole.
+    ///
+    /// With a `channel`, the successor is told first; without one, or with a keepalived as
+    /// successor, priority 0 is sent, and the backups take over after their skew.
+    Yield {
+        #[command(flatten)]
+        socket: Socket,
+        /// Only to this node, by its name in `channel.peers`; if it cannot take them, they
+        /// stay here.
+        #[arg(long, value_name = "NODE")]
+        to: Option<String>,
+        /// Only this router.
+        #[arg(long)]
+        router: Option<String>,
+        /// How long this node, where it has the higher priority, leaves them alone.
+        #[arg(long, value_name = "DURATION", default_value = "10m")]
+        hold: String,
+    },
     /// Turn keepalived's configuration into one of ours.
     ///
     /// Prints the YAML to standard output, and a verdict on every directive to standard
@@ -102,6 +120,15 @@ impl Cli {
         match self.command {
             Command::Run(file) => daemon(&file.config),
             Command::Check(file) => check(&file.config),
+            Command::Yield {
+                socket,
+                to,
+                router,
+                hold,
+            } => {
+                let body = json!({ "to": to, "router": router, "hold": hold });
+                hand_over(&socket.socket, &body)
+            }
             Command::Import {
                 file,
                 node,
@@ -244,6 +271,24 @@ fn release(socket: &Path, router: Option<&str>, resume: bool) -> u8 {
     match on_runtime(client::post(socket, "/release", &body)) {
         Ok(Ok(answer)) => {
             say(&readable(&answer));
+            exit::DONE
+        }
+        Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
+        Err(error) => fail(exit::FAILED, &error.to_string()),
+    }
+}
+
+fn hand_over(socket: &Path, body: &Value) -> u8 {
+    let none = Vec::new();
+    match on_runtime(client::post(socket, "/yield", body)) {
+        Ok(Ok(answer)) => {
+            let all = answer.get("handovers").and_then(Value::as_array);
+            let rows: Vec<_> = all
+                .unwrap_or(&none)
+                .iter()
+                .map(|one| [text(one, "name"), text(one, "how"), text(one, "to")])
+                .collect();
+            say(table::render(["ROUTER", "HOW", "TO"], &rows).trim_end());
             exit::DONE
         }
         Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),

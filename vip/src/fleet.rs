@@ -12,8 +12,10 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout};
 
 use crate::ask::Board;
+use crate::channel::message::Name;
+use crate::channel::{Client, Entry};
 use crate::config::Router;
-use crate::driver::{COMMANDS, Command, Record, chain};
+use crate::driver::{COMMANDS, Command, Handed, Record, Yield, chain};
 use crate::guard::{Facts, Keeper};
 use crate::linux::{Linux, OpenError};
 use crate::live::Life;
@@ -74,17 +76,25 @@ pub struct Fleet {
     members: Mutex<Vec<Arc<Member>>>,
     /// Where checks of another router look.
     board: Arc<Board>,
+    /// How routers tell their successors.
+    channel: Option<Client>,
 }
 
 impl Fleet {
     /// Without any router.
-    pub fn new(thread: Thread, memory: std::io::Result<()>, guard: Keeper) -> Self {
+    pub fn new(
+        thread: Thread,
+        memory: std::io::Result<()>,
+        guard: Keeper,
+        channel: Option<Client>,
+    ) -> Self {
         Self {
             thread,
             memory,
             guard,
             members: Mutex::new(Vec::new()),
             board: Arc::new(Board::default()),
+            channel,
         }
     }
 
@@ -188,7 +198,22 @@ impl Fleet {
         self.guard.end().await;
     }
 
+    /// How routers tell their successors.
+    pub fn channel(&self) -> Option<&Client> {
+        self.channel.as_ref()
+    }
+
     fn set(&self, members: Vec<Arc<Member>>) {
+        if let Some(channel) = &self.channel {
+            let entry = |member: &Arc<Member>| {
+                let entry = Entry {
+                    commands: member.commands.clone(),
+                    record: member.record.clone(),
+                };
+                (member.router.group(), entry)
+            };
+            channel.set_routers(members.iter().map(entry).collect());
+        }
         *self.members.lock().unwrap_or_else(PoisonError::into_inner) = members;
     }
 
@@ -205,6 +230,7 @@ impl Fleet {
             record: publish,
             lateness: Arc::clone(&lateness),
             guard: self.guard.line(),
+            channel: self.channel.clone(),
         };
         let (opened, answer) = oneshot::channel();
         // First, so that most have a verdict before the first election.
@@ -230,6 +256,14 @@ impl Member {
     /// Is its task still there?
     pub fn alive(&self) -> bool {
         !self.task.is_finished()
+    }
+
+    /// Gives the addresses away; `None` when the router has ended.
+    pub async fn hand_over(&self, to: Option<Name>, hold: Duration) -> Option<Handed> {
+        let (done, answer) = oneshot::channel();
+        let asked = Command::Yield(Yield { to, hold, done });
+        self.commands.send(asked).await.ok()?;
+        answer.await.ok()
     }
 
     async fn stop(&self) {

@@ -21,12 +21,14 @@
 //! through [`driver::Effects`]. Between the threads are bounded queues and `watch`es only.
 
 pub mod ask;
+pub mod channel;
 pub mod claim;
 pub mod cli;
 pub mod config;
 pub mod driver;
 pub mod fleet;
 pub mod guard;
+pub mod hand;
 pub mod import;
 pub mod linux;
 pub mod live;

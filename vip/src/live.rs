@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use vrrp::Refusal;
 
+use crate::channel::Client;
 use crate::config::Router;
 use crate::driver::{
     ADVERTS, Command, Datagram, Driver, Ended, Inputs, Lost, NOTICES, OVERFLOW, Record,
@@ -37,6 +38,8 @@ pub struct Life {
     pub record: watch::Sender<Record>,
     /// Where it counts how late it wakes.
     pub lateness: Arc<Histogram>,
+    /// How it tells a successor.
+    pub channel: Option<Client>,
     /// Who takes its addresses away when nothing here can.
     pub guard: Line,
 }
@@ -109,6 +112,7 @@ impl Life {
             standing: *self.standing.borrow(),
             record: self.record.clone(),
             lateness: Arc::clone(&self.lateness),
+            channel: self.channel.clone(),
         };
         let driver = Driver::new(setup, linux)
             .map_err(|error| self.failed(std::io::Error::other(error)))?;
@@ -152,11 +156,16 @@ impl Life {
             tokio::select! {
                 biased;
                 command = self.commands.recv() => {
-                    if let Some(Command::Stop(done)) = command {
-                        // Whoever asked may have stopped waiting.
-                        let _ = done.send(());
+                    match command {
+                        Some(Command::Stop(done)) => {
+                            // Whoever asked may have stopped waiting.
+                            let _ = done.send(());
+                            return None;
+                        }
+                        // Dropped: it holds nothing, and can take nothing.
+                        Some(Command::Yield(_) | Command::Take(_)) => {}
+                        None => return None,
                     }
-                    return None;
                 }
                 () = change(&mut monitor) => {}
                 () = sleep(RETRY) => {}

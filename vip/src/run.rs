@@ -15,6 +15,7 @@ use daemon::signals::{Signal, Signals};
 use daemon::{Identity, notify};
 use tokio::sync::oneshot;
 
+use crate::channel::link;
 use crate::config::Config;
 use crate::driver::chain;
 use crate::fleet::{Fleet, StartError};
@@ -55,12 +56,24 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
         socket: Some(config.socket.clone()),
     };
     let admin = Admin::bind(&listen)?;
+    let channel = match &config.channel {
+        None => None,
+        Some(settings) => {
+            let bound =
+                link::bind(settings).map_err(kernel("listen on channel.listen"))?;
+            Some((settings.clone(), bound))
+        }
+    };
     privileges::reduce().map_err(kernel("give up rights"))?;
     let guard = Keeper::start(&config.log);
     let memory = privileges::lock_memory();
     let thread = Thread::start().map_err(kernel("start the adverts' thread"))?;
     report(&config, &thread, &memory);
-    let fleet = Arc::new(Fleet::new(thread, memory, guard));
+    let channel = channel.map(|(settings, socket)| {
+        link::start(settings, socket, thread.handle()).map_err(kernel("draw at random"))
+    });
+    let channel = channel.transpose()?;
+    let fleet = Arc::new(Fleet::new(thread, memory, guard, channel));
     fleet.start(&config.routers).await?;
     let identity = Arc::new(Identity::new("vip-daemon", path, SystemTime::now()));
     let (stop, stopped) = oneshot::channel::<()>();

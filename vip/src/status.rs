@@ -14,9 +14,12 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use vrrp::State;
 
+use crate::channel::Client;
+use crate::channel::message::Ready;
 use crate::config::Effect;
 use crate::driver::{Heard, Record};
 use crate::fleet::{Fleet, Member};
+use crate::hand;
 use crate::track::{Out, Seen};
 
 /// How long `release` waits for the address to be gone. It takes milliseconds.
@@ -80,6 +83,9 @@ impl Surface for Status {
             gauges(out, &member);
             counters(out, &member);
         }
+        if let Some(channel) = self.fleet.channel() {
+            channel_metrics(out, channel);
+        }
     }
 
     fn status(&self) -> Value {
@@ -97,6 +103,7 @@ impl Surface for Status {
         json!({
             "routers": routers,
             "guard": {"pid": guard.pid, "starts": guard.starts, "refused": guard.refused},
+            "channel": self.fleet.channel().map(channel),
             "realtime": self.fleet.realtime().is_ok(),
             "realtimeRefused": refused(self.fleet.realtime()),
             "memoryLocked": self.fleet.memory().is_ok(),
@@ -105,15 +112,18 @@ impl Surface for Status {
     }
 
     fn commands(&self) -> &'static [&'static str] {
-        &["release"]
+        &["release", "yield"]
     }
 
     fn command(
         &self,
-        _name: &str,
+        name: &str,
         body: Value,
     ) -> BoxFuture<'_, Result<Value, CommandError>> {
-        Box::pin(self.release(body))
+        match name {
+            "yield" => Box::pin(hand::over(&self.fleet, body)),
+            _ => Box::pin(self.release(body)),
+        }
     }
 }
 
@@ -255,6 +265,13 @@ fn counters(out: &mut Text, member: &Member) {
             *count,
         );
     }
+    for (how, count) in &counts.handovers {
+        out.counter(
+            "vip_daemon_handovers_total",
+            "Times the addresses were to be given away, by how it went on.",
+        )
+        .sample(&[("router", router), ("how", how)], *count);
+    }
     for (deed, count) in &counts.failures {
         out.counter(
             "vip_daemon_effects_failed_total",
@@ -299,6 +316,44 @@ fn router(member: &Member) -> Value {
         "tracks": tracks,
         "counts": counts(&record),
     })
+}
+
+fn channel(channel: &Client) -> Value {
+    let facts = channel.facts();
+    let now = Instant::now();
+    let peers = facts.peers.iter().map(|(name, peer)| {
+        json!({
+            "name": name.as_str(),
+            "there": peer.there(now),
+            "heard": peer.heard.map(|at| rfc3339(wall(at))),
+            "ready": peer.routers.iter().filter(|router| router.ready == Ready::Yes).count(),
+        })
+    });
+    json!({ "peers": peers.collect::<Vec<_>>(), "refused": facts.refused })
+}
+
+fn channel_metrics(out: &mut Text, channel: &Client) {
+    let facts = channel.facts();
+    let now = Instant::now();
+    for (name, peer) in &facts.peers {
+        out.gauge(
+            "vip_daemon_channel_peer_up",
+            "1 while the peer is heard over the channel.",
+        )
+        .sample(&[("peer", name.as_str())], peer.there(now));
+    }
+    for (reason, count) in &facts.refused {
+        out.counter(
+            "vip_daemon_channel_refused_total",
+            "Messages of the channel that were not listened to, by reason.",
+        )
+        .sample(&[("reason", reason)], *count);
+    }
+    out.histogram(
+        "vip_daemon_handover_seconds",
+        "From letting go of the addresses to their being held by the successor.",
+    )
+    .sample(&[], channel.took());
 }
 
 fn check(track: &crate::config::Track, seen: &Seen) -> Value {

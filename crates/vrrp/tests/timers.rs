@@ -424,3 +424,18 @@ fn yield_leaves_a_lower_active_alone_for_so_long() {
     ";
     check(settings(), table);
 }
+
+#[test]
+fn take_makes_a_backup_active_at_once_and_nobody_else() {
+    let table = "
+        0   | take              | (NoMatter) | initialize | -
+        0   | start             | initialize>backup started | backup | 360.9375
+        10  | heard .9 200 100  | - | backup | 370.9375
+        20  | heard .9 0 100    | - | backup | 80.9375
+        21  | take              | advert 100, acquire, announce, backup>active handedOver | active | 41
+        22  | take              | (NoMatter) | active | 41
+        23  | fault             | advert 0, release, active>fault fault | fault | -
+        24  | take              | (NoMatter) | fault | -
+    ";
+    check(settings(), table);
+}

@@ -54,7 +54,11 @@ pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors>
     if routers.len() == file.routers.len() {
         reader.related(&routers, &at);
     }
+    let at = KeyPath::root().key("channel");
+    let channel = file.channel.as_ref();
+    let channel = channel.and_then(|channel| reader.channel(channel, &at));
     let config = Config {
+        channel,
         routers,
         admin: file.admin.address.map_or(ADMIN, |address| address.0),
         socket: file.socket.clone().unwrap_or_else(|| PathBuf::from(SOCKET)),
@@ -314,7 +318,7 @@ impl Reader<'_> {
         Some(Auth::Simple(Password::new(password)))
     }
 
-    fn secret(&mut self, path: &Path, at: &KeyPath) -> Option<String> {
+    pub(super) fn secret(&mut self, path: &Path, at: &KeyPath) -> Option<String> {
         match fs::read_to_string(path) {
             Err(error) => self.refuse(at, format!("cannot be read: {error}")),
             Ok(text) => {

@@ -23,6 +23,8 @@ pub struct File {
     pub log: log::Settings,
     /// Leave to have scripts run by a unit of their own.
     pub scripts: Option<Scripts>,
+    /// How the nodes of the group talk beside the adverts.
+    pub channel: Option<Channel>,
 }
 
 /// `admin`.
@@ -194,4 +196,30 @@ pub struct Path {
 pub struct Scripts {
     /// The socket of the unit that runs them.
     pub socket: Option<PathBuf>,
+}
+
+/// `channel`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Channel {
+    /// This node.
+    pub name: String,
+    /// Where it listens.
+    pub listen: Option<Endpoint>,
+    /// The file with the key that all nodes share.
+    pub key_file: PathBuf,
+    /// The other nodes.
+    pub peers: Vec<Peer>,
+}
+
+/// `channel.peers[]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// Its port.
+    pub port: Option<i64>,
 }

@@ -5,10 +5,11 @@ mod address;
 mod convert;
 pub mod file;
 mod reader;
+mod side;
 mod target;
 mod tracks;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,8 @@ use config::Errors;
 use daemon::log;
 use vrrp::packet::Auth;
 use vrrp::{AdvertInterval, Family, Priority, Version, Vrid};
+
+use crate::channel::{self, Group};
 
 pub use address::{Address, AddressError};
 pub use target::{Script, Target, TargetError};
@@ -37,6 +40,8 @@ pub struct Config {
     pub log: log::Settings,
     /// The socket of the unit that runs scripts, where that is allowed.
     pub scripts: Option<PathBuf>,
+    /// How the nodes of the group talk beside the adverts.
+    pub channel: Option<channel::Settings>,
     /// What is allowed and probably not meant, for the log and for `check`.
     pub warnings: Vec<String>,
 }
@@ -71,6 +76,15 @@ pub struct Router {
 }
 
 impl Router {
+    /// What peers know it by.
+    pub fn group(&self) -> Group {
+        let first = self.addresses.first();
+        Group {
+            vrid: self.vrid.get(),
+            address: first.map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip),
+        }
+    }
+
     /// The family of its addresses.
     pub fn family(&self) -> Family {
         self.addresses

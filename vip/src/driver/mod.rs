@@ -5,6 +5,7 @@
 //! with [`Command::Stop`], or when it has [`Lost`] what it cannot do without.
 
 mod effects;
+mod handover;
 mod hear;
 mod holdoff;
 mod perform;
@@ -28,12 +29,15 @@ use vrrp::fsm::{self, Event, Leftover};
 use vrrp::packet::{AddressesError, Checksum};
 use vrrp::{Refusal, State};
 
+use crate::channel::{Client, Group};
 use crate::claim::Fence;
 use crate::config::Router;
 use crate::linux::{Link, Notice};
 use crate::track::{Out, Standing};
 
 pub use effects::{Datagram, Effects, Failure, Survey};
+use handover::{Cause, Handing, answered};
+pub use handover::{Handed, Yield};
 use holdoff::HoldOff;
 pub(crate) use perform::chain;
 pub use record::{Counts, Heard, OVERFLOW, Record};
@@ -75,6 +79,10 @@ pub struct Inputs {
 pub enum Command {
     /// Release the address in good order and end; answered when it is done.
     Stop(oneshot::Sender<()>),
+    /// Give the addresses away.
+    Yield(Yield),
+    /// The Active has let go of the addresses for us; answered when they are held.
+    Take(oneshot::Sender<()>),
 }
 
 /// Why a driver ended.
@@ -133,6 +141,9 @@ pub struct Driver<E> {
     record: watch::Sender<Record>,
     lateness: Arc<Histogram>,
     limiter: Limiter<&'static str>,
+    group: Group,
+    channel: Option<Client>,
+    handing: Option<Handing>,
 }
 
 /// What a driver needs beside its effects.
@@ -149,6 +160,8 @@ pub struct Setup<'a> {
     pub record: watch::Sender<Record>,
     /// Where it counts how late it wakes.
     pub lateness: Arc<Histogram>,
+    /// How it tells a successor.
+    pub channel: Option<Client>,
 }
 
 impl<E: Effects> Driver<E> {
@@ -180,6 +193,9 @@ impl<E: Effects> Driver<E> {
             record: setup.record,
             lateness: setup.lateness,
             limiter: Limiter::new(3, LOG_WINDOW),
+            group: router.group(),
+            channel: setup.channel,
+            handing: None,
         })
     }
 
@@ -193,7 +209,16 @@ impl<E: Effects> Driver<E> {
             let wake = self.wake();
             tokio::select! {
                 biased;
-                command = inputs.commands.recv() => return self.stop(command),
+                command = inputs.commands.recv() => {
+                    if let Some(ended) = self.command(command) {
+                        return ended;
+                    }
+                }
+                answer = answered(&mut self.handing) => {
+                    if let Some(ended) = self.settle(answer) {
+                        return ended;
+                    }
+                }
                 notice = inputs.notices.recv() => {
                     let lost = notice.map_or(Some(Lost::Feeder), |n| self.notice(n));
                     if let Some(lost) = lost {
@@ -250,16 +275,32 @@ impl<E: Effects> Driver<E> {
         Ended::Lost(lost)
     }
 
-    fn stop(&mut self, command: Option<Command>) -> Ended {
-        self.handle(Event::Stop);
+    fn command(&mut self, command: Option<Command>) -> Option<Ended> {
         match command {
-            None => Ended::Abandoned,
-            Some(Command::Stop(done)) => {
-                // Whoever asked may have stopped waiting.
-                let _ = done.send(());
-                Ended::Stopped
+            None => {
+                self.handle(Event::Stop);
+                Some(Ended::Abandoned)
+            }
+            Some(Command::Stop(done)) => self.hand_over(Cause::Stop(Some(done))),
+            Some(Command::Yield(asked)) => self.hand_over(Cause::Asked(asked)),
+            Some(Command::Take(done)) => {
+                self.handle(Event::Take);
+                if self.machine.state() == State::Active {
+                    // The peer only measures.
+                    let _ = done.send(());
+                }
+                None
             }
         }
+    }
+
+    fn stopped(&mut self, done: Option<oneshot::Sender<()>>) -> Ended {
+        self.handle(Event::Stop);
+        if let Some(done) = done {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(());
+        }
+        Ended::Stopped
     }
 
     /// When to come back even if nothing happens.
@@ -468,7 +509,16 @@ impl<E: Effects> Driver<E> {
         tracing::info!(router, priority = %standing.priority, ?out, "standing changed");
         // Priority 1 first: the skew it brings is the head start of everybody else.
         self.handle(Event::Priority(standing.priority));
-        if before.out.is_none() && standing.out.is_some() {
+        let went_out = before.out.is_none() && standing.out.is_some();
+        let cause = match (went_out, standing.priority < before.priority) {
+            (true, _) => Cause::Out,
+            (false, true) => Cause::Lower,
+            (false, false) => return,
+        };
+        if self.machine.state() == State::Active {
+            // Only a stop ends the driver.
+            let _ = self.hand_over(cause);
+        } else if went_out {
             self.handle(Event::Yield {
                 hold: Duration::ZERO,
             });

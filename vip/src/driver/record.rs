@@ -70,6 +70,8 @@ pub struct Counts {
     pub announcements: u64,
     /// Times an address was taken away by somebody.
     pub addresses_lost: u64,
+    /// Handovers begun here, by how they went on.
+    pub handovers: BTreeMap<&'static str, u64>,
     /// Effects that failed, by name.
     pub failures: BTreeMap<&'static str, u64>,
 }

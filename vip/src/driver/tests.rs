@@ -162,6 +162,7 @@ fn bench(survey: Survey) -> Bench {
         source: OURS,
         standing: fit,
         record: publish,
+        channel: None,
         lateness: Arc::new(Histogram::new(daemon::metrics::NETWORK)),
     };
     let driver = Driver::new(setup, Recorded(Arc::clone(&world), None)).unwrap();

@@ -34,7 +34,9 @@ impl Step<'_> {
                 Some(_) => self.advertise_soon(&mut active),
                 None => self.note(Note::NoMatter),
             },
-            Event::Start { .. } | Event::Recover => self.note(Note::NoMatter),
+            Event::Start { .. } | Event::Recover | Event::Take => {
+                self.note(Note::NoMatter);
+            }
         }
         Mode::Active(active)
     }

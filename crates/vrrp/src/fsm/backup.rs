@@ -13,6 +13,7 @@ impl Step<'_> {
     pub(super) fn backup(&mut self, mut backup: Backup, event: Event<'_>) -> Mode {
         match event {
             Event::Advert { from, advert } => self.heard(&mut backup, from, advert),
+            Event::Take => return self.promote(State::Backup, Reason::HandedOver),
             Event::Deadline if self.now >= backup.down => return self.silence(backup),
             Event::Priority(priority) => self.rebase(&mut backup, priority),
             Event::Yield { hold } => backup.held = Some(self.now + hold),

@@ -43,6 +43,9 @@ pub enum Event<'a> {
         /// For how long a lower Active is left alone.
         hold: Duration,
     },
+    /// The Active gives its addresses to us and has let go of them: a Backup takes over
+    /// at once, whatever its priority.
+    Take,
 }
 
 /// Addresses of ours found on the interface at the start.
@@ -109,11 +112,13 @@ pub enum Reason {
     AddressLost,
     /// Told to step down.
     Yielded,
+    /// The Active gave its addresses to us.
+    HandedOver,
 }
 
 impl Reason {
     /// Every reason, for counters that list them all.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Started,
         Self::Stopped,
         Self::ActiveDown,
@@ -127,6 +132,7 @@ impl Reason {
         Self::Recovered,
         Self::AddressLost,
         Self::Yielded,
+        Self::HandedOver,
     ];
 
     /// camelCase name for logs, metrics and JSON.
@@ -145,6 +151,7 @@ impl Reason {
             Self::Recovered => "recovered",
             Self::AddressLost => "addressLost",
             Self::Yielded => "yielded",
+            Self::HandedOver => "handedOver",
         }
     }
 }

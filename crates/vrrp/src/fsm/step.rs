@@ -60,7 +60,8 @@ impl Step<'_> {
             | Event::Recover
             | Event::Foreign
             | Event::AddressLost
-            | Event::Yield { .. } => {
+            | Event::Yield { .. }
+            | Event::Take => {
                 self.note(Note::NoMatter);
                 Mode::Initialize
             }
@@ -88,7 +89,8 @@ impl Step<'_> {
                 | Event::Recover
                 | Event::Foreign
                 | Event::AddressLost
-                | Event::Yield { .. },
+                | Event::Yield { .. }
+                | Event::Take,
                 _,
             ) => {
                 self.note(Note::NoMatter);

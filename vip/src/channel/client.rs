@@ -1,0 +1,177 @@
+//! The channel as drivers and `status` see it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use daemon::metrics::{Histogram, NETWORK};
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::Group;
+use super::message::{Name, Standing};
+use crate::driver::{Command, Record};
+
+/// Handovers that may wait to be begun: one per router, and routers are few.
+const ASKS: usize = 64;
+
+/// A driver wants to give its addresses away.
+#[derive(Debug)]
+pub struct Ask {
+    /// Which.
+    pub group: Group,
+    /// Only to this node.
+    pub to: Option<Name>,
+    /// Only to a priority above this one.
+    pub above: Option<u8>,
+    /// Told when a successor has accepted, or that none will.
+    pub answer: oneshot::Sender<Result<Go, Declined>>,
+}
+
+/// A successor has accepted. Let go of the addresses, then [`Go::send`].
+#[derive(Debug)]
+pub struct Go {
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) octets: Vec<u8>,
+    pub(super) address: SocketAddr,
+    /// Who has accepted.
+    pub successor: Name,
+}
+
+impl Go {
+    /// Tells the successor that the addresses are free. Returns at once; what does not get
+    /// through is covered by the priority 0 that went out before.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn send(&self) -> std::io::Result<()> {
+        self.socket.try_send_to(&self.octets, self.address)?;
+        Ok(())
+    }
+}
+
+/// Why nobody was told first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Declined {
+    /// No channel is configured.
+    #[error("no channel is configured")]
+    NoChannel,
+    /// No peer would do: none is heard, ready, and high enough.
+    #[error("no peer is there and ready")]
+    Nobody,
+    /// Those that were asked did not answer in time, or said no.
+    #[error("no peer accepted in time")]
+    NotAccepted,
+}
+
+impl Declined {
+    /// Name for counters and JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoChannel => "noChannel",
+            Self::Nobody => "nobody",
+            Self::NotAccepted => "notAccepted",
+        }
+    }
+}
+
+/// A router that peers may hand their addresses to.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Where its driver takes commands.
+    pub commands: mpsc::Sender<Command>,
+    /// How it stands.
+    pub record: watch::Receiver<Record>,
+}
+
+/// What is shared between the channel's task and the rest of the program.
+#[derive(Debug)]
+pub struct Shared {
+    /// This daemon's routers.
+    pub(super) routers: Mutex<BTreeMap<Group, Entry>>,
+    /// What is known of the peers.
+    pub(super) facts: Mutex<Facts>,
+    /// From the addresses being let go of here to their being held there.
+    pub took: Histogram,
+    asks: mpsc::Sender<Ask>,
+}
+
+/// What `status` tells of the channel.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Every peer by its name.
+    pub peers: BTreeMap<Name, Peer>,
+    /// Datagrams that were not listened to, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// What is known of a peer.
+#[derive(Debug, Clone, Default)]
+pub struct Peer {
+    /// When it was heard last.
+    pub heard: Option<Instant>,
+    /// How its routers stand.
+    pub routers: Vec<Standing>,
+}
+
+/// How drivers ask the channel.
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Shared>);
+
+impl Client {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Ask>) {
+        let (asks, asked) = mpsc::channel(ASKS);
+        let shared = Shared {
+            routers: Mutex::default(),
+            facts: Mutex::default(),
+            took: Histogram::new(NETWORK),
+            asks,
+        };
+        (Self(Arc::new(shared)), asked)
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// Begins a handover; false when the channel is too busy, which it is not.
+    #[must_use]
+    pub fn ask(&self, ask: Ask) -> bool {
+        self.0.asks.try_send(ask).is_ok()
+    }
+
+    /// The routers that run from here on.
+    pub fn set_routers(&self, routers: BTreeMap<Group, Entry>) {
+        *self
+            .0
+            .routers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = routers;
+    }
+
+    /// What is known.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let facts = self.0.facts.lock();
+        facts.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long handovers took.
+    #[must_use]
+    pub fn took(&self) -> &Histogram {
+        &self.0.took
+    }
+}
+
+impl Peer {
+    /// Is it heard?
+    #[must_use]
+    pub fn there(&self, now: Instant) -> bool {
+        let silent = |at: Instant| now.saturating_duration_since(at);
+        let silent = self.heard.map(silent);
+        silent.is_some_and(|silent: Duration| silent < super::choose::SILENT)
+    }
+}

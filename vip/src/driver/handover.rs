@@ -1,0 +1,197 @@
+//! Giving the addresses away on purpose: a successor is told first, where there is a
+//! channel, and everybody is told with priority 0 in any case.
+//!
+//! While a successor is asked (some milliseconds), nothing changes: the addresses stay and
+//! adverts go on. When it accepts: priority 0, the addresses are let go of, and only then
+//! the successor hears `Go`. When none does, priority 0 alone, as without a channel.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use vrrp::State;
+use vrrp::fsm::Event;
+
+use super::{Driver, Effects, Ended};
+use crate::channel::message::Name;
+use crate::channel::{Ask, Declined, Go};
+
+/// How a handover that was asked for ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handed {
+    /// This node was told first, and has them.
+    To(Name),
+    /// Nobody was; everybody heard priority 0.
+    Released(Declined),
+    /// The router does not hold the addresses; nothing was done.
+    NotActive,
+    /// The node that was named did not accept; nothing was done.
+    Kept(Declined),
+}
+
+/// What somebody wants of an Active.
+#[derive(Debug)]
+pub struct Yield {
+    /// Only to this node.
+    pub to: Option<Name>,
+    /// How long a lower Active is then left alone.
+    pub hold: Duration,
+    /// Told how it ended.
+    pub done: oneshot::Sender<Handed>,
+}
+
+/// Why the addresses are given away, and what follows.
+#[derive(Debug)]
+pub(super) enum Cause {
+    /// The router ends; somebody may wait for it.
+    Stop(Option<oneshot::Sender<()>>),
+    /// Somebody asked for it.
+    Asked(Yield),
+    /// The router is to stay out: with or without a successor.
+    Out,
+    /// Its priority has fallen: only to a higher one, which takes over anyway.
+    Lower,
+}
+
+/// A handover that waits for the channel's answer.
+#[derive(Debug)]
+pub(super) struct Handing {
+    answer: oneshot::Receiver<Result<Go, Declined>>,
+    cause: Cause,
+    begun: Instant,
+}
+
+/// The channel's answer; for ever while nothing is asked.
+pub(super) async fn answered(handing: &mut Option<Handing>) -> Result<Go, Declined> {
+    match handing {
+        // Its task has ended: as if nobody had accepted.
+        Some(handing) => (&mut handing.answer)
+            .await
+            .unwrap_or(Err(Declined::NotAccepted)),
+        None => std::future::pending().await,
+    }
+}
+
+impl<E: Effects> Driver<E> {
+    /// Begins to give the addresses away; ends the driver at once where there is nothing
+    /// to give and the cause is a stop.
+    pub(super) fn hand_over(&mut self, cause: Cause) -> Option<Ended> {
+        if self.machine.state() != State::Active {
+            return self.handed(cause, Err(Handed::NotActive));
+        }
+        if let Some(before) = self.handing.take() {
+            // The new cause goes on with a question of its own; whoever waits for the one
+            // before is told that it came to nothing.
+            self.supersede(before.cause);
+        }
+        let (answer, answered) = oneshot::channel();
+        let ask = Ask {
+            group: self.group,
+            to: match &cause {
+                Cause::Asked(asked) => asked.to.clone(),
+                Cause::Stop(_) | Cause::Out | Cause::Lower => None,
+            },
+            above: match &cause {
+                Cause::Lower => Some(self.standing.priority.get()),
+                Cause::Stop(_) | Cause::Asked(_) | Cause::Out => None,
+            },
+            answer,
+        };
+        let asked = match &self.channel {
+            None => Err(Declined::NoChannel),
+            Some(channel) if channel.ask(ask) => Ok(()),
+            Some(_) => Err(Declined::NotAccepted),
+        };
+        match asked {
+            Ok(()) => {
+                self.handing = Some(Handing {
+                    answer: answered,
+                    cause,
+                    begun: Instant::now(),
+                });
+                None
+            }
+            Err(declined) => self.declined(cause, declined),
+        }
+    }
+
+    /// The channel has answered what was asked for last.
+    pub(super) fn settle(&mut self, answer: Result<Go, Declined>) -> Option<Ended> {
+        let handing = self.handing.take()?;
+        // It may have yielded to a higher one meanwhile, and then has nothing to give.
+        if self.machine.state() != State::Active {
+            return self.handed(handing.cause, Err(Handed::NotActive));
+        }
+        match answer {
+            Ok(go) => self.give(handing, &go),
+            Err(declined) => self.declined(handing.cause, declined),
+        }
+    }
+
+    fn give(&mut self, handing: Handing, go: &Go) -> Option<Ended> {
+        let hold = match &handing.cause {
+            Cause::Asked(asked) => asked.hold,
+            Cause::Stop(_) | Cause::Out | Cause::Lower => Duration::ZERO,
+        };
+        self.handle(Event::Yield { hold });
+        let sent = go.send();
+        let (router, successor) = (&self.name, &go.successor);
+        let asked = handing.begun.elapsed();
+        match sent {
+            Ok(()) => {
+                tracing::info!(router, %successor, ?asked, "handed the addresses over");
+            }
+            Err(error) => {
+                tracing::warn!(router, %successor, "the successor is not told: {error}");
+            }
+        }
+        self.count_handover("accepted");
+        self.handed(handing.cause, Ok(go.successor.clone()))
+    }
+
+    fn declined(&mut self, cause: Cause, declined: Declined) -> Option<Ended> {
+        self.count_handover(declined.name());
+        match &cause {
+            Cause::Asked(asked) if asked.to.is_some() => {
+                return self.handed(cause, Err(Handed::Kept(declined)));
+            }
+            Cause::Asked(asked) => self.handle(Event::Yield { hold: asked.hold }),
+            Cause::Out => self.handle(Event::Yield {
+                hold: Duration::ZERO,
+            }),
+            // The peers take over by themselves, if one of them is higher.
+            Cause::Lower | Cause::Stop(_) => {}
+        }
+        self.handed(cause, Err(Handed::Released(declined)))
+    }
+
+    /// It is done: whoever waits is told, and a stop stops.
+    fn handed(&mut self, cause: Cause, how: Result<Name, Handed>) -> Option<Ended> {
+        match cause {
+            Cause::Stop(done) => return Some(self.stopped(done)),
+            Cause::Asked(asked) => {
+                let how = match how {
+                    Ok(name) => Handed::To(name),
+                    Err(how) => how,
+                };
+                // Whoever asked may have stopped waiting.
+                let _ = asked.done.send(how);
+            }
+            Cause::Out | Cause::Lower => {}
+        }
+        None
+    }
+
+    fn supersede(&mut self, cause: Cause) {
+        if let Cause::Asked(asked) = cause {
+            // Whoever asked may have stopped waiting.
+            let _ = asked.done.send(Handed::Kept(Declined::NotAccepted));
+        }
+    }
+
+    fn count_handover(&self, how: &'static str) {
+        self.record.send_modify(|record| {
+            *record.counts.handovers.entry(how).or_default() += 1;
+        });
+    }
+}
