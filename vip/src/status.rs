@@ -388,6 +388,7 @@ fn counts(record: &Record) -> Value {
         "advertsRefused": counts.refused,
         "announcements": counts.announcements,
         "addressesLost": counts.addresses_lost,
+        "handovers": counts.handovers,
         "effectsFailed": counts.failures,
     })
 }

@@ -3,6 +3,7 @@
 //! scenarios of the lab.
 
 mod guard;
+mod handover;
 mod hosts;
 mod ipv6;
 
@@ -68,6 +69,7 @@ fn main() {
     let trials = tests
         .into_iter()
         .chain(guard::TESTS)
+        .chain(handover::TESTS)
         .chain(ipv6::TESTS)
         .map(|(name, test)| {
             trial(format!("namespaces::{name}"), &[Requirement::Root], test)
