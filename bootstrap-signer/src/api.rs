@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
+use ::token::{Expiry, MAX_NODES, NODE_NAMES, ONE_SHOT};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1 as core;
@@ -10,14 +10,7 @@ use policy::{Known, Limits, Node, Pattern, State, Submitted, Token, Uses};
 
 /// The label of control-plane nodes.
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-/// A bootstrap token's Secret is called so, and then by the token's id.
-pub const TOKEN: &str = "bootstrap-token-";
-/// Annotations of a token's Secret: what it is limited to.
-const NODE_NAMES: &str = "sternpost.io/node-names";
-const MAX_NODES: &str = "sternpost.io/max-nodes";
-const ONE_SHOT: &str = "sternpost.io/one-shot";
-/// And what it was used for, written here: `NODE/REQUEST`, divided by commas.
-pub const USED_BY: &str = "sternpost.io/used-by";
+pub use ::token::{PREFIX as TOKEN, USED_BY};
 
 /// A request as the policy takes it, its PEM text, and who asked for rights.
 pub fn request(object: &CertificateSigningRequest) -> (Submitted, Vec<u8>) {
@@ -106,11 +99,12 @@ pub fn token(secret: &core::Secret) -> Option<(String, Token)> {
     if field("token-id") != Some(id) {
         return None;
     }
-    // As upstream: what cannot be read has expired.
-    let expires = field("expiration").map(|text| {
-        let time = text.parse::<Timestamp>().map(SystemTime::from);
-        time.unwrap_or(SystemTime::UNIX_EPOCH)
-    });
+    let expires = match Expiry::read(field("expiration")) {
+        Expiry::Never => None,
+        Expiry::At(end) => Some(end),
+        // As upstream: what cannot be read has expired.
+        Expiry::Unreadable => Some(SystemTime::UNIX_EPOCH),
+    };
     let annotations = secret.metadata.annotations.as_ref();
     let note = |name: &str| annotations?.get(name).map(String::as_str);
     let uses = note(USED_BY).unwrap_or_default().split(',');

@@ -17,6 +17,7 @@ use crate::manifest::Manifest;
 use crate::rbac::{self, Part};
 use crate::run;
 use crate::signing::Authorities;
+use crate::tokens;
 
 const CONFIG: &str = "/etc/sternpost/bootstrap-signer.yaml";
 
@@ -63,6 +64,11 @@ enum Command {
     Bundle {
         #[command(flatten)]
         config: ConfigFile,
+    },
+    /// Make, list, delete and import bootstrap tokens.
+    Token {
+        #[command(subcommand)]
+        command: tokens::cli::Command,
     },
     /// Show every rule, what it looked at and what it found for one request.
     Explain {
@@ -111,6 +117,7 @@ impl Cli {
     pub fn execute(self) -> u8 {
         let done = match self.command {
             Command::Run { config } => return daemon(&config.config),
+            Command::Token { command } => return token(command),
             Command::Rbac { parts } => Ok(rbac::objects(&parts.into_iter().collect())),
             Command::Bundle { config } => bundle(&config.config).map_err(usage),
             Command::Check {
@@ -180,6 +187,17 @@ fn daemon(path: &Path) -> u8 {
         Ok(Ok(())) => exit::DONE,
         Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
         Err(error) => fail(exit::FAILED, &error.to_string()),
+    }
+}
+
+/// What was asked for cannot be done, or the API server did not: both are failures here.
+fn token(command: tokens::cli::Command) -> u8 {
+    match command.execute(SystemTime::now()) {
+        Ok(said) => {
+            say(&said.text);
+            if said.whole { exit::DONE } else { exit::FAILED }
+        }
+        Err(sentence) => fail(exit::FAILED, &sentence),
     }
 }
 

@@ -13,6 +13,7 @@ use policy::{Inventory, Settings};
 use serde::Deserialize;
 
 use crate::signing::Plan;
+use crate::tokens::Duties;
 
 /// What `kind` says.
 pub const KIND: &str = "BootstrapSigner";
@@ -28,6 +29,8 @@ pub struct Config {
     pub mode: Mode,
     /// Which signers sign, with what.
     pub signing: Plan,
+    /// What is looked after of tokens.
+    pub tokens: Duties,
     /// The credentials; `None`: those of the pod it runs in.
     pub kubeconfig: Option<PathBuf>,
     /// Where the admin endpoint listens.

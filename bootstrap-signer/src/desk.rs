@@ -18,6 +18,7 @@ use crate::fair::{AT_ONCE, Fair};
 use crate::rights::{ASK_AGAIN, Identity, Rights, identity};
 use crate::shown::Shown;
 use crate::signing::Plan;
+use crate::tokens::Duties;
 
 /// Decisions between two looks at what came in.
 const BATCH: usize = 256;
@@ -46,6 +47,8 @@ pub struct Rulebook {
     pub mode: Mode,
     /// Who signs.
     pub signing: Plan,
+    /// What is looked after of tokens.
+    pub tokens: Duties,
 }
 
 enum Outcome {

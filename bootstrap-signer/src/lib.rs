@@ -12,7 +12,8 @@
 //!       └─────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Beside it, [`signing`] turns approvals into certificates where it is told to.
+//! Beside it, where they are told to, [`signing`] turns approvals into certificates, and
+//! [`tokens`] looks after bootstrap tokens.
 //!
 //! What is decided, and why, stands in the crate `policy`; nothing here decides.
 
@@ -34,4 +35,5 @@ pub mod run;
 pub mod shown;
 pub mod signing;
 pub mod stranger;
+pub mod tokens;
 pub mod watch;

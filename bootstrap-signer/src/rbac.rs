@@ -11,6 +11,12 @@ pub enum Part {
     Approve,
     /// To write certificates (`signing`).
     Sign,
+    /// To sign cluster-info (`tokens.clusterInfo: sign`).
+    ClusterInfo,
+    /// To delete tokens that have expired (`tokens.expired: delete`).
+    Clean,
+    /// That anybody may read cluster-info, as kubeadm has it.
+    Discovery,
 }
 
 impl Part {
@@ -18,6 +24,9 @@ impl Part {
         match self {
             Self::Approve => include_str!("rbac.yaml"),
             Self::Sign => include_str!("rbac/sign.yaml"),
+            Self::ClusterInfo => include_str!("rbac/cluster-info.yaml"),
+            Self::Clean => include_str!("rbac/clean.yaml"),
+            Self::Discovery => include_str!("rbac/discovery.yaml"),
         }
     }
 }

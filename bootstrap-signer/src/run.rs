@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::desk::{Desk, Rulebook};
 use crate::shown::Shown;
 use crate::signing::{Authorities, LoadError, Pen, Plan, Tray, Worker, keep_fresh};
-use crate::watch;
+use crate::{tokens, watch};
 
 /// The balancer on this host accepts at once, or is not there.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -73,9 +73,11 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let tray = Arc::new(Tray::default());
     let signing = sign(&client, &seen, &tray, &shown, Arc::new(authorities));
     let writer = Writer::new(&client, Arc::clone(&tray));
-    let desk = Desk::new(seen, writer, Arc::clone(&shown), SystemTime::now);
+    let desk = Desk::new(seen.clone(), writer, Arc::clone(&shown), SystemTime::now);
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
     let (stop_desk, desk_stopped) = oneshot::channel::<()>();
+    let keeping = tokens::work(client.clone(), seen.clone(), Arc::clone(&shown));
+    let keeping = tokio::spawn(keeping);
     let watching = tokio::spawn(watch::all(client, changes, tray));
     let deciding = tokio::spawn(desk.work(inlet, desk_stopped));
     let serving = tokio::spawn(admin.serve(Arc::clone(&identity), shown, async {
@@ -92,6 +94,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let _ = deciding.await;
     signing.stop().await;
     watching.abort();
+    keeping.abort();
     drop(stop_admin);
     let _ = serving.await;
     tracing::info!("stopped");
@@ -104,6 +107,7 @@ fn rulebook(config: &Config) -> Rulebook {
         inventory: config.inventory.clone(),
         mode: config.mode,
         signing: config.signing.clone(),
+        tokens: config.tokens,
     }
 }
 

@@ -11,7 +11,7 @@ use policy::Verdict;
 use serde_json::{Value, json};
 
 use crate::book::{Book, Kind};
-use crate::signing;
+use crate::{signing, tokens};
 
 #[derive(Default)]
 struct Counts {
@@ -28,6 +28,8 @@ struct Counts {
 pub struct Shown {
     /// What signing shows.
     pub signing: signing::Shown,
+    /// What looking after tokens shows.
+    pub tokens: tokens::Shown,
     counts: Mutex<Counts>,
     latency: Histogram,
 }
@@ -37,6 +39,7 @@ impl Default for Shown {
         let missing = Kind::ALL.iter().map(|kind| kind.name()).collect();
         Self {
             signing: signing::Shown::default(),
+            tokens: tokens::Shown::default(),
             counts: Mutex::new(Counts {
                 missing,
                 ..Counts::default()
@@ -151,6 +154,7 @@ impl Surface for Shown {
         )
         .sample(&[], &self.latency);
         self.signing.metrics(out);
+        self.tokens.metrics(out);
     }
 
     fn status(&self) -> Value {

@@ -38,7 +38,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Doubles from [`FIRST_PAUSE`] to [`LONGEST_PAUSE`].
 #[derive(Debug, Clone, Copy)]
-struct Pause(Duration);
+pub(crate) struct Pause(Duration);
 
 impl Default for Pause {
     fn default() -> Self {

@@ -14,6 +14,7 @@ use policy::{
 
 use super::{Config, file};
 use crate::inventory;
+use crate::tokens::Duties;
 
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9020);
 const SOCKET: &str = "/run/sternpost/bootstrap-signer.sock";
@@ -51,6 +52,10 @@ pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors>
         inventory,
         mode: file.mode,
         signing,
+        tokens: Duties {
+            cluster_info: file.tokens.cluster_info,
+            expired: file.tokens.expired,
+        },
         kubeconfig: file.kubernetes.kubeconfig.clone(),
         admin: file.admin.address.map_or(ADMIN, |address| address.0),
         socket: file.socket.clone().unwrap_or_else(|| PathBuf::from(SOCKET)),

@@ -6,6 +6,8 @@ use config::{Address, Period};
 use daemon::log;
 use serde::Deserialize;
 
+use crate::tokens::{ClusterInfo, Expired};
+
 /// What `apiVersion` and `kind` stand above.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,6 +53,19 @@ pub struct File {
     /// What signs.
     #[serde(default)]
     pub signing: Signing,
+    /// What is looked after of tokens.
+    #[serde(default)]
+    pub tokens: Tokens,
+}
+
+/// `tokens`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Tokens {
+    /// Who signs `kube-public/cluster-info`.
+    pub cluster_info: ClusterInfo,
+    /// Who deletes what has expired.
+    pub expired: Expired,
 }
 
 /// `signing`.

@@ -19,6 +19,7 @@ mod rotation;
 mod servers;
 mod signers;
 mod signing;
+mod tokens;
 mod wait;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +36,7 @@ type Test = fn() -> Tried;
 fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
-    let tests: [(&str, Test); 13] = [
+    let tests: [(&str, Test); 15] = [
         ("every_case_is_decided_as_it_expects", || {
             on_runtime(cases::all())
         }),
@@ -66,6 +67,10 @@ fn main() {
         ("authorities_are_rotated", || {
             on_runtime(rotation::rotation())
         }),
+        ("cluster_info_is_signed_as_upstream_does", || {
+            on_runtime(tokens::as_upstream())
+        }),
+        ("a_token_lives_and_dies", || on_runtime(tokens::life())),
         ("five_hundred_issued_at_once", || {
             on_runtime(signers::burst())
         }),

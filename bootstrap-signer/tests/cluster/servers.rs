@@ -111,6 +111,7 @@ pub(crate) fn apiserver(folder: &Path) -> Res<Running> {
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--endpoint-reconciler-type=none".to_owned(),
+        "--enable-bootstrap-token-auth=true".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         file("--client-ca-file", "ca.crt"),
         file("--tls-cert-file", "apiserver.crt"),

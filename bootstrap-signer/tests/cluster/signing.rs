@@ -95,7 +95,7 @@ pub(crate) fn name(csr: &Csr) -> &str {
     csr.metadata.name.as_deref().unwrap_or_default()
 }
 
-async fn certificate(cluster: &Cluster, name: &str) -> Res<String> {
+pub(crate) async fn certificate(cluster: &Cluster, name: &str) -> Res<String> {
     let seen: Api<Csr> = Api::all(cluster.client(None).await?);
     let pem = within(&format!("a certificate for {name}"), None, async || {
         let certificate = seen.get(name).await.ok()?.status?.certificate?;
