@@ -7,10 +7,12 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use super::bell::Bell;
 use super::inbox::Inbox;
+use super::pace::Budget;
 use crate::limits::Limits;
 use crate::pool::Frontend;
 use crate::worker::Gauges;
@@ -43,6 +45,9 @@ struct Member {
 pub struct Crew {
     members: Box<[Member]>,
     limits: Limits,
+    began: Instant,
+    /// Extra dials.
+    budget: Arc<Mutex<Budget>>,
 }
 
 impl Crew {
@@ -60,7 +65,24 @@ impl Crew {
         };
         let members = (0..size).map(member).collect::<std::io::Result<_>>()?;
         let limits = *limits;
-        Ok(Arc::new(Self { members, limits }))
+        Ok(Arc::new(Self {
+            members,
+            limits,
+            began: Instant::now(),
+            budget: Arc::new(Mutex::new(Budget::new())),
+        }))
+    }
+
+    /// The extra dials that all workers may make.
+    #[must_use]
+    pub(super) fn budget(&self) -> Arc<Mutex<Budget>> {
+        Arc::clone(&self.budget)
+    }
+
+    /// When the ticks of all workers began.
+    #[must_use]
+    pub(super) const fn began(&self) -> Instant {
+        self.began
     }
 
     /// Whether the workers have as many sessions as the process has room for. Workers that

@@ -3,8 +3,8 @@
 
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::dial;
@@ -146,6 +146,11 @@ impl Sessions {
             return Begun::Dialling;
         };
         let backend = self.as_it_stands(&origin);
+        let (budget, clock) = (Arc::clone(&self.budget), self.tools.now);
+        let spend = || {
+            let mut budget = budget.lock().unwrap_or_else(PoisonError::into_inner);
+            budget.spend(clock)
+        };
         let Some(session) = self.slab.get_mut(key) else {
             return Begun::Dialling;
         };
@@ -161,9 +166,7 @@ impl Sessions {
         if spare.is_some() {
             return Begun::Dialling;
         }
-        if dials.other(&backend, *lot, first.id).is_none()
-            || !self.budget.spend(self.tools.now)
-        {
+        if dials.other(&backend, *lot, first.id).is_none() || !spend() {
             return Begun::Failed;
         }
         let elapsed = self.tools.now.saturating_sub(session.accepted);
@@ -304,8 +307,8 @@ impl Sessions {
         });
     }
 
-    fn strike(&mut self, server: &Server, observed: Observed) {
-        if self.paces.of(server.id).strike() {
+    fn strike(&self, server: &Server, observed: Observed) {
+        if server.counters.voice.strike() {
             self.outlet.observe(observed);
         }
     }
@@ -342,10 +345,11 @@ impl Sessions {
         };
         let pace = self.paces.of(server.id);
         if after.is_answered && !before.is_answered {
-            return match before.asked {
-                Some(asked) => pace.answered(asked, now),
-                None => pace.spoke(now),
-            };
+            if let Some(asked) = before.asked {
+                pace.answered(asked, now);
+            }
+            let asked = before.asked.map(Tick::to_bits);
+            return server.counters.voice.speaks(asked, now.to_bits());
         }
         if before.asked.is_some() && after.asked.is_none() {
             // What the client went on to say cannot be given to another server.
@@ -373,19 +377,20 @@ impl Sessions {
         let there = match &self.slab.get_mut(key).map(|s| &s.load) {
             Some(Load::Dial { dials, lot, .. }) => {
                 let other = dials.other(&backend, *lot, here.id);
-                other
-                    .filter(|server| Seat::take(server).is_some())
-                    .map(|s| s.id)
+                other.filter(|server| Seat::take(server).is_some())
             }
             Some(Load::Relay { .. }) | None => None,
         };
-        let pace = *self.paces.of(here.id);
-        let there = there.map(|id| *self.paces.of(id));
-        let is_better = there.is_some_and(|there| is_better(&pace, &there, asked, now));
-        if is_better && pace.is_silent_since(asked) {
+        let mut told = |server: &Server| {
+            let voice = &server.counters.voice;
+            self.paces.of(server.id).told(voice)
+        };
+        let (told, there) = (told(&here), there.map(|server| told(server)));
+        let is_better = there.is_some_and(|there| is_better(&told, &there, asked, now));
+        if is_better && told.is_silent_since(asked) {
             self.strike(&here, Observed::silent(here.id));
         }
-        if is_better && self.budget.spend(self.tools.now) {
+        if is_better && self.spend() {
             return self.lost(key, End::ServerHung);
         }
         // Twice as late each time: where all are slow nobody is busy with looking.

@@ -1,13 +1,13 @@
 //! How fast each server is, as one worker sees it, and what follows for a client that waits.
 //!
-//! Nothing here reads a clock or owns a socket. Each worker learns by itself: nothing is shared,
-//! and what is said of one server is at most as old as the worker's last session with it.
+//! Nothing here reads a clock or owns a socket. How fast a server is, each worker learns by
+//! itself; when it last spoke, all of them share ([`Voice`]).
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::wheel::Tick;
-use crate::pool::ServerId;
+use crate::pool::{ServerId, Voice};
 
 /// A connect is hedged after twice the server's p99, but not before this: in one network it
 /// takes less than 1 ms, and a host that is busy for a moment is not dead.
@@ -24,8 +24,6 @@ const SILENCE_CEILING: Duration = Duration::from_secs(3);
 /// How long a server keeps silent before another, of which nothing is known but that its
 /// checks pass, is believed to be the better one.
 const UNPROVEN: Duration = Duration::from_millis(500);
-/// Strikes in a row after which a server is reported.
-const STRIKES: u32 = 3;
 
 /// A guess at the 99th percentile of a time, from one number: one sample above it raises it by
 /// a quarter, a hundred below lower it by as much.
@@ -56,12 +54,6 @@ pub(super) struct Pace {
     first_byte: P99,
     /// Sessions that have asked and heard nothing yet.
     waiting: u32,
-    /// When it last said its first byte to anybody.
-    spoke: Option<Tick>,
-    /// When the youngest question was asked that it has answered.
-    answered: Option<Tick>,
-    /// Failures in a row, none of which was followed by a first byte.
-    strikes: u32,
 }
 
 impl Pace {
@@ -95,17 +87,6 @@ impl Pace {
     pub(super) fn answered(&mut self, asked: Tick, now: Tick) {
         self.first_byte.learn(asked.until(now));
         self.no_longer_waits();
-        self.spoke = Some(now);
-        if self.answered.is_none_or(|last| last.is_due(asked)) {
-            self.answered = Some(asked);
-        }
-        self.strikes = 0;
-    }
-
-    /// It said something to a session that had not asked in a way we know.
-    pub(super) fn spoke(&mut self, now: Tick) {
-        self.spoke = Some(now);
-        self.strikes = 0;
     }
 
     /// A session that had asked waits for it no more.
@@ -113,17 +94,26 @@ impl Pace {
         self.waiting = self.waiting.saturating_sub(1);
     }
 
-    /// It let a client down. Whether that makes too many in a row.
+    /// What is known of it when a session doubts.
     #[must_use]
-    pub(super) fn strike(&mut self) -> bool {
-        self.strikes += 1;
-        let is_out = self.strikes >= STRIKES;
-        if is_out {
-            self.strikes = 0;
+    pub(super) fn told(&self, voice: &Voice) -> Told {
+        Told {
+            waiting: self.waiting,
+            spoke: voice.spoke().map(Tick::from_bits),
+            answered: voice.answered().map(Tick::from_bits),
         }
-        is_out
     }
+}
 
+/// What is known of a server when a session doubts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    waiting: u32,
+    spoke: Option<Tick>,
+    answered: Option<Tick>,
+}
+
+impl Told {
     /// Whether it has said nothing to anybody since then.
     #[must_use]
     pub(super) fn is_silent_since(&self, asked: Tick) -> bool {
@@ -134,7 +124,7 @@ impl Pace {
 /// Whether a session that asked `here` at `asked` would be better off `there`. Where all
 /// servers are slow alike nobody is: each has answered about as far as the other.
 #[must_use]
-pub(super) fn is_better(here: &Pace, there: &Pace, asked: Tick, now: Tick) -> bool {
+pub(super) fn is_better(here: &Told, there: &Told, asked: Tick, now: Tick) -> bool {
     let waited = asked.until(now);
     if here.is_silent_since(asked) {
         !there.is_silent_since(asked) || (there.waiting == 0 && waited >= UNPROVEN)
@@ -163,46 +153,48 @@ impl Paces {
     }
 }
 
-/// What an extra dial costs, in tenths.
-const PRICE: u32 = 10;
+/// Clients for each of which a tenth of an extra dial may be made.
+pub(super) const TEN: u8 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Extra dials that may be made: one for ten clients of this second or the last, and one a
-/// second where there are fewer, so that a lone client is helped as well. What is not used is
-/// not saved up: a quiet hour buys no storm.
+/// Extra dials that all workers together may make: one for ten clients of this second or the
+/// last, and one a second where there are fewer, so that a lone client is helped as well. What
+/// is not used is not saved up: a quiet hour buys no storm.
 #[derive(Debug)]
 pub(super) struct Budget {
     second: Duration,
-    clients: u32,
+    /// Tens of clients that came in this second, and in the one before.
+    tens: u32,
     before: u32,
-    tenths: u32,
+    left: u32,
 }
 
 impl Budget {
-    /// A worker that has just begun.
+    /// Of workers that have just begun.
     #[must_use]
     pub(super) const fn new() -> Self {
         Self {
             second: Duration::ZERO,
-            clients: 0,
+            tens: 0,
             before: 0,
-            tenths: PRICE,
+            left: 1,
         }
     }
 
-    /// A client has come.
-    pub(super) fn client(&mut self, now: Duration) {
+    /// Ten clients have come.
+    pub(super) fn earn(&mut self, now: Duration) {
         self.turn(now);
-        self.clients = self.clients.saturating_add(1);
-        self.tenths = self.tenths.saturating_add(1).min(self.most());
+        self.tens = self.tens.saturating_add(1);
+        let most = self.tens.max(self.before);
+        self.left = self.left.saturating_add(1).min(most);
     }
 
     /// Takes an extra dial out of it, if there is one.
     #[must_use]
     pub(super) fn spend(&mut self, now: Duration) -> bool {
         self.turn(now);
-        let rest = self.tenths.checked_sub(PRICE);
-        self.tenths = rest.unwrap_or(self.tenths);
+        let rest = self.left.checked_sub(1);
+        self.left = rest.unwrap_or(0);
         rest.is_some()
     }
 
@@ -212,18 +204,13 @@ impl Budget {
             return;
         }
         let is_next = since < 2 * SECOND;
-        self.before = if is_next { self.clients } else { 0 };
-        self.clients = 0;
+        self.before = if is_next { self.tens } else { 0 };
+        self.tens = 0;
         self.second = now;
-        self.tenths = if self.before < PRICE {
-            PRICE
-        } else {
-            self.tenths.min(self.before)
+        self.left = match self.before {
+            0 => 1,
+            before => self.left.min(before),
         };
-    }
-
-    fn most(&self) -> u32 {
-        self.clients.max(self.before).max(PRICE)
     }
 }
 
@@ -288,13 +275,15 @@ mod tests {
     #[test]
     fn who_is_better_off_elsewhere() {
         let pace = |waiting, pairs: &[(u32, u32)]| {
-            let mut pace = Pace::default();
+            let (mut pace, voice) = (Pace::default(), Voice::default());
             for (asked, spoke) in pairs {
+                let (asked, spoke) = (at(*asked), at(*spoke));
                 pace.asked();
-                pace.answered(at(*asked), at(*spoke));
+                pace.answered(asked, spoke);
+                voice.speaks(Some(asked.to_bits()), spoke.to_bits());
             }
             (0..waiting).for_each(|_| pace.asked());
-            pace
+            pace.told(&voice)
         };
         for (here, there, waited, expected) in [
             // Hung, while the other one answers.
@@ -324,18 +313,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn three_strikes_without_a_word_between() {
-        let mut pace = Pace::default();
-        assert!(!pace.strike());
-        assert!(!pace.strike());
-        pace.answered(at(0), at(4));
-        assert_eq!(
-            [(); 7].map(|()| pace.strike()),
-            [false, false, true, false, false, true, false]
-        );
-    }
-
     /// Clients in each second, and how many extra dials each second gave when asked for as
     /// many as it would.
     #[test]
@@ -354,8 +331,10 @@ mod tests {
                 let now = n * SECOND;
                 // The first one of a beginning is there before its client.
                 let mut extra = u32::from(budget.spend(now));
-                for _ in 0..*clients {
-                    budget.client(now);
+                for n in 0..*clients {
+                    if n % u32::from(TEN) == 9 {
+                        budget.earn(now);
+                    }
                     extra += u32::from(budget.spend(now));
                 }
                 given.push(extra);

@@ -8,14 +8,15 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::carry::SCRATCH;
+use super::crew::Crew;
 use super::dials::Words;
 use super::machine::{Action, Admission, Event, Machine, Waits, end_of, resets};
-use super::pace::{Budget, Paces};
+use super::pace::{Budget, Paces, TEN};
 use super::pending::Stores;
 use super::pipes::Pipes;
 use super::poll::{Lane, Place, Poll};
@@ -58,7 +59,9 @@ pub(super) struct Sessions {
     /// How fast the servers are.
     pub(super) paces: Paces,
     /// Extra dials that may be made.
-    pub(super) budget: Budget,
+    pub(super) budget: Arc<Mutex<Budget>>,
+    /// Clients that the budget has not heard of.
+    tenth: u8,
     /// The backends of the last snapshot.
     backends: HashMap<Arc<str>, Arc<Backend>>,
     /// Whether ends are wanted as events.
@@ -76,6 +79,7 @@ impl Sessions {
         pipes: Pipes,
         outlet: Outlet,
         gauges: Arc<Gauges>,
+        crew: &Crew,
     ) -> Self {
         let stores = Stores::new(pipes);
         let scratch = vec![0; SCRATCH].into_boxed_slice();
@@ -94,12 +98,13 @@ impl Sessions {
                 small: None,
                 round: 0,
             },
-            start: Instant::now(),
+            start: crew.began(),
             count: 0,
             outlet,
             gauges,
             paces: Paces::default(),
-            budget: Budget::new(),
+            budget: crew.budget(),
+            tenth: 0,
             backends: HashMap::new(),
             report: false,
             ended: Vec::new(),
@@ -165,7 +170,7 @@ impl Sessions {
     /// A client has come, which [`Gauges::open`] counts already: a server is dialled for it.
     pub(super) fn open(&mut self, arrival: Arrival) {
         self.count += 1;
-        self.budget.client(self.tools.now);
+        self.earn();
         arrival.origin.counters.opened();
         let is_proxy = arrival.origin.gate.is_proxy(arrival.address.ip());
         let session = Session {
@@ -202,6 +207,22 @@ impl Sessions {
             Some(Ok(())) => self.greet(key),
             Some(Err(_)) | None => self.end(key, End::NoResources),
         }
+    }
+
+    /// Every tenth client earns an extra dial.
+    fn earn(&mut self) {
+        self.tenth += 1;
+        if self.tenth == TEN {
+            self.tenth = 0;
+            let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+            budget.earn(self.tools.now);
+        }
+    }
+
+    /// Whether an extra dial may be made.
+    pub(super) fn spend(&self) -> bool {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.spend(self.tools.now)
     }
 
     /// Who comes while others wait for a place, waits behind them.

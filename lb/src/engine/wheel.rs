@@ -14,7 +14,7 @@ pub(super) const TICK: Duration = Duration::from_millis(4);
 /// Slots: a power of two that spans 4 s; later deadlines go round again.
 const SLOTS: u32 = 1024;
 
-/// A point in time, in [`TICK`]s since the worker started. 32 bits last for 198 days; the
+/// A point in time, in [`TICK`]s since the crew of workers began. 32 bits last for 198 days; the
 /// arithmetic wraps, and no deadline is half that far away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tick(u32);
@@ -39,6 +39,18 @@ impl Tick {
     pub(super) const fn after(self, wait: Duration) -> Self {
         let ticks = wait.as_nanos().div_ceil(TICK.as_nanos()) as u32;
         Self(self.0.wrapping_add(ticks).wrapping_add(1))
+    }
+
+    /// As a number, for what all workers share.
+    #[must_use]
+    pub(super) const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The inverse of [`Tick::to_bits`].
+    #[must_use]
+    pub(super) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
     }
 
     /// The earlier of two.

@@ -70,6 +70,7 @@ impl Worker {
             Pipes::new(crew.pipes_each()),
             setup.events.clone(),
             gauges,
+            &crew,
         );
         Ok(Self {
             me,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::recent::{Rate, Recent};
+use super::voice::Voice;
 use crate::worker::End;
 
 /// What came in at a frontend or went to a server. Workers add, `/metrics` and `/status`
@@ -22,6 +23,8 @@ pub struct Counters {
     pub hedges: AtomicU64,
     /// Connections that went on to another server because it was silent (server only).
     pub failovers: AtomicU64,
+    /// What it was heard to say (server only).
+    pub voice: Voice,
     /// Bytes from clients to servers.
     pub sent: AtomicU64,
     /// Bytes from servers to clients.

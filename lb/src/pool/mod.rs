@@ -18,6 +18,7 @@ mod rotation;
 mod seat;
 pub mod source;
 mod state;
+mod voice;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -34,6 +35,7 @@ pub use recent::{Rate, Recent};
 pub use rotation::Rotation;
 pub use seat::Seat;
 pub use state::{State, Tier};
+pub use voice::Voice;
 
 mod atomics {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};

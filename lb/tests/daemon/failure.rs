@@ -44,7 +44,7 @@ async fn a_dead_server_costs_no_client_anything() {
         let line = lb.ended(client).unwrap();
         second_dials += u32::from(line["dials"] == 2);
     }
-    // Three in a row, as each worker counts them, and it is no longer dialled.
+    // Three in a row, and it is no longer dialled once control has heard of it.
     assert!((3..=12).contains(&second_dials), "{second_dials}");
     let status = lb.get("/status").await.unwrap();
     let dead = &status["backends"][0]["servers"][1];
