@@ -70,13 +70,19 @@ demo: ## three masters, one address, and what their clients see while things die
 	$(target)/lab/demo
 
 .PHONY: bench
-bench: bench-lb ## all comparisons with peers
+bench: bench-lb bench-failures ## all comparisons with peers
 
 .PHONY: bench-lb
 bench-lb: ## the data path beside its peers, in a namespace of its own; ARGS="--rounds 5 --rows ..."
 	@$(needs) debian root rust
 	$(MAKE) -s deps build release
 	$(target)/lab/bench-lb --program $(target)/release/api-lb $(ARGS)
+
+.PHONY: bench-failures
+bench-failures: ## failing servers beside the peers, in namespaces of their own; ARGS="--scenes hung ..."
+	@$(needs) debian root rust
+	$(MAKE) -s deps build release
+	$(target)/lab/bench-failures --program $(target)/release/api-lb $(ARGS)
 
 .PHONY: csr-cases
 csr-cases: ## decide the worked certificate requests of CASES=file.json; ends with what passed and failed

@@ -20,6 +20,7 @@ pub mod command;
 pub mod control_plane;
 pub mod daemons;
 pub mod error;
+pub mod failures;
 pub mod fault;
 pub mod group;
 pub mod holders;

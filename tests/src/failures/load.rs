@@ -1,0 +1,194 @@
+//! The clients: new connections by a clock that waits for nobody, and some that last.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::backend::{ANSWER, QUESTION};
+use super::figures::{Asked, Lasted, Seen};
+use crate::error::LabError;
+use crate::host::NamespaceHost;
+
+/// A client of kubectl's age gives up by itself after this.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections that last.
+const LASTING: usize = 60;
+/// Between two questions on one of them.
+const REST: Duration = Duration::from_secs(1);
+
+/// A whole ClientHello of TLS 1.2, as short as they get.
+fn hello() -> Vec<u8> {
+    let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0]].concat();
+    let len = u8::try_from(body.len()).unwrap_or(0);
+    [&[22, 3, 1, 0, len + 4, 1, 0, 0, len][..], &body].concat()
+}
+
+/// Load that runs; its figures are taken when it is ended.
+pub struct Load {
+    seen: Arc<Mutex<Seen>>,
+    ends: watch::Sender<bool>,
+    began: std::time::Instant,
+    thread: JoinHandle<()>,
+}
+
+impl Load {
+    /// Begins: so many new connections a second, or all of `storm` at once.
+    ///
+    /// # Errors
+    /// When the host has no thread.
+    pub fn begin(
+        host: &NamespaceHost,
+        address: SocketAddr,
+        rate: u32,
+        storm: usize,
+    ) -> Result<Self, LabError> {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let (ends, ended) = watch::channel(false);
+        let began = std::time::Instant::now();
+        let clients = Clients {
+            address,
+            hello: hello().into(),
+            seen: Arc::clone(&seen),
+            ended,
+            began: began.into(),
+        };
+        let thread = host.netns().thread("load", move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            if let Ok(runtime) = runtime {
+                runtime.block_on(clients.all(rate, storm));
+            }
+        })?;
+        Ok(Self {
+            seen,
+            ends,
+            began,
+            thread,
+        })
+    }
+
+    /// How long it has run.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// How many new connections are over.
+    #[must_use]
+    pub fn over(&self) -> usize {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.asked.len()
+    }
+
+    /// Begins no more connections, waits for those that are under way, and says what was
+    /// seen.
+    #[must_use]
+    pub fn end(self) -> Seen {
+        self.ends.send_replace(true);
+        // A load that panicked has seen less, which its figures show.
+        drop(self.thread.join());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut seen)
+    }
+}
+
+#[derive(Clone)]
+struct Clients {
+    address: SocketAddr,
+    hello: Arc<[u8]>,
+    seen: Arc<Mutex<Seen>>,
+    ended: watch::Receiver<bool>,
+    began: Instant,
+}
+
+impl Clients {
+    async fn all(self, rate: u32, storm: usize) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..LASTING {
+            let clients = self.clone();
+            let first = REST.mul_f64(f64::from(u32::try_from(n).unwrap_or(0)) / 60.0);
+            tasks.spawn(async move { clients.last(first).await });
+        }
+        for _ in 0..storm {
+            tasks.spawn(self.clone().ask(Instant::now()));
+        }
+        let mut at = Instant::now();
+        while rate > 0 && !*self.ended.borrow() {
+            tokio::time::sleep_until(at).await;
+            tasks.spawn(self.clone().ask(at));
+            at += Duration::from_secs(1) / rate;
+            // Those that are over are not kept.
+            while tasks.try_join_next().is_some() {}
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn ask(self, at: Instant) {
+        let answer = tokio::time::timeout(PATIENCE, self.connect());
+        let by = answer.await.ok().and_then(Result::ok).map(|(_, by)| by);
+        let asked = Asked {
+            at: at - self.began,
+            took: at.elapsed(),
+            by,
+        };
+        self.note(|seen| seen.asked.push(asked));
+    }
+
+    /// Connects, and says who has answered.
+    async fn connect(&self) -> io::Result<(TcpStream, u8)> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        stream.write_all(&self.hello).await?;
+        let mut answer = [0; ANSWER];
+        stream.read_exact(&mut answer).await?;
+        let [by, ..] = answer;
+        Ok((stream, by))
+    }
+
+    /// Asks again and again; comes back when it is cut.
+    async fn last(self, mut first: Duration) {
+        let mut ended = self.ended.clone();
+        while !*self.ended.borrow() {
+            tokio::time::sleep(first).await;
+            first = Duration::from_millis(100);
+            let Ok((mut stream, to)) = self.connect().await else {
+                continue;
+            };
+            while !*self.ended.borrow() {
+                let at = Instant::now();
+                let is_cut = tokio::select! {
+                    answer = ask_again(&mut stream) => answer.is_err(),
+                    _ = ended.wait_for(|ended| *ended) => false,
+                };
+                let lasted = Lasted {
+                    at: at - self.began,
+                    took: at.elapsed(),
+                    to,
+                    is_cut,
+                };
+                self.note(|seen| seen.lasted.push(lasted));
+                if is_cut {
+                    break;
+                }
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Seen)) {
+        note(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+async fn ask_again(stream: &mut TcpStream) -> io::Result<()> {
+    stream.write_all(&[b'?'; QUESTION]).await?;
+    stream.read_exact(&mut [0; ANSWER]).await.map(drop)
+}
