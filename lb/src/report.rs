@@ -1,6 +1,7 @@
 //! What the workers say, as log lines. Owns a thread of its own, so that a log that does
 //! not keep up delays neither checks nor traffic; ends when the last worker has gone.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,6 +11,7 @@ use daemon::log::Lines;
 use tokio::sync::{mpsc, watch};
 use tracing::Level;
 
+use crate::admit::Bucket;
 use crate::config::Switch;
 use crate::pool::{ListenerId, ServerId};
 use crate::recorder::Recorder;
@@ -29,6 +31,51 @@ enum Class {
     Refused(End),
 }
 
+/// Of each end, how many lines may be written.
+#[derive(Debug)]
+struct Pace {
+    rate: Option<NonZeroU32>,
+    epoch: Instant,
+    /// By the ends' places: the bucket, and how many lines were left out since the last.
+    ends: [(Bucket, u64); End::ALL.len()],
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            rate: None,
+            epoch: Instant::now(),
+            ends: [(Bucket::default(), 0); End::ALL.len()],
+        }
+    }
+}
+
+impl Pace {
+    fn admit(&mut self, end: End) -> Verdict {
+        let now = self.epoch.elapsed();
+        self.at(end, now)
+    }
+
+    fn at(&mut self, end: End, now: Duration) -> Verdict {
+        let (Some(rate), Some((bucket, suppressed))) =
+            (self.rate, self.ends.get_mut(end.index()))
+        else {
+            return Verdict::Say { suppressed: 0 };
+        };
+        match bucket.take(rate, now) {
+            Ok(taken) => {
+                *bucket = taken;
+                let suppressed = std::mem::take(suppressed);
+                Verdict::Say { suppressed }
+            }
+            Err(_) => {
+                *suppressed += 1;
+                Verdict::Hush
+            }
+        }
+    }
+}
+
 /// Begins to log events.
 ///
 /// # Errors
@@ -43,13 +90,14 @@ pub fn begin(
         .name("report".to_owned())
         .spawn(move || {
             let mut limiter = Limiter::new(BURST, WINDOW);
+            let mut pace = Pace::default();
             while let Some(event) = events.blocking_recv() {
                 if let Event::Ended(records) = &event {
                     remember(records, &view, &trail);
                 }
                 let is_end = matches!(event, Event::Ended(_));
                 if !is_end || view.borrow().log_connections == Switch::On {
-                    report(&event, &view, &mut limiter, &mut lines);
+                    report(&event, &view, &mut limiter, &mut pace, &mut lines);
                 }
                 record(event, &recorder);
             }
@@ -80,10 +128,14 @@ fn report(
     event: &Event,
     view: &watch::Receiver<Arc<View>>,
     limiter: &mut Limiter<Class>,
+    pace: &mut Pace,
     lines: &mut Lines,
 ) {
     match event {
-        Event::Ended(records) => ended(records, limiter, lines),
+        Event::Ended(records) => {
+            pace.rate = view.borrow().log_rate;
+            ended(records, limiter, pace, lines);
+        }
         Event::DialFailed { server, kind } => {
             if let Verdict::Say { suppressed } =
                 limiter.admit(Class::Dial(*server), Instant::now())
@@ -112,7 +164,12 @@ fn report(
 
 /// One line per connection; those whose client got nothing stand out. Of those that were not
 /// let in, a few of each kind: a client that runs wild must not fill the log.
-fn ended(records: &[Record], limiter: &mut Limiter<Class>, lines: &mut Lines) {
+fn ended(
+    records: &[Record],
+    limiter: &mut Limiter<Class>,
+    pace: &mut Pace,
+    lines: &mut Lines,
+) {
     let (informs, warns) = (
         tracing::enabled!(Level::INFO),
         tracing::enabled!(Level::WARN),
@@ -124,15 +181,27 @@ fn ended(records: &[Record], limiter: &mut Limiter<Class>, lines: &mut Lines) {
                 let class = Class::Refused(record.end);
                 if let Verdict::Say { suppressed } = limiter.admit(class, Instant::now())
                 {
-                    line(record, Level::WARN, now, Some(suppressed), lines);
+                    line(record, Level::WARN, now, some(suppressed), lines);
                 }
             }
-            Weight::Failed if warns => line(record, Level::WARN, now, None, lines),
-            Weight::Served if informs => line(record, Level::INFO, now, None, lines),
+            Weight::Failed if warns => {
+                if let Verdict::Say { suppressed } = pace.admit(record.end) {
+                    line(record, Level::WARN, now, some(suppressed), lines);
+                }
+            }
+            Weight::Served if informs => {
+                if let Verdict::Say { suppressed } = pace.admit(record.end) {
+                    line(record, Level::INFO, now, some(suppressed), lines);
+                }
+            }
             Weight::Refused | Weight::Failed | Weight::Served => {}
         }
     }
     lines.send();
+}
+
+fn some(suppressed: u64) -> Option<u64> {
+    (suppressed > 0).then_some(suppressed)
 }
 
 fn line(
@@ -164,6 +233,7 @@ fn line(
     line.seconds("lasted", record.lasted)
         .number("sent", record.sent)
         .number("received", record.received)
+        .word("flags", record.end.flags())
         .word("end", record.end.name());
     if let Some(suppressed) = suppressed {
         line.number("suppressed", suppressed);
@@ -211,5 +281,41 @@ fn weight_of(end: End) -> Weight {
         | End::Idle
         | End::Killed
         | End::Shutdown => Weight::Served,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_a_pace_of_its_own() {
+        let mut pace = Pace {
+            rate: NonZeroU32::new(2),
+            ..Pace::default()
+        };
+        let say = |suppressed| Verdict::Say { suppressed };
+        for (end, millis, expected) in [
+            (End::ClientClosed, 0, say(0)),
+            (End::ClientClosed, 0, say(0)),
+            (End::ClientClosed, 0, Verdict::Hush),
+            (End::ClientClosed, 499, Verdict::Hush),
+            (End::ServerReset, 499, say(0)),
+            (End::ClientClosed, 500, say(2)),
+            (End::ClientClosed, 500, Verdict::Hush),
+        ] {
+            let verdict = pace.at(end, Duration::from_millis(millis));
+            assert_eq!(verdict, expected, "{end:?} {millis}");
+        }
+        pace.rate = None;
+        assert_eq!(pace.admit(End::ClientClosed), say(0));
+    }
+
+    #[test]
+    fn every_end_has_two_letters() {
+        for end in End::ALL {
+            assert_eq!(end.flags().len(), 2);
+            assert_eq!(end.flags() == "--", end.is_orderly(), "{end:?}");
+        }
     }
 }

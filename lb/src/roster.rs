@@ -6,6 +6,7 @@
 mod will;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -33,6 +34,7 @@ pub struct Roster {
     ceiling: Ceiling,
     report_ends: bool,
     log_connections: Switch,
+    log_rate: Option<NonZeroU32>,
     who: Option<Memory>,
     generation: u64,
     last_server: u32,
@@ -52,6 +54,8 @@ pub struct View {
     pub is_expected: bool,
     /// Whether every connection leaves a line when it ends.
     pub log_connections: Switch,
+    /// Of each end, the most lines per second; no limit when absent.
+    pub log_rate: Option<NonZeroU32>,
     /// What is remembered of connections that are over.
     pub who: Option<Memory>,
 }
@@ -179,6 +183,7 @@ impl Roster {
         self.report_ends =
             config.log_connections == Switch::On || config.who.keep.is_some();
         self.log_connections = config.log_connections;
+        self.log_rate = config.log_rate;
         self.who = Some(config.who);
         self.frontends = config
             .frontends
@@ -384,6 +389,7 @@ impl Roster {
             backends: self.backends.clone(),
             is_expected: self.is_expected(),
             log_connections: self.log_connections,
+            log_rate: self.log_rate,
             who: self.who,
         }
     }

@@ -356,6 +356,38 @@ impl End {
         }
     }
 
+    /// haproxy's two letters for it, for readers that know them: who ended it (`C`lient,
+    /// `S`erver, a `c`lient or `s`erver that was too slow, `P`roxy by rule, `R`esources, server
+    /// `D`own, `K`illed), and where it stood (`R`equest awaited, `Q`ueue, `C`onnect, `D`ata).
+    #[must_use]
+    pub const fn flags(self) -> &'static str {
+        match self {
+            Self::ClientClosed | Self::ServerClosed => "--",
+            Self::ClientReset => "CD",
+            Self::ServerReset => "SD",
+            Self::ClientGone | Self::Idle => "cD",
+            Self::ServerGone => "sD",
+            Self::ClientAborted => "CC",
+            Self::Denied
+            | Self::SourceConnections
+            | Self::SourceRate
+            | Self::FrontendConnections
+            | Self::FrontendRate
+            | Self::BadProxyHeader
+            | Self::NotTls => "PR",
+            Self::NoProxyHeader | Self::NoHello => "cR",
+            Self::ProcessConnections => "RR",
+            Self::NoServer | Self::DialFailed => "SC",
+            Self::DialBudget => "sC",
+            Self::QueueFull => "SQ",
+            Self::QueueTimeout => "sQ",
+            Self::NoResources => "RC",
+            Self::ServerUnreachable | Self::ServerHung => "DD",
+            Self::Killed => "KD",
+            Self::Shutdown => "PD",
+        }
+    }
+
     /// Whether both sides have seen an orderly end; all others are given a reset.
     #[must_use]
     pub const fn is_orderly(self) -> bool {

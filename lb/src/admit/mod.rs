@@ -16,4 +16,5 @@ mod sources;
 
 pub use gate::{Books, Gate, Held, Rules, WhenFull};
 pub use network::{Network, NetworkError};
+pub use rate::Bucket;
 pub use sources::{Limits, Sources};

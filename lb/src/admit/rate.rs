@@ -9,14 +9,14 @@ const WORTH: u64 = 1_000_000_000;
 
 /// One bucket: when it will be full again, in nanoseconds of its owner's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Bucket(u64);
+pub struct Bucket(u64);
 
 impl Bucket {
     /// The bucket with one more taken.
     ///
     /// # Errors
     /// How long until there is one.
-    pub(super) fn take(self, rate: NonZeroU32, now: Duration) -> Result<Self, Duration> {
+    pub fn take(self, rate: NonZeroU32, now: Duration) -> Result<Self, Duration> {
         let now = nanos(now);
         let each = WORTH / u64::from(rate.get());
         let full = self.0.max(now) + each;
@@ -28,7 +28,7 @@ impl Bucket {
 
     /// Whether it is full: nothing is lost when it is forgotten.
     #[must_use]
-    pub(super) fn is_full(self, now: Duration) -> bool {
+    pub fn is_full(self, now: Duration) -> bool {
         self.0 <= nanos(now)
     }
 }

@@ -51,6 +51,8 @@ const MAX_QUEUE: u32 = 65_536;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_NAME: usize = 64;
 
+/// More per second than a disk takes.
+const MAX_LINES: u32 = 1_000_000;
 /// An audit log is looked at minutes after the fact.
 const WHO_KEEP: Duration = Duration::from_secs(10 * 60);
 /// Some 8 MiB when all are used.
@@ -116,8 +118,16 @@ impl Reading<'_> {
             log: daemon::log::Settings {
                 format: file.log.format,
                 level: file.log.level.name().to_owned(),
+                target: file.log.to,
             },
             log_connections: file.log.connections,
+            log_rate: self
+                .number(
+                    &root.key("log").key("maxRate"),
+                    file.log.max_rate,
+                    1..=MAX_LINES,
+                )
+                .and_then(NonZeroU32::new),
             who: self.who(&root.key("who"), &file.who, file.log.connections),
             frontends: self.frontends(&root.key("frontends"), file.frontends),
             backends: self.backends(&root.key("backends"), file.backends),

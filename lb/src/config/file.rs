@@ -49,11 +49,13 @@ pub(super) struct Admin {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct Log {
     pub(super) format: daemon::log::Format,
     pub(super) level: Level,
+    pub(super) to: daemon::log::Target,
     pub(super) connections: Switch,
+    pub(super) max_rate: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

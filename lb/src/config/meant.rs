@@ -33,6 +33,8 @@ pub struct Config {
     pub log: daemon::log::Settings,
     /// Whether every connection leaves a line when it ends.
     pub log_connections: Switch,
+    /// Of each end, the most lines per second; no limit when absent.
+    pub log_rate: Option<NonZeroU32>,
     /// What is remembered of connections that are over.
     pub who: Memory,
     /// In the order of the file; names are unique.
@@ -57,6 +59,7 @@ impl Config {
             ),
             ("log.format", self.log.format == other.log.format),
             ("log.level", self.log.level == other.log.level),
+            ("log.to", self.log.target == other.log.target),
         ]
         .into_iter()
         .filter_map(|(key, is_same)| (!is_same).then_some(key))

@@ -28,4 +28,5 @@ mod stall;
 mod start;
 mod states;
 mod stuck;
+mod targets;
 mod unit;

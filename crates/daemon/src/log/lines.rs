@@ -94,7 +94,7 @@ impl Lines {
         if self.count > 0 {
             let next = Vec::with_capacity(self.text.len());
             let text = std::mem::replace(&mut self.text, next);
-            self.queue.push(text, std::mem::take(&mut self.count));
+            self.queue.push_many(text, std::mem::take(&mut self.count));
         }
     }
 }

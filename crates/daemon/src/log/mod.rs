@@ -1,7 +1,7 @@
-//! Logs to stderr: text or JSON, with journald's levels where journald reads.
+//! Logs to stderr, stdout, the journal or syslog: text or JSON, with levels where those read.
 //!
 //! ```text
-//! tracing ──filter──▶ line (text, JSON; level for journald) ──▶ queue ──thread──▶ stderr
+//! tracing ──filter──▶ line (text, JSON; level for journald) ──▶ queue ──thread──▶ target
 //! by the thousand ──▶ lines (the same look, many at once) ────────┘
 //!                                                        full: dropped, counted
 //! ```
@@ -12,8 +12,10 @@
 mod line;
 mod lines;
 mod queue;
+mod target;
 
 pub use lines::{Line, Lines};
+pub use target::{Target, TargetError};
 
 use crate::metrics::Text;
 use queue::Queue;
@@ -45,6 +47,9 @@ pub struct Settings {
     pub format: Format,
     /// What is logged: a level (`info`) or levels by part (`info,vrrp=debug`).
     pub level: String,
+    /// Where lines go; standard error unless a daemon says otherwise.
+    #[serde(skip)]
+    pub target: Target,
 }
 
 impl Default for Settings {
@@ -52,6 +57,7 @@ impl Default for Settings {
         Self {
             format: Format::Text,
             level: "info".to_owned(),
+            target: Target::Stderr,
         }
     }
 }
@@ -96,9 +102,10 @@ pub fn check_level(level: &str) -> Result<(), LogError> {
 /// See [`LogError`].
 pub fn init(settings: &Settings) -> Result<Log, LogError> {
     let (filter, handle) = reload::Layer::new(filter(&settings.level)?);
-    let journal = journal_reads();
-    let queue =
-        Queue::to(io::stderr()).map_err(|error| LogError::Thread(error.kind()))?;
+    let target = &settings.target;
+    let journal = target.is_marked() || (*target == Target::Stderr && journal_reads());
+    let queue = Queue::with(|dropped| target.open(dropped));
+    let queue = queue.map_err(|error| LogError::Thread(error.kind()))?;
     let lines = fmt::layer()
         .fmt_fields(line::Fields::new(settings.format))
         .event_format(line::Line::new(settings.format, journal))
@@ -130,7 +137,7 @@ impl Log {
         Lines::new(&self.queue, self.format, self.journal)
     }
 
-    /// Lines thrown away because stderr did not take them.
+    /// Lines thrown away because whoever reads the log did not take them.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()
     }
@@ -138,7 +145,8 @@ impl Log {
     /// Adds the log's metrics, whose names begin with `prefix` (`api_lb`).
     pub fn metrics(&self, prefix: &str, out: &mut Text) {
         let name = format!("{prefix}_log_lines_dropped_total");
-        let help = "Log lines thrown away because stderr did not take them.";
+        let help =
+            "Log lines thrown away because whoever reads the log did not take them.";
         out.counter(&name, help).sample(&[], self.dropped());
     }
 }

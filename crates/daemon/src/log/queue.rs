@@ -16,6 +16,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// second, about 1 MiB.
 const WAITING: usize = 4096;
 
+/// Of these, places for what does not come by the thousand.
+const RESERVED: usize = 512;
+
 /// Time for the lines that wait when the process ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -35,14 +38,24 @@ pub(super) struct Queue {
     sender: Mutex<Option<SyncSender<Chunk>>>,
     /// Lines that wait.
     waiting: Arc<AtomicUsize>,
-    dropped: AtomicU64,
+    dropped: Arc<AtomicU64>,
     /// Disconnects when the thread has written everything.
     written: Mutex<Receiver<()>>,
 }
 
 impl Queue {
-    /// Starts the thread that writes to `sink`.
+    /// Starts the thread that writes to this sink.
+    #[cfg(test)]
     pub(super) fn to(sink: impl Write + Send + 'static) -> io::Result<Arc<Self>> {
+        Self::with(|_| Box::new(sink))
+    }
+
+    /// Starts the thread that writes to what `open` returns, which may count what it drops.
+    pub(super) fn with(
+        open: impl FnOnce(&Arc<AtomicU64>) -> Box<dyn Write + Send>,
+    ) -> io::Result<Arc<Self>> {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let sink = open(&dropped);
         let (sender, lines) = sync_channel(WAITING);
         let (done, written) = sync_channel(0);
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -56,7 +69,7 @@ impl Queue {
         Ok(Arc::new(Self {
             sender: Mutex::new(Some(sender)),
             waiting,
-            dropped: AtomicU64::new(0),
+            dropped,
             written: Mutex::new(written),
         }))
     }
@@ -79,11 +92,22 @@ impl Queue {
         }
     }
 
-    /// Queues `lines` whole lines, or drops and counts them when too many wait.
-    pub(super) fn push(&self, bytes: Vec<u8>, lines: usize) {
+    /// Queues one line, or drops and counts it when too many wait.
+    pub(super) fn push(&self, line: Vec<u8>) {
+        self.push_within(line, 1, WAITING);
+    }
+
+    /// Queues `lines` whole lines of those that come by the thousand, or drops and counts
+    /// them when too many wait. The last places are not for them: a change of state is logged
+    /// also when the connections of a storm fill the queue.
+    pub(super) fn push_many(&self, bytes: Vec<u8>, lines: usize) {
+        self.push_within(bytes, lines, WAITING - RESERVED);
+    }
+
+    fn push_within(&self, bytes: Vec<u8>, lines: usize, most: usize) {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         // Under the lock, so that no two see the same room.
-        let room = self.waiting.load(Ordering::Relaxed) < WAITING;
+        let room = self.waiting.load(Ordering::Relaxed) < most;
         self.waiting.fetch_add(lines, Ordering::Relaxed);
         let sent = sender
             .as_ref()
@@ -158,7 +182,7 @@ impl Write for LineWriter {
 
 impl Drop for LineWriter {
     fn drop(&mut self) {
-        self.queue.push(one_line(std::mem::take(&mut self.line)), 1);
+        self.queue.push(one_line(std::mem::take(&mut self.line)));
     }
 }
 
@@ -206,13 +230,29 @@ mod tests {
         let (release, stuck) = sync_channel(0);
         let queue = Queue::to(Stuck(stuck)).unwrap();
         for _ in 0..WAITING + 100 {
-            queue.push(b"line\n".to_vec(), 1);
+            queue.push(b"line\n".to_vec());
         }
         // The thread may have taken one.
         assert!((99..=100).contains(&queue.dropped()), "{}", queue.dropped());
         let start = Instant::now();
         queue.finish();
         assert!(start.elapsed() >= PATIENCE);
+        drop(release);
+    }
+
+    #[test]
+    fn a_storm_of_connections_leaves_room_for_changes_of_state() {
+        let (release, stuck) = sync_channel(0);
+        let queue = Queue::to(Stuck(stuck)).unwrap();
+        for _ in 0..2 * WAITING {
+            queue.push_many(b"connection\n".to_vec(), 1);
+        }
+        let dropped = queue.dropped();
+        assert!(dropped > 0);
+        for _ in 0..RESERVED - 1 {
+            queue.push(b"server\n".to_vec());
+        }
+        assert_eq!(queue.dropped(), dropped);
         drop(release);
     }
 
@@ -235,10 +275,10 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let queue = Queue::to(writer).unwrap();
         for line in 0..1000 {
-            queue.push(format!("{line}\n").into_bytes(), 1);
+            queue.push(format!("{line}\n").into_bytes());
         }
         queue.finish();
-        queue.push(b"late\n".to_vec(), 1);
+        queue.push(b"late\n".to_vec());
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         let expected: String = (0..1000).map(|line| format!("{line}\n")).collect();
