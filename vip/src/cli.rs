@@ -73,7 +73,15 @@ enum Command {
         /// Everything, as JSON.
         #[arg(long)]
         json: bool,
+        /// Again every second, until interrupted.
+        #[arg(long)]
+        watch: bool,
     },
+    /// Say in words why this node holds its addresses, or does not.
+    Explain(OfRouter),
+    /// Print the flight recorder: the last minutes of adverts, decisions and checks, a
+    /// JSON object a line.
+    Flight(OfRouter),
     /// Give the addresses up and stay out, as long as another node takes them.
     Release {
         #[command(flatten)]
@@ -108,6 +116,15 @@ struct ConfigFile {
 }
 
 #[derive(Debug, Args)]
+struct OfRouter {
+    #[command(flatten)]
+    socket: Socket,
+    /// Only this router.
+    #[arg(long)]
+    router: Option<String>,
+}
+
+#[derive(Debug, Args)]
 struct Socket {
     /// The daemon's socket.
     #[arg(long, default_value = SOCKET)]
@@ -136,7 +153,14 @@ impl Cli {
                 strict,
             } => take_over(&file, node.as_deref(), &peer, strict),
             Command::Scripts(file) => scripts(&file.config),
-            Command::Status { socket, json } => status(&socket.socket, json),
+            Command::Status {
+                socket,
+                json,
+                watch: false,
+            } => status(&socket.socket, json),
+            Command::Status { socket, json, .. } => watch(&socket.socket, json),
+            Command::Explain(of) => told(&of, "/explain", "sentences", "  "),
+            Command::Flight(of) => told(&of, "/flight", "entries", ""),
             Command::Release {
                 socket,
                 router,
@@ -276,6 +300,49 @@ fn release(socket: &Path, router: Option<&str>, resume: bool) -> u8 {
         Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
         Err(error) => fail(exit::FAILED, &error.to_string()),
     }
+}
+
+/// Status again and again; ends with the first that fails, or with an interrupt.
+fn watch(socket: &Path, json: bool) -> u8 {
+    const EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+    /// Clears a terminal and puts the cursor home (ECMA-48).
+    const CLEAR: &str = "\x1b[2J\x1b[H";
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
+    loop {
+        if terminal {
+            say(CLEAR);
+        }
+        let code = status(socket, json);
+        let waited = on_runtime(tokio::time::sleep(EVERY));
+        if code != exit::DONE || waited.is_err() {
+            return code;
+        }
+    }
+}
+
+/// Prints what the daemon tells of each router: text as it is, everything else as JSON.
+fn told(of: &OfRouter, path: &str, key: &str, indent: &str) -> u8 {
+    let body = json!({ "router": of.router });
+    let answer = match on_runtime(client::post(&of.socket.socket, path, &body)) {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return fail(exit::FAILED, &chain(&error)),
+        Err(error) => return fail(exit::FAILED, &error.to_string()),
+    };
+    let none = Vec::new();
+    let routers = answer.get("routers").and_then(Value::as_array);
+    for router in routers.unwrap_or(&none) {
+        if !indent.is_empty() {
+            say(&text(router, "name"));
+        }
+        let lines = router.get(key).and_then(Value::as_array);
+        for line in lines.unwrap_or(&none) {
+            match line.as_str() {
+                Some(line) => say(&format!("{indent}{line}")),
+                None => say(&format!("{indent}{line}")),
+            }
+        }
+    }
+    exit::DONE
 }
 
 fn hand_over(socket: &Path, body: &Value) -> u8 {

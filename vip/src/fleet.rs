@@ -3,6 +3,7 @@
 //! Lives on the control runtime. Each [`Member`] is one router on the adverts' thread
 //! together with its checks, which stay here.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::channel::message::Name;
 use crate::channel::{Client, Entry};
 use crate::config::Router;
 use crate::driver::{COMMANDS, Command, Handed, Record, Yield, chain};
+use crate::flight::dump;
 use crate::guard::{Facts, Keeper};
 use crate::linux::{Linux, OpenError};
 use crate::live::Life;
@@ -78,6 +80,8 @@ pub struct Fleet {
     board: Arc<Board>,
     /// How routers tell their successors.
     channel: Option<Client>,
+    /// Where flight recorders are dumped.
+    flights: PathBuf,
 }
 
 impl Fleet {
@@ -87,6 +91,7 @@ impl Fleet {
         memory: std::io::Result<()>,
         guard: Keeper,
         channel: Option<Client>,
+        flights: PathBuf,
     ) -> Self {
         Self {
             thread,
@@ -95,6 +100,7 @@ impl Fleet {
             members: Mutex::new(Vec::new()),
             board: Arc::new(Board::default()),
             channel,
+            flights,
         }
     }
 
@@ -231,7 +237,11 @@ impl Fleet {
             lateness: Arc::clone(&lateness),
             guard: self.guard.line(),
             channel: self.channel.clone(),
+            flight: Arc::clone(tracker.flight()),
         };
+        let flight = Arc::clone(tracker.flight());
+        let (name, folder) = (router.name.clone(), self.flights.clone());
+        tokio::spawn(dump::follow(name, folder, flight, record.clone()));
         let (opened, answer) = oneshot::channel();
         // First, so that most have a verdict before the first election.
         self.board.post(&router.name, record.clone());

@@ -19,6 +19,7 @@ use crate::driver::{
     ADVERTS, Command, Datagram, Driver, Ended, Inputs, Lost, NOTICES, OVERFLOW, Record,
     Setup, chain,
 };
+use crate::flight::Flight;
 use crate::guard::Line;
 use crate::linux::{Linux, Monitor, Notice, OpenError, Receiver};
 use crate::track::Standing;
@@ -40,6 +41,8 @@ pub struct Life {
     pub lateness: Arc<Histogram>,
     /// How it tells a successor.
     pub channel: Option<Client>,
+    /// Where it records what it decides.
+    pub flight: Arc<Flight>,
     /// Who takes its addresses away when nothing here can.
     pub guard: Line,
 }
@@ -113,6 +116,7 @@ impl Life {
             record: self.record.clone(),
             lateness: Arc::clone(&self.lateness),
             channel: self.channel.clone(),
+            flight: Arc::clone(&self.flight),
         };
         let driver = Driver::new(setup, linux)
             .map_err(|error| self.failed(std::io::Error::other(error)))?;

@@ -19,6 +19,7 @@ use crate::channel::link;
 use crate::config::Config;
 use crate::driver::chain;
 use crate::fleet::{Fleet, StartError};
+use crate::flight::dump;
 use crate::guard::Keeper;
 use crate::privileges;
 use crate::status::Status;
@@ -73,7 +74,8 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
         link::start(settings, socket, thread.handle()).map_err(kernel("draw at random"))
     });
     let channel = channel.transpose()?;
-    let fleet = Arc::new(Fleet::new(thread, memory, guard, channel));
+    let flights = dump::folder(&config.socket);
+    let fleet = Arc::new(Fleet::new(thread, memory, guard, channel, flights));
     fleet.start(&config.routers).await?;
     let identity = Arc::new(Identity::new("vip-daemon", path, SystemTime::now()));
     let (stop, stopped) = oneshot::channel::<()>();

@@ -18,7 +18,9 @@ use crate::channel::Client;
 use crate::channel::message::Ready;
 use crate::config::Effect;
 use crate::driver::{Heard, Record};
+use crate::explain::explain;
 use crate::fleet::{Fleet, Member};
+use crate::flight::dump;
 use crate::hand;
 use crate::track::{Out, Seen};
 
@@ -112,7 +114,7 @@ impl Surface for Status {
     }
 
     fn commands(&self) -> &'static [&'static str] {
-        &["release", "yield"]
+        &["explain", "flight", "release", "yield"]
     }
 
     fn command(
@@ -121,6 +123,29 @@ impl Surface for Status {
         body: Value,
     ) -> BoxFuture<'_, Result<Value, CommandError>> {
         match name {
+            "explain" => {
+                let told = asked(&self.fleet, &body).map(|members| {
+                    let now = Instant::now();
+                    let told = members.iter().map(|member| {
+                        let record = member.record.borrow().clone();
+                        let tracks = member.tracker.seen();
+                        let sentences = explain(&member.router, &record, &tracks, now);
+                        json!({ "name": member.router.name, "sentences": sentences })
+                    });
+                    json!({ "routers": told.collect::<Vec<_>>() })
+                });
+                Box::pin(std::future::ready(told))
+            }
+            "flight" => {
+                let dumped = asked(&self.fleet, &body).map(|members| {
+                    let dumped = members.iter().map(|member| {
+                        let entries = dump::lines(member.tracker.flight());
+                        json!({ "name": member.router.name, "entries": entries })
+                    });
+                    json!({ "routers": dumped.collect::<Vec<_>>() })
+                });
+                Box::pin(std::future::ready(dumped))
+            }
             "yield" => Box::pin(hand::over(&self.fleet, body)),
             _ => Box::pin(self.release(body)),
         }
@@ -154,6 +179,18 @@ impl Status {
         }
         Ok(json!({ "routers": answers }))
     }
+}
+
+/// The routers that `{"router": NAME}` names: all of them without a name.
+fn asked(fleet: &Fleet, body: &Value) -> Result<Vec<Arc<Member>>, CommandError> {
+    let mut members = fleet.members();
+    if let Some(name) = body.get("router").and_then(Value::as_str) {
+        members.retain(|member| member.router.name == name);
+        if members.is_empty() {
+            return Err(CommandError::NotFound(format!("there is no router {name}")));
+        }
+    }
+    Ok(members)
 }
 
 fn gauges(out: &mut Text, member: &Member) {

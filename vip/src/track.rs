@@ -4,7 +4,7 @@
 //! publishes the result; [`follow`] runs one check again and again, on the control
 //! runtime, never on the adverts' thread.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use probe::{Tally, Verdict};
@@ -14,6 +14,7 @@ use vrrp::Priority;
 
 use crate::ask::{Asking, Board};
 use crate::config::{Effect, Initial, Router, Sense, TargetError, Track};
+use crate::flight::{Flight, What};
 
 /// What a router runs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,7 @@ pub fn standing(
 pub struct Tracker {
     state: Mutex<State>,
     standing: watch::Sender<Standing>,
+    flight: Arc<Flight>,
 }
 
 struct State {
@@ -126,12 +128,18 @@ impl Tracker {
                 settling: false,
             }),
             standing: watch::Sender::new(standing),
+            flight: Arc::new(Flight::default()),
         }
     }
 
     /// What the driver follows.
     pub fn subscribe(&self) -> watch::Receiver<Standing> {
         self.standing.subscribe()
+    }
+
+    /// Where everything about the router is recorded.
+    pub fn flight(&self) -> &Arc<Flight> {
+        &self.flight
     }
 
     /// What holds right now.
@@ -258,6 +266,12 @@ pub async fn follow(
             Sense::AsIs => answer.passed,
             Sense::Reversed => !answer.passed,
         };
+        let entry = What::Check {
+            position,
+            outcome,
+            good,
+        };
+        tracker.flight.record(entry, Instant::now());
         if let Some(verdict) = tally.record(good) {
             let check = track.target.name();
             tracing::info!(router, check, outcome, ?verdict, "tracked check changed");

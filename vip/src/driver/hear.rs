@@ -8,6 +8,8 @@ use vrrp::acceptance::{self, Notice as Odd};
 use vrrp::fsm::Event;
 use vrrp::packet::{Checksum, ChecksumStyle, parse};
 
+use crate::flight::What;
+
 use super::{Datagram, Driver, Effects, Heard};
 
 /// Peers whose way of computing checksums is remembered.
@@ -65,6 +67,9 @@ impl<E: Effects> Driver<E> {
         if silent {
             return;
         }
+        let reason = refusal.name();
+        self.flight
+            .record(What::Refused { reason, from }, Instant::now());
         if let Some(suppressed) = self.may_say(refusal.name()) {
             let from = from.map(|from| from.to_string()).unwrap_or_default();
             tracing::warn!(

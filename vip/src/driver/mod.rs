@@ -32,6 +32,7 @@ use vrrp::{Refusal, State};
 use crate::channel::{Client, Group};
 use crate::claim::Fence;
 use crate::config::Router;
+use crate::flight::{Flight, What};
 use crate::linux::{Link, Notice};
 use crate::track::{Out, Standing};
 
@@ -144,6 +145,7 @@ pub struct Driver<E> {
     group: Group,
     channel: Option<Client>,
     handing: Option<Handing>,
+    flight: Arc<Flight>,
 }
 
 /// What a driver needs beside its effects.
@@ -162,6 +164,8 @@ pub struct Setup<'a> {
     pub lateness: Arc<Histogram>,
     /// How it tells a successor.
     pub channel: Option<Client>,
+    /// Where it records what it decides.
+    pub flight: Arc<Flight>,
 }
 
 impl<E: Effects> Driver<E> {
@@ -196,6 +200,7 @@ impl<E: Effects> Driver<E> {
             group: router.group(),
             channel: setup.channel,
             handing: None,
+            flight: setup.flight,
         })
     }
 
@@ -355,6 +360,9 @@ impl<E: Effects> Driver<E> {
     }
 
     fn notice(&mut self, notice: Notice) -> Option<Lost> {
+        if let Some(entry) = noted(&notice) {
+            self.flight.record(entry, Instant::now());
+        }
         match notice {
             Notice::Link(link) if link.index == self.interface => {
                 self.follow(&link);
@@ -524,4 +532,24 @@ impl<E: Effects> Driver<E> {
             });
         }
     }
+}
+
+/// A notice for the flight recorder; none for our own renewals, four times a second.
+fn noted(notice: &Notice) -> Option<What> {
+    let (what, interface, address) = match notice {
+        Notice::Link(link) if link.running => ("linkUp", link.index, None),
+        Notice::Link(link) => ("linkDown", link.index, None),
+        Notice::LinkGone(link) => ("linkGone", link.index, None),
+        Notice::Address(there) if there.ours => return None,
+        Notice::Address(there) => ("address", there.interface, Some(there.address.ip)),
+        Notice::AddressGone(there) => {
+            ("addressGone", there.interface, Some(there.address.ip))
+        }
+        Notice::Missed => ("missed", 0, None),
+    };
+    Some(What::Notice {
+        what,
+        interface,
+        address,
+    })
 }

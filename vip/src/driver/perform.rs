@@ -9,13 +9,19 @@ use vrrp::fsm::{Action, Actions, Event, Note, Reason};
 
 use super::{Driver, Effects, Failure, RENEW};
 use crate::claim::{self, Verdict, Wish};
+use crate::flight::{Decision, What};
 
 /// How long a router whose interface refused an address stays at fault.
 const RETRY: Duration = Duration::from_secs(5);
 
 impl<E: Effects> Driver<E> {
     pub(super) fn handle(&mut self, event: Event<'_>) {
-        let actions = self.machine.handle(event, Instant::now().into_std());
+        let now = Instant::now();
+        let (ours, before) = (self.machine.priority(), self.machine.state());
+        let decision = Decision::about(&event, ours, before);
+        let actions = self.machine.handle(event, now.into_std());
+        let decision = decision.led_to(self.machine.state(), &actions);
+        self.flight.record(What::Decision(decision), now);
         self.perform(actions);
         self.publish();
     }
@@ -126,6 +132,7 @@ impl<E: Effects> Driver<E> {
             }
             Err(failure) => {
                 let text = chain(&failure);
+                self.flight.record(What::Failed { deed }, Instant::now());
                 if let Some(suppressed) = self.may_say(deed) {
                     tracing::error!(router = self.name, deed, suppressed, "{text}");
                 }

@@ -163,6 +163,7 @@ fn bench(survey: Survey) -> Bench {
         standing: fit,
         record: publish,
         channel: None,
+        flight: Arc::default(),
         lateness: Arc::new(Histogram::new(daemon::metrics::NETWORK)),
     };
     let driver = Driver::new(setup, Recorded(Arc::clone(&world), None)).unwrap();
