@@ -41,12 +41,6 @@ pub enum RunError {
     /// An authority's files cannot be used.
     #[error("an authority cannot be used")]
     Authority(#[from] LoadError),
-    /// No authority of a signer may sign.
-    #[error(
-        "no authority of {0} may sign now: all have expired or are not valid yet; \
-         write a valid one into signing, or take the signer out of it"
-    )]
-    NoneValid(&'static str),
     /// The system gives no signals.
     #[error("cannot watch signals")]
     Signals(#[source] std::io::Error),
@@ -116,13 +110,7 @@ fn rulebook(config: &Config) -> Rulebook {
 /// # Errors
 /// When a file cannot be used, or a signer has nobody who may sign at `now`.
 pub fn authorities(plan: &Plan, now: SystemTime) -> Result<Authorities, RunError> {
-    let authorities = Authorities::load(plan)?;
-    for signer in authorities.signers() {
-        if authorities.signing(signer, now).is_none() {
-            return Err(RunError::NoneValid(signer.name()));
-        }
-    }
-    Ok(authorities)
+    Ok(Authorities::load_valid(plan, now)?)
 }
 
 /// The tasks that sign.

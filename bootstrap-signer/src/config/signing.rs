@@ -29,14 +29,14 @@ impl Reader<'_> {
         let mut plan = Plan::default();
         for (signer, key, signed) in written {
             if let Some(signed) = signed {
-                let role = self.role(signed, &at.key(key));
+                let role = self.role(signer, signed, &at.key(key));
                 plan.0.insert(signer, role);
             }
         }
         plan
     }
 
-    fn role(&mut self, file: &file::Signed, at: &KeyPath) -> Role {
+    fn role(&mut self, signer: Signer, file: &file::Signed, at: &KeyPath) -> Role {
         let lifetime = self.time(file.lifetime, &at.key("lifetime"), LIFETIMES);
         let at = at.key("authorities");
         if file.authorities.is_empty() {
@@ -45,13 +45,20 @@ impl Reader<'_> {
         let authorities = file.authorities.iter().enumerate();
         Role {
             authorities: authorities
-                .map(|(place, authority)| self.authority(authority, &at.index(place)))
+                .map(|(place, authority)| {
+                    self.authority(signer, authority, &at.index(place))
+                })
                 .collect(),
             lifetime: lifetime.unwrap_or(LIFETIME),
         }
     }
 
-    fn authority(&mut self, file: &file::Authority, at: &KeyPath) -> Source {
+    fn authority(
+        &mut self,
+        signer: Signer,
+        file: &file::Authority,
+        at: &KeyPath,
+    ) -> Source {
         let from = file.signs_from.as_deref().and_then(|text| {
             let from = text.parse::<Timestamp>();
             if from.is_err() {
@@ -65,7 +72,7 @@ impl Reader<'_> {
             key: file.key_file.clone(),
             from,
         };
-        if let Err(error) = source.load() {
+        if let Err(error) = source.load(signer) {
             let key = match &error {
                 LoadError::Mode { .. } => "keyFile",
                 LoadError::Read(path, _) | LoadError::TooLarge(path)
@@ -75,12 +82,16 @@ impl Reader<'_> {
                 }
                 LoadError::Read(..)
                 | LoadError::TooLarge(_)
+                | LoadError::NoneValid(_)
+                | LoadError::Purpose { .. }
                 | LoadError::Adopt { .. } => "certFile",
             };
             let why = match &error {
                 LoadError::Read(_, error) => format!("cannot be read: {error}"),
                 LoadError::TooLarge(_)
                 | LoadError::Mode { .. }
+                | LoadError::NoneValid(_)
+                | LoadError::Purpose { .. }
                 | LoadError::Adopt { .. } => daemon::chain(&error),
             };
             self.refuse(&at.key(key), why);

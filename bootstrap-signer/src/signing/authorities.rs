@@ -39,12 +39,30 @@ impl Authorities {
             let held = Held {
                 lifetime: role.lifetime,
                 authorities: sources
-                    .map(|source| Ok((source.clone(), source.load()?)))
+                    .map(|source| Ok((source.clone(), source.load(*signer)?)))
                     .collect::<Result<_, _>>()?,
             };
             all.insert(*signer, held);
         }
         Ok(Self(all))
+    }
+
+    /// The same, where everybody has someone who may sign at `now`.
+    ///
+    /// # Errors
+    /// A file cannot be used, or a signer has nobody.
+    pub fn load_valid(plan: &Plan, now: SystemTime) -> Result<Self, LoadError> {
+        let loaded = Self::load(plan)?;
+        let mut idle = loaded
+            .signers()
+            .filter(|one| loaded.signing(*one, now).is_none());
+        match idle.next() {
+            Some(signer) => Err(LoadError::NoneValid(signer.name())),
+            None => {
+                drop(idle);
+                Ok(loaded)
+            }
+        }
     }
 
     /// Who signs for `signer` at `now`, and for how long at most.
@@ -96,6 +114,7 @@ impl Authorities {
                 Some((authority, _)) => tracing::info!(
                     signer = signer.name(),
                     authority = authority.name(),
+                    fingerprint = authority.fingerprint(),
                     until = daemon::rfc3339(authority.not_after()),
                     "signs"
                 ),
@@ -131,7 +150,7 @@ pub async fn keep_fresh(
         if seen == stamps && said.is_empty() {
             continue;
         }
-        match Authorities::load(&plan) {
+        match Authorities::load_valid(&plan, SystemTime::now()) {
             Ok(loaded) => {
                 // Files that change while they are read are read once more.
                 stamps = seen;

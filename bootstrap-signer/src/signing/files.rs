@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pki::{AdoptError, Authority};
+use pki::{AdoptError, Authority, Purpose};
 use policy::Signer;
 
 /// Certificates with their issuers, and keys, are a few KiB.
@@ -60,6 +60,23 @@ pub enum LoadError {
         /// Its permissions.
         mode: u32,
     },
+    /// Nobody may sign now.
+    #[error(
+        "no authority of {0} may sign now: all have expired or are not valid yet; \
+         write a valid one into signing, or take the signer out of it"
+    )]
+    NoneValid(&'static str),
+    /// It may not issue what it is to.
+    #[error(
+        "{} may not issue for {signer}: its extendedKeyUsage has another purpose",
+        certificate.display()
+    )]
+    Purpose {
+        /// The certificate.
+        certificate: PathBuf,
+        /// What it is to sign.
+        signer: &'static str,
+    },
     /// They are not an authority's.
     #[error("{} with {}", .certificate.display(), .key.display())]
     Adopt {
@@ -76,8 +93,8 @@ impl Source {
     /// Reads both files.
     ///
     /// # Errors
-    /// One cannot be read, or they are not an authority's.
-    pub fn load(&self) -> Result<Arc<Authority>, LoadError> {
+    /// One cannot be read, or they are not of an authority that may sign for `signer`.
+    pub fn load(&self, signer: Signer) -> Result<Arc<Authority>, LoadError> {
         let certificate = read(&self.certificate, |_| Ok(()))?;
         let key = read(&self.key, |mode| match mode & OTHERS {
             0 => Ok(()),
@@ -86,13 +103,19 @@ impl Source {
                 mode,
             }),
         })?;
-        Authority::from_pem(&certificate, &key)
-            .map(Arc::new)
-            .map_err(|source| LoadError::Adopt {
+        let authority = Authority::from_pem(&certificate, &key);
+        let authority = authority.map_err(|source| LoadError::Adopt {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            source,
+        })?;
+        if !authority.may_issue_for(purpose(signer)) {
+            return Err(LoadError::Purpose {
                 certificate: self.certificate.clone(),
-                key: self.key.clone(),
-                source,
-            })
+                signer: signer.name(),
+            });
+        }
+        Ok(Arc::new(authority))
     }
 
     /// What changes when somebody writes one of the files. Links are followed: whoever
@@ -103,6 +126,14 @@ impl Source {
             Some((data.ino(), data.size(), data.ctime(), data.ctime_nsec()))
         };
         [&self.certificate, &self.key].map(|path| stamp(path))
+    }
+}
+
+/// What a signer's certificates are for.
+pub(super) fn purpose(signer: Signer) -> Purpose {
+    match signer {
+        Signer::Client => Purpose::Client,
+        Signer::Serving => Purpose::Server,
     }
 }
 

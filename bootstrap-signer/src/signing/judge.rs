@@ -3,8 +3,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use pki::{Encipherment, Name, Profile, PublicKey, Purpose};
+use pki::{Encipherment, Name, Profile, PublicKey};
 use policy::{Facts, Key, Question, Request, Settings, Signer, Submitted};
+
+use super::files::purpose;
 
 /// What a certificate is asked to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,10 +92,7 @@ fn profile(signer: Signer, request: &Request) -> Profile {
         common_name: subject(policy::oid::COMMON_NAME).next().unwrap_or_default(),
         organizations: subject(policy::oid::ORGANIZATION).collect(),
         names: dns.chain(addresses).collect(),
-        purpose: match signer {
-            Signer::Client => Purpose::Client,
-            Signer::Serving => Purpose::Server,
-        },
+        purpose: purpose(signer),
     }
 }
 

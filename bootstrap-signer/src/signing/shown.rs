@@ -88,7 +88,12 @@ impl Shown {
         )
         .sample(&[], u64::from(counts.reload_failed));
         for (signer, authority) in counts.authorities.all() {
-            let labels = [("signer", signer.name()), ("authority", authority.name())];
+            // Two of one name are usual: kubeadm calls each of its own the same.
+            let labels = [
+                ("signer", signer.name()),
+                ("authority", authority.name()),
+                ("fingerprint", authority.fingerprint()),
+            ];
             out.gauge(
                 "bootstrap_signer_authority_expiry_timestamp_seconds",
                 "When an authority's certificate ends, in seconds since 1970.",
@@ -106,6 +111,7 @@ impl Shown {
             json!({
                 "signer": signer.name(),
                 "authority": authority.name(),
+                "fingerprint": authority.fingerprint(),
                 "notAfter": daemon::rfc3339(authority.not_after()),
                 "signs": signing.is_some_and(|(one, _)| Arc::ptr_eq(one, authority)),
             })

@@ -19,6 +19,11 @@ use crate::api;
 /// only when the certificate is not there after so long: that one may have died.
 const GRACE: Duration = Duration::from_millis(300);
 
+/// After a try that failed, doubled with each up to the longest: another API server answers
+/// by then, and where a right is missing nobody is flooded with refusals.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// An approved request.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -53,6 +58,8 @@ struct Entry {
     order: Order,
     stage: Stage,
     due: Option<Instant>,
+    /// Tries that failed, one after the other.
+    failed: u32,
 }
 
 #[derive(Debug, Default)]
@@ -151,6 +158,14 @@ impl Tray {
             .settle(&order.submitted.name, &order.uid, Stage::Done, look);
     }
 
+    /// Signing failed, and is to be tried again, the later the more often it failed.
+    pub fn failed(&self, order: &Order, now: Instant) {
+        let mut inner = self.inner();
+        let name = &order.submitted.name;
+        let pause = inner.pause(name);
+        inner.settle(name, &order.uid, Stage::Waiting, now + pause);
+    }
+
     /// Signing ended, and is to be tried on what it is like at `again`, or on what the
     /// watch shows until then.
     pub fn again(&self, order: &Order, again: Instant) {
@@ -168,15 +183,16 @@ impl Tray {
     }
 
     /// A request as it is, after a look at it; `None`: it could not be looked at, and is
-    /// to be at `again`.
-    pub fn looked(&self, name: &str, csr: Option<&Csr>, now: Instant, again: Instant) {
+    /// to be later.
+    pub fn looked(&self, name: &str, csr: Option<&Csr>, now: Instant) {
         let mut inner = self.inner();
         let Some(entry) = inner.entries.get_mut(name) else {
             return;
         };
         let Some(csr) = csr else {
             entry.stage = Stage::Waiting;
-            inner.put_off(name, again);
+            let pause = inner.pause(name);
+            inner.put_off(name, now + pause);
             return;
         };
         match order(entry.order.signer, csr, entry.order.since.min(now)) {
@@ -220,6 +236,16 @@ impl Tray {
 }
 
 impl Inner {
+    /// How long to wait after one more failure.
+    fn pause(&mut self, name: &str) -> Duration {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return FIRST_PAUSE;
+        };
+        let doubled = 1 << entry.failed.min(16);
+        entry.failed = entry.failed.saturating_add(1);
+        FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE)
+    }
+
     fn remove(&mut self, name: &str) {
         if let Some(entry) = self.entries.remove(name)
             && let Some(at) = entry.due
@@ -257,6 +283,7 @@ impl Inner {
                 order,
                 stage: Stage::Waiting,
                 due: None,
+                failed: 0,
             };
             self.entries.insert(name.to_owned(), entry);
         }
@@ -379,6 +406,8 @@ mod tests {
         csr
     }
 
+    const MOMENT: Duration = Duration::from_nanos(1);
+
     fn tray() -> (Tray, Instant) {
         let tray = Tray::default();
         tray.serve([Signer::Client].into_iter());
@@ -406,7 +435,7 @@ mod tests {
         assert!(matches!(tray.next(now), Next::Nothing(Some(at)) if at == due));
         assert!(matches!(tray.next(due), Next::Look(name) if name == "one"));
         has_nothing(&tray, due);
-        tray.looked("one", Some(&csr("1", &["Approved"])), due, due);
+        tray.looked("one", Some(&csr("1", &["Approved"])), due);
         assert_eq!(signs(&tray, due).version, "1");
         // It is with the worker: the watch changes nothing of that.
         tray.see(&csr("1", &["Approved"]), due);
@@ -447,10 +476,28 @@ mod tests {
         tray.again(&order, now + GRACE);
         has_nothing(&tray, now);
         assert!(matches!(tray.next(now + GRACE), Next::Look(_)));
-        tray.looked("one", None, now, now + GRACE * 2);
-        assert!(matches!(tray.next(now + GRACE * 2), Next::Look(_)));
+        tray.looked("one", None, now);
+        has_nothing(&tray, now + FIRST_PAUSE - MOMENT);
+        assert!(matches!(tray.next(now + FIRST_PAUSE), Next::Look(_)));
         tray.gone("one");
         has_nothing(&tray, now + GRACE * 9);
+    }
+
+    #[test]
+    fn failures_are_tried_ever_more_seldom() {
+        let (tray, now) = tray();
+        tray.approved(&csr("1", &["Approved"]), now);
+        let mut order = signs(&tray, now);
+        let mut at = now;
+        for pause in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
+            tray.failed(&order, at);
+            let due = at + Duration::from_millis(pause);
+            has_nothing(&tray, due - MOMENT);
+            assert!(matches!(tray.next(due), Next::Look(_)), "{pause}");
+            at = due;
+            tray.looked("one", Some(&csr("1", &["Approved"])), at);
+            order = signs(&tray, at);
+        }
     }
 
     #[test]

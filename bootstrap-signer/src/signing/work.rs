@@ -19,7 +19,7 @@ use crate::shown::Shown;
 
 /// Certificates on their way at a time; as with decisions, more would wait there.
 const AT_ONCE: usize = 64;
-/// After a failure: another API server answers by then.
+/// After somebody else was faster: as long as a watch takes to tell.
 const RETRY: Duration = Duration::from_millis(500);
 /// Where no authority may sign: a person has to do something. Files that change are
 /// seen earlier.
@@ -172,11 +172,10 @@ impl Worker {
         let (tray, pen) = (Arc::clone(&self.tray), self.pen.clone());
         self.acts.spawn(async move {
             let found = pen.look(&name).await;
-            let again = now() + RETRY;
             match found {
-                Ok(Some(csr)) => tray.looked(&name, Some(&csr), now(), again),
+                Ok(Some(csr)) => tray.looked(&name, Some(&csr), now()),
                 Ok(None) => tray.gone(&name),
-                Err(_) => tray.looked(&name, None, now(), again),
+                Err(_) => tray.looked(&name, None, now()),
             }
             Outcome::Looked(name)
         });
@@ -239,13 +238,13 @@ impl Worker {
             Ended::NotMade(error) => {
                 let error = daemon::chain(error);
                 tracing::error!(request, error, "no certificate was made, tried again");
-                self.tray.again(order, now() + RETRY);
+                self.tray.failed(order, now());
             }
-            Ended::Unfinished => self.tray.again(order, now() + RETRY),
+            Ended::Unfinished => self.tray.failed(order, now()),
             Ended::NotWritten(error) => {
                 let error = daemon::chain(error);
                 tracing::warn!(request, error, "not written, tried again");
-                self.tray.again(order, now() + RETRY);
+                self.tray.failed(order, now());
             }
             Ended::Audited => self.tray.done(order, now() + AUDITED),
         }

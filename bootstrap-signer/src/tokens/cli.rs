@@ -306,7 +306,7 @@ fn table(tokens: &[Listed], now: SystemTime) -> String {
             stored.id.as_deref().unwrap_or("?"),
             format!("{}{over}", expires(stored.expiry)),
             usages,
-            limits(listed),
+            limits(listed).escape_debug().to_string(),
             stored.description.escape_debug(),
         );
     }

@@ -27,8 +27,10 @@ use crate::watch::Pause;
 const CHANGES: usize = 64;
 /// A watch ends by itself so often, as those of the desk do.
 const WATCH: u32 = 30;
-/// After a failure: another API server answers by then.
-const RETRY: Duration = Duration::from_millis(500);
+/// After a failure, doubled with each up to the longest: another API server answers by
+/// then, and where a right is missing nobody is flooded with refusals.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The clock is looked at so often, for one that is set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
@@ -109,6 +111,7 @@ impl Worker {
         let mut watching = std::pin::pin!(watching);
         let mut ledger = Ledger::default();
         let mut retry = None;
+        let mut pause = FIRST_RETRY;
         loop {
             let rulebook = Arc::clone(&rules.borrow());
             if rulebook.tokens.is_none() {
@@ -121,8 +124,11 @@ impl Worker {
                     Mode::Enforce => ledger.todo(rulebook.tokens, now),
                     Mode::Audit => Vec::new(),
                 };
-                if !self.all(todo, &mut ledger).await {
-                    retry = Some(Instant::now() + RETRY);
+                if self.all(todo, &mut ledger).await {
+                    pause = FIRST_RETRY;
+                } else {
+                    retry = Some(Instant::now() + pause);
+                    pause = pause.saturating_mul(2).min(LONGEST_RETRY);
                 }
             }
             let due = ledger.due(SystemTime::now());

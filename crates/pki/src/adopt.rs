@@ -9,7 +9,8 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::{Authority, der};
+use crate::authority::fingerprint;
+use crate::{Authority, Purpose, der};
 
 /// Why an authority cannot be adopted.
 #[derive(Debug, Error)]
@@ -34,6 +35,12 @@ pub enum AdoptError {
          is not checked against; use an authority without"
     )]
     Constrained,
+    /// It may issue neither for servers nor for clients.
+    #[error(
+        "the authority may issue neither for servers nor for clients: its extendedKeyUsage \
+         has neither serverAuth nor clientAuth"
+    )]
+    NoPurpose,
     /// Each certificate of the file is to be issued by the next one.
     #[error(
         "certificate {0} of the file did not issue the one before it; put the one that \
@@ -81,6 +88,14 @@ impl Authority {
         if key.subject_public_key_info() != parsed.public_key().raw {
             return Err(AdoptError::KeyMismatch);
         }
+        // An empty part has no form that could be written.
+        if parsed
+            .subject()
+            .iter_rdn()
+            .any(|part| part.iter().next().is_none())
+        {
+            return Err(AdoptError::SubjectNotCopied);
+        }
         let issuer = Issuer::from_ca_cert_der(first, key)
             .map_err(|_| AdoptError::SubjectNotCopied)?;
         let adopted = Self {
@@ -91,6 +106,8 @@ impl Authority {
             not_before: moment(parsed.validity().not_before.to_datetime()),
             not_after: moment(parsed.validity().not_after.to_datetime()),
             name: parsed.subject().to_string(),
+            fingerprint: fingerprint(first),
+            purposes: purposes(&parsed)?,
             issuer,
         };
         adopted.names_itself(parsed.subject().as_raw())?;
@@ -170,6 +187,25 @@ fn between(chain: &[CertificateDer<'_>]) -> Result<String, AdoptError> {
         below = parsed;
     }
     Ok(issuers)
+}
+
+/// What it may issue for; empty for everything.
+fn purposes(certificate: &X509Certificate<'_>) -> Result<Vec<Purpose>, AdoptError> {
+    let usage = certificate.extended_key_usage();
+    let usage = usage.map_err(|_| AdoptError::CertificateInvalid(1))?;
+    let Some(usage) = usage.map(|found| found.value).filter(|found| !found.any) else {
+        return Ok(Vec::new());
+    };
+    let purposes = [
+        (usage.server_auth, Purpose::Server),
+        (usage.client_auth, Purpose::Client),
+    ];
+    let purposes = purposes.into_iter().filter(|(allowed, _)| *allowed);
+    let purposes: Vec<Purpose> = purposes.map(|(_, purpose)| purpose).collect();
+    match purposes.is_empty() {
+        true => Err(AdoptError::NoPurpose),
+        false => Ok(purposes),
+    }
 }
 
 fn is_root(certificate: &X509Certificate<'_>) -> bool {

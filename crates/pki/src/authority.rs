@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use crate::key::generate;
 use crate::profile::subject;
-use crate::{Issued, NameError, PrivatePem, Profile};
+use crate::{Issued, NameError, PrivatePem, Profile, Purpose};
 
 /// How long before the time of issue a certificate begins: clocks of other machines
 /// may be behind by this much.
@@ -36,6 +36,9 @@ pub struct Authority {
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
     pub(crate) name: String,
+    pub(crate) fingerprint: String,
+    /// What it may issue for; empty for everything.
+    pub(crate) purposes: Vec<Purpose>,
     pub(crate) issuer: Issuer<'static, KeyPair>,
 }
 
@@ -100,6 +103,8 @@ impl Authority {
             not_before: params.not_before.into(),
             not_after: params.not_after.into(),
             name: format!("CN={common_name}"),
+            fingerprint: fingerprint(certificate.der()),
+            purposes: Vec::new(),
             issuer: Issuer::new(params, key),
         })
     }
@@ -165,6 +170,16 @@ fn date(
     params.not_after = now + lifetime;
     params.serial_number = Some(serial()?);
     Ok(())
+}
+
+/// SHA-256 of a certificate in DER form, in hexadecimal.
+pub(crate) fn fingerprint(der: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, der);
+    digest
+        .as_ref()
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect()
 }
 
 pub(crate) fn serial() -> Result<SerialNumber, IssueError> {

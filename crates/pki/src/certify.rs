@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use rcgen::KeyUsagePurpose;
 
 use crate::authority::serial;
-use crate::{Authority, BACKDATE, IssueError, Profile, PublicKey};
+use crate::{Authority, BACKDATE, IssueError, Profile, PublicKey, Purpose};
 
 /// Lifetimes below are counted from the time of issue, those from here on from
 /// [`BACKDATE`] before it: as kube-controller-manager does, to whom five minutes of a
@@ -100,6 +100,24 @@ impl Authority {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// SHA-256 of its certificate, in hexadecimal: authorities of one subject are told
+    /// apart by it.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Whether its own extendedKeyUsage lets it issue for this: verifiers look at those
+    /// of the whole chain.
+    #[must_use]
+    pub fn may_issue_for(&self, purpose: Purpose) -> bool {
+        let has = |one| self.purposes.is_empty() || self.purposes.contains(&one);
+        match purpose {
+            Purpose::Server | Purpose::Client => has(purpose),
+            Purpose::Peer => has(Purpose::Server) && has(Purpose::Client),
+        }
     }
 
     /// What whoever verifies must trust: the last certificate of its file, in PEM form.

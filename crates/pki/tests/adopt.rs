@@ -24,6 +24,7 @@ const TESTS: &[(&str, Test)] = &[
     ("every_key_that_can_sign_does", every_key),
     ("issuers_of_an_intermediate_go_along", intermediate),
     ("what_is_no_authority_is_refused", refused),
+    ("what_it_may_issue_for_is_read", purposes),
     ("rsa_keys_of_nodes_are_certified", rsa_leaf),
 ];
 
@@ -264,6 +265,38 @@ fn refused(folder: &Path) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// An authority whose extendedKeyUsage names one purpose, or none that is ours.
+fn purposes(folder: &Path) -> Result<(), Failed> {
+    for (name, usage) in [
+        ("server", "serverAuth"),
+        ("both", "serverAuth,clientAuth"),
+        ("any", "anyExtendedKeyUsage"),
+        ("mail", "emailProtection"),
+    ] {
+        openssl(
+            folder,
+            &format!("ecparam -name prime256v1 -genkey -noout -out {name}.key"),
+        )?;
+        let usage =
+            format!("extendedKeyUsage={usage} -addext keyUsage=critical,keyCertSign");
+        self_signed(folder, name, &usage)?;
+    }
+    let may = |name: &str| {
+        let adopted = adopt(folder, name)?;
+        let may = |purpose| adopted.may_issue_for(purpose);
+        let may = [Purpose::Server, Purpose::Client, Purpose::Peer].map(may);
+        Ok::<_, AdoptError>(may)
+    };
+    let found = (may("server")?, may("both")?, may("any")?);
+    if found != ([true, false, false], [true; 3], [true; 3]) {
+        return Err(format!("{found:?}").into());
+    }
+    match may("mail") {
+        Err(AdoptError::NoPurpose) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
 }
 
 fn rsa_leaf(folder: &Path) -> Result<(), Failed> {
