@@ -14,6 +14,7 @@ mod balance;
 mod failure;
 mod families;
 mod flood;
+mod hostile;
 mod lifecycle;
 mod look;
 mod many;
