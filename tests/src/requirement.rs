@@ -28,6 +28,15 @@ const PEERS: [&str; 7] = [
     "wrk",
 ];
 
+/// The programs `make deps` unpacks into [`runtime`].
+const RUNTIME: [&str; 5] = [
+    "busybox",
+    "containerd",
+    "containerd-shim-runc-v2",
+    "ctr",
+    "runc",
+];
+
 /// The programs `make kubernetes` builds into [`kubernetes`].
 const KUBERNETES: [&str; 9] = [
     "etcd",
@@ -54,6 +63,8 @@ pub enum Requirement {
     Kubernetes,
     /// The programs of other people that tests run against.
     Peers,
+    /// What runs a kubelet's containers.
+    Runtime,
     /// What boots a machine: systemd-nspawn and a root file system.
     Machine,
     /// A browser without a screen.
@@ -84,6 +95,7 @@ impl Requirement {
             Self::Root => "root",
             Self::Kubernetes => "kubernetes",
             Self::Peers => "peers",
+            Self::Runtime => "runtime",
             Self::Machine => "machine",
             Self::Browser => "browser",
         }
@@ -98,6 +110,7 @@ impl Requirement {
             Self::Root => root(),
             Self::Kubernetes => all_in(&kubernetes(), &KUBERNETES, "make kubernetes"),
             Self::Peers => all_in(&peers().join("bin"), &PEERS, "make deps"),
+            Self::Runtime => all_in(&runtime(), &RUNTIME, "make deps"),
             Self::Machine => root().and_then(|()| booting()),
             Self::Browser => all_in(&browser(), &["chromium"], "make deps"),
         };
@@ -146,6 +159,12 @@ pub fn kubernetes() -> PathBuf {
 /// `make deps` fills. Programs are started from its `bin`; see [`peer`].
 pub fn peers() -> PathBuf {
     folder("STERNPOST_PEERS", ".deps/peers")
+}
+
+/// The folder of containerd and what goes with it: `STERNPOST_RUNTIME`, or what `make deps`
+/// fills.
+pub fn runtime() -> PathBuf {
+    folder("STERNPOST_RUNTIME", ".deps/runtime/bin")
 }
 
 /// The program `name` among the [`peers`].

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::Tried;
 use crate::rig::{Cluster, condition};
+use crate::servers::Running;
 use crate::wait::{Res, measured, within};
 
 pub(crate) const USER: &str = "system:bootstrap:abc123";
@@ -63,6 +64,34 @@ pub(crate) fn request_called(name: &str, node: &str) -> Res<Csr> {
         "usages": ["digital signature", "client auth"],
         "subject_cn": format!("system:node:{node}"),
         "subject_o": "system:nodes",
+        "key": "p256",
+        "expected": "approve",
+    }))?;
+    Ok(Csr {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec: CertificateSigningRequestSpec {
+            request: ByteString(forge::pem(&case)?),
+            signer_name: case.signer_name,
+            usages: Some(case.usages),
+            ..CertificateSigningRequestSpec::default()
+        },
+        status: None,
+    })
+}
+
+/// A request of `node` to serve at `address`.
+pub(crate) fn serving(name: &str, node: &str, address: &str) -> Res<Csr> {
+    let case: Case = serde_json::from_value(json!({
+        "name": name,
+        "signerName": "kubernetes.io/kubelet-serving",
+        "username": format!("system:node:{node}"),
+        "usages": ["digital signature", "server auth"],
+        "subject_cn": format!("system:node:{node}"),
+        "subject_o": "system:nodes",
+        "sans": { "dns": [node], "ip": [address] },
         "key": "p256",
         "expected": "approve",
     }))?;
@@ -187,9 +216,12 @@ pub(crate) async fn burst() -> Tried {
 }
 
 pub(crate) async fn flood() -> Tried {
-    const FLOOD: u64 = 2_000;
     /// The default.
     const QUOTA: u64 = 20;
+    let flood: u64 = match std::env::var("STERNPOST_FLOOD") {
+        Ok(number) => number.parse()?,
+        Err(_) => 2_000,
+    };
     let cluster = Cluster::start().await?;
     let admin = cluster.client(None).await?;
     token(&admin, "abc123").await?;
@@ -199,7 +231,7 @@ pub(crate) async fn flood() -> Tried {
     let flooder = cluster.client(Some((USER, &groups()))).await?;
     let flooder: Api<Csr> = Api::all(flooder);
     // Bad ones: what is refused counts for the quota.
-    let bad = (0..FLOOD).map(|i| {
+    let bad = (0..flood).map(|i| {
         let mut csr = request(&format!("flood-{i}"))?;
         csr.spec.usages = Some(vec!["digital signature".to_owned()]);
         Ok(csr)
@@ -223,18 +255,30 @@ pub(crate) async fn flood() -> Tried {
     let held = within("a look at all of the flood", None, async || {
         let held = cluster.found("a", "QuotaExceeded").await?;
         let denied = count(&seen, "Denied").await?;
-        (held + denied >= FLOOD).then_some(held)
+        (held + denied >= flood).then_some(held)
     })
     .await
     .map_err(|error| format!("{error}\n{:?}", cluster.log("a").len()))?;
     let denied = count(&seen, "Denied").await;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id()))?;
-    let memory = status.lines().find(|line| line.starts_with("VmHWM"));
-    println!("{denied:?} of {FLOOD} denied, {held} held; {memory:?}");
+    let memory = peak(&daemon)?;
+    println!("{denied:?} of {flood} denied, {held} held; at most {memory} KiB");
+    // 30 MiB at a thousand, and what a request takes beyond.
+    let most = 30 * 1_024 + flood.saturating_sub(1_000) * 8;
+    if memory > most {
+        return Err(format!("{memory} KiB of memory, more than {most}").into());
+    }
     if denied != Some(QUOTA) {
-        return Err(format!("{denied:?} denied of {FLOOD}").into());
+        return Err(format!("{denied:?} denied of {flood}").into());
     }
     measured("approved beside another's flood", took, 2 * SECOND)
+}
+
+/// The most memory it ever had, in KiB.
+fn peak(daemon: &Running) -> Res<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.ok_or("no VmHWM")?.parse()?)
 }
 
 /// Two daemons, two tokens that may make one and three nodes, ten requests of each.
@@ -285,6 +329,7 @@ pub(crate) async fn killed() -> Tried {
     cluster.bind_rights()?;
     let first = cluster.daemon("a", SETTINGS).await?;
     let _second = cluster.daemon("b", SETTINGS).await?;
+    let _third = cluster.daemon("c", SETTINGS).await?;
     let client = cluster.client(Some((USER, &groups()))).await?;
     let requests: Api<Csr> = Api::all(client);
     let seen: Api<Csr> = Api::all(admin);
@@ -304,7 +349,7 @@ pub(crate) async fn killed() -> Tried {
     .await
     .map_err(|error| format!("{error}\n{}", cluster.log("b")))?;
     measured(
-        "approved after one of two was killed with 200 before it",
+        "approved after one of three was killed with 200 before it",
         took,
         SECOND,
     )

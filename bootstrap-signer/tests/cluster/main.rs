@@ -1,9 +1,10 @@
 //! The daemon at a real etcd and kube-apiserver: the worked cases under the identities
-//! they name, late rights, a burst, a flood, and two of us of which one dies.
+//! they name, late rights and addresses, names that two ask for, a burst, a flood, three of
+//! us of which one dies, certificates that are issued, and real kubelets that join, are
+//! read from and renew.
 //!
 //! One trial at a time, each with a cluster of its own in a network namespace of its own.
-//! What is awaited is awaited patiently: how long it took is printed, not judged. Leaves to
-//! others: real kubelets.
+//! What is awaited is awaited patiently: how long it took is printed, not judged.
 
 #![expect(
     clippy::print_stdout,
@@ -12,6 +13,8 @@
 
 mod cases;
 mod inspect;
+mod kubelet;
+mod latency;
 mod load;
 mod names;
 mod rig;
@@ -36,7 +39,7 @@ type Test = fn() -> Tried;
 fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
-    let tests: [(&str, Test); 15] = [
+    let tests: [(&str, Test); 18] = [
         ("every_case_is_decided_as_it_expects", || {
             on_runtime(cases::all())
         }),
@@ -51,13 +54,20 @@ fn main() {
         ("a_name_is_given_once", || {
             on_runtime(names::one_name_for_two())
         }),
+        ("one_request_alone", || on_runtime(latency::idle())),
+        ("an_address_that_comes_late_is_seen", || {
+            on_runtime(latency::late_address())
+        }),
+        ("what_a_newer_request_replaces_is_closed", || {
+            on_runtime(latency::superseded())
+        }),
         ("a_request_of_the_cluster_is_explained", || {
             on_runtime(inspect::explained())
         }),
         ("another_approver_is_found", || {
             on_runtime(inspect::another_approver())
         }),
-        ("one_of_two_is_killed", || on_runtime(load::killed())),
+        ("one_of_three_is_killed", || on_runtime(load::killed())),
         ("certificates_are_as_upstream_s_and_work", || {
             on_runtime(signing::as_upstream())
         }),
@@ -79,6 +89,19 @@ fn main() {
     let trials = tests
         .into_iter()
         .map(|(name, test)| trial(name, &needs, move || in_namespace(test)));
+    let nodes: [(&str, Test); 2] = [
+        ("a_kubelet_joins_and_renews", || {
+            on_runtime(kubelet::renews())
+        }),
+        ("a_kubelet_joins_by_us_alone", || {
+            on_runtime(kubelet::signed_here())
+        }),
+    ];
+    let needs = [&needs[..], &[Requirement::Runtime]].concat();
+    let with_nodes = nodes
+        .into_iter()
+        .map(|(name, test)| trial(name, &needs, move || in_namespace(test)));
+    let trials = trials.chain(with_nodes);
     let mut arguments = Arguments::from_args();
     // Each stands up a cluster, which is a machine's work.
     arguments.test_threads = Some(1);

@@ -185,6 +185,30 @@ impl Cluster {
         Ok(config)
     }
 
+    /// Who may bootstrap, and that the API server may read logs.
+    pub(crate) fn bind_kubelets(&self) -> Res<()> {
+        let binding = |role: &str, kind: &str, name: &str| {
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": { "name": name.replace(':', "-") },
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                    "name": role,
+                },
+                "subjects": [{
+                    "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name,
+                }],
+            })
+        };
+        let list = json!({ "apiVersion": "v1", "kind": "List", "items": [
+            binding("system:node-bootstrapper", "Group", "system:bootstrappers"),
+            binding("system:kubelet-api-admin", "User", "kube-apiserver-kubelet-client"),
+        ]});
+        fs::write(self.path("kubelets.json"), list.to_string())?;
+        self.apply("kubelets.json")
+    }
+
     /// A daemon with `settings` added to its configuration, once it has seen everything.
     pub(crate) async fn daemon(&self, name: &str, settings: &str) -> Res<Running> {
         let config = self.config(name, settings)?;

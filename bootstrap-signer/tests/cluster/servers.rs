@@ -25,9 +25,7 @@ pub(crate) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
 
@@ -44,6 +42,13 @@ impl Running {
             .spawn()?;
         let log = log.to_owned();
         Ok(Self { child, log })
+    }
+
+    /// Ends it now.
+    pub(crate) fn end(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -113,6 +118,14 @@ pub(crate) fn apiserver(folder: &Path) -> Res<Running> {
         "--endpoint-reconciler-type=none".to_owned(),
         "--enable-bootstrap-token-auth=true".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        "--enable-bootstrap-token-auth".to_owned(),
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
+        file("--kubelet-certificate-authority", "ca.crt"),
+        file(
+            "--kubelet-client-certificate",
+            "apiserver-kubelet-client.crt",
+        ),
+        file("--kubelet-client-key", "apiserver-kubelet-client.key"),
         file("--client-ca-file", "ca.crt"),
         file("--tls-cert-file", "apiserver.crt"),
         file("--tls-private-key-file", "apiserver.key"),
@@ -125,8 +138,18 @@ pub(crate) fn apiserver(folder: &Path) -> Res<Running> {
 
 /// kube-controller-manager with these controllers and no others, as fast as it can.
 pub(crate) async fn controller_manager(folder: &Path, controllers: &str) -> Res<Running> {
+    managed(folder, controllers, &[]).await
+}
+
+/// kube-controller-manager as a signer, of certificates that last so long.
+pub(crate) async fn signing_manager(folder: &Path, lifetime: &str) -> Res<Running> {
+    let lasting = format!("--cluster-signing-duration={lifetime}");
+    managed(folder, "csrsigning", &[lasting]).await
+}
+
+async fn managed(folder: &Path, controllers: &str, more: &[String]) -> Res<Running> {
     let ca = |end: &str| folder.join("pki").join(format!("ca.{end}"));
-    let arguments = [
+    let own = [
         format!("--kubeconfig={}", folder.join("admin.conf").display()),
         format!("--controllers={controllers}"),
         format!("--cluster-signing-cert-file={}", ca("crt").display()),
@@ -138,6 +161,7 @@ pub(crate) async fn controller_manager(folder: &Path, controllers: &str) -> Res<
         format!("--secure-port={CONTROLLER_MANAGER}"),
         format!("--cert-dir={}", folder.join("kcm").display()),
     ];
+    let arguments = [&own, more].concat();
     let program = kubernetes().join("kube-controller-manager");
     let log = folder.join("kcm.log");
     let mut running = Running::start(&program, &arguments, &log)?;
