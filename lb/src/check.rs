@@ -35,6 +35,8 @@ pub struct Plan {
     pub probe: probe::Check,
     /// From the start of one check to the start of the next.
     pub interval: Duration,
+    /// By how much an interval may be longer, in percent of it.
+    pub jitter: u8,
     /// The longest a check may take as a whole.
     pub timeout: Duration,
 }
@@ -56,6 +58,13 @@ impl Watch {
         let task = check_on(plans, Arc::clone(&hurry), results);
         let task = tokio::spawn(task).abort_handle();
         Self { plan, hurry, task }
+    }
+
+    /// Checks so often from here on.
+    pub fn pace(&self, interval: Duration) {
+        self.plan.send_if_modified(|plan| {
+            std::mem::replace(&mut plan.interval, interval) != interval
+        });
     }
 
     /// Makes the next check at once.
@@ -86,7 +95,7 @@ async fn check_on(
         let plan = plans.borrow();
         head_start(plan.server, plan.interval)
     };
-    loop {
+    for count in 0_u32.. {
         let started = Instant::now();
         let plan = plans.borrow_and_update().clone();
         let report = probe::run(&plan.probe, plan.address, plan.timeout).await;
@@ -94,9 +103,17 @@ async fn check_on(
         if results.send(Checked { server, report }).await.is_err() {
             return;
         }
-        rest(started, skipped, &mut plans, &hurry).await;
+        rest(started, skipped, count, &mut plans, &hurry).await;
         skipped = Duration::ZERO;
     }
+}
+
+/// What a rest is longer by: another part of the jitter each time.
+fn jitter(plan: &Plan, count: u32) -> Duration {
+    let part = (plan.server.0 ^ count.rotate_left(16)).wrapping_mul(0x9e37_79b1);
+    let most = plan.interval * u32::from(plan.jitter) / 100;
+    let nanos = (most.as_nanos() * u128::from(part)) >> 32;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// What the first rest of this server's checks is shorter by: up to half of the interval. All
@@ -114,11 +131,15 @@ fn head_start(server: ServerId, interval: Duration) -> Duration {
 async fn rest(
     started: Instant,
     skipped: Duration,
+    count: u32,
     plans: &mut watch::Receiver<Plan>,
     hurry: &Notify,
 ) {
     loop {
-        let interval = plans.borrow_and_update().interval.saturating_sub(skipped);
+        let interval = {
+            let plan = plans.borrow_and_update();
+            plan.interval.saturating_sub(skipped) + jitter(&plan, count)
+        };
         tokio::select! {
             () = tokio::time::sleep_until(started + interval) => return,
             () = hurry.notified() => return,
@@ -131,6 +152,27 @@ async fn rest(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rest_is_longer_by_at_most_the_jitter() {
+        let interval = Duration::from_secs(1);
+        let plan = |jitter| Plan {
+            server: ServerId(3),
+            address: ([127, 0, 0, 1], 1).into(),
+            probe: probe::Check::Tcp,
+            interval,
+            jitter,
+            timeout: interval,
+        };
+        let all = |percent| -> Vec<Duration> {
+            (0..200).map(|n| jitter(&plan(percent), n)).collect()
+        };
+        assert!(all(0).iter().all(Duration::is_zero));
+        let tenths = all(10);
+        assert!(tenths.iter().all(|more| *more < interval / 10));
+        assert!(tenths.iter().max() > Some(&(interval * 9 / 100)));
+        assert!(tenths.iter().min() < Some(&(interval / 100)));
+    }
 
     #[test]
     fn checks_that_began_together_spread() {

@@ -327,6 +327,10 @@ impl Control {
                 self.roster.record(&checked, now)
             })
             .collect();
+        for (server, interval) in consequences.iter().filter_map(|all| all.interval) {
+            let watch = self.watches.get(&server);
+            watch.into_iter().for_each(|watch| watch.pace(interval));
+        }
         let changes = consequences.iter().filter_map(|all| all.change.as_ref());
         if changes.clone().next().is_some() {
             self.publish().await;

@@ -237,7 +237,8 @@ fn check(outcome: Outcome, probe: &probe::Check) -> (&'static str, &'static str)
         Outcome::Reset(Stage::Request | Stage::Body, _)
         | Outcome::Closed(Stage::Request | Stage::Body, _)
         | Outcome::BadResponse
-        | Outcome::BodyTooLarge => ("L7RSP", "Layer7 invalid response"),
+        | Outcome::BodyTooLarge
+        | Outcome::BodyMismatch => ("L7RSP", "Layer7 invalid response"),
         Outcome::Status(_) => ("L7STS", "Layer7 wrong status"),
     }
 }

@@ -14,7 +14,7 @@ use probe::Reach;
 
 use crate::admit::Gate;
 use crate::check::{Checked, Plan};
-use crate::config::{self, Config, Switch};
+use crate::config::{self, Config, Pace, Switch};
 use crate::listener::Listener;
 use crate::pool::ramp::{self, Rising};
 use crate::pool::{
@@ -140,6 +140,8 @@ pub struct Consequence {
     pub change: Option<Change>,
     /// Connections to end.
     pub cuts: Vec<(ServerId, Which)>,
+    /// When it is checked again.
+    pub interval: Option<(ServerId, Duration)>,
 }
 
 /// A server's state has changed.
@@ -300,7 +302,8 @@ impl Roster {
                 server: member.server.id,
                 address: member.server.address,
                 probe: check.probe.clone(),
-                interval: check.interval,
+                interval: member.interval(check.pace),
+                jitter: check.pace.jitter,
                 timeout: check.timeout,
             })
             .collect()
@@ -316,10 +319,15 @@ impl Roster {
         };
         let outcome = checked.report.outcome;
         let change = back.record(id, checked.report, now);
+        let interval = back.interval(id);
         let cuts = back.cuts(id, !outcome.passed());
         let is_usable = |member: &Member| member.state.is_usable();
         self.was_ever_usable |= back.members.iter().any(is_usable);
-        Consequence { change, cuts }
+        Consequence {
+            change,
+            cuts,
+            interval,
+        }
     }
 
     /// When the next snapshot is due although nothing happens: a server rises.
@@ -467,6 +475,11 @@ impl Back {
         })
     }
 
+    fn interval(&self, id: ServerId) -> Option<(ServerId, Duration)> {
+        let member = self.members.iter().find(|m| m.server.id == id)?;
+        Some((id, member.interval(self.meant.check.pace)))
+    }
+
     fn observe(&mut self, id: ServerId, reach: Reach, now: SystemTime) -> Option<Change> {
         let is_usable = |member: &&Member| member.state.is_usable();
         let mut others = self.members.iter().filter(is_usable);
@@ -509,6 +522,17 @@ impl Back {
 }
 
 impl Member {
+    /// From the start of its last check to the start of the next.
+    fn interval(&self, pace: Pace) -> Duration {
+        if self.judge.is_wavering() {
+            pace.fast
+        } else if self.state == State::Up {
+            pace.steady
+        } else {
+            pace.down
+        }
+    }
+
     /// The state before.
     fn record(&mut self, report: probe::Report, now: SystemTime) -> State {
         let outcome = report.outcome;
@@ -585,6 +609,79 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn checked(server: &Server, outcome: probe::Outcome) -> Checked {
+        Checked {
+            server: server.id,
+            report: probe::Report {
+                outcome,
+                took: Duration::ZERO,
+            },
+        }
+    }
+
+    /// A backend of two servers with other intervals for each standing.
+    fn two() -> (Roster, Vec<Arc<Server>>) {
+        let text = "apiVersion: sternpost/v1\nkind: ApiLb\nfrontends:\n- {name: f, bind: [\"127.0.0.1:6443\"], backend: b}\nbackends:\n- name: b\n  check: {http: {}, interval: 10s, downInterval: 3s, fastInterval: 1s}\n  servers: [{name: s1, address: \"127.0.0.1:1\"}, {name: s2, address: \"127.0.0.1:2\"}]\n";
+        let config = config::parse("two", text).unwrap();
+        let mut roster = Roster::default();
+        roster.replace(&config, &[], SystemTime::UNIX_EPOCH);
+        let view = roster.view();
+        let servers = view.backends[0].members.iter();
+        let servers = servers.map(|m| Arc::clone(&m.server)).collect();
+        (roster, servers)
+    }
+
+    #[test]
+    fn a_server_is_checked_by_how_it_stands() {
+        use probe::Outcome::{Passed, Refused};
+        let (mut roster, servers) = two();
+        let now = SystemTime::UNIX_EPOCH;
+        assert_eq!(roster.plans()[0].interval, Duration::from_secs(1));
+        for (outcome, seconds) in [
+            (Passed, 10),
+            (Refused, 1),
+            (Passed, 10),
+            (Refused, 1),
+            (Refused, 3),
+            (Refused, 3),
+            (Passed, 1),
+            (Passed, 10),
+        ] {
+            let consequence = roster.record(&checked(&servers[0], outcome), now);
+            let expected = Some((servers[0].id, Duration::from_secs(seconds)));
+            assert_eq!(consequence.interval, expected, "{outcome:?}");
+            assert_eq!(roster.plans()[0].interval, Duration::from_secs(seconds));
+        }
+    }
+
+    #[test]
+    fn what_traffic_says_counts_while_another_server_is_usable() {
+        let (mut roster, servers) = two();
+        let now = SystemTime::UNIX_EPOCH;
+        let silent = |n: usize| Observed::silent(servers[n].id);
+        let passed = |n: usize| checked(&servers[n], probe::Outcome::Passed);
+        assert!(roster.observe(silent(0), now).is_none(), "unknown already");
+        roster.record(&passed(0), now);
+        assert!(
+            roster.observe(silent(0), now).is_none(),
+            "no other is usable"
+        );
+        roster.record(&passed(1), now);
+        let change = roster.observe(silent(0), now).unwrap();
+        assert_eq!((change.from, change.to), (State::Up, State::Hung));
+        assert_eq!(change.cause, Cause::Traffic);
+        assert!(
+            roster.observe(silent(1), now).is_none(),
+            "it is the last one"
+        );
+        // The checks bring it back, and no connection was cut.
+        for state in [State::Hung, State::Up] {
+            let consequence = roster.record(&passed(0), now);
+            assert_eq!(consequence.cuts, []);
+            assert_eq!(roster.view().backends[0].members[0].state, state);
+        }
+    }
 
     /// Results as they come: the first server's in small letters, another's in capitals;
     /// a answered, s silent, l local. How long the first was silent alone in the end.

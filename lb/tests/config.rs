@@ -119,6 +119,38 @@ fn the_examples_of_the_manual_are_good() {
     }
 }
 
+/// A token that others may read is no secret.
+#[test]
+fn a_token_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    let text = fs::read_to_string("tests/configs/smallest.yaml").unwrap();
+    let check = format!(
+        "check: {{https: {{caFile: tests/configs/ca.crt, tokenFile: {}}}}}",
+        token.display()
+    );
+    let text = text.replace("  servers:", &format!("  {check}\n  servers:"));
+    for (content, mode, problem) in [
+        ("abc\n", 0o600, ""),
+        ("abc", 0o400, ""),
+        ("abc", 0o640, "may be read by others"),
+        ("abc", 0o604, "may be read by others"),
+        ("a\nb", 0o600, "holds no token on one line"),
+        ("", 0o600, "holds no token on one line"),
+    ] {
+        fs::write(&token, content).unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(mode)).unwrap();
+        let said = parse("token", &text).err().map(|e| e.to_string());
+        let said = said.unwrap_or_default();
+        assert!(said.contains(problem), "{content:?} {mode:o}: {said}");
+        assert_eq!(said.is_empty(), problem.is_empty(), "{mode:o}: {said}");
+        fs::remove_file(&token).unwrap();
+    }
+    let said = parse("token", &text).unwrap_err().to_string();
+    assert!(said.contains("cannot be read"), "{said}");
+}
+
 /// The second example says that it shows the defaults.
 #[test]
 fn the_manual_shows_the_defaults() {
@@ -149,7 +181,7 @@ fn defaults(config: &Config) -> String {
         backend.dial,
         backend.idle,
         backend.tcp,
-        check.interval,
+        check.pace,
         check.timeout,
         check.rise,
         check.fall,

@@ -6,6 +6,10 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use hyper::Uri;
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    USER_AGENT,
+};
 use thiserror::Error;
 
 use crate::Tls;
@@ -28,6 +32,8 @@ pub enum Check {
 pub struct Http {
     pub(crate) path: Uri,
     pub(crate) host: Option<String>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Option<Box<str>>,
     pub(crate) statuses: Statuses,
 }
 
@@ -46,8 +52,47 @@ impl Http {
         Ok(Self {
             path: uri,
             host: None,
+            headers: Vec::new(),
+            body: None,
             statuses: Statuses::default(),
         })
+    }
+
+    /// Sends this header, too. A secret one is not shown by `Debug`.
+    ///
+    /// # Errors
+    /// When the name or the value cannot stand in a header, or the name is one that the
+    /// check itself sends.
+    pub fn with_header(
+        mut self,
+        name: &str,
+        value: &str,
+        secrecy: Secrecy,
+    ) -> Result<Self, RequestError> {
+        let refused = || RequestError::Header(name.to_owned());
+        let name = HeaderName::try_from(name).map_err(|_| refused())?;
+        if [
+            HOST,
+            USER_AGENT,
+            CONNECTION,
+            CONTENT_LENGTH,
+            TRANSFER_ENCODING,
+        ]
+        .contains(&name)
+        {
+            return Err(refused());
+        }
+        let mut value = HeaderValue::try_from(value).map_err(|_| refused())?;
+        value.set_sensitive(secrecy == Secrecy::Secret);
+        self.headers.push((name, value));
+        Ok(self)
+    }
+
+    /// Passes only when the body holds this text.
+    #[must_use]
+    pub fn with_body(mut self, text: &str) -> Self {
+        self.body = Some(text.into());
+        self
     }
 
     /// Sends this `Host` instead of the server's address and port.
@@ -72,6 +117,15 @@ impl Http {
     }
 }
 
+/// Whether a header's value is for everybody's eyes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    /// It may be shown.
+    Open,
+    /// It is a token or the like.
+    Secret,
+}
+
 /// A `GET` of one path over TLS.
 #[derive(Clone, Debug)]
 pub struct Https {
@@ -87,6 +141,9 @@ pub enum RequestError {
     /// The path does not begin with `/`, or holds what a request line may not.
     #[error("{0:?} is not a path; write one that begins with a slash, such as /readyz")]
     Path(String),
+    /// The header cannot be sent, or the check sends one of that name itself.
+    #[error("{0:?} cannot be sent as a header")]
+    Header(String),
     /// The host is empty or holds what a header may not.
     #[error("{0:?} cannot be sent as Host")]
     Host(String),
@@ -217,5 +274,16 @@ mod tests {
         assert_eq!(host("k8s.example"), Ok(()));
         assert_eq!(host("a\nb"), Err(RequestError::Host("a\nb".to_owned())));
         assert_eq!(host(""), Err(RequestError::Host(String::new())));
+        let header = |name: &str, value: &str| {
+            let http = Http::new("/").unwrap();
+            http.with_header(name, value, Secrecy::Open).is_ok()
+        };
+        assert!(header("X-Check", "api-lb"));
+        for (name, value) in [("", "a"), ("a b", "a"), ("a", "b\nc"), ("Host", "a")] {
+            assert!(!header(name, value), "{name:?} {value:?}");
+        }
+        let secret = Http::new("/").unwrap();
+        let secret = secret.with_header("Authorization", "Bearer abc", Secrecy::Secret);
+        assert!(!format!("{secret:?}").contains("abc"));
     }
 }

@@ -75,10 +75,14 @@ where
 
 fn request(http: &Http, target: Target) -> hyper::http::Result<Request<Empty<Bytes>>> {
     let host = http.host.clone().unwrap_or_else(|| host_of(target.address));
-    Request::builder()
+    let mut request = Request::builder()
         .method(Method::GET)
         .uri(http.path.clone())
-        .header(HOST, host)
+        .header(HOST, host);
+    for (name, value) in &http.headers {
+        request = request.header(name, value);
+    }
+    request
         .header(
             USER_AGENT,
             concat!("sternpost-probe/", env!("CARGO_PKG_VERSION")),
@@ -109,28 +113,45 @@ async fn answer(
     progress.enter(Stage::Body);
     let status = response.status().as_u16();
     if http.statuses.allow(status) {
-        return progress.decide(body(response, progress).await);
+        let wanted = http.body.as_deref();
+        return progress.decide(body(response, wanted, progress).await);
     }
     progress.decide(Outcome::Status(status));
     // Only so that the connection can be closed properly: the outcome is clear.
-    let _ = timeout(LINGER, body(response, progress)).await;
+    let _ = timeout(LINGER, body(response, None, progress)).await;
     Outcome::Status(status)
 }
 
-async fn body(response: Response<Incoming>, progress: &Progress) -> Outcome {
+/// Reads the body to its end; it is kept only where something is wanted of it.
+async fn body(
+    response: Response<Incoming>,
+    wanted: Option<&str>,
+    progress: &Progress,
+) -> Outcome {
     let mut body = response.into_body();
     let mut left = BODY_LIMIT;
+    let mut text = Vec::new();
     while let Some(frame) = body.frame().await {
-        let length = match frame {
-            Ok(frame) => frame.data_ref().map_or(0, Bytes::len),
+        let data = match frame {
+            Ok(frame) => frame.into_data().unwrap_or_default(),
             Err(error) => return outcome(&error, progress),
         };
-        match left.checked_sub(length) {
+        match left.checked_sub(data.len()) {
             Some(rest) => left = rest,
             None => return Outcome::BodyTooLarge,
         }
+        if wanted.is_some() {
+            text.extend_from_slice(&data);
+        }
     }
-    Outcome::Passed
+    match wanted {
+        Some(wanted) if !holds(&text, wanted.as_bytes()) => Outcome::BodyMismatch,
+        Some(_) | None => Outcome::Passed,
+    }
+}
+
+fn holds(text: &[u8], wanted: &[u8]) -> bool {
+    wanted.is_empty() || text.windows(wanted.len()).any(|part| part == wanted)
 }
 
 fn outcome(error: &hyper::Error, progress: &Progress) -> Outcome {

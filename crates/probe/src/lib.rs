@@ -31,7 +31,9 @@ mod tally;
 mod tls;
 mod wire;
 
-pub use check::{Check, Http, Https, RequestError, Statuses, StatusesError, Target};
+pub use check::{
+    Check, Http, Https, RequestError, Secrecy, Statuses, StatusesError, Target,
+};
 pub use outcome::{Heard, LocalFault, Outcome, Reach, Stage, Untrusted};
 pub use run::{Report, run};
 pub use tally::{Tally, Verdict};

@@ -45,6 +45,8 @@ pub enum Outcome {
     BodyTimeout,
     /// The status is allowed, but the body is larger than 64 KiB.
     BodyTooLarge,
+    /// The status is allowed, but the body does not hold what it should.
+    BodyMismatch,
 }
 
 /// How far a check got.
@@ -145,7 +147,8 @@ impl Outcome {
             | Self::BadResponse
             | Self::Status(_)
             | Self::BodyTimeout
-            | Self::BodyTooLarge => Reach::Answered,
+            | Self::BodyTooLarge
+            | Self::BodyMismatch => Reach::Answered,
         }
     }
 
@@ -172,6 +175,7 @@ impl Outcome {
             Self::Status(_) => "status",
             Self::BodyTimeout => "body_timeout",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyMismatch => "body_mismatch",
         }
     }
 }
@@ -212,6 +216,9 @@ impl fmt::Display for Outcome {
             Self::Status(status) => write!(f, "status {status}"),
             Self::BodyTimeout => f.write_str("the response's body did not end"),
             Self::BodyTooLarge => f.write_str("the response's body is too large"),
+            Self::BodyMismatch => {
+                f.write_str("the response's body does not hold what it should")
+            }
         }
     }
 }
@@ -294,6 +301,7 @@ mod tests {
             (O::Status(500), Answered),
             (O::BodyTimeout, Answered),
             (O::BodyTooLarge, Answered),
+            (O::BodyMismatch, Answered),
         ] {
             assert_eq!(outcome.reach(), reach, "{outcome:?}");
             assert_eq!(outcome.passed(), outcome == O::Passed);

@@ -1,5 +1,6 @@
 //! The file as it is written. Every key is described in `docs/config/api-lb.md`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -178,12 +179,16 @@ pub(super) struct Keepalive {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Check {
     pub(super) tcp: Option<Nothing>,
     pub(super) tls: Option<Tls>,
     pub(super) http: Option<Http>,
     pub(super) https: Option<Https>,
     pub(super) interval: Option<Period>,
+    pub(super) down_interval: Option<Period>,
+    pub(super) fast_interval: Option<Period>,
+    pub(super) jitter: Option<u32>,
     pub(super) timeout: Option<Period>,
     pub(super) rise: Option<u32>,
     pub(super) fall: Option<u32>,
@@ -207,6 +212,9 @@ pub(super) struct Http {
     pub(super) path: Option<String>,
     pub(super) host: Option<String>,
     pub(super) status: Option<String>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Option<String>,
 }
 
 /// The keys of [`Tls`] and of [`Http`]; written out, since `flatten` loses the lines.
@@ -216,6 +224,10 @@ pub(super) struct Https {
     path: Option<String>,
     host: Option<String>,
     status: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Option<String>,
+    token_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
     server_name: Option<String>,
     cert_file: Option<PathBuf>,
@@ -223,11 +235,14 @@ pub(super) struct Https {
 }
 
 impl Https {
-    pub(super) fn split(self) -> (Tls, Http) {
+    pub(super) fn split(self) -> (Tls, Http, Option<PathBuf>) {
         let Self {
             path,
             host,
             status,
+            headers,
+            body,
+            token_file,
             ca_file,
             server_name,
             cert_file,
@@ -239,7 +254,14 @@ impl Https {
             cert_file,
             key_file,
         };
-        (tls, Http { path, host, status })
+        let http = Http {
+            path,
+            host,
+            status,
+            headers,
+            body,
+        };
+        (tls, http, token_file)
     }
 }
 

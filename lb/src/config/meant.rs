@@ -192,14 +192,27 @@ pub struct Keepalive {
 pub struct Check {
     /// What is asked; certificates are loaded.
     pub probe: probe::Check,
-    /// From the start of one check to the start of the next.
-    pub interval: Duration,
+    /// How far checks are apart.
+    pub pace: Pace,
     /// The longest a check may take as a whole.
     pub timeout: Duration,
     /// Passed checks in a row until a server counts as up.
     pub rise: NonZeroU32,
     /// Failed checks in a row until it does not.
     pub fall: NonZeroU32,
+}
+
+/// From the start of one check of a server to the start of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// While it is up and its checks pass.
+    pub steady: Duration,
+    /// While it is not up and its checks do not pass.
+    pub down: Duration,
+    /// While its checks say otherwise than its state, or nothing is known.
+    pub fast: Duration,
+    /// By how much an interval may be longer, in percent of it.
+    pub jitter: u8,
 }
 
 /// One server.

@@ -16,8 +16,8 @@ use config::Errors;
 
 pub use file::File;
 pub use meant::{
-    Backend, Balance, Check, Config, Dial, Frontend, Keepalive, Queue, Server, Switch,
-    Tcp,
+    Backend, Balance, Check, Config, Dial, Frontend, Keepalive, Pace, Queue, Server,
+    Switch, Tcp,
 };
 
 /// What `kind` must say.

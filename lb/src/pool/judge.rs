@@ -38,6 +38,18 @@ impl Judge {
         }
     }
 
+    /// Whether the last results say otherwise than the state, or nothing is known.
+    #[must_use]
+    pub fn is_wavering(&self) -> bool {
+        match self.state {
+            State::Unknown => true,
+            State::Up => self.failures > 0,
+            State::Draining | State::Hung | State::Unreachable | State::Disabled => {
+                self.passes > 0
+            }
+        }
+    }
+
     /// What it has come to.
     #[must_use]
     pub const fn state(&self) -> State {

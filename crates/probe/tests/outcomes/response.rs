@@ -1,6 +1,6 @@
 //! The request and its response: statuses, bodies, ends, silence.
 
-use probe::{Check, Heard, Http, Outcome, Reach, Stage};
+use probe::{Check, Heard, Http, Outcome, Reach, Secrecy, Stage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -66,6 +66,45 @@ async fn statuses_can_be_named() {
         let outcome = against_plain(&check, response.into_bytes()).await.unwrap();
         assert_eq!(outcome, expected);
     }
+}
+
+#[tokio::test]
+async fn what_a_body_holds() {
+    let http = Http::new("/").unwrap().with_body("ok: ready");
+    let check = Check::Http(http);
+    for (body, status, expected) in [
+        ("all is ok: ready or not", "200 OK", Outcome::Passed),
+        ("ok: ready", "200 OK", Outcome::Passed),
+        ("ok: read", "200 OK", Outcome::BodyMismatch),
+        ("", "200 OK", Outcome::BodyMismatch),
+        ("ok: ready", "500 No", Outcome::Status(500)),
+    ] {
+        let length = body.len();
+        let response =
+            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+        let outcome = against_plain(&check, response.into_bytes()).await.unwrap();
+        assert_eq!(outcome, expected, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn headers_are_sent() {
+    let http = Http::new("/").unwrap();
+    let http = http
+        .with_header("X-Check", "api-lb", Secrecy::Open)
+        .unwrap();
+    let http = http
+        .with_header("Authorization", "Bearer abc", Secrecy::Secret)
+        .unwrap();
+    let serve = |mut stream: TcpStream| async move {
+        let head = head(&mut stream).await?;
+        stream.write_all(OK).await?;
+        Ok(head.to_ascii_lowercase())
+    };
+    let (_, head) = against(&Check::Http(http), serve).await.unwrap();
+    let head = head.unwrap();
+    assert!(head.contains("\r\nx-check: api-lb\r\n"), "{head}");
+    assert!(head.contains("\r\nauthorization: bearer abc\r\n"), "{head}");
 }
 
 #[tokio::test]
