@@ -55,6 +55,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let admin = Admin::bind(&Listen {
         tcp: vec![config.admin],
         socket: Some(config.socket.clone()),
+        ..Listen::default()
     })?;
     let now = SystemTime::now();
     let authorities = authorities(&config.signing, now)?;

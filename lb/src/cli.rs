@@ -70,6 +70,16 @@ enum Task {
         #[arg(long, value_name = "PATH", default_value = SOCKET)]
         socket: PathBuf,
     },
+    /// Set the password of one who may give commands on the status page.
+    ///
+    /// It is read from standard input, and its hash is put into the file (mode 0600).
+    Password {
+        /// The user's name.
+        user: String,
+        /// The file of admin.passwordFile; it is made where there is none.
+        #[arg(long, value_name = "FILE", default_value = PASSWORDS)]
+        file: PathBuf,
+    },
     /// Turn a configuration of haproxy or nginx into one of ours.
     ///
     /// The configuration goes to standard output, the report with a verdict on every
@@ -88,6 +98,7 @@ enum Task {
 
 const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 const CONFIG: &str = "/etc/sternpost/api-lb.yaml";
+const PASSWORDS: &str = "/etc/sternpost/api-lb.passwords";
 const SOCKET: &str = "/run/sternpost/api-lb.sock";
 
 type AskError = Box<dyn std::error::Error + Send + Sync>;
@@ -111,6 +122,7 @@ impl Cli {
             Task::Live(live) => live.go(),
             Task::Explain { what, file, socket } => explain(&what, file, &socket),
             Task::Dump { socket } => dump(&socket),
+            Task::Password { user, file } => set_password(&user, &file),
             Task::Import { file, from, strict } => take_over(&file, from, strict),
         };
         ExitCode::from(code)
@@ -241,6 +253,24 @@ fn dump(socket: &std::path::Path) -> u8 {
             let file = answer.get("file").and_then(Value::as_str);
             say(&format!("{}\n", file.unwrap_or_default()))
         }
+    }
+}
+
+fn set_password(user: &str, file: &std::path::Path) -> u8 {
+    let mut password = String::new();
+    let set = std::io::stdin()
+        .read_line(&mut password)
+        .map_err(AskError::from)
+        .and_then(|_| {
+            let password = password.trim_end_matches(['\r', '\n']);
+            Ok(daemon::admin::password::set(file, user, password)?)
+        });
+    match set {
+        Ok(()) => say(&format!(
+            "{user} may sign in; {} holds the hash\n",
+            file.display()
+        )),
+        Err(error) => fail(exit::FAILED, &*error),
     }
 }
 

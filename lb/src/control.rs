@@ -138,6 +138,8 @@ fn bind_admin(config: &Config) -> Result<Admin, daemon::admin::BindError> {
     Admin::bind(&Listen {
         tcp: vec![config.admin],
         socket: Some(config.socket.clone()),
+        tls: config.admin_tls.clone(),
+        passwords: config.passwords.clone(),
     })
 }
 

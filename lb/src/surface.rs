@@ -152,6 +152,10 @@ impl Surface for Outside {
         &COMMANDS
     }
 
+    fn web_commands(&self) -> &'static [&'static str] {
+        &["drain", "enable", "disable"]
+    }
+
     fn command(
         &self,
         name: &str,

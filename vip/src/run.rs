@@ -55,6 +55,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let listen = Listen {
         tcp: vec![config.admin],
         socket: Some(config.socket.clone()),
+        ..Listen::default()
     };
     let admin = Admin::bind(&listen)?;
     let channel = match &config.channel {

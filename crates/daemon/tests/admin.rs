@@ -92,6 +92,7 @@ impl Server {
         let listen = Listen {
             tcp: vec!["127.0.0.1:0".parse()?],
             socket: Some(socket.clone()),
+            ..Listen::default()
         };
         let admin = Admin::bind(&listen)?;
         let address = *admin.addresses().first().ok_or("no address")?;
@@ -425,6 +426,7 @@ async fn a_socket_left_behind_is_taken_over_and_a_living_one_is_not() {
     let listen = Listen {
         tcp: vec![],
         socket: Some(path.clone()),
+        ..Listen::default()
     };
     // A crash: the listener is gone, its file is not.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -447,6 +449,7 @@ async fn a_successor_s_socket_is_left_alone() {
     let listen = Listen {
         tcp: vec![],
         socket: Some(path.clone()),
+        ..Listen::default()
     };
     let first = Admin::bind(&listen).unwrap();
     fs::remove_file(&path).unwrap();
@@ -462,6 +465,7 @@ async fn an_ipv6_wildcard_leaves_ipv4_alone() {
     let tcp = |address: SocketAddr| Listen {
         tcp: vec![address],
         socket: None,
+        ..Listen::default()
     };
     let six = Admin::bind(&tcp("[::]:0".parse().unwrap())).unwrap();
     let port = six.addresses()[0].port();
@@ -475,6 +479,7 @@ async fn what_cannot_be_bound_says_the_way_out() {
     let tcp = |address| Listen {
         tcp: vec![address],
         socket: None,
+        ..Listen::default()
     };
     let error = Admin::bind(&tcp(address)).unwrap_err().to_string();
     assert!(
@@ -491,6 +496,7 @@ async fn what_cannot_be_bound_says_the_way_out() {
     let nowhere = Listen {
         tcp: vec![],
         socket: Some("/proc/sternpost/x.sock".into()),
+        ..Listen::default()
     };
     let error = Admin::bind(&nowhere).unwrap_err().to_string();
     assert!(error.contains("or set another admin socket"), "{error}");
@@ -498,6 +504,7 @@ async fn what_cannot_be_bound_says_the_way_out() {
     let error = Admin::bind(&Listen {
         tcp: vec![],
         socket: Some(long),
+        ..Listen::default()
     })
     .unwrap_err();
     assert!(matches!(error, BindError::TooLong(_)), "{error}");

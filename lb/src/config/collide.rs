@@ -21,7 +21,12 @@ pub(super) fn refuse(config: &Config, reading: &mut Reading<'_>) {
 fn listeners(config: &Config, reading: &mut Reading<'_>) {
     let admin = KeyPath::root().key("admin").key("address");
     let mut known = vec![(admin, config.admin)];
-    for (at, bind) in binds(config) {
+    let tls = KeyPath::root().key("admin").key("tls").key("address");
+    let tls = config
+        .admin_tls
+        .as_ref()
+        .map(|secure| (tls, secure.address));
+    for (at, bind) in tls.into_iter().chain(binds(config)) {
         if lacks_zone(bind) {
             reading.refuse(&at, LACKS_ZONE);
         } else if let Some(four) = in_six(bind) {

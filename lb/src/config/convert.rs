@@ -6,6 +6,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use daemon::admin::password::Passwords;
+use daemon::admin::{Certificate, Secure};
+
 use config::{Document, Errors, KeyPath, Period, Source};
 
 use super::file::{self, File, Limit};
@@ -94,6 +97,7 @@ impl Reading<'_> {
         let workers = self.number(&root.key("workers"), file.workers, 1..=MAX_WORKERS);
         let delay = root.key("drainDelay");
         let drain = root.key("drainTimeout");
+        let admin = root.key("admin");
         Config {
             workers: workers.and_then(to_workers).unwrap_or_else(default_workers),
             drain_delay: self
@@ -113,6 +117,8 @@ impl Reading<'_> {
                 when_full: file.when_full,
             },
             admin: file.admin.address.map_or(ADMIN, |address| address.0),
+            admin_tls: file.admin.tls.and_then(|tls| self.admin_tls(&admin, tls)),
+            passwords: self.passwords(&admin, file.admin.password_file),
             socket: file.socket.unwrap_or_else(|| SOCKET.into()),
             flight_directory: flight_directory(file.flight_recorder.directory),
             log: daemon::log::Settings {
@@ -148,6 +154,31 @@ impl Reading<'_> {
             keep: self.limit(&keep, written.keep, SECOND..=24 * HOUR, default),
             entries: entries.unwrap_or(WHO_ENTRIES),
         }
+    }
+
+    /// The certificate has to be there before anything is touched.
+    fn admin_tls(&mut self, at: &KeyPath, tls: file::AdminTls) -> Option<Secure> {
+        let secure = Secure {
+            address: tls.address.0,
+            certificate: tls.cert_file,
+            key: tls.key_file,
+        };
+        match Certificate::read(&secure.certificate, &secure.key) {
+            Ok(_) => Some(secure),
+            Err(error) => {
+                let at = at.key("tls").key("certFile");
+                self.refuse(&at, format!("cannot be used: {}", daemon::chain(&error)));
+                None
+            }
+        }
+    }
+
+    fn passwords(&mut self, at: &KeyPath, file: Option<PathBuf>) -> Option<PathBuf> {
+        if let Some(Err(error)) = file.as_deref().map(Passwords::read) {
+            let at = at.key("passwordFile");
+            self.refuse(&at, format!("cannot be used: {}", daemon::chain(&error)));
+        }
+        file
     }
 
     fn frontends(&mut self, at: &KeyPath, all: Vec<file::Frontend>) -> Vec<Frontend> {

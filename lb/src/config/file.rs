@@ -45,8 +45,19 @@ pub(super) struct FlightRecorder {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Admin {
     pub(super) address: Option<Address>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) tls: Option<AdminTls>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AdminTls {
+    pub(super) address: Address,
+    pub(super) cert_file: PathBuf,
+    pub(super) key_file: PathBuf,
 }
 
 #[derive(Debug, Default, Deserialize)]

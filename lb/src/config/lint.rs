@@ -35,7 +35,7 @@ fn admin(config: &Config, reading: &mut Reading<'_>) {
     if !config.admin.ip().is_loopback() {
         reading.warn(
             &KeyPath::root().key("admin").key("address"),
-            "shows the servers and how they are to everybody who reaches it, in clear text; write 127.0.0.1:9000, or an address of a management network",
+            "shows the servers and how they are to everybody who reaches it, in clear text; write 127.0.0.1:9000, and admin.tls for others",
         );
     }
 }

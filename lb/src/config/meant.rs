@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::admin::Secure;
+
 use crate::admit;
 use crate::hello::Rules;
 use crate::pool::{Ceiling, Rank};
@@ -23,6 +25,10 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Where `/metrics`, `/status`, `/livez` and `/readyz` are read over TCP.
     pub admin: SocketAddr,
+    /// The same with TLS.
+    pub admin_tls: Option<Secure>,
+    /// Who may give commands on the status page; nobody, when absent.
+    pub passwords: Option<PathBuf>,
     /// The unix socket of `api-lb status`.
     pub socket: PathBuf,
     /// How many connections the process may have.
@@ -52,6 +58,8 @@ impl Config {
         [
             ("workers", self.workers == other.workers),
             ("admin.address", self.admin == other.admin),
+            ("admin.tls", self.admin_tls == other.admin_tls),
+            ("admin.passwordFile", self.passwords == other.passwords),
             ("socket", self.socket == other.socket),
             (
                 "flightRecorder.directory",

@@ -8,6 +8,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::admin::tls::{Certificate, CertificateError};
 
 /// Who may send commands: root, the daemon's user and its group.
 const MODE: u32 = 0o660;
@@ -22,6 +25,22 @@ pub struct Listen {
     pub tcp: Vec<SocketAddr>,
     /// The socket that takes commands too, mode 0660. A missing directory is made.
     pub socket: Option<PathBuf>,
+    /// A listener with TLS.
+    pub tls: Option<Secure>,
+    /// Who may give commands from a browser, over TLS or from this host; nobody, when
+    /// absent. See [`crate::admin::password`].
+    pub passwords: Option<PathBuf>,
+}
+
+/// A listener with TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secure {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The certificate with its chain, PEM; read again when it changes.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
 }
 
 /// Bound listeners; [`Admin::serve`] answers on them. Dropped, it removes its socket.
@@ -29,6 +48,16 @@ pub struct Listen {
 pub struct Admin {
     tcp: Vec<TcpListener>,
     socket: Option<Socket>,
+    tls: Option<(TcpListener, Arc<Certificate>)>,
+    passwords: Option<PathBuf>,
+}
+
+/// What an [`Admin`] is made of.
+pub(crate) struct Parts {
+    pub(crate) tcp: Vec<TcpListener>,
+    pub(crate) socket: Option<Socket>,
+    pub(crate) tls: Option<(TcpListener, Arc<Certificate>)>,
+    pub(crate) passwords: Option<PathBuf>,
 }
 
 /// Why a listener could not be had, with the way out.
@@ -67,6 +96,9 @@ pub enum BindError {
     /// The socket's directory could not be made.
     #[error("cannot make the directory {}; make it so that the daemon's user may write there, or set another admin socket", .0.display())]
     Directory(PathBuf, #[source] io::Error),
+    /// The certificate cannot be used.
+    #[error("the admin listener has no certificate")]
+    Certificate(#[from] CertificateError),
     /// The socket could not be bound for another reason.
     #[error("cannot listen on {}; the daemon's user must be allowed to write into its directory", .0.display())]
     Socket(PathBuf, #[source] io::Error),
@@ -80,8 +112,15 @@ impl Admin {
     pub fn bind(listen: &Listen) -> Result<Self, BindError> {
         let tcp = listen.tcp.iter().map(|address| bind_tcp(*address));
         let tcp = tcp.collect::<Result<_, _>>()?;
+        let tls = listen.tls.as_ref().map(bind_tls).transpose()?;
         let socket = listen.socket.as_deref().map(Socket::bind).transpose()?;
-        Ok(Self { tcp, socket })
+        let passwords = listen.passwords.clone();
+        Ok(Self {
+            tcp,
+            socket,
+            tls,
+            passwords,
+        })
     }
 
     /// The TCP addresses bound, with the ports the kernel chose.
@@ -92,9 +131,26 @@ impl Admin {
             .collect()
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<TcpListener>, Option<Socket>) {
-        (self.tcp, self.socket)
+    /// The address of the listener with TLS, with the port the kernel chose.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls
+            .as_ref()
+            .and_then(|(listener, _)| listener.local_addr().ok())
     }
+
+    pub(crate) fn into_parts(self) -> Parts {
+        Parts {
+            tcp: self.tcp,
+            socket: self.socket,
+            tls: self.tls,
+            passwords: self.passwords,
+        }
+    }
+}
+
+fn bind_tls(secure: &Secure) -> Result<(TcpListener, Arc<Certificate>), BindError> {
+    let certificate = Certificate::read(&secure.certificate, &secure.key)?;
+    Ok((bind_tcp(secure.address)?, Arc::new(certificate)))
 }
 
 fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {

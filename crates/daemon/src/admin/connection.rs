@@ -6,6 +6,7 @@
 use crate::Identity;
 use crate::admin::answer::{self, Answer};
 use crate::admin::route::{Door, Route, route};
+use crate::admin::web::{self, Web};
 use crate::admin::{CommandError, Surface};
 use crate::metrics::Text;
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +51,8 @@ const BODY_SIZE: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) door: Door,
+    /// The address at the other end, over TCP.
+    pub(crate) source: Option<IpAddr>,
     /// User and process behind the unix socket.
     pub(crate) user: Option<(u32, Option<i32>)>,
 }
@@ -58,6 +62,7 @@ pub(crate) struct Peer {
 pub(crate) struct Host {
     pub(crate) identity: Arc<Identity>,
     pub(crate) surface: Arc<dyn Surface>,
+    pub(crate) web: Arc<Web>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -104,6 +109,9 @@ async fn respond(request: Request<Incoming>, peer: Peer, host: &Host) -> Answer 
 async fn answer(request: Request<Incoming>, peer: Peer, host: &Host) -> Answer {
     let surface = &host.surface;
     let path = request.uri().path().to_owned();
+    if peer.door != Door::Socket && web::is_here(&path) {
+        return host.web.answer(request, peer.door, peer.source, host).await;
+    }
     match route(peer.door, request.method(), &path, surface.commands()) {
         Route::Live if surface.alive() => answer::health(Ok(())),
         Route::Live => answer::health(Err("the daemon does not work".to_owned())),

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! TCP listeners read only; the unix socket takes commands, and who may open it is
-//! its mode, 0660. A connection is the same over any stream, so that a listener with
-//! TLS has its place beside the two.
+//! its mode, 0660. A connection is the same over any stream; a listener with TLS stands
+//! beside the two. From a browser, commands are taken as [`web`] says.
 
 mod answer;
 mod bind;
@@ -16,6 +16,10 @@ mod crowd;
 mod route;
 mod serve;
 mod surface;
+mod tls;
+pub(crate) mod web;
 
-pub use bind::{Admin, BindError, Listen};
+pub use bind::{Admin, BindError, Listen, Secure};
 pub use surface::{CommandError, Page, Surface};
+pub use tls::{Certificate, CertificateError};
+pub use web::password;

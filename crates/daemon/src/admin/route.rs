@@ -7,6 +7,8 @@ use hyper::Method;
 pub(crate) enum Door {
     /// A TCP listener: reading only.
     Tcp,
+    /// A TCP listener with TLS: reading, and what one who has signed in may do.
+    Tls,
     /// The unix socket: commands too.
     Socket,
 }
@@ -51,7 +53,7 @@ pub(crate) fn route(
     let name = path.strip_prefix('/').unwrap_or_default();
     match commands.iter().find(|command| **command == name) {
         None => Route::Nowhere,
-        Some(_) if door == Door::Tcp => Route::SocketOnly,
+        Some(_) if door != Door::Socket => Route::SocketOnly,
         Some(command) if *method == Method::POST => Route::Command(command),
         Some(_) => Route::PostOnly,
     }
@@ -80,6 +82,7 @@ mod tests {
             (Door::Socket, Method::GET, "/drain", Route::PostOnly),
             (Door::Tcp, Method::POST, "/drain", Route::SocketOnly),
             (Door::Tcp, Method::GET, "/drain", Route::SocketOnly),
+            (Door::Tls, Method::POST, "/drain", Route::SocketOnly),
             (Door::Socket, Method::POST, "drain", Route::Nowhere),
             (Door::Socket, Method::POST, "/drain/", Route::Nowhere),
             (Door::Socket, Method::POST, "//drain", Route::Nowhere),

@@ -33,6 +33,11 @@ pub trait Surface: Send + Sync + 'static {
     /// Only these reach [`Surface::command`].
     fn commands(&self) -> &'static [&'static str];
 
+    /// Those of them that one who has signed in may give from a browser.
+    fn web_commands(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// `POST /<name>` on the unix socket; `body` is `null` when none was sent.
     fn command(
         &self,
