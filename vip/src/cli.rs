@@ -77,6 +77,14 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
+    /// Print the transitions as they happen, a JSON object a line, until interrupted.
+    Events {
+        #[command(flatten)]
+        socket: Socket,
+        /// Only those there have been.
+        #[arg(long)]
+        past: bool,
+    },
     /// Say in words why this node holds its addresses, or does not.
     Explain(OfRouter),
     /// Print the flight recorder: the last minutes of adverts, decisions and checks, a
@@ -159,6 +167,7 @@ impl Cli {
                 watch: false,
             } => status(&socket.socket, json),
             Command::Status { socket, json, .. } => watch(&socket.socket, json),
+            Command::Events { socket, past } => events(&socket.socket, past),
             Command::Explain(of) => told(&of, "/explain", "sentences", "  "),
             Command::Flight(of) => told(&of, "/flight", "entries", ""),
             Command::Release {
@@ -316,6 +325,28 @@ fn watch(socket: &Path, json: bool) -> u8 {
         let waited = on_runtime(tokio::time::sleep(EVERY));
         if code != exit::DONE || waited.is_err() {
             return code;
+        }
+    }
+}
+
+/// Events until the daemon does not answer.
+fn events(socket: &Path, past: bool) -> u8 {
+    let mut after = 0;
+    loop {
+        let body = json!({ "after": after });
+        let answer = match on_runtime(client::post(socket, "/events", &body)) {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return fail(exit::FAILED, &chain(&error)),
+            Err(error) => return fail(exit::FAILED, &error.to_string()),
+        };
+        let none = Vec::new();
+        let events = answer.get("events").and_then(Value::as_array);
+        for event in events.unwrap_or(&none) {
+            say(&event.to_string());
+            after = event.get("event").and_then(Value::as_u64).unwrap_or(after);
+        }
+        if past {
+            return exit::DONE;
         }
     }
 }

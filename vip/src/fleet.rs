@@ -15,12 +15,13 @@ use tokio::time::{Instant, timeout};
 use crate::ask::Board;
 use crate::channel::message::Name;
 use crate::channel::{Client, Entry};
-use crate::config::Router;
+use crate::config::{Notify, Router};
 use crate::driver::{COMMANDS, Command, Handed, Record, Yield, chain};
 use crate::flight::dump;
 use crate::guard::{Facts, Keeper};
 use crate::linux::{Linux, OpenError};
 use crate::live::Life;
+use crate::notify::Teller;
 use crate::thread::Thread;
 use crate::track::{Tracker, follow};
 
@@ -82,6 +83,8 @@ pub struct Fleet {
     channel: Option<Client>,
     /// Where flight recorders are dumped.
     flights: PathBuf,
+    /// Who tells others of transitions.
+    teller: Teller,
 }
 
 impl Fleet {
@@ -92,6 +95,7 @@ impl Fleet {
         guard: Keeper,
         channel: Option<Client>,
         flights: PathBuf,
+        teller: Teller,
     ) -> Self {
         Self {
             thread,
@@ -101,6 +105,7 @@ impl Fleet {
             board: Arc::new(Board::default()),
             channel,
             flights,
+            teller,
         }
     }
 
@@ -132,6 +137,7 @@ impl Fleet {
     /// # Errors
     /// That of the first router that does not start; those before it are stopped again.
     pub async fn start(&self, routers: &[Router]) -> Result<(), StartError> {
+        self.teller.add(routers.iter().map(told));
         let mut started = Vec::new();
         for router in routers {
             match self.member(router).await {
@@ -158,6 +164,7 @@ impl Fleet {
         if !errors.is_empty() {
             return errors;
         }
+        self.teller.add(routers.iter().map(told));
         let mut before = self.members();
         let mut after = Vec::new();
         let mut fresh = Vec::new();
@@ -201,7 +208,13 @@ impl Fleet {
     pub async fn stop(&self) {
         stop(self.members()).await;
         self.set(Vec::new());
+        self.teller.end().await;
         self.guard.end().await;
+    }
+
+    /// Who tells others of transitions.
+    pub fn teller(&self) -> &Teller {
+        &self.teller
     }
 
     /// How routers tell their successors.
@@ -219,6 +232,10 @@ impl Fleet {
                 (member.router.group(), entry)
             };
             channel.set_routers(members.iter().map(entry).collect());
+        }
+        if !members.is_empty() {
+            let routers = members.iter().map(|member| told(&member.router));
+            self.teller.set(routers.collect());
         }
         *self.members.lock().unwrap_or_else(PoisonError::into_inner) = members;
     }
@@ -238,6 +255,7 @@ impl Fleet {
             guard: self.guard.line(),
             channel: self.channel.clone(),
             flight: Arc::clone(tracker.flight()),
+            moves: self.teller.line(),
         };
         let flight = Arc::clone(tracker.flight());
         let (name, folder) = (router.name.clone(), self.flights.clone());
@@ -296,11 +314,16 @@ async fn stop(members: Vec<Arc<Member>>) {
     futures_util::future::join_all(all).await;
 }
 
+fn told(router: &Router) -> (String, Notify) {
+    (router.name.clone(), router.notify.clone())
+}
+
 /// Can a running router become this one without an election?
 fn lives_on(running: &Router, wanted: &Router) -> bool {
     let same = Router {
         priority: running.priority,
         tracks: running.tracks.clone(),
+        notify: running.notify.clone(),
         ..wanted.clone()
     };
     same == *running

@@ -34,6 +34,7 @@ pub mod hand;
 pub mod import;
 pub mod linux;
 pub mod live;
+pub mod notify;
 pub mod privileges;
 pub mod run;
 pub mod scripts;

@@ -22,6 +22,7 @@ use crate::driver::{
 use crate::flight::Flight;
 use crate::guard::Line;
 use crate::linux::{Linux, Monitor, Notice, OpenError, Receiver};
+use crate::notify::Move;
 use crate::track::Standing;
 
 /// Between two attempts to open a router again that no notice of the kernel leads to.
@@ -43,6 +44,8 @@ pub struct Life {
     pub channel: Option<Client>,
     /// Where it records what it decides.
     pub flight: Arc<Flight>,
+    /// Whom it tells of transitions.
+    pub moves: Option<mpsc::Sender<Move>>,
     /// Who takes its addresses away when nothing here can.
     pub guard: Line,
 }
@@ -117,6 +120,7 @@ impl Life {
             lateness: Arc::clone(&self.lateness),
             channel: self.channel.clone(),
             flight: Arc::clone(&self.flight),
+            moves: self.moves.clone(),
         };
         let driver = Driver::new(setup, linux)
             .map_err(|error| self.failed(std::io::Error::other(error)))?;

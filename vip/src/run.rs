@@ -21,6 +21,7 @@ use crate::driver::chain;
 use crate::fleet::{Fleet, StartError};
 use crate::flight::dump;
 use crate::guard::Keeper;
+use crate::notify::Teller;
 use crate::privileges;
 use crate::status::Status;
 use crate::thread::Thread;
@@ -75,8 +76,9 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
         link::start(settings, socket, thread.handle()).map_err(kernel("draw at random"))
     });
     let channel = channel.transpose()?;
+    let teller = Teller::start(config.fifo.clone());
     let flights = dump::folder(&config.socket);
-    let fleet = Arc::new(Fleet::new(thread, memory, guard, channel, flights));
+    let fleet = Arc::new(Fleet::new(thread, memory, guard, channel, flights, teller));
     fleet.start(&config.routers).await?;
     let identity = Arc::new(Identity::new("vip-daemon", path, SystemTime::now()));
     let (stop, stopped) = oneshot::channel::<()>();

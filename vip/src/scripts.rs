@@ -78,15 +78,24 @@ impl Ended {
 struct Request {
     command: Vec<String>,
     user: Option<String>,
+    /// Appended to the command: what `notify` is told.
+    #[serde(default)]
+    more: Vec<String>,
     /// Milliseconds.
     timeout: u64,
 }
 
 /// Has a script run by the unit. What goes wrong on the way counts as failed.
 pub async fn ask(script: &Script, limit: Duration) -> Ended {
+    ask_with(script, Vec::new(), limit).await
+}
+
+/// The same with arguments appended.
+pub async fn ask_with(script: &Script, more: Vec<String>, limit: Duration) -> Ended {
     let request = Request {
         command: script.command.clone(),
         user: script.user.clone(),
+        more,
         timeout: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
     };
     // The unit kills at the limit; what it then says is awaited for as long again.
@@ -198,7 +207,8 @@ fn scripts_of(config: &Config) -> Vec<Script> {
         | Target::Interface(_)
         | Target::Router(_) => None,
     });
-    scripts.collect()
+    let notify = config.routers.iter().flat_map(|router| router.notify.all());
+    scripts.chain(notify.cloned()).collect()
 }
 
 async fn serve(stream: UnixStream, allowed: &Allowed) -> io::Result<()> {
@@ -217,6 +227,12 @@ async fn serve(stream: UnixStream, allowed: &Allowed) -> io::Result<()> {
 }
 
 fn permitted(request: &Request, allowed: &Allowed) -> bool {
+    // Names, words and numbers: nothing that a script could take for an option.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let good = |more: &String| !more.starts_with('-') && more.chars().all(plain);
+    if request.more.len() > 4 || !request.more.iter().all(good) {
+        return false;
+    }
     let known = allowed.read().unwrap_or_else(PoisonError::into_inner);
     known
         .iter()
@@ -230,6 +246,7 @@ async fn execute(request: &Request) -> Ended {
     let mut command = Command::new(program);
     command
         .args(arguments)
+        .args(&request.more)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .process_group(0)

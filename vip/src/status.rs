@@ -24,6 +24,9 @@ use crate::flight::dump;
 use crate::hand;
 use crate::track::{Out, Seen};
 
+/// How long `events` waits for the next one; then it is asked again.
+const EVENTS: Duration = Duration::from_secs(5);
+
 /// How long `release` waits for the address to be gone. It takes milliseconds.
 const RELEASE: Duration = Duration::from_secs(1);
 
@@ -85,6 +88,11 @@ impl Surface for Status {
             gauges(out, &member);
             counters(out, &member);
         }
+        out.counter(
+            "vip_daemon_notices_lost_total",
+            "Lines of the FIFO that nobody read, and notify scripts that failed.",
+        )
+        .sample(&[], self.fleet.teller().lost());
         if let Some(channel) = self.fleet.channel() {
             channel_metrics(out, channel);
         }
@@ -114,7 +122,7 @@ impl Surface for Status {
     }
 
     fn commands(&self) -> &'static [&'static str] {
-        &["explain", "flight", "release", "yield"]
+        &["events", "explain", "flight", "release", "yield"]
     }
 
     fn command(
@@ -123,6 +131,13 @@ impl Surface for Status {
         body: Value,
     ) -> BoxFuture<'_, Result<Value, CommandError>> {
         match name {
+            "events" => {
+                let after = body.get("after").and_then(Value::as_u64).unwrap_or(0);
+                Box::pin(async move {
+                    let events = self.fleet.teller().events().after(after, EVENTS).await;
+                    Ok(json!({ "events": events }))
+                })
+            }
             "explain" => {
                 let told = asked(&self.fleet, &body).map(|members| {
                     let now = Instant::now();

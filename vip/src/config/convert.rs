@@ -57,7 +57,17 @@ pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors>
     let at = KeyPath::root().key("channel");
     let channel = file.channel.as_ref();
     let channel = channel.and_then(|channel| reader.channel(channel, &at));
+    let at = KeyPath::root().key("notify").key("fifo");
+    if file
+        .notify
+        .fifo
+        .as_ref()
+        .is_some_and(|fifo| !fifo.is_absolute())
+    {
+        reader.refuse::<()>(&at, "is not an absolute path; begin it with /");
+    }
     let config = Config {
+        fifo: file.notify.fifo.clone(),
         channel,
         routers,
         admin: file.admin.address.map_or(ADMIN, |address| address.0),
@@ -85,6 +95,7 @@ impl Reader<'_> {
         let auth = self.auth(version?, file.auth.as_ref(), &at.key("auth"));
         let announce = self.announce(&file.announce, &at.key("announce"));
         let tracks = self.tracks(&file.track, &at.key("track"));
+        let notify = self.notify(&file.notify, &at.key("notify"));
         let preempt = self.preempt(file, at);
         self.weigh(
             file,
@@ -107,6 +118,7 @@ impl Reader<'_> {
             auth: auth?,
             announce: announce?,
             tracks: tracks?,
+            notify: notify?,
         })
     }
 

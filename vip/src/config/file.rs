@@ -25,6 +25,9 @@ pub struct File {
     pub scripts: Option<Scripts>,
     /// How the nodes of the group talk beside the adverts.
     pub channel: Option<Channel>,
+    /// Who is told of every router's transitions.
+    #[serde(default)]
+    pub notify: Told,
 }
 
 /// `admin`.
@@ -67,6 +70,35 @@ pub struct Router {
     /// What the priority depends on.
     #[serde(default)]
     pub track: Vec<Track>,
+    /// Programs that are told of its transitions.
+    #[serde(default)]
+    pub notify: Notify,
+}
+
+/// `routers[].notify`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notify {
+    /// When it becomes Active.
+    pub master: Option<Vec<String>>,
+    /// When it becomes Backup.
+    pub backup: Option<Vec<String>>,
+    /// When it is at fault.
+    pub fault: Option<Vec<String>>,
+    /// When it ends.
+    pub stop: Option<Vec<String>>,
+    /// After each of these, with arguments.
+    pub any: Option<Vec<String>>,
+    /// As whom they run.
+    pub user: Option<String>,
+}
+
+/// `notify`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// The FIFO that lines are written into.
+    pub fifo: Option<PathBuf>,
 }
 
 /// `routers[].unicast`.

@@ -42,6 +42,8 @@ pub struct Config {
     pub scripts: Option<PathBuf>,
     /// How the nodes of the group talk beside the adverts.
     pub channel: Option<channel::Settings>,
+    /// The FIFO that transitions are written into.
+    pub fifo: Option<PathBuf>,
     /// What is allowed and probably not meant, for the log and for `check`.
     pub warnings: Vec<String>,
 }
@@ -73,6 +75,37 @@ pub struct Router {
     pub announce: Announce,
     /// What the priority depends on.
     pub tracks: Vec<Track>,
+    /// Programs that are told of its transitions.
+    pub notify: Notify,
+}
+
+/// Programs that are told of transitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notify {
+    /// When the router becomes Active.
+    pub master: Option<Script>,
+    /// When it becomes Backup.
+    pub backup: Option<Script>,
+    /// When it is at fault.
+    pub fault: Option<Script>,
+    /// When it ends.
+    pub stop: Option<Script>,
+    /// After each of these, with keepalived's arguments.
+    pub any: Option<Script>,
+}
+
+impl Notify {
+    /// Every program there is.
+    pub fn all(&self) -> impl Iterator<Item = &Script> {
+        let all = [
+            &self.master,
+            &self.backup,
+            &self.fault,
+            &self.stop,
+            &self.any,
+        ];
+        all.into_iter().flatten()
+    }
 }
 
 impl Router {

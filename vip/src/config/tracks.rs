@@ -8,7 +8,7 @@ use config::KeyPath;
 
 use super::reader::Reader;
 use super::target::url;
-use super::{Effect, Initial, Router, Script, Sense, Target, Track, file};
+use super::{Effect, Initial, Notify, Router, Script, Sense, Target, Track, file};
 
 /// What can be asked.
 const KINDS: [&str; 8] = [
@@ -127,6 +127,20 @@ impl Reader<'_> {
     }
 
     fn script(&mut self, script: &file::Script, at: &KeyPath) -> Option<Target> {
+        let command_at = at.key("command");
+        let user = script.user.as_ref();
+        let script = self.program(&script.command, user, at, &command_at);
+        script.map(Target::Script)
+    }
+
+    /// A program that the scripts' unit is to run.
+    fn program(
+        &mut self,
+        command: &[String],
+        user: Option<&String>,
+        at: &KeyPath,
+        command_at: &KeyPath,
+    ) -> Option<Script> {
         let Some(socket) = self.scripts.clone() else {
             return self.refuse(
                 at,
@@ -134,16 +148,33 @@ impl Reader<'_> {
                  and enable vip-daemon-scripts.service",
             );
         };
-        let command_at = at.key("command");
-        match script.command.first() {
-            Some(program) if program.starts_with('/') => Some(Target::Script(Script {
-                command: script.command.clone(),
-                user: script.user.clone(),
+        match command.first() {
+            Some(program) if program.starts_with('/') => Some(Script {
+                command: command.to_vec(),
+                user: user.cloned(),
                 socket,
-            })),
+            }),
             Some(_) => self.refuse(&command_at.index(0), ABSOLUTE),
-            None => self.refuse(&command_at, "is empty; write the program first"),
+            None => self.refuse(command_at, "is empty; write the program first"),
         }
+    }
+
+    pub(super) fn notify(&mut self, file: &file::Notify, at: &KeyPath) -> Option<Notify> {
+        let user = file.user.as_ref();
+        let mut program = |command: &Option<Vec<String>>, key| {
+            let at = at.key(key);
+            match command {
+                None => Some(None),
+                Some(command) => self.program(command, user, &at, &at).map(Some),
+            }
+        };
+        Some(Notify {
+            master: program(&file.master, "master")?,
+            backup: program(&file.backup, "backup")?,
+            fault: program(&file.fault, "fault")?,
+            stop: program(&file.stop, "stop")?,
+            any: program(&file.any, "any")?,
+        })
     }
 
     fn initial(&mut self, init: Option<&str>, at: &KeyPath) -> Option<Initial> {

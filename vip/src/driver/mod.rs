@@ -34,6 +34,7 @@ use crate::claim::Fence;
 use crate::config::Router;
 use crate::flight::{Flight, What};
 use crate::linux::{Link, Notice};
+use crate::notify::Move;
 use crate::track::{Out, Standing};
 
 pub use effects::{Datagram, Effects, Failure, Survey};
@@ -146,6 +147,7 @@ pub struct Driver<E> {
     channel: Option<Client>,
     handing: Option<Handing>,
     flight: Arc<Flight>,
+    moves: Option<mpsc::Sender<Move>>,
 }
 
 /// What a driver needs beside its effects.
@@ -166,6 +168,8 @@ pub struct Setup<'a> {
     pub channel: Option<Client>,
     /// Where it records what it decides.
     pub flight: Arc<Flight>,
+    /// Whom it tells of transitions.
+    pub moves: Option<mpsc::Sender<Move>>,
 }
 
 impl<E: Effects> Driver<E> {
@@ -201,6 +205,7 @@ impl<E: Effects> Driver<E> {
             channel: setup.channel,
             handing: None,
             flight: setup.flight,
+            moves: setup.moves,
         })
     }
 

@@ -10,6 +10,7 @@ use vrrp::fsm::{Action, Actions, Event, Note, Reason};
 use super::{Driver, Effects, Failure, RENEW};
 use crate::claim::{self, Verdict, Wish};
 use crate::flight::{Decision, What};
+use crate::notify::Move;
 
 /// How long a router whose interface refused an address stays at fault.
 const RETRY: Duration = Duration::from_secs(5);
@@ -86,6 +87,19 @@ impl<E: Effects> Driver<E> {
     fn moved(&mut self, from: State, to: State, reason: Reason) {
         let (router, reason_name) = (&self.name, reason.name());
         tracing::info!(router, %from, %to, reason = reason_name, "state changed");
+        if let Some(moves) = &self.moves {
+            let moved = Move {
+                router: self.name.clone(),
+                from,
+                to,
+                reason,
+                priority: self.machine.priority(),
+            };
+            // A full queue costs a notice, never an election.
+            let told = moves.try_send(moved);
+            self.record
+                .send_modify(|record| record.counts.untold += u64::from(told.is_err()));
+        }
         self.record.send_modify(|record| {
             record.since = Instant::now();
             record.reason = reason;

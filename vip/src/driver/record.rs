@@ -72,6 +72,8 @@ pub struct Counts {
     pub addresses_lost: u64,
     /// Handovers begun here, by how they went on.
     pub handovers: BTreeMap<&'static str, u64>,
+    /// Transitions that nobody was told of: the queue was full.
+    pub untold: u64,
     /// Effects that failed, by name.
     pub failures: BTreeMap<&'static str, u64>,
 }

@@ -127,6 +127,7 @@ fn router() -> Router {
             again: Some(Duration::from_secs(5)),
             refresh: None,
         },
+        notify: crate::config::Notify::default(),
         tracks: Vec::new(),
     }
 }
@@ -164,6 +165,7 @@ fn bench(survey: Survey) -> Bench {
         record: publish,
         channel: None,
         flight: Arc::default(),
+        moves: None,
         lateness: Arc::new(Histogram::new(daemon::metrics::NETWORK)),
     };
     let driver = Driver::new(setup, Recorded(Arc::clone(&world), None)).unwrap();

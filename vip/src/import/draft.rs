@@ -5,6 +5,7 @@ use serde_json::json;
 /// Every router of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
+    pub(super) fifo: Option<String>,
     pub(super) routers: Vec<Router>,
 }
 
@@ -30,6 +31,8 @@ pub(super) struct Router {
     pub(super) again: Option<String>,
     pub(super) refresh: Option<String>,
     pub(super) tracks: Vec<Track>,
+    /// Which program is told of what, as flow YAML.
+    pub(super) notify: Vec<String>,
 }
 
 /// One check.
@@ -58,8 +61,12 @@ impl Draft {
             "kind: VipDaemon".to_owned(),
         ];
         let mut tracks = self.routers.iter().flat_map(|router| &router.tracks);
-        if tracks.any(|track| track.target.starts_with("script:")) {
+        let scripts = tracks.any(|track| track.target.starts_with("script:"));
+        if scripts || self.routers.iter().any(|router| !router.notify.is_empty()) {
             lines.push("scripts: {}".to_owned());
+        }
+        if let Some(fifo) = &self.fifo {
+            lines.push(format!("notify: {{fifo: {}}}", quoted(fifo)));
         }
         lines.push("routers:".to_owned());
         for router in &self.routers {
@@ -110,6 +117,9 @@ impl Router {
         ];
         let announce: Vec<_> = announce.into_iter().flatten().collect();
         lines.push(format!("  announce: {{{}}}", announce.join(", ")));
+        if !self.notify.is_empty() {
+            lines.push(format!("  notify: {{{}}}", self.notify.join(", ")));
+        }
         if !self.tracks.is_empty() {
             lines.push("  track:".to_owned());
         }

@@ -9,6 +9,7 @@ pub(super) struct Defaults {
     pub(super) version: Option<u8>,
     pub(super) interface: Option<String>,
     pub(super) script_user: Option<String>,
+    pub(super) fifo: Option<String>,
     pub(super) burst: Option<String>,
     pub(super) again: Option<String>,
     pub(super) refresh: Option<String>,
@@ -69,6 +70,10 @@ fn inherited(at: &Directive, defaults: &mut Defaults, report: &mut Report) -> bo
         "script_user" => {
             defaults.script_user = Some(value);
             "script.user of every script"
+        }
+        "notify_fifo" | "vrrp_notify_fifo" => {
+            defaults.fifo = Some(value);
+            "notify.fifo"
         }
         "vrrp_garp_master_repeat" => {
             defaults.burst = Some(value);
@@ -166,10 +171,9 @@ fn beyond(at: &Directive, report: &mut Report) {
         "net_namespace" | "net_namespace_ipvs" | "instance" | "namespace_with_ipsets" => {
             "run the daemon in that namespace: NetworkNamespacePath= in its unit"
         }
-        "notify_fifo"
-        | "notify_fifo_script"
-        | "vrrp_notify_fifo"
-        | "vrrp_notify_fifo_script" => "no FIFO is written; follow the log or /metrics",
+        "notify_fifo_script" | "vrrp_notify_fifo_script" => {
+            "the FIFO's reader is not started; run it as a unit of its own"
+        }
         "vrrp_startup_delay" => "a router takes part at once, as a Backup",
         _ => "unknown",
     };

@@ -3,7 +3,7 @@
 use super::draft::{Router, Track, quoted};
 use super::global::{Defaults, mail};
 use super::report::Report;
-use super::script::{Definitions, Kind, weighed};
+use super::script::{Definitions, Kind, split, weighed};
 use super::words::Directive;
 
 /// Where the password of a router is to be put.
@@ -55,7 +55,8 @@ pub(super) fn read(
         let known = reading.identity(at)
             || reading.travel(at)
             || reading.announcing(at)
-            || reading.tracking(at);
+            || reading.tracking(at)
+            || reading.notify(at);
         if !known {
             reading.verdict(at);
         }
@@ -223,6 +224,43 @@ impl Reading<'_> {
         true
     }
 
+    fn notify(&mut self, at: &Directive) -> bool {
+        let key = match at.name() {
+            "notify" => "any",
+            "notify_master" => "master",
+            "notify_backup" => "backup",
+            "notify_fault" => "fault",
+            "notify_stop" => "stop",
+            _ => return false,
+        };
+        let command = match at.words.get(1..) {
+            // A quoted command with its arguments, and perhaps a user after it.
+            Some([command, user @ ..]) if command.contains(' ') || user.is_empty() => {
+                split(command)
+            }
+            Some([program, ..]) => vec![program.clone()],
+            Some([]) | None => Vec::new(),
+        };
+        if command
+            .first()
+            .is_some_and(|program| program.starts_with("/container/"))
+        {
+            let sentence = "that program exists only in keepalived's container image; \
+                            copy it to the host";
+            self.report.trap(at.line, sentence);
+        }
+        let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
+        let notify = format!("{key}: [{}]", words.join(", "));
+        let how = format!("notify.{key}; enable vip-daemon-scripts.service");
+        self.report.honoured(at, how);
+        if self.router.notify.is_empty() {
+            let user = self.defaults.script_user.as_deref().unwrap_or("root");
+            self.router.notify.push(format!("user: {}", quoted(user)));
+        }
+        self.router.notify.push(notify);
+        true
+    }
+
     fn interface(&mut self, at: &Directive) {
         if at.name() == self.router.interface && at.words.len() == 1 {
             let why = "a router steps out when its own interface is down";
@@ -280,7 +318,7 @@ impl Reading<'_> {
             | "notify_deleted"
             | "notify_master_rx_lower_pri"
             | "notify_priority_changes" => {
-                "no program is run on a change; follow the log or /metrics"
+                "no program is told of that; `vip-daemon events` and /metrics say it"
             }
             "virtual_ipaddress_excluded" => {
                 "addresses beside the adverts are not held; put them into addresses on \

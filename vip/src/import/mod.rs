@@ -131,7 +131,10 @@ fn read(
         return Err(ImportError::Nothing(source.name.to_owned()));
     }
     let defaults = defaults.unwrap_or_default();
-    let mut draft = Draft::default();
+    let mut draft = Draft {
+        fifo: defaults.fifo.clone(),
+        ..Draft::default()
+    };
     for directive in instances {
         let router = instance::read(directive, &defaults, &mut definitions, report);
         draft.routers.push(router);

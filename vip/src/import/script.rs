@@ -208,7 +208,7 @@ fn command(definition: &Definition, user: Option<&str>) -> (String, String) {
 }
 
 /// A command line as keepalived splits it: by spaces, quotes hold together.
-fn split(command: &str) -> Vec<String> {
+pub(super) fn split(command: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quote): (Option<String>, Option<char>) = (None, None);
     for letter in command.chars() {

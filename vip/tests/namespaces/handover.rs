@@ -8,17 +8,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use lab::holders::overlap;
+use lab::host::Host;
 use lab::prober::{GAP, Prober, lateness, outage};
-use lab::process::Process;
+use lab::process::{Process, Program};
 use lab::segment::Segment;
 use lab::timeline::Timeline;
 use lab::{binaries, wait};
 use libtest_mimic::Failed;
 
-use crate::hosts::{A, B, Lab, PATIENCE, VIRTUAL, assert_is};
+use crate::hosts::{A, B, BINARY, Lab, PATIENCE, VIRTUAL, assert_is};
 use crate::{Endpoint, Test};
 
-pub(crate) const TESTS: [(&str, Test); 7] = [
+pub(crate) const TESTS: [(&str, Test); 8] = [
+    ("n1_n3_notify_scripts_run_in_keepalived_s_order", notified),
     ("a_transition_is_explained_recorded_and_dumped", recorded),
     ("yield_is_hardly_seen_at_any_interval", yielded),
     ("a_graceful_stop_is_hardly_seen_at_any_interval", stopped),
@@ -316,6 +318,38 @@ fn recorded() -> Result<(), Failed> {
             .any(|name| name.ends_with("-active.jsonl"))
             .then_some(())
     })?;
+    Ok(())
+}
+
+fn notified() -> Result<(), Failed> {
+    let lab = Lab::new("notify")?;
+    let host = lab.segment.host("a")?;
+    let (script, told) = (host.file("told.sh"), host.file("told.txt"));
+    let file = told.display();
+    fs::write(&script, format!("#!/bin/sh\necho \"$@\" >> {file}\n"))?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    let (script, socket) = (script.display(), host.file("scripts.sock"));
+    let notify = format!(
+        "  notify: {{any: [{script}], master: [{script}, m], backup: [{script}, b], \
+         stop: [{script}, s]}}\n\
+         scripts: {{socket: {}}}\n",
+        socket.display()
+    );
+    let config = lab.config("a", 101, &notify)?;
+    let path = config.display().to_string();
+    let unit = Program::new("vip-scripts", BINARY.as_ref(), lab.segment.logs());
+    let mut unit = host.start(&unit.args(["scripts", "--config", &path]))?;
+    unit.ready(PATIENCE)?;
+    let mut daemon = lab.start("a", &config)?;
+    lab.held_by(&["a"])?;
+    daemon.stop(PATIENCE)?;
+    let expected = "b\nINSTANCE api BACKUP 101\nm\nINSTANCE api MASTER 101\n\
+                    s\nINSTANCE api STOP 101\n";
+    wait::until("every script has run, in order", PATIENCE, || {
+        (fs::read_to_string(&told).ok()? == expected).then_some(())
+    })
+    .map_err(|error| format!("{error}: {:?}", fs::read_to_string(&told)))?;
+    unit.stop(PATIENCE)?;
     Ok(())
 }
 
