@@ -8,6 +8,7 @@
     unreachable: "M2.5 2.5l7 7M9.5 2.5l-7 7", unknown: "M3.5 4a2.5 2.5 0 1 1 3 2.5V8M6 10.4v.1",
     disabled: "M2.5 6h7",
   };
+  let last = null, isPaused = false, failure = "";
   const $ = (id) => document.getElementById(id);
   const make = (tag, kind, text) => {
     const node = document.createElement(tag);
@@ -137,6 +138,64 @@
     return key;
   };
 
+  // ---- what one who has signed in may do
+  let session = { commands: [] };
+  const MEANS = { drain: "new connections go elsewhere", disable: "no new connection goes there, and it is not checked",
+    enable: "it is used again as its checks say" };
+  const act = async (name, key) => {
+    const answer = await fetch("/do/" + name, { method: "POST", headers: { "content-type": "application/json", "x-csrf-token": session.token },
+      body: JSON.stringify({ server: key }) });
+    const said = await answer.json().catch(() => ({}));
+    say($("news"), answer.ok ? key + ": " + name + " ordered" : said.error || "refused");
+    failure = answer.ok ? "" : key + ": " + name + " was not done: " + (said.error || answer.status);
+    if (answer.status === 401) await whoAmI();
+    await look();
+  };
+  const acts = (node, key, one) => {
+    const mode = (one.ordered || {}).mode;
+    const fits = (name) => name === "enable" ? mode || one.state === "disabled" : mode !== name && one.state !== "disabled";
+    const offered = session.user ? session.commands.filter(fits) : [];
+    const words = offered.join(" ");
+    if (node.dataset.words === words) return;
+    node.dataset.words = words;
+    node.replaceChildren(...offered.map((name) => {
+      const button = make("button", "", name);
+      button.type = "button";
+      button.title = MEANS[name] || "";
+      button.setAttribute("aria-label", name + " " + key);
+      button.addEventListener("click", () => act(name, key));
+      return button;
+    }));
+  };
+  const whoAmI = async () => {
+    const answer = await fetch("/session", { cache: "no-store" });
+    session = await answer.json();
+    const sign = $("sign");
+    sign.hidden = !session.possible;
+    sign.title = session.user ? "signed in as " + session.user : "to drain, enable and disable servers";
+    say(sign, session.user ? "Sign out " + session.user : "Sign in");
+    if (last) show(last, Date.now());
+  };
+  const sign = async () => {
+    if (!session.user) { say($("signing-said"), ""); $("signing").showModal(); return; }
+    await fetch("/session/end", { method: "POST" });
+    await whoAmI();
+  };
+  const signIn = async (event) => {
+    event.preventDefault();
+    const answer = await fetch("/session", { method: "POST", headers: { "content-type": "application/json" },
+      body: JSON.stringify({ user: $("user").value, password: $("password").value }) });
+    $("password").value = "";
+    if (!answer.ok) {
+      const said = await answer.json().catch(() => ({}));
+      say($("signing-said"), said.error || "refused");
+      $("password").focus();
+      return;
+    }
+    $("signing").close();
+    await whoAmI();
+  };
+
   const server = (back, one, body, now) => {
     const key = back.name + "/" + one.name;
     const isNew = !rows.has(key);
@@ -148,10 +207,13 @@
       state.append(badge(one.state), make("span", "small"));
       check.append(make("span"), make("span", "small"));
       open.append(document.createTextNode(""));
+      who.append(make("span", "acts"));
     }
+    acts(who.lastChild, key, one);
     say(who.children[0], one.name);
     const tags = [];
     if (one.backup) tags.push("backup");
+    if ((one.ordered || {}).mode) tags.push("ordered: " + one.ordered.mode);
     if (one.weight !== 1) tags.push("weight " + one.weight);
     say(who.children[1], tags.join(", "));
     who.children[1].hidden = tags.length === 0;
@@ -238,6 +300,7 @@
     const notices = [];
     if (!status.ready) notices.push(notice("Not ready: " + (status.notReadyBecause || "no reason given"), "bad"));
     const refused = (status.config || {}).refused;
+    if (failure) notices.push(notice(failure));
     if (refused) notices.push(notice("The file on disk is not what runs: " + refused.error));
     $("notices").replaceChildren(...notices);
     $("tiles").replaceChildren(
@@ -259,9 +322,7 @@
   };
 
   // ---- asking
-  let last = null, isPaused = false;
-  const ask = async () => {
-    if (!isPaused && !document.hidden) {
+  const look = async () => {
       try {
         const answer = await fetch("/status", { headers: { accept: "application/json" }, cache: "no-store" });
         if (!answer.ok) throw new Error("status " + answer.status);
@@ -271,7 +332,9 @@
         say($("headline"), "no answer; asking again");
         $("notices").replaceChildren(notice("api-lb does not answer (" + error.message + "); what is shown is old.", "bad"));
       }
-    }
+  };
+  const ask = async () => {
+    if (!isPaused && !document.hidden) await look();
     setTimeout(ask, EVERY);
   };
 
@@ -304,7 +367,7 @@
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches && event.target.matches("input, textarea, select");
     if (event.key === "Escape" && event.target === $("filter")) { $("filter").value = ""; filter(); $("filter").blur(); return; }
-    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const isArrow = event.key.startsWith("Arrow");
     if (isArrow && !(document.activeElement && document.activeElement.closest("#backends"))) return;
     if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
@@ -312,7 +375,11 @@
   $("pause").addEventListener("click", pause);
   $("theme").addEventListener("click", nextTheme);
   $("help").addEventListener("click", keys["?"]);
+  $("sign").addEventListener("click", sign);
+  $("signing-form").addEventListener("submit", signIn);
+  $("signing-close").addEventListener("click", () => $("signing").close());
   $("filter").addEventListener("input", filter);
   setTheme(themes.includes(stored()) ? stored() : "system");
+  whoAmI().catch(() => {});
   ask();
 })();

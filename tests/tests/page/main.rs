@@ -7,6 +7,7 @@
 mod browser;
 mod stage;
 
+use std::io::Write as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,6 +27,11 @@ fn main() -> ExitCode {
         ),
         trial("all_of_it_is_done_with_keys_alone", browser, || run(keys)),
         trial("light_and_dark_are_both_readable", browser, || run(colours)),
+        trial(
+            "who_has_signed_in_drains_and_enables_and_nobody_else",
+            browser,
+            || run(acts),
+        ),
         trial(
             "nothing_is_loaded_from_elsewhere_and_no_script_gets_in",
             browser,
@@ -53,6 +59,11 @@ struct Scene {
 
 impl Scene {
     fn build(first: u8) -> Fallible<Self> {
+        Self::build_with(first, "")
+    }
+
+    /// With more keys of `admin`.
+    fn build_with(first: u8, more: &str) -> Fallible<Self> {
         let at = |host: u8, port: u16| address(first + host, port);
         let servers: Vec<Server> = (1..=4)
             .map(|host| Server::start(at(host, 6443)))
@@ -62,7 +73,7 @@ impl Scene {
         let daemon = Daemon::start(
             admin,
             &format!(
-                "admin: {{address: \"{admin}\"}}
+                "admin: {{address: \"{admin}\"{more}}}
 frontends:
 - {{name: k8s-api, bind: [\"{bind}\"], backend: k8s-api}}
 - {{name: supervisor, bind: [\"{other}\"], backend: supervisor}}
@@ -177,6 +188,56 @@ fn keys() -> Fallible<()> {
     let nameless = "[...document.querySelectorAll('button, a, input')].filter(n => n.tabIndex < 0 || !(n.textContent.trim() || n.labels?.length)).length";
     assert_eq!(tab.ask(nameless)?, 0);
     Ok(())
+}
+
+/// Signing in, draining, enabling, signing out: with the keys of a person.
+fn acts() -> Fallible<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("passwords");
+    let mut set = Command::new(lab::binaries::own("api-lb")?)
+        .args(["password", "anna", "--file"])
+        .arg(&file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    set.stdin
+        .take()
+        .ok_or("no pipe")?
+        .write_all(b"correct horse\n")?;
+    assert!(set.wait()?.success());
+    let scene = Scene::build_with(110, &format!(", passwordFile: {}", file.display()))?;
+    let mut tab = scene.tab()?;
+    let buttons = "document.querySelectorAll('.acts button').length";
+    tab.until("!document.getElementById('sign').hidden")?;
+    assert_eq!(tab.ask(buttons)?, 0);
+    for (password, then) in [
+        (
+            "wrong horse",
+            "document.getElementById('signing-said').textContent === 'wrong user or password'",
+        ),
+        ("correct horse", "!document.getElementById('signing').open"),
+    ] {
+        let fill = format!(
+            "(() => {{ if (!document.getElementById('signing').open) document.getElementById('sign').click(); document.getElementById('user').value = 'anna'; document.getElementById('password').value = '{password}'; document.querySelector('#signing-form button[type=submit]').click(); }})()"
+        );
+        tab.ask(&fill)?;
+        tab.until(then)?;
+    }
+    tab.until(&format!("{buttons} === 14"))?;
+    let press = |name: &str| {
+        format!(
+            "document.querySelector('button[aria-label=\"{name} k8s-api/m2\"]').click()"
+        )
+    };
+    let tags = "document.querySelector('tr[data-key=\"k8s-api/m2\"] .tag').textContent";
+    tab.ask(&press("drain"))?;
+    tab.until(&format!("{tags} === 'ordered: drain'"))?;
+    tab.ask(&press("enable"))?;
+    tab.until(&format!("{tags} !== 'ordered: drain'"))?;
+    tab.ask("document.getElementById('sign').click()")?;
+    tab.until(&format!(
+        "{buttons} === 0 && document.getElementById('sign').textContent === 'Sign in'"
+    ))
 }
 
 /// The contrast of each text with what is behind it, least first (WCAG 2.2).
