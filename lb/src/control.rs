@@ -22,7 +22,7 @@ use crate::limits::{self, Limits};
 use crate::listener::{self, BindError, Listener};
 use crate::operate::{self, Follow};
 use crate::order::{Asked, ORDERS};
-use crate::pool::{ListenerId, ServerId};
+use crate::pool::{ListenerId, ServerId, rebalance};
 use crate::reading::{ReadError, Reading};
 use crate::recorder::{self, Keeper, Recorder};
 use crate::report;
@@ -274,6 +274,8 @@ impl Control {
         let mut beat = daemon::notify::watchdog_period().map(tokio::time::interval);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut shed = tokio::time::interval(rebalance::LOOK);
+        shed.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 signal = signals.next() => match (signal, stop) {
@@ -295,6 +297,7 @@ impl Control {
                     Some(Stop::Draining { .. }) | None => return,
                 },
                 () = passes(self.roster.rises_in(SystemTime::now())) => self.publish().await,
+                _ = shed.tick() => self.shed().await,
                 _ = look.tick() => if self.workers.look() {
                     self.publish().await;
                 },
@@ -302,6 +305,13 @@ impl Control {
                     daemon::notify::watchdog();
                 },
             }
+        }
+    }
+
+    /// Moves connections to servers that have come.
+    async fn shed(&mut self) {
+        for shed in self.roster.sheds(SystemTime::now()) {
+            self.workers.command(&Command::Shed(Arc::new(shed))).await;
         }
     }
 

@@ -279,6 +279,7 @@ fn weight_of(end: End) -> Weight {
         | End::ServerUnreachable
         | End::ServerHung
         | End::Idle
+        | End::Rebalanced
         | End::Killed
         | End::Shutdown => Weight::Served,
     }

@@ -3,6 +3,7 @@
 //! The control thread owns it. What workers and readers see are the [`Snapshot`] and the
 //! [`View`] that it gives out.
 
+mod shed;
 mod will;
 
 use std::collections::BTreeMap;

@@ -48,12 +48,37 @@ pub enum Command {
     Cut(ServerId, Which),
     /// End one connection, with a reset to both sides.
     Kill(ConnectionId),
+    /// End connections that nothing is lost with, so that their clients come anew.
+    Shed(Arc<Shed>),
     /// Show these connections.
     Show(Arc<Sought>, mpsc::Sender<Vec<Shown>>),
     /// Do nothing: to obey is a sign of life.
     Pulse,
     /// End everything at once ([`End::Shutdown`]) and leave the thread.
     Shutdown,
+}
+
+/// Connections of a server that are too many there.
+#[derive(Debug)]
+pub struct Shed {
+    /// The server.
+    pub server: ServerId,
+    /// How many are to end; all workers take from it.
+    pub most: AtomicU64,
+    /// Only those that have been quiet for this long, in both directions.
+    pub quiet: Duration,
+}
+
+impl Shed {
+    /// Takes one, when one is left.
+    #[must_use]
+    pub fn take(&self) -> bool {
+        let less = |most: u64| most.checked_sub(1);
+        let taken = self
+            .most
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        taken.is_ok()
+    }
 }
 
 /// Which connections are to be shown.
@@ -276,6 +301,8 @@ pub enum End {
     ServerHung,
     /// Quiet both ways for longer than the configured idle time.
     Idle,
+    /// Quiet, and moved away from a server that has too many.
+    Rebalanced,
     /// By an operator's command.
     Killed,
     /// The process ended before the connection did.
@@ -284,7 +311,7 @@ pub enum End {
 
 impl End {
     /// Every end, in the order of [`End::index`].
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::ClientReset,
@@ -311,6 +338,7 @@ impl End {
         Self::ServerUnreachable,
         Self::ServerHung,
         Self::Idle,
+        Self::Rebalanced,
         Self::Killed,
         Self::Shutdown,
     ];
@@ -351,6 +379,7 @@ impl End {
             Self::ServerUnreachable => "serverUnreachable",
             Self::ServerHung => "serverHung",
             Self::Idle => "idle",
+            Self::Rebalanced => "rebalanced",
             Self::Killed => "killed",
             Self::Shutdown => "shutdown",
         }
@@ -362,7 +391,7 @@ impl End {
     #[must_use]
     pub const fn flags(self) -> &'static str {
         match self {
-            Self::ClientClosed | Self::ServerClosed => "--",
+            Self::ClientClosed | Self::ServerClosed | Self::Rebalanced => "--",
             Self::ClientReset => "CD",
             Self::ServerReset => "SD",
             Self::ClientGone | Self::Idle => "cD",
@@ -391,7 +420,10 @@ impl End {
     /// Whether both sides have seen an orderly end; all others are given a reset.
     #[must_use]
     pub const fn is_orderly(self) -> bool {
-        matches!(self, Self::ClientClosed | Self::ServerClosed)
+        matches!(
+            self,
+            Self::ClientClosed | Self::ServerClosed | Self::Rebalanced
+        )
     }
 
     /// How a cut of this kind is named.

@@ -11,12 +11,12 @@ use daemon::admin::{Certificate, Secure};
 
 use config::{Document, Errors, KeyPath, Period, Source};
 
-use super::file::{self, File, Limit};
+use super::file::{self, File, Limit, RebalanceMode};
 use super::meant::{
-    Backend, Config, Dial, Frontend, Keepalive, Queue, Server, Switch, Tcp,
+    Backend, Balance, Config, Dial, Frontend, Keepalive, Queue, Server, Switch, Tcp,
 };
 use super::{admission, checks, collide, lint, routes};
-use crate::pool::{Ceiling, Rank};
+use crate::pool::{Ceiling, Rank, rebalance};
 use crate::trail::Memory;
 
 /// More workers than this gain nothing: one carries what an apiserver can answer.
@@ -54,6 +54,8 @@ const MAX_QUEUE: u32 = 65_536;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_NAME: usize = 64;
 
+/// Longer than the bookmarks of a watch are apart (about a minute).
+const QUIET: Duration = Duration::from_secs(65);
 /// More per second than a disk takes.
 const MAX_LINES: u32 = 1_000_000;
 /// An audit log is looked at minutes after the fact.
@@ -230,6 +232,7 @@ impl Reading<'_> {
         );
         let slow = at.key("slowStart");
         let slow_start = self.limit(&slow, backend.slow_start, SECOND..=HOUR, None);
+        let rebalance = self.rebalance(at, &backend);
         let queue = self.queue(&at.key("queue"), &backend.queue);
         let send_proxy = admission::send_proxy(self, at, &backend);
         let servers = self.servers(&at.key("servers"), backend.servers);
@@ -238,6 +241,7 @@ impl Reading<'_> {
             name: backend.name.into(),
             balance: backend.balance,
             slow_start,
+            rebalance,
             queue,
             send_proxy,
             dial,
@@ -245,6 +249,20 @@ impl Reading<'_> {
             tcp,
             check,
             servers,
+        }
+    }
+
+    fn rebalance(&mut self, at: &KeyPath, backend: &file::Backend) -> Option<Duration> {
+        let (at, written) = (at.key("rebalance"), &backend.rebalance);
+        let quiet = self.time(&at.key("quiet"), written.quiet, SECOND..=HOUR);
+        let moves = written.mode != RebalanceMode::Off;
+        if moves && backend.balance == Balance::Source {
+            self.refuse(&at.key("mode"), "does not go with balance source, by which every client comes back to the server it had; write off");
+        }
+        match written.mode {
+            RebalanceMode::Off => None,
+            RebalanceMode::Gentle => Some(quiet.unwrap_or(QUIET)),
+            RebalanceMode::Prompt => Some(rebalance::PROMPT),
         }
     }
 

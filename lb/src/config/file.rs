@@ -150,6 +150,8 @@ pub(super) struct Backend {
     pub(super) balance: Balance,
     pub(super) slow_start: Option<Limit>,
     #[serde(default)]
+    pub(super) rebalance: Rebalance,
+    #[serde(default)]
     pub(super) send_proxy: SendProxy,
     #[serde(default)]
     pub(super) queue: Queue,
@@ -168,6 +170,22 @@ pub(super) struct Backend {
 pub(super) struct Timeouts {
     pub(super) connect: Option<Period>,
     pub(super) idle: Option<Limit>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Rebalance {
+    pub(super) mode: RebalanceMode,
+    pub(super) quiet: Option<Period>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RebalanceMode {
+    #[default]
+    Off,
+    Gentle,
+    Prompt,
 }
 
 #[derive(Debug, Default, Deserialize)]

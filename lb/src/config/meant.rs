@@ -114,6 +114,9 @@ pub struct Backend {
     pub balance: Balance,
     /// How long a server that has come up takes to its whole share; at once when absent.
     pub slow_start: Option<Duration>,
+    /// How long a connection is quiet before it may be moved to a server that has come;
+    /// none is moved, when absent.
+    pub rebalance: Option<Duration>,
     /// How many clients wait for a place at a server, and how long.
     pub queue: Queue,
     /// How the servers are told who a client is; not, when absent.

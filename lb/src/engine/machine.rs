@@ -140,6 +140,25 @@ impl Machine {
         self.no_longer_waits(now);
     }
 
+    /// Whether nothing has crossed for this long, and nothing is owed: its client can come
+    /// anew without losing anything but a watch, which goes on.
+    #[must_use]
+    pub(super) fn rests(&self, now: Tick, quiet: Duration) -> bool {
+        let nothing = [Flow::Up, Flow::Down]
+            .into_iter()
+            .all(|flow| self.relay.pending(flow) == 0);
+        match self.phase {
+            Phase::Relaying { .. } => {
+                nothing && !self.unanswered && self.active.after(quiet).is_due(now)
+            }
+            Phase::Header { .. }
+            | Phase::Hello { .. }
+            | Phase::Waiting { .. }
+            | Phase::Dialling { .. }
+            | Phase::Silent { .. } => false,
+        }
+    }
+
     /// The word for where it stands.
     #[must_use]
     pub(super) const fn stage(&self) -> &'static str {
@@ -419,7 +438,7 @@ pub(super) const fn end_of(over: Over) -> End {
 /// be missing.
 #[must_use]
 pub(super) const fn resets(end: End) -> bool {
-    !matches!(end, End::ClientClosed | End::ServerClosed)
+    !end.is_orderly()
 }
 
 #[cfg(test)]

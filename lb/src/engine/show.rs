@@ -1,4 +1,4 @@
-//! Connections as an operator sees them. Part of [`Sessions`]: looks at each session once, and
+//! Connections as an operator sees them, and those that are moved. Part of [`Sessions`]: looks at each session once, and
 //! asks the kernel for our address only of those that are shown.
 
 use std::net::SocketAddr;
@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use super::report::own_address;
 use super::session::Session;
 use super::sessions::Sessions;
-use crate::worker::{ConnectionId, Shown, Sought};
+use super::slab::Key;
+use crate::worker::{ConnectionId, End, Shed, Shown, Sought};
 
 impl Sessions {
     /// The sessions that are sought.
@@ -15,6 +16,23 @@ impl Sessions {
         sessions
             .filter_map(|session| self.shown(session, sought))
             .collect()
+    }
+
+    /// Ends those that are too many at a server and rest.
+    pub(super) fn shed(&mut self, shed: &Shed) {
+        let now = self.tick();
+        let theirs = |session: &Session| {
+            let server = session.server.as_ref();
+            server.is_some_and(|server| server.id == shed.server)
+                && session.machine.rests(now, shed.quiet)
+        };
+        let sessions = self.slab.iter().filter(|(_, session)| theirs(session));
+        let keys: Vec<Key> = sessions
+            .map(|(key, _)| key)
+            .take_while(|_| shed.take())
+            .collect();
+        keys.into_iter()
+            .for_each(|key| self.end(key, End::Rebalanced));
     }
 
     fn shown(&self, session: &Session, sought: &Sought) -> Option<Shown> {

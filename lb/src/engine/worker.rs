@@ -163,6 +163,7 @@ impl Worker {
                 // Control has room for one answer of each worker.
                 let _ = out.try_send(self.sessions.show(sought));
             }
+            Command::Shed(shed) => self.sessions.shed(shed),
             Command::Pulse => {}
             Command::Kill(id) => self.sessions.kill(*id),
             Command::Shutdown => {

@@ -13,6 +13,7 @@ mod cuts;
 mod dialling;
 mod judge;
 pub mod ramp;
+pub mod rebalance;
 mod recent;
 mod rotation;
 mod seat;

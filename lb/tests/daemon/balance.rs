@@ -169,6 +169,51 @@ async fn a_server_that_comes_back_starts_slowly() -> Fallible<()> {
     Ok(())
 }
 
+/// Connections that last go to a server that comes back, as far as they are quiet: the one that
+/// speaks stays where it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quiet_connections_move_to_a_server_that_comes_back() -> Fallible<()> {
+    let stays = Echo::start(b'a').await?;
+    let returns = Echo::start(b'b').await?;
+    let (bind, address) = (loopback(6443), returns.address);
+    let more = "  check: {tcp: {}, interval: 20ms, timeout: 500ms}\n  balance: leastconn\n  rebalance: {mode: gentle, quiet: 1s}\n";
+    let mut lb = Lb::start(&simple(bind, &[stays.address, address], more))?;
+    settled(&lb, 2).await?;
+    lb.enters("s1", "up")?;
+    returns.stop().await;
+    lb.enters("s1", "unreachable")?;
+    let mut busy = guest(bind).await?;
+    let (moved, moves) = std::sync::mpsc::sync_channel(1000);
+    // Clients that connect anew when they are closed in order.
+    for _ in 0..10 {
+        let mut client = guest(bind).await?;
+        assert_eq!(client.server, b'a');
+        let moved = moved.clone();
+        tokio::spawn(async move {
+            while let Ok(0) = client.stream.read(&mut [0]).await {
+                client = guest(bind).await?;
+                // Nobody listens when the test is over.
+                let _ = moved.send(client.server);
+            }
+            Fallible::Ok(())
+        });
+    }
+    let _back = Echo::start_at(address, b'b').await?;
+    lb.enters("s1", "up")?;
+    let until = Instant::now() + PATIENCE;
+    let mut there = 0;
+    while there < 4 {
+        assert!(Instant::now() < until, "{there} have moved");
+        busy.stream.write_all(b"x").await?;
+        assert_eq!(busy.stream.read_u8().await?, b'x');
+        there += moves.try_iter().filter(|server| *server == b'b').count();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let status = lb.get("/status").await?;
+    assert!(status["frontends"][0]["ends"]["rebalanced"].as_u64() >= Some(4));
+    Ok(())
+}
+
 /// Of so many connections, how many one server got.
 async fn served(bind: std::net::SocketAddr, count: u32, name: u8) -> Fallible<usize> {
     let mut theirs = 0;
