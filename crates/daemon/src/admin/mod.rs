@@ -7,7 +7,7 @@
 //!
 //! TCP listeners read only; the unix socket takes commands, and who may open it is
 //! its mode, 0660. A connection is the same over any stream; a listener with TLS stands
-//! beside the two. From a browser, commands are taken as [`web`] says.
+//! beside the two. From a browser, commands are taken as `web` says.
 
 mod answer;
 mod bind;
