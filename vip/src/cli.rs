@@ -77,6 +77,12 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
+    /// Replace the running program by the one that lies where it was started from, in
+    /// place, without giving the addresses up.
+    Upgrade {
+        #[command(flatten)]
+        socket: Socket,
+    },
     /// Print the transitions as they happen, a JSON object a line, until interrupted.
     Events {
         #[command(flatten)]
@@ -167,6 +173,7 @@ impl Cli {
                 watch: false,
             } => status(&socket.socket, json),
             Command::Status { socket, json, .. } => watch(&socket.socket, json),
+            Command::Upgrade { socket } => replace(&socket.socket),
             Command::Events { socket, past } => events(&socket.socket, past),
             Command::Explain(of) => told(&of, "/explain", "sentences", "  "),
             Command::Flight(of) => told(&of, "/flight", "entries", ""),
@@ -322,11 +329,43 @@ fn watch(socket: &Path, json: bool) -> u8 {
             say(CLEAR);
         }
         let code = status(socket, json);
-        let waited = on_runtime(tokio::time::sleep(EVERY));
+        let waited = on_runtime(pause(EVERY));
         if code != exit::DONE || waited.is_err() {
             return code;
         }
     }
+}
+
+/// Has the daemon replaced, and waits until the new program answers.
+fn replace(socket: &Path) -> u8 {
+    const LOOKS: u32 = 200;
+    const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+    let since = |status: &Value| text(status, "since");
+    let before = match on_runtime(client::get(socket, "/status")) {
+        Ok(Ok(status)) => since(&status),
+        Ok(Err(error)) => return fail(exit::FAILED, &chain(&error)),
+        Err(error) => return fail(exit::FAILED, &error.to_string()),
+    };
+    // The old program ends without an answer when all goes well.
+    let posted = on_runtime(client::post(socket, "/upgrade", &json!({})));
+    if let Ok(Err(error @ client::ClientError::Refused { .. })) = posted {
+        return fail(exit::FAILED, &chain(&error));
+    }
+    for _ in 0..LOOKS {
+        if let Ok(Ok(status)) = on_runtime(client::get(socket, "/status"))
+            && since(&status) != before
+        {
+            say(&format!("upgraded, version {}", text(&status, "version")));
+            return exit::DONE;
+        }
+        if let Err(error) = on_runtime(pause(LOOK)) {
+            return fail(exit::FAILED, &error.to_string());
+        }
+    }
+    fail(
+        exit::FAILED,
+        "the new program does not answer; its log may say why",
+    )
 }
 
 /// Events until the daemon does not answer.
@@ -472,4 +511,9 @@ fn say(text: &str) {
 )]
 fn complain(text: &str) {
     eprintln!("{text}");
+}
+
+/// Begins inside the runtime, which a timer needs.
+async fn pause(time: std::time::Duration) {
+    tokio::time::sleep(time).await;
 }

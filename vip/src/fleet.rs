@@ -24,6 +24,7 @@ use crate::live::Life;
 use crate::notify::Teller;
 use crate::thread::Thread;
 use crate::track::{Tracker, follow};
+use crate::upgrade::Resume;
 
 /// A release is one advert and one netlink request per address: milliseconds. A router
 /// that needs longer is stuck; the kernel's lifetime then takes the address away.
@@ -85,6 +86,8 @@ pub struct Fleet {
     flights: PathBuf,
     /// Who tells others of transitions.
     teller: Teller,
+    /// What the program before this one left; used up by the first start.
+    resume: Mutex<Resume>,
 }
 
 impl Fleet {
@@ -96,6 +99,7 @@ impl Fleet {
         channel: Option<Client>,
         flights: PathBuf,
         teller: Teller,
+        resume: Resume,
     ) -> Self {
         Self {
             thread,
@@ -106,6 +110,7 @@ impl Fleet {
             channel,
             flights,
             teller,
+            resume: Mutex::new(resume),
         }
     }
 
@@ -149,6 +154,8 @@ impl Fleet {
             }
         }
         self.set(started);
+        let mut resume = self.resume.lock().unwrap_or_else(PoisonError::into_inner);
+        *resume = Resume::default();
         Ok(())
     }
 
@@ -242,6 +249,13 @@ impl Fleet {
 
     async fn member(&self, router: &Router) -> Result<Member, StartError> {
         let tracker = Arc::new(Tracker::new(router, false));
+        let was = {
+            let resume = self.resume.lock().unwrap_or_else(PoisonError::into_inner);
+            resume.of(&router.name)
+        };
+        if let Some(was) = was {
+            tracker.resume(was);
+        }
         let initial = Record::new(tracker.standing().priority, Instant::now());
         let (publish, record) = watch::channel(initial);
         let (commands, orders) = mpsc::channel(COMMANDS);
@@ -268,6 +282,11 @@ impl Fleet {
         answer
             .await
             .map_err(|_| StartError::Ended(router.name.clone()))??;
+        if was.is_some_and(|was| was.active) {
+            let (taken, _) = oneshot::channel();
+            // One that has ended already is seen by whoever looks at its task.
+            let _ = commands.send(Command::Take(taken)).await;
+        }
         Ok(Member {
             router: router.clone(),
             tracker,

@@ -41,3 +41,4 @@ pub mod scripts;
 pub mod status;
 pub mod thread;
 pub mod track;
+pub mod upgrade;

@@ -25,6 +25,7 @@ use crate::notify::Teller;
 use crate::privileges;
 use crate::status::Status;
 use crate::thread::Thread;
+use crate::upgrade::Resume;
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -76,14 +77,18 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
         link::start(settings, socket, thread.handle()).map_err(kernel("draw at random"))
     });
     let channel = channel.transpose()?;
+    let resume = Resume::taken();
     let teller = Teller::start(config.fifo.clone());
     let flights = dump::folder(&config.socket);
-    let fleet = Arc::new(Fleet::new(thread, memory, guard, channel, flights, teller));
+    let fleet = Arc::new(Fleet::new(
+        thread, memory, guard, channel, flights, teller, resume,
+    ));
     fleet.start(&config.routers).await?;
     let identity = Arc::new(Identity::new("vip-daemon", path, SystemTime::now()));
     let (stop, stopped) = oneshot::channel::<()>();
     let surface = Arc::new(Status {
         fleet: Arc::clone(&fleet),
+        config: path.to_owned(),
     });
     let serving = tokio::spawn(admin.serve(Arc::clone(&identity), surface, async {
         // Sent or dropped: both mean the end.

@@ -1,6 +1,7 @@
 //! What is seen from outside: `/status`, `/metrics`, `/livez`, `/readyz`, and the
 //! command `release`. Reads the [`Fleet`] and decides nothing.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -17,12 +18,13 @@ use vrrp::State;
 use crate::channel::Client;
 use crate::channel::message::Ready;
 use crate::config::Effect;
-use crate::driver::{Heard, Record};
+use crate::driver::{Heard, Record, chain};
 use crate::explain::explain;
 use crate::fleet::{Fleet, Member};
 use crate::flight::dump;
 use crate::hand;
 use crate::track::{Out, Seen};
+use crate::upgrade::upgrade;
 
 /// How long `events` waits for the next one; then it is asked again.
 const EVENTS: Duration = Duration::from_secs(5);
@@ -34,6 +36,8 @@ const RELEASE: Duration = Duration::from_secs(1);
 pub struct Status {
     /// What runs.
     pub fleet: Arc<Fleet>,
+    /// The configuration file, for an upgrade.
+    pub config: PathBuf,
 }
 
 /// The body of `POST /release`.
@@ -122,7 +126,7 @@ impl Surface for Status {
     }
 
     fn commands(&self) -> &'static [&'static str] {
-        &["events", "explain", "flight", "release", "yield"]
+        &["events", "explain", "flight", "release", "upgrade", "yield"]
     }
 
     fn command(
@@ -161,6 +165,12 @@ impl Surface for Status {
                 });
                 Box::pin(std::future::ready(dumped))
             }
+            "upgrade" => Box::pin(async move {
+                let error = upgrade(&self.fleet, &self.config).await;
+                let error = CommandError::Failed(chain(&error));
+                tracing::error!("{error}");
+                Err(error)
+            }),
             "yield" => Box::pin(hand::over(&self.fleet, body)),
             _ => Box::pin(self.release(body)),
         }

@@ -15,6 +15,7 @@ use vrrp::Priority;
 use crate::ask::{Asking, Board};
 use crate::config::{Effect, Initial, Router, Sense, TargetError, Track};
 use crate::flight::{Flight, What};
+use crate::upgrade::Was;
 
 /// What a router runs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +136,19 @@ impl Tracker {
     /// What the driver follows.
     pub fn subscribe(&self) -> watch::Receiver<Standing> {
         self.standing.subscribe()
+    }
+
+    /// Goes on where the program before left off: what it advertised with holds until
+    /// every check has a verdict.
+    pub fn resume(&self, was: Was) {
+        self.with(|state| {
+            state.released = was.released;
+            state.settling = state.checks.iter().any(|(_, verdict)| verdict.is_none());
+        });
+        let priority = Priority::new(was.priority);
+        let out = was.released.then_some(Out::Released);
+        self.standing.send_replace(Standing { priority, out });
+        self.change(|_| {});
     }
 
     /// Where everything about the router is recorded.
@@ -377,6 +391,23 @@ mod tests {
         assert_eq!(now(&tracker), (1, Some(Out::Fault)));
         tracker.record(0, Up);
         assert_eq!(now(&tracker), (200, None));
+    }
+
+    #[test]
+    fn a_new_program_goes_on_with_what_the_old_one_had() {
+        let tracker = Tracker::new(&router(&format!("[{}]", check(1, -50))), false);
+        let was = |released| Was {
+            active: true,
+            released,
+            priority: 200,
+        };
+        tracker.resume(was(false));
+        assert_eq!(tracker.standing().priority, Priority::new(200));
+        tracker.record(0, Down);
+        assert_eq!(tracker.standing().priority, Priority::new(150));
+        let tracker = Tracker::new(&router("[]"), false);
+        tracker.resume(was(true));
+        assert_eq!(tracker.standing().out, Some(Out::Released));
     }
 
     #[test]
