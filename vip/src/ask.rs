@@ -152,12 +152,16 @@ fn runs(name: &str, known: &mut Option<PathBuf>) -> bool {
     known.is_some()
 }
 
-/// By the program's first argument, as `killall` and `pidof` do for names beyond the
-/// kernel's 15 bytes; a zombie has none.
+/// By the program's first argument, and by the kernel's name for it, of 15 bytes, for
+/// those that write over their arguments. A zombie has no arguments, and counts as gone.
 fn is(process: &Path, name: &str) -> bool {
     let Ok(line) = fs::read(process.join("cmdline")) else {
         return false;
     };
+    let kernel = fs::read(process.join("comm")).unwrap_or_default();
+    if !line.is_empty() && kernel.trim_ascii_end() == name.as_bytes() {
+        return true;
+    }
     let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
     let base = program.rsplit(|byte| *byte == b'/').next();
     base == Some(name.as_bytes())

@@ -218,7 +218,7 @@ fn guarding(format: LogFormat) -> u8 {
 }
 
 fn scripts(path: &Path) -> u8 {
-    let config = match Config::read(path) {
+    let config = match Config::read_for_scripts(path) {
         Ok(config) => config,
         Err(errors) => return fail(exit::USAGE, &errors.to_string()),
     };

@@ -183,7 +183,7 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
 }
 
 fn reload(path: &Path, allowed: &Allowed) {
-    match Config::read(path) {
+    match Config::read_for_scripts(path) {
         Ok(config) => {
             let mut known = allowed.write().unwrap_or_else(PoisonError::into_inner);
             *known = scripts_of(&config);

@@ -12,7 +12,9 @@ use config::{Document, Errors, KeyPath, Period};
 use vrrp::packet::{Auth, PASSWORD_OCTETS, Password};
 use vrrp::{AdvertInterval, Family, Priority, Version, Vrid};
 
-use super::reader::Reader;
+use super::reader::{Reader, Secrets};
+use crate::channel::message::KEY;
+
 use super::{Address, Announce, Config, Preempt, Router, Travel, file};
 
 const ADMIN: SocketAddr =
@@ -27,11 +29,15 @@ const ADDRESSES: usize = 20;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Converts, or says everything that is wrong.
-pub(super) fn convert(document: &Document<file::File>) -> Result<Config, Errors> {
+pub(super) fn convert(
+    document: &Document<file::File>,
+    secrets: Secrets,
+) -> Result<Config, Errors> {
     let mut reader = Reader {
         source: &document.source,
         errors: Errors::new(),
         warnings: Vec::new(),
+        secrets,
         scripts: None,
     };
     let file = &document.file;
@@ -331,6 +337,9 @@ impl Reader<'_> {
     }
 
     pub(super) fn secret(&mut self, path: &Path, at: &KeyPath) -> Option<String> {
+        if self.secrets == Secrets::Spare {
+            return Some("-".repeat(KEY));
+        }
         match fs::read_to_string(path) {
             Err(error) => self.refuse(at, format!("cannot be read: {error}")),
             Ok(text) => {

@@ -21,6 +21,8 @@ use vrrp::{AdvertInterval, Family, Priority, Version, Vrid};
 
 use crate::channel::{self, Group};
 
+use reader::Secrets;
+
 pub use address::{Address, AddressError};
 pub use target::{Script, Target, TargetError};
 
@@ -214,7 +216,16 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(path: &Path) -> Result<Self, Errors> {
-        convert::convert(&config::read(path, KIND)?)
+        convert::convert(&config::read(path, KIND)?, Secrets::Read)
+    }
+
+    /// The same for the unit that runs scripts, which has no right to the daemon's
+    /// secrets: something else stands in for them.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read_for_scripts(path: &Path) -> Result<Self, Errors> {
+        convert::convert(&config::read(path, KIND)?, Secrets::Spare)
     }
 
     /// The same for a text that errors call `name`.
@@ -222,6 +233,6 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(name: &str, text: &str) -> Result<Self, Errors> {
-        convert::convert(&config::parse(name, text, KIND)?)
+        convert::convert(&config::parse(name, text, KIND)?, Secrets::Read)
     }
 }

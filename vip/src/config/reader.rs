@@ -7,12 +7,23 @@ use std::time::Duration;
 
 use config::{Error, Errors, KeyPath, Period, Source};
 
+/// Whether the files that hold secrets are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// They are.
+    Read,
+    /// They are the daemon's own: what stands in for them is never used.
+    Spare,
+}
+
 /// What every part of the conversion reports to. A method that refuses returns `None`, so
 /// that the conversion goes on to the next key.
 pub(super) struct Reader<'a> {
     pub(super) source: &'a Source,
     pub(super) errors: Errors,
     pub(super) warnings: Vec<String>,
+    /// Whether secrets are read.
+    pub(super) secrets: Secrets,
     /// Where scripts are run, if they may be.
     pub(super) scripts: Option<PathBuf>,
 }
