@@ -97,6 +97,18 @@ impl Stage {
         })
     }
 
+    /// What the API server holds of the request.
+    #[must_use]
+    pub fn submitted(&self) -> &Submitted {
+        &self.submitted
+    }
+
+    /// What the operator decided.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Decides about the request in `pem`.
     #[must_use]
     pub fn decide(&self, pem: &[u8]) -> Verdict {
