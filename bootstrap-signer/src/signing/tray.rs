@@ -95,14 +95,16 @@ impl Tray {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in requests for these signers only.
-    pub fn serve(&self, signers: impl Iterator<Item = Signer>) {
+    /// Takes in requests for these signers only; whether one of them is new.
+    pub fn serve(&self, signers: impl Iterator<Item = Signer>) -> bool {
         let mut inner = self.inner();
-        inner.signers = signers.collect();
+        let before = std::mem::replace(&mut inner.signers, signers.collect());
+        let is_new = !inner.signers.is_subset(&before);
         let Inner {
             signers, entries, ..
         } = &mut *inner;
         entries.retain(|_, entry| signers.contains(&entry.order.signer));
+        is_new
     }
 
     /// A request as the watch shows it at `now`.
@@ -410,7 +412,8 @@ mod tests {
 
     fn tray() -> (Tray, Instant) {
         let tray = Tray::default();
-        tray.serve([Signer::Client].into_iter());
+        assert!(tray.serve([Signer::Client].into_iter()));
+        assert!(!tray.serve([Signer::Client].into_iter()));
         (tray, Instant::now())
     }
 

@@ -99,7 +99,7 @@ impl Worker {
         pen: Pen,
         shown: Arc<Shown>,
     ) -> Self {
-        Self {
+        let worker = Self {
             tray,
             rules,
             authorities,
@@ -109,12 +109,14 @@ impl Worker {
             telling: 0,
             events: VecDeque::new(),
             shown,
-        }
+        };
+        // Before the watch shows its first list.
+        worker.serve();
+        worker
     }
 
     /// Works until `stop`.
     pub async fn work(mut self, mut stop: oneshot::Receiver<()>) {
-        self.serve();
         loop {
             let due = self.begin();
             self.tray.busy(self.signing);
@@ -126,7 +128,9 @@ impl Worker {
                     self.finish(outcome);
                 }
                 Ok(()) = self.authorities.changed() => {
-                    self.serve();
+                    if self.serve() {
+                        self.look_at_everything();
+                    }
                     self.tray.look_at_all(now());
                 }
                 () = self.tray.news() => {}
@@ -138,10 +142,24 @@ impl Worker {
         }
     }
 
-    fn serve(&self) {
+    /// Whether there is a signer that was not there before.
+    fn serve(&self) -> bool {
         let authorities = self.authorities.borrow();
-        self.tray.serve(authorities.signers());
         self.shown.signing.signs(&authorities, &self.tray);
+        self.tray.serve(authorities.signers())
+    }
+
+    /// The watch has shown what was approved for a signer that is new, and was not heard.
+    fn look_at_everything(&mut self) {
+        self.signing += 1;
+        let (tray, pen) = (Arc::clone(&self.tray), self.pen.clone());
+        self.acts.spawn(async move {
+            if let Err(error) = pen.every(|csr| tray.see(csr, now())).await {
+                let error = daemon::chain(&error);
+                tracing::warn!(error, "what was approved before is not known");
+            }
+            Outcome::Looked("all".to_owned())
+        });
     }
 
     /// Begins what there is room for; when there is more to do without news.

@@ -6,7 +6,7 @@ use k8s_openapi::api::certificates::v1::{
 };
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -15,6 +15,9 @@ use crate::act::{ActError, NAME, within};
 
 /// What upstream's signer writes in the same case.
 const REASON: &str = "SignerValidationFailure";
+
+/// Requests of one page of a list.
+const PAGE: u32 = 500;
 
 /// What writes certificates.
 #[derive(Clone)]
@@ -47,6 +50,22 @@ impl Pen {
     /// The API server does not say.
     pub async fn look(&self, name: &str) -> Result<Option<Csr>, ActError> {
         within(self.requests.get_opt(name)).await
+    }
+
+    /// Every request as it is, page by page.
+    ///
+    /// # Errors
+    /// The API server does not say.
+    pub async fn every(&self, mut see: impl FnMut(&Csr)) -> Result<(), ActError> {
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = within(self.requests.list(&params)).await?;
+            page.items.iter().for_each(&mut see);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(next) => params.continue_token = Some(next),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Writes a certificate onto the request as it was seen.

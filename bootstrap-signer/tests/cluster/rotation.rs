@@ -5,13 +5,17 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use kube::Api;
+use lab::command;
 use rcgen::KeyPair;
 use serde_json::Value;
 
 use crate::Tried;
-use crate::load::token;
+use crate::load::{USER, create, groups, token};
 use crate::rig::Cluster;
-use crate::signing::{SETTINGS, SIGNS, client_of, issued, known_as, signing, told};
+use crate::signing::{
+    SETTINGS, SIGNS, certificate, client_of, issued, known_as, signing, told,
+};
 use crate::wait::{Res, within};
 
 /// The files change under the daemon: a certificate first, its key later.
@@ -59,8 +63,25 @@ pub(crate) async fn rotation() -> Tried {
         return Err(format!("{issuers:?}").into());
     }
     drop(daemon);
+    turned_on(&cluster).await?;
     trusts_both(&cluster, &new, &after, &asked.key).await?;
     bad_files(&cluster).await
+}
+
+/// A daemon that only approves is told to sign: what it approved before gets its
+/// certificate too.
+async fn turned_on(cluster: &Cluster) -> Tried {
+    let daemon = cluster.daemon("a", SETTINGS).await?;
+    let asked = client_of("early")?;
+    let client = cluster.client(Some((USER, &groups()))).await?;
+    create(&Api::all(client), vec![asked.csr.clone()]).await?;
+    within("an approval", None, async || {
+        (cluster.found("a", "NewNode").await? > 0).then_some(())
+    })
+    .await?;
+    cluster.config("a", &format!("{SETTINGS}{}", signing(cluster, "signer")))?;
+    command::run("kill", &["-HUP", &daemon.id().to_string()])?;
+    certificate(cluster, "early").await.map(drop)
 }
 
 fn place(cluster: &Cluster, name: &str, certificate: &str, key: &str) -> Tried {
