@@ -84,6 +84,12 @@ bench-failures: ## failing servers beside the peers, in namespaces of their own;
 	$(MAKE) -s deps build release
 	$(target)/lab/bench-failures --program $(target)/release/api-lb $(ARGS)
 
+.PHONY: soak
+soak: ## the full counts: a flood of FLOOD=20000 requests at bootstrap-signer
+	@$(needs) debian root rust
+	$(MAKE) -s kubernetes
+	STERNPOST_FLOOD=$(or $(FLOOD),20000) cargo test --locked --profile lab -p bootstrap-signer --test cluster a_flood
+
 .PHONY: csr-cases
 csr-cases: ## decide the worked certificate requests of CASES=file.json; ends with what passed and failed
 	@$(needs) rust

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::certificates::Validity;
 use ::token::{Expiry, MAX_NODES, NODE_NAMES, ONE_SHOT};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -63,6 +64,12 @@ pub fn approved(object: &CertificateSigningRequest) -> Option<SystemTime> {
     let created = object.metadata.creation_timestamp.as_ref();
     let time = approved.last_update_time.as_ref().or(created);
     Some(time.map_or(SystemTime::UNIX_EPOCH, |time| time.0.into()))
+}
+
+/// How long the certificate is good that was issued.
+pub fn issued(object: &CertificateSigningRequest) -> Option<Validity> {
+    let certificate = object.status.as_ref()?.certificate.as_ref()?;
+    Validity::read(&certificate.0)
 }
 
 /// A Node, heard of at its creation at the latest; its lease says more.

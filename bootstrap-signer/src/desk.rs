@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use policy::{Access, Decision, Inventory, Known, Reason, Settings, Verdict};
+use policy::{Access, Decision, Inventory, Known, Reason, Settings, Signer, Verdict};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::act::{Act, ActError, Done, Writer};
-use crate::book::{Book, Change, Seen};
+use crate::book::{Book, Change, Kind, Seen};
 use crate::config::Mode;
 use crate::fair::{AT_ONCE, Fair};
 use crate::rights::{ASK_AGAIN, Identity, Rights, identity};
@@ -150,10 +150,49 @@ impl Desk {
     }
 
     fn apply(&mut self, change: Change) {
-        if let Change::Gone(_, name) = &change {
-            self.told.remove(name);
+        match &change {
+            Change::Gone(Kind::Requests, name) => _ = self.told.remove(name),
+            Change::Gone(Kind::Nodes, node) => self.shown.node_gone(node),
+            Change::Whole(Kind::Nodes, nodes) => self.shown.only_nodes(nodes),
+            Change::Request(seen) => self.notice(seen),
+            Change::Gone(Kind::Leases | Kind::Tokens, _)
+            | Change::Whole(Kind::Requests | Kind::Leases | Kind::Tokens, _)
+            | Change::Node(..)
+            | Change::Renewed(..)
+            | Change::Token(..) => {}
         }
+        let issued = match &change {
+            Change::Request(seen) => seen.issued.map(|validity| {
+                let submitted = &seen.submitted;
+                let signer = Signer::named(&submitted.signer);
+                (submitted.name.clone(), signer, validity)
+            }),
+            Change::Node(..)
+            | Change::Renewed(..)
+            | Change::Token(..)
+            | Change::Gone(..)
+            | Change::Whole(..) => None,
+        };
         self.book.apply(change);
+        if let Some((name, Some(signer), validity)) = issued
+            && let Some(node) = self.book.node(&name)
+        {
+            self.shown.issued(signer, node, validity);
+        }
+    }
+
+    /// Another program decided: once for each request.
+    fn notice(&self, seen: &Seen) {
+        let before = self.book.seen(&seen.submitted.name);
+        let known = before.is_some_and(|before| before.stranger.is_some());
+        if let Some(who) = seen.stranger.as_ref().filter(|_| !known) {
+            self.shown.stranger(who);
+            tracing::warn!(
+                request = seen.submitted.name,
+                approver = who,
+                "somebody else decided; `check --cluster` says more"
+            );
+        }
     }
 
     fn sleep(&self) -> Duration {

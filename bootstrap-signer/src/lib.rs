@@ -20,6 +20,7 @@
 pub mod act;
 pub mod api;
 pub mod book;
+pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod context;

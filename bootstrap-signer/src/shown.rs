@@ -1,16 +1,17 @@
 //! What is seen from outside: `/readyz`, `/status`, `/metrics`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use daemon::admin::{CommandError, Surface};
 use daemon::metrics::{Histogram, NETWORK, Text};
 use futures_util::future::BoxFuture;
-use policy::Verdict;
+use policy::{Signer, Verdict};
 use serde_json::{Value, json};
 
 use crate::book::{Book, Kind};
+use crate::certificates::{Certificates, Validity};
 use crate::{signing, tokens};
 
 #[derive(Default)]
@@ -22,6 +23,8 @@ struct Counts {
     oldest: Option<SystemTime>,
     missing: Vec<&'static str>,
     objects: BTreeMap<&'static str, usize>,
+    strangers: BTreeMap<String, u64>,
+    certificates: Certificates,
 }
 
 /// What the desk shows.
@@ -76,6 +79,27 @@ impl Shown {
         *self.counts().decisions.entry(key).or_default() += 1;
     }
 
+    /// Somebody else decided about a request of our signers.
+    pub fn stranger(&self, who: &str) {
+        let mut counts = self.counts();
+        *counts.strangers.entry(who.to_owned()).or_default() += 1;
+    }
+
+    /// A certificate was issued.
+    pub fn issued(&self, signer: Signer, node: &str, validity: Validity) {
+        self.counts().certificates.issued(signer, node, validity);
+    }
+
+    /// A Node is gone.
+    pub fn node_gone(&self, node: &str) {
+        self.counts().certificates.gone(node);
+    }
+
+    /// These Nodes are all there are.
+    pub fn only_nodes(&self, nodes: &BTreeSet<String>) {
+        self.counts().certificates.only(nodes);
+    }
+
     /// A decision was written, about a request first seen at `since`.
     pub fn written(&self, since: Option<Instant>) {
         if let Some(since) = since {
@@ -91,6 +115,42 @@ impl Shown {
     /// An Event was not sent.
     pub fn dropped_event(&self) {
         self.counts().dropped_events += 1;
+    }
+}
+
+fn strangers(counts: &Counts, out: &mut Text) {
+    for (who, count) in &counts.strangers {
+        out.counter(
+            "bootstrap_signer_foreign_decisions_total",
+            "Requests of our signers that another program decided about.",
+        )
+        .sample(&[("approver", who)], *count);
+    }
+}
+
+fn certificates(all: &Certificates, out: &mut Text) {
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    for signer in Signer::ALL {
+        let standing = all.standing(signer, SystemTime::now());
+        let labels = [("signer", signer.name())];
+        out.gauge(
+            "bootstrap_signer_certificates",
+            "Nodes whose certificate was seen issued.",
+        )
+        .sample(&labels, number(standing.known));
+        out.gauge(
+            "bootstrap_signer_certificates_expiring",
+            "Those of them in the last tenth of their time: their kubelet did not renew.",
+        )
+        .sample(&labels, number(standing.late));
+        if let Some(first) = standing.first {
+            let at = first.duration_since(SystemTime::UNIX_EPOCH);
+            out.gauge(
+                "bootstrap_signer_certificate_first_expiry_timestamp_seconds",
+                "When the first of them ends.",
+            )
+            .sample(&labels, at.unwrap_or_default().as_secs());
+        }
     }
 }
 
@@ -132,6 +192,8 @@ impl Surface for Shown {
             )
             .sample(&[("act", act)], *count);
         }
+        strangers(&counts, out);
+        certificates(&counts.certificates, out);
         out.counter(
             "bootstrap_signer_events_dropped_total",
             "Events not sent for want of time.",

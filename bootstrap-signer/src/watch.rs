@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::api;
 use crate::book::{Change, Kind, Ledger, Seen};
 use crate::signing::Tray;
+use crate::stranger;
 
 /// Changes on their way. The watch waits when the desk is behind: what is not read stays
 /// in the API server.
@@ -104,6 +105,8 @@ pub fn seen(object: &CertificateSigningRequest) -> Change {
         version: object.resource_version().unwrap_or_default(),
         denied: api::is_denied(object),
         approved: api::approved(object),
+        stranger: stranger::decided(object),
+        issued: api::issued(object),
         requester_uid: object.spec.uid.clone().unwrap_or_default(),
         extra: extra.into_iter().collect::<BTreeMap<_, _>>(),
     }))

@@ -50,6 +50,8 @@ fn seen(name: &str, pem: Vec<u8>, created: SystemTime) -> Seen {
         version: "1".to_owned(),
         denied: false,
         approved: None,
+        stranger: None,
+        issued: None,
         requester_uid: String::new(),
         extra: BTreeMap::new(),
     }

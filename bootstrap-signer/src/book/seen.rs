@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use policy::{Node, Submitted, Token};
 
+use crate::certificates::Validity;
+
 /// What can be watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -46,6 +48,10 @@ pub struct Seen {
     pub denied: bool,
     /// When it was approved.
     pub approved: Option<SystemTime>,
+    /// Who decided, when that was another program.
+    pub stranger: Option<String>,
+    /// How long its certificate is good, once it has one.
+    pub issued: Option<Validity>,
     /// The requester's own uid, which a SubjectAccessReview must carry too.
     pub requester_uid: String,
     /// Further names of the requester that a SubjectAccessReview must carry.

@@ -17,6 +17,7 @@ mod kubelet;
 mod latency;
 mod load;
 mod names;
+mod paths;
 mod rig;
 mod rotation;
 mod servers;
@@ -39,7 +40,7 @@ type Test = fn() -> Tried;
 fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
-    let tests: [(&str, Test); 18] = [
+    let tests: [(&str, Test); 20] = [
         ("every_case_is_decided_as_it_expects", || {
             on_runtime(cases::all())
         }),
@@ -67,6 +68,8 @@ fn main() {
         ("another_approver_is_found", || {
             on_runtime(inspect::another_approver())
         }),
+        ("an_apiserver_dies", || on_runtime(paths::apiserver_dies())),
+        ("a_pod_s_credentials_do", || on_runtime(paths::in_a_pod())),
         ("one_of_three_is_killed", || on_runtime(load::killed())),
         ("certificates_are_as_upstream_s_and_work", || {
             on_runtime(signing::as_upstream())

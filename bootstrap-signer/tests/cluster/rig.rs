@@ -211,11 +211,30 @@ impl Cluster {
 
     /// A daemon with `settings` added to its configuration, once it has seen everything.
     pub(crate) async fn daemon(&self, name: &str, settings: &str) -> Res<Running> {
+        self.daemon_at(name, settings, APISERVER).await
+    }
+
+    /// The same, which talks to the API at `port`.
+    pub(crate) async fn daemon_at(
+        &self,
+        name: &str,
+        settings: &str,
+        port: u16,
+    ) -> Res<Running> {
         let config = self.config(name, settings)?;
+        let credentials = self.path("signer.conf");
+        let text = fs::read_to_string(&credentials)?;
+        let (old, new) = (format!(":{APISERVER}"), format!(":{port}"));
+        fs::write(&credentials, text.replace(&old, &new))?;
         let arguments = ["run".to_owned(), format!("--config={}", config.display())];
         let binary = Path::new(env!("CARGO_BIN_EXE_bootstrap-signer"));
-        let mut running =
+        let running =
             Running::start(binary, &arguments, &self.path(&format!("{name}.log")))?;
+        self.seeing(name, running).await
+    }
+
+    /// `running`, once it has seen everything.
+    pub(crate) async fn seeing(&self, name: &str, mut running: Running) -> Res<Running> {
         within("the daemon", Some(&mut running), async || {
             let status = self.status(name).await?;
             status

@@ -104,6 +104,11 @@ async fn healthy() -> Option<()> {
 
 /// kube-apiserver, as it starts.
 pub(crate) fn apiserver(folder: &Path) -> Res<Running> {
+    apiserver_at(folder, APISERVER)
+}
+
+/// The same on another port.
+pub(crate) fn apiserver_at(folder: &Path, port: u16) -> Res<Running> {
     let file = |flag: &str, name: &str| {
         format!("{flag}={}", folder.join("pki").join(name).display())
     };
@@ -111,7 +116,7 @@ pub(crate) fn apiserver(folder: &Path) -> Res<Running> {
         "--bind-address=127.0.0.1".to_owned(),
         // One that is not loopback must be there; nothing is made of it.
         "--advertise-address=192.0.2.1".to_owned(),
-        format!("--secure-port={APISERVER}"),
+        format!("--secure-port={port}"),
         format!("--etcd-servers=http://{ETCD}"),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--authorization-mode=Node,RBAC".to_owned(),
@@ -133,7 +138,8 @@ pub(crate) fn apiserver(folder: &Path) -> Res<Running> {
         file("--service-account-signing-key-file", "sa.key"),
     ];
     let program = kubernetes().join("kube-apiserver");
-    Running::start(&program, &arguments, &folder.join("apiserver.log"))
+    let log = folder.join(format!("apiserver-{port}.log"));
+    Running::start(&program, &arguments, &log)
 }
 
 /// kube-controller-manager with these controllers and no others, as fast as it can.
