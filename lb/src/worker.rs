@@ -146,7 +146,8 @@ impl Order {
 pub enum Which {
     /// All of them.
     All,
-    /// Those whose client has sent something since the server last did.
+    /// Those whose client has sent something since the server last did, or something that the
+    /// server has not acknowledged.
     Unanswered,
 }
 

@@ -287,6 +287,11 @@ impl Machine {
         }
     }
 
+    /// The server has not acknowledged all that the client has sent.
+    pub(super) fn owed(&mut self) {
+        self.unanswered = true;
+    }
+
     /// What an event asks for. `idle` is the configured idle time of the backend.
     pub(super) fn on(&mut self, event: Event, idle: Option<Duration>) -> Action {
         match (event, self.phase) {
@@ -692,6 +697,14 @@ mod tests {
             let got = settled(last).on(event, idle);
             assert_eq!(got, action, "{last:?} {event:?}");
         }
+    }
+
+    #[test]
+    fn what_is_owed_counts_as_unanswered() {
+        let mut machine = settled(Flow::Down);
+        machine.owed();
+        let cut = machine.on(Event::Cut(Which::Unanswered), None);
+        assert_eq!(cut, Action::End(End::ServerHung));
     }
 
     #[test]

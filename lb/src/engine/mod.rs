@@ -39,6 +39,7 @@ mod session;
 mod sessions;
 mod show;
 mod slab;
+mod tcp_info;
 mod wheel;
 mod worker;
 

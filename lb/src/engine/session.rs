@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use rustix::net::sockopt;
 
-use super::carry;
 use super::machine::Machine;
 use super::pending::{Held, Pending, Stores};
 use super::poll::Lane;
 use super::relay::{Fault, Flow, Gave, Over, Side, Step, Took, Via};
 use super::report;
 use super::wheel::Tick;
+use super::{carry, tcp_info};
 use crate::admit::Gate;
 use crate::hello::{self, Extent, Rules};
 use crate::pool::{Attempt, Backend, Counters, Dialling, Frontend, Refusal, Seat};
@@ -311,6 +311,13 @@ impl Session {
         };
         let whole = Extent::Whole(kept.all().len());
         kept.rest().is_empty() && hello::extent(kept.all()) == whole
+    }
+
+    /// Whether the client has sent something that the server has not acknowledged.
+    #[must_use]
+    pub(super) fn is_owed(&mut self) -> bool {
+        let queued = self.socket.as_ref().map_or(0, tcp_info::unacknowledged);
+        queued > 0 || self.machine.relay().pending(Flow::Up) > 0
     }
 
     /// Bytes of the client that a server is still to be given, all of them anew.

@@ -288,8 +288,14 @@ impl Sessions {
                 .then_some(key)
         };
         let keys: Vec<Key> = self.slab.iter().filter_map(theirs).collect();
-        keys.into_iter()
-            .for_each(|key| self.on(key, Event::Cut(which)));
+        for key in keys {
+            if let (Which::Unanswered, Some(session)) = (which, self.slab.get_mut(key))
+                && session.is_owed()
+            {
+                session.machine.owed();
+            }
+            self.on(key, Event::Cut(which));
+        }
     }
 
     /// Ends one session.
