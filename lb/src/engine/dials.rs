@@ -82,7 +82,12 @@ impl Sessions {
 
     fn next_dial(&mut self, key: Key) -> Option<Result<Attempt, Refusal>> {
         let now = self.now();
-        let origin = Rc::clone(&self.slab.get_mut(key)?.origin);
+        let session = self.slab.get_mut(key)?;
+        let origin = Rc::clone(&session.origin);
+        if session.attempts == 0 {
+            // It has only just come in by this backend.
+            return Some(session.next_dial(&origin.backend, now));
+        }
         let backend = self.as_it_stands(&origin.backend);
         Some(self.slab.get_mut(key)?.next_dial(&backend, now))
     }
