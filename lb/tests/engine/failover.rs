@@ -242,3 +242,51 @@ async fn where_only_tls_is_wanted_nothing_else_reaches_a_server() {
     let mut server = accept(&listeners[0]).await;
     answers(&mut server, &mut client).await;
 }
+
+/// Half hellos that stay, garbage, and connects that are reset at once: none of them reaches
+/// the server, and everybody else is answered.
+#[tokio::test]
+async fn hostile_clients_reach_no_server_and_keep_nobody_from_one() {
+    const HOSTILE: usize = 900;
+    const GOOD: u64 = 60;
+    let (listeners, addresses) = listeners(1).await;
+    let rules = Rules {
+        only: Switch::On,
+        timeout: Duration::from_secs(60),
+        routes: Vec::new(),
+    };
+    let options = Options {
+        rules: Some(Arc::new(rules)),
+        ..patient()
+    };
+    let rig = Rig::start(&addresses, &options).unwrap();
+    let server = rig.servers().next().unwrap().counters.clone();
+    let mut staying = Vec::new();
+    for n in 0..HOSTILE {
+        let mut client = TcpStream::connect(rig.address).await.unwrap();
+        match n % 3 {
+            0 => {
+                client.write_all(&HELLO[..n]).await.unwrap();
+                staying.push(client);
+            }
+            1 => {
+                let garbage = vec![n as u8 | 0x80; 1 + n];
+                // It may be turned away before it has said all.
+                let _ = client.write_all(&garbage).await;
+            }
+            _ => client.set_zero_linger().unwrap(),
+        }
+        if n % 15 == 0 {
+            let mut good = TcpStream::connect(rig.address).await.unwrap();
+            good.write_all(HELLO).await.unwrap();
+            let mut accepted = accept(&listeners[0]).await;
+            answers(&mut accepted, &mut good).await;
+        }
+    }
+    let patient = staying.len() as u64;
+    let drained = rig.until(SOON, |rig| rig.open() == [patient]).await;
+    assert!(drained, "{:?} of {patient}", rig.open());
+    assert_eq!(server.connections.load(Ordering::SeqCst), GOOD);
+    let counters = &rig.frontend().counters;
+    assert_eq!(counters.ended(End::NotTls), 300);
+}
