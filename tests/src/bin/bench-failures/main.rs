@@ -108,6 +108,7 @@ fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
     };
     let wanted =
         |list: &[String], name: &str| list.is_empty() || list.iter().any(|n| n == name);
+    let commit = said(Command::new("git").args(["describe", "--always", "--dirty"]));
     let logs = binaries::output("failures-logs");
     let mut runs = Vec::new();
     for scene in Scene::ALL {
@@ -128,7 +129,7 @@ fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
         }
     }
     Ok(Record {
-        commit: said(Command::new("git").args(["describe", "--always", "--dirty"])),
+        commit,
         kernel: usage::kernel(),
         cores: usage::cores(),
         versions: versions(),
