@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use daemon::exit;
 use serde_json::Value;
 
-use crate::import::{self, Dialect, Surroundings};
+use crate::import::{self, Dialect, PublicPage, Surroundings};
 use crate::{config, control, recorder, status};
 
 /// A TCP load balancer in front of kube-apiservers.
@@ -90,6 +90,12 @@ enum Task {
         /// Whose it is, where neither name nor text tells.
         #[arg(long, value_name = "PROGRAM")]
         from: Option<Dialect>,
+        /// Keep the passwords of `stats auth` in this file, hashed, mode 0600.
+        #[arg(long, value_name = "FILE")]
+        passwords: Option<PathBuf>,
+        /// Keep a page of statistics that everybody can reach in clear text.
+        #[arg(long)]
+        allow_plain_stats: bool,
         /// Fail (exit code 1) when something is unsupported.
         #[arg(long)]
         strict: bool,
@@ -123,7 +129,21 @@ impl Cli {
             Task::Explain { what, file, socket } => explain(&what, file, &socket),
             Task::Dump { socket } => dump(&socket),
             Task::Password { user, file } => set_password(&user, &file),
-            Task::Import { file, from, strict } => take_over(&file, from, strict),
+            Task::Import {
+                file,
+                from,
+                passwords,
+                allow_plain_stats,
+                strict,
+            } => {
+                let public_page = if allow_plain_stats {
+                    PublicPage::Kept
+                } else {
+                    PublicPage::Closed
+                };
+                let keep = (passwords.as_deref(), public_page);
+                take_over(&file, from, keep, strict)
+            }
         };
         ExitCode::from(code)
     }
@@ -278,7 +298,12 @@ fn command(socket: &std::path::Path, path: &str) -> Result<Value, AskError> {
     Ok(runtime()?.block_on(daemon::client::post(socket, path, &Value::Null))?)
 }
 
-fn take_over(path: &std::path::Path, from: Option<Dialect>, is_strict: bool) -> u8 {
+fn take_over(
+    path: &std::path::Path,
+    from: Option<Dialect>,
+    (passwords, public_page): (Option<&std::path::Path>, PublicPage),
+    is_strict: bool,
+) -> u8 {
     let text = match std::fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
@@ -291,6 +316,8 @@ fn take_over(path: &std::path::Path, from: Option<Dialect>, is_strict: bool) -> 
         variable: &|name| std::env::var(name).ok(),
         resolve: &import::outside::resolve,
         include: &|pattern| import::outside::include(folder, pattern),
+        keep_password: &|user, password| keep_password(passwords, user, password),
+        public_page,
     };
     let name = path.display().to_string();
     let dialect = from.unwrap_or_else(|| Dialect::of(path, &text));
@@ -312,6 +339,22 @@ fn take_over(path: &std::path::Path, from: Option<Dialect>, is_strict: bool) -> 
             }
         }
     }
+}
+
+fn keep_password(
+    file: Option<&std::path::Path>,
+    user: &str,
+    password: &str,
+) -> Result<String, String> {
+    let Some(file) = file else {
+        return Err(
+            "nobody can sign in; import with --passwords FILE, or use `api-lb password`"
+                .to_owned(),
+        );
+    };
+    let kept = daemon::admin::password::set(file, user, password);
+    kept.map_err(|error| daemon::chain(&error))?;
+    Ok(file.display().to_string())
 }
 
 /// Nobody reads on when this fails (`api-lb status | head -1`).

@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use api_lb::import::{Dialect, Imported, Included, Surroundings, Verdict, import};
+use api_lb::import::{
+    Dialect, Imported, Included, PublicPage, Surroundings, Verdict, import,
+};
 use proptest::prelude::*;
 
 const FOLDER: &str = "tests/imports";
@@ -58,6 +60,10 @@ fn include(pattern: &str) -> Included {
     }
 }
 
+fn keep_password(user: &str, _password: &str) -> Result<String, String> {
+    Err(format!("the password of {user} is not kept"))
+}
+
 fn imported(path: &Path) -> Imported {
     let text = fs::read_to_string(path).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
@@ -65,6 +71,8 @@ fn imported(path: &Path) -> Imported {
         variable: &variable,
         resolve: &resolve,
         include: &include,
+        keep_password: &keep_password,
+        public_page: PublicPage::Closed,
     };
     import(Dialect::of(path, &text), name, &text, &around).unwrap()
 }
@@ -124,28 +132,67 @@ fn every_directive_has_a_verdict() {
     }
 }
 
+/// A rule that turns clients away is either written as ours or called unsupported.
 #[test]
-fn what_turns_clients_away_is_never_called_honoured_or_not_needed() {
-    for (file, words) in [
-        (
-            "rules-haproxy.cfg",
-            &["reject if !office", "acl office", "use_backend"][..],
-        ),
-        (
-            "rules-nginx.conf",
-            &["deny all", "allow 10.0.0.0/8", "limit_conn", "map "],
-        ),
+fn what_turns_clients_away_is_written_or_said_to_be_lost() {
+    for (file, words, is_written) in [
+        ("rules-haproxy.cfg", "src -f /etc/haproxy/blocked", false),
+        ("rules-haproxy.cfg", "src_conn_rate gt 100", false),
+        ("rules-haproxy.cfg", "use_backend other if", false),
+        ("rules-haproxy.cfg", "reject if bad", true),
+        ("rules-haproxy.cfg", "reject unless good", true),
+        ("rules-haproxy.cfg", "content reject", true),
+        ("rules-nginx.conf", "deny 10.1.0.0/16", false),
+        ("rules-nginx.conf", "limit_conn sources 20", true),
+        ("rules-nginx.conf", "map ", false),
     ] {
         let report = imported(&Path::new(FOLDER).join(file)).report;
-        for words in words {
-            let mut found = report.findings().iter().filter(|f| f.text.contains(words));
-            let finding = found.next().unwrap_or_else(|| panic!("{words}"));
-            assert!(
-                matches!(finding.verdict, Verdict::Unsupported(_)),
-                "{finding}"
-            );
-        }
+        let mut found = report.findings().iter().filter(|f| f.text.contains(words));
+        let finding = found.next_back().unwrap();
+        let is_lost = matches!(finding.verdict, Verdict::Unsupported(_));
+        assert_eq!(is_lost, !is_written, "{finding}");
     }
+    let yaml = imported(&Path::new(FOLDER).join("rules-haproxy.cfg")).yaml;
+    for line in [
+        "  allow: [\"10.0.0.0/8\", \"192.168.0.0/16\"]\n  deny: [\"10.66.0.0/16\"]\n",
+        "  tls: {only: on, helloTimeout: 3s}\n",
+    ] {
+        assert!(yaml.contains(line), "{yaml}");
+    }
+}
+
+/// Passwords go into a file of their own, hashed; neither report nor YAML has them.
+#[test]
+fn a_password_is_kept_hashed_or_refused_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, kept) = (
+        folder.path().join("haproxy.cfg"),
+        folder.path().join("kept"),
+    );
+    for (password, is_kept) in [("Password", false), ("correct-horse", true)] {
+        let text = format!(
+            "listen stats\n mode http\n bind *:9000\n stats enable\n stats auth Admin:{password}\nlisten a\n bind :6443\n server s 192.0.2.1:6443 check\n"
+        );
+        fs::write(&config, text).unwrap();
+        let out = Command::new(env!("CARGO_BIN_EXE_api-lb"))
+            .arg("import")
+            .arg(&config)
+            .args(["--allow-plain-stats", "--passwords"])
+            .arg(&kept)
+            .output()
+            .unwrap();
+        let all = [out.stdout, out.stderr].concat();
+        let said = String::from_utf8_lossy(&all);
+        assert!(!said.contains(&format!("Admin:{password}")), "{said}");
+        assert_eq!(said.contains("passwordFile: "), is_kept, "{said}");
+        assert!(said.contains("admin: {address: \"0.0.0.0:9000\""), "{said}");
+        assert_eq!(kept.exists(), is_kept);
+    }
+    assert!(
+        fs::read_to_string(&kept)
+            .unwrap()
+            .starts_with("Admin:pbkdf2-sha256$")
+    );
 }
 
 #[test]
@@ -218,7 +265,7 @@ proptest! {
             place -= 1;
         }
         let (head, tail) = text.split_at(place);
-        let around = Surroundings { variable: &variable, resolve: &resolve, include: &include };
+        let around = Surroundings { variable: &variable, resolve: &resolve, include: &include, keep_password: &keep_password, public_page: PublicPage::Closed };
         for dialect in [Dialect::Haproxy, Dialect::Nginx] {
             if let Ok(imported) = import(dialect, "odd", &format!("{head}{put}{tail}"), &around) {
                 let known = api_lb::config::parse("odd", &imported.yaml);

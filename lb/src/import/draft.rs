@@ -12,6 +12,9 @@ use config::Period;
 pub(super) struct Draft {
     pub(super) workers: Option<u32>,
     pub(super) drain_timeout: Option<Duration>,
+    pub(super) max_connections: Option<u32>,
+    /// The file of those who may sign in at the page.
+    pub(super) passwords: Option<String>,
     pub(super) admin: Option<SocketAddr>,
     pub(super) frontends: Vec<Frontend>,
     pub(super) backends: Vec<Backend>,
@@ -22,6 +25,18 @@ pub(super) struct Frontend {
     pub(super) name: String,
     pub(super) binds: Vec<SocketAddr>,
     pub(super) backend: String,
+    pub(super) terms: Terms,
+}
+
+/// On which terms clients come in.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    pub(super) max_connections: Option<u32>,
+    pub(super) source_connections: Option<u32>,
+    pub(super) allow: Vec<String>,
+    pub(super) deny: Vec<String>,
+    pub(super) accept_proxy: Vec<String>,
+    pub(super) tls_only: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +45,8 @@ pub(super) struct Backend {
     /// As it is written; roundrobin when not.
     pub(super) balance: Option<&'static str>,
     pub(super) slow_start: Option<Duration>,
+    /// `v1` or `v2`.
+    pub(super) send_proxy: Option<&'static str>,
     pub(super) queue_length: Option<u32>,
     pub(super) queue_timeout: Option<Duration>,
     pub(super) connect: Option<Duration>,
@@ -87,8 +104,15 @@ impl Draft {
         if let Some(time) = self.drain_timeout {
             add(&mut out, format_args!("drainTimeout: {}", Period(time)));
         }
-        if let Some(address) = self.admin {
-            add(&mut out, format_args!("admin: {{address: \"{address}\"}}"));
+        if let Some(most) = self.max_connections {
+            add(&mut out, format_args!("maxConnections: {most}"));
+        }
+        let address = self.admin.map(|address| format!("address: \"{address}\""));
+        let passwords = self.passwords.as_ref();
+        let passwords = passwords.map(|file| format!("passwordFile: {}", quoted(file)));
+        let admin: Vec<String> = address.into_iter().chain(passwords).collect();
+        if !admin.is_empty() {
+            add(&mut out, format_args!("admin: {{{}}}", admin.join(", ")));
         }
         out += "frontends:\n";
         for frontend in &self.frontends {
@@ -112,6 +136,33 @@ impl Frontend {
         add(out, format_args!("- name: {}", self.name));
         add(out, format_args!("  bind: [{}]", binds.join(", ")));
         add(out, format_args!("  backend: {}", self.backend));
+        self.terms.write(out);
+    }
+}
+
+impl Terms {
+    fn write(&self, out: &mut String) {
+        if let Some(most) = self.max_connections {
+            add(out, format_args!("  maxConnections: {most}"));
+        }
+        if let Some(most) = self.source_connections {
+            add(out, format_args!("  sources: {{maxConnections: {most}}}"));
+        }
+        let lists = [
+            ("allow", &self.allow),
+            ("deny", &self.deny),
+            ("acceptProxy", &self.accept_proxy),
+        ];
+        for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+            let list: Vec<String> = list.iter().map(|network| quoted(network)).collect();
+            add(out, format_args!("  {key}: [{}]", list.join(", ")));
+        }
+        if let Some(time) = self.tls_only {
+            add(
+                out,
+                format_args!("  tls: {{only: on, helloTimeout: {}}}", Period(time)),
+            );
+        }
     }
 }
 
@@ -123,6 +174,9 @@ impl Backend {
         }
         if let Some(time) = self.slow_start {
             add(out, format_args!("  slowStart: {}", Period(time)));
+        }
+        if let Some(version) = self.send_proxy {
+            add(out, format_args!("  sendProxy: {version}"));
         }
         let length = self.queue_length.map(|length| format!("length: {length}"));
         let timeout = self

@@ -31,10 +31,23 @@ pub struct Surroundings<'a> {
     pub resolve: &'a dyn Fn(&str) -> Option<IpAddr>,
     /// The files that an `include` names: each with its name and its text.
     pub include: &'a dyn Fn(&str) -> Included,
+    /// Keeps the hash of a user's password, and says where; or why it does not.
+    pub keep_password: &'a dyn Fn(&str, &str) -> Result<String, String>,
+    /// What becomes of a page that everybody can reach.
+    pub public_page: PublicPage,
 }
 
 /// Files by name with their texts, or why they cannot be read.
 pub type Included = std::io::Result<Vec<(String, String)>>;
+
+/// What becomes of a page of statistics that everybody can reach, in clear text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicPage {
+    /// It is for this host alone.
+    Closed,
+    /// It stays as it is.
+    Kept,
+}
 
 /// Whose configuration it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

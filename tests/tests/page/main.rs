@@ -184,8 +184,13 @@ fn keys() -> Fallible<()> {
             "(document.documentElement.dataset.theme || '') === '{theme}'"
         ))?;
     }
+    // Nobody can sign in here, so nothing offers it.
+    assert_eq!(
+        tab.ask("document.getElementById('sign').checkVisibility()")?,
+        false
+    );
     // Everything that can be clicked can be reached by Tab and has a name.
-    let nameless = "[...document.querySelectorAll('button, a, input')].filter(n => n.tabIndex < 0 || !(n.textContent.trim() || n.labels?.length)).length";
+    let nameless = "[...document.querySelectorAll('button, a, input')].filter(n => n.checkVisibility()).filter(n => n.tabIndex < 0 || !(n.textContent.trim() || n.labels?.length)).length";
     assert_eq!(tab.ask(nameless)?, 0);
     Ok(())
 }

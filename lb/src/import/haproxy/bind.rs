@@ -12,6 +12,7 @@ use super::words::Line;
 pub(super) struct Bind {
     pub(super) line: usize,
     pub(super) addresses: Vec<SocketAddr>,
+    pub(super) accepts_proxy: bool,
 }
 
 /// More ports than a frontend of apiservers has are a mistake.
@@ -45,6 +46,7 @@ pub(super) fn read(
     (!addresses.is_empty()).then_some(Bind {
         line: number,
         addresses,
+        accepts_proxy: options.contains(&"accept-proxy"),
     })
 }
 
@@ -99,7 +101,8 @@ fn parameters(number: usize, options: &[&str], report: &mut Report) {
                 continue;
             }
             "accept-proxy" => {
-                report.unsupported(number, option, "clients behind it are refused by the server: their first bytes are a PROXY header");
+                report.honoured(number, option, "acceptProxy of the frontend");
+                report.trap(number, "accept-proxy believes everybody who can reach it; name your proxies in acceptProxy instead of all networks");
                 continue;
             }
             "ssl" => {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use config::Period;
 
-use super::super::Surroundings;
 use super::super::address::Host;
-use super::super::draft::{self, Backend, Draft, Frontend, Kind as CheckKind};
+use super::super::draft::{self, Backend, Draft, Frontend, Kind as CheckKind, Terms};
 use super::super::report::Report;
 use super::super::times::fit;
+use super::super::{PublicPage, Surroundings};
 use super::proxy::{Mode, Settings};
 use super::server::{Parameters, Server};
 use super::{Kind, Proxy};
@@ -104,7 +104,7 @@ fn entry(
         .flat_map(|bind| bind.addresses.clone())
         .collect();
     let Some(target) = target else {
-        page(proxy, &text, &binds, draft, report);
+        page(proxy, &text, &binds, draft, around, report);
         return;
     };
     if binds.is_empty() {
@@ -121,7 +121,56 @@ fn entry(
         name: draft::name(&proxy.name, &taken),
         binds: unique(binds, draft),
         backend,
+        terms: terms(proxy, report),
     });
+}
+
+fn terms(proxy: &Proxy, report: &mut Report) -> Terms {
+    let settings = &proxy.settings;
+    let from_proxies = settings
+        .binds
+        .iter()
+        .filter(|bind| bind.accepts_proxy)
+        .count();
+    let everybody = vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()];
+    let accept_proxy = if from_proxies == 0 {
+        vec![]
+    } else if from_proxies == settings.binds.len() {
+        everybody
+    } else {
+        let text = format!("{}: accept-proxy of one bind", proxy.name);
+        let what = "it holds for a whole frontend, so it is left out; make two of it";
+        report.unsupported(proxy.line, &text, what);
+        vec![]
+    };
+    Terms {
+        max_connections: settings.max_connections,
+        source_connections: None,
+        allow: settings.admission.allow.clone(),
+        deny: settings.admission.deny.clone(),
+        accept_proxy,
+        tls_only: settings.admission.tls_only,
+    }
+}
+
+/// The header that servers are sent; none beside a check that speaks without it.
+fn send_proxy(
+    settings: &Settings,
+    kind: CheckKind,
+    report: &mut Report,
+) -> Option<&'static str> {
+    let server = settings
+        .servers
+        .iter()
+        .find(|s| s.parameters.send_proxy.is_some())?;
+    let version = server.parameters.send_proxy;
+    let is_same = |s: &Server| s.parameters.send_proxy == version;
+    if kind == CheckKind::Tcp && settings.servers.iter().all(is_same) {
+        return version;
+    }
+    let text = format!("server {}: its PROXY header", server.name);
+    report.unsupported(server.line, &text, "it is not written: all servers of a backend get one, and the check has to be tcp (an apiserver does not understand it)");
+    None
 }
 
 /// What answers by itself: the page of statistics, or a monitor.
@@ -130,6 +179,7 @@ fn page(
     text: &str,
     binds: &[SocketAddr],
     draft: &mut Draft,
+    around: &Surroundings<'_>,
     report: &mut Report,
 ) {
     let line = proxy
@@ -140,12 +190,14 @@ fn page(
     match binds.first() {
         Some(bind) if proxy.settings.stats.is_on => {
             let loopback = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), bind.port());
-            if bind.ip().is_loopback() {
+            draft.passwords.clone_from(&proxy.settings.stats.passwords);
+            let is_wanted = around.public_page == PublicPage::Kept;
+            if bind.ip().is_loopback() || is_wanted {
                 draft.admin = Some(*bind);
                 report.honoured(line, text, format!("admin.address: {bind}"));
             } else {
                 draft.admin = Some(loopback);
-                report.unsupported(line, text, format!("the page is written to {loopback}, for this host alone: {bind} would show it to everybody in clear text"));
+                report.unsupported(line, text, format!("the page is written to {loopback}, for this host alone: {bind} would show it to everybody in clear text; write admin.tls, or import with --allow-plain-stats"));
             }
         }
         Some(_) if proxy.settings.is_monitor => report.not_needed(
@@ -210,6 +262,7 @@ fn backend(
         add_server(server, binds, &mut backend, around, report);
     }
     check(settings, &mut backend, report);
+    backend.send_proxy = send_proxy(settings, backend.check.kind, report);
     if backend.servers.is_empty() {
         return None;
     }

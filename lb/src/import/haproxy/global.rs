@@ -30,6 +30,14 @@ fn directive(line: &Line, draft: &mut Draft, report: &mut Report) {
                 }
             }
         }
+        ["maxconn", most] => match most.parse::<u32>().ok().filter(|most| *most > 0) {
+            Some(most) => {
+                let most = most.min(super::super::draft::MOST_CONNECTIONS);
+                draft.max_connections = Some(most);
+                report.honoured(number, &text, format!("maxConnections: {most}"));
+            }
+            None => report.unsupported(number, &text, "its value is not one"),
+        },
         ["hard-stop-after", after] => match time(after, Bare::Milliseconds) {
             Some(after) => {
                 let (after, shown) = fit(after, &DRAIN);
@@ -58,7 +66,7 @@ fn known(word: &str) -> Option<&'static str> {
         "user" | "group" | "uid" | "gid" | "chroot" | "setcap" => {
             "the unit runs it as a user of its own, without a file system to write to"
         }
-        "maxconn" | "ulimit-n" | "fd-hard-limit" | "maxsock" => {
+        "ulimit-n" | "fd-hard-limit" | "maxsock" => {
             "as many connections are taken as LimitNOFILE in the unit allows; more wait in the listener's queue"
         }
         "stats" => "commands go to /run/sternpost/api-lb.sock, which is always there",

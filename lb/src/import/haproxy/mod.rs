@@ -5,12 +5,15 @@ mod build;
 mod check;
 mod global;
 mod proxy;
+mod rules;
 mod server;
 mod stats;
 mod words;
 
 use super::draft::Draft;
 use super::{ImportError, Report, Surroundings};
+pub(super) use rules::networks;
+
 use proxy::{Mode, Scene, Settings};
 use words::Line;
 

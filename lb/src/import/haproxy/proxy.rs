@@ -8,6 +8,7 @@ use super::super::{Surroundings, draft};
 use super::Kind;
 use super::bind::{self, Bind};
 use super::check::{self, Plan};
+use super::rules::{self, Admission, Rules};
 use super::server::{self, Parameters, Server};
 use super::stats::{self, Stats};
 use super::words::Line;
@@ -40,15 +41,10 @@ pub(super) struct Settings {
     pub(super) stats: Stats,
     /// Answers requests itself: `monitor-uri`.
     pub(super) is_monitor: bool,
-    hello: Hello,
-}
-
-/// The three lines that make haproxy wait for a ClientHello.
-#[derive(Clone, Debug, Default)]
-struct Hello {
-    delay: Option<Line>,
-    accept: Option<Line>,
-    reject: Option<Line>,
+    /// Who is let in.
+    pub(super) admission: Admission,
+    pub(super) max_connections: Option<u32>,
+    rules: Rules,
 }
 
 /// Where a line stands.
@@ -82,7 +78,10 @@ pub(super) fn read(
             unknown(line, report);
         }
     }
-    settings.hello(report);
+    // Rules of defaults are read again with each proxy, in which they count.
+    if scene.kind != Kind::Defaults {
+        settings.admission = settings.rules.decide(scene.lines, report);
+    }
     settings
 }
 
@@ -125,7 +124,7 @@ impl Settings {
                 "servers have addresses; write each of them",
             ),
             ["timeout", which, value] => self.timeout(line, which, value, scene, report),
-            ["stats", ..] => stats::directive(line, self, report),
+            ["stats", ..] => stats::directive(line, self, scene.around, report),
             ["monitor-uri", ..] => {
                 self.is_monitor = true;
                 report.not_needed(number, &text, "/livez and /readyz on admin.address answer whether to send traffic here");
@@ -134,7 +133,8 @@ impl Settings {
             ["tcp-check", ..] => check::tcp_check(line, &mut self.plan, report),
             ["option", ..] => return self.option(line, scene, report),
             ["no", ..] => return no(line, report),
-            ["tcp-request" | "tcp-response", ..] => self.rule(line, report),
+            ["tcp-request", ..] => self.rules.add(line, report),
+            ["maxconn", most] => self.maxconn(line, most, report),
             ["acl", name, ..] => acl(number, &text, name, scene, report),
             _ => return plain(line, scene, report),
         }
@@ -279,50 +279,16 @@ impl Settings {
         true
     }
 
-    /// `tcp-request …`: what is let in.
-    fn rule(&mut self, line: &Line, report: &mut Report) {
+    fn maxconn(&mut self, line: &Line, most: &str, report: &mut Report) {
         let (number, text) = (line.number, line.text());
-        let is_hello = text.contains("ssl_hello_type 1");
-        match line.words()[..] {
-            ["tcp-request", "inspect-delay", ..] => self.hello.delay = Some(line.clone()),
-            ["tcp-request", "content", "accept", ..] if is_hello => {
-                self.hello.accept = Some(line.clone());
+        match most.parse::<u32>().ok().filter(|most| *most > 0) {
+            Some(most) => {
+                let most = most.min(draft::MOST_CONNECTIONS);
+                self.max_connections = Some(most);
+                let how = format!("maxConnections: {most} of each frontend; more wait");
+                report.honoured(number, &text, how);
             }
-            ["tcp-request", "content", "reject"] => self.hello.reject = Some(line.clone()),
-            ["tcp-request", "content", "reject", ..] if is_hello => {
-                self.hello.reject = Some(line.clone());
-            }
-            [_, _, "reject" | "silent-drop", ..] => report.unsupported(
-                number,
-                &text,
-                "a client that this turns away is let in; keep such clients out with a packet filter",
-            ),
-            _ => report.unsupported(number, &text, "the rule has no effect here"),
-        }
-    }
-
-    /// Three lines are one rule, or none at all.
-    fn hello(&mut self, report: &mut Report) {
-        let Hello {
-            delay,
-            accept,
-            reject,
-        } = std::mem::take(&mut self.hello);
-        let lines = [&delay, &accept, &reject];
-        for line in lines.into_iter().flatten() {
-            let (number, text) = (line.number, line.text());
-            if reject.is_some() {
-                report.unsupported(
-                    number,
-                    &text,
-                    "clients that speak no TLS are let through to a server",
-                );
-            } else {
-                report.not_needed(number, &text, "without a `tcp-request content reject` it turns nobody away in haproxy either");
-            }
-        }
-        if let (Some(accept), None) = (&accept, &reject) {
-            report.trap(accept.number, "this looks like \"TLS only\" and is not: without `tcp-request content reject` haproxy passes everything on after the delay, plain HTTP at once");
+            None => report.unsupported(number, &text, "its value is not one"),
         }
     }
 }
@@ -365,7 +331,12 @@ fn acl(number: usize, text: &str, name: &str, scene: &Scene<'_>, report: &mut Re
         words.first() != Some(&"acl")
             && rest.iter().any(|word| word.trim_start_matches('!') == name)
     };
-    if scene.lines.iter().any(uses) {
+    let used: Vec<&Line> = scene.lines.iter().filter(|line| uses(line)).collect();
+    let is_list = rules::acl(name, scene.lines).is_some();
+    let is_rule = |line: &&Line| line.words().first() == Some(&"tcp-request");
+    if is_list && used.iter().all(is_rule) && !used.is_empty() {
+        report.honoured(number, text, "as the rules that use it");
+    } else if !used.is_empty() {
         report.unsupported(number, text, "the rules that use it have no effect here");
     } else {
         report.not_needed(number, text, "no rule uses it: alone it does nothing");
@@ -400,7 +371,7 @@ fn plain(line: &Line, scene: &Scene<'_>, report: &mut Report) -> bool {
             &text,
             "a failed dial goes on to the next server at once, within dialBudget",
         ),
-        "maxconn" | "fullconn" | "backlog" => report.not_needed(
+        "fullconn" | "backlog" => report.not_needed(
             number,
             &text,
             "as many connections are taken as LimitNOFILE in the unit allows; more wait in the listener's queue",

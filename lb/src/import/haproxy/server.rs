@@ -27,6 +27,7 @@ pub(super) struct Parameters {
     pub(super) max_waiting: Option<u32>,
     pub(super) backup: bool,
     pub(super) disabled: bool,
+    pub(super) send_proxy: Option<&'static str>,
     pub(super) is_checked: bool,
     /// The check speaks TLS.
     pub(super) check_tls: bool,
@@ -147,13 +148,17 @@ fn alone(option: &str, all: &mut Parameters) -> Option<Verdict> {
             all.backup = false;
             honoured("")
         }
-        "send-proxy"
-        | "send-proxy-v2"
-        | "send-proxy-v2-ssl"
-        | "send-proxy-v2-ssl-cn"
-        | "check-send-proxy" => unsupported(
-            "no PROXY header is sent (an apiserver would not read it: it breaks its TLS)",
-        ),
+        "send-proxy" => {
+            all.send_proxy = Some("v1");
+            honoured("sendProxy: v1, of the backend")
+        }
+        "send-proxy-v2" => {
+            all.send_proxy = Some("v2");
+            honoured("sendProxy: v2, of the backend")
+        }
+        "send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn" | "check-send-proxy" => {
+            unsupported("the header says nothing of TLS, and checks have none")
+        }
         _ => return None,
     })
 }

@@ -149,6 +149,8 @@ mod tests {
             variable: &|name| (name == "VIP").then(|| "10.0.0.1".to_owned()),
             resolve: &|_| None,
             include: &|_| Ok(vec![]),
+            keep_password: &|_, _| Err(String::new()),
+            public_page: super::super::super::PublicPage::Closed,
         };
         lines("t", text, &around)
             .map(|lines| lines.into_iter().flat_map(|line| line.words).collect())

@@ -1,5 +1,6 @@
 //! nginx.conf: blocks; what `stream` holds is carried, the rest explained.
 
+mod admission;
 mod block;
 mod main_block;
 mod server;

@@ -9,6 +9,7 @@ use super::super::address::{Host, Place, place};
 use super::super::draft::{self, Backend, Draft, Frontend};
 use super::super::report::Report;
 use super::super::times::{Bare, fit, time};
+use super::admission;
 use super::block::Directive;
 use super::upstream::{self, Upstream};
 
@@ -26,6 +27,13 @@ const NGINX_IDLE: Duration = Duration::from_secs(10 * 60);
 pub(super) struct Shared {
     connect: Option<Duration>,
     idle: Option<(usize, Duration)>,
+    /// `allow` and `deny` with whom they name, in their order.
+    pub(super) lists: Vec<(Directive, String)>,
+    /// A zone counts the connections of each source.
+    pub(super) limits_sources: bool,
+    pub(super) source_connections: Option<u32>,
+    pub(super) proxies: Vec<String>,
+    sends_proxy: bool,
 }
 
 /// A server.
@@ -35,6 +43,7 @@ pub(super) struct Entry {
     line: usize,
     binds: Vec<SocketAddr>,
     target: Option<(usize, String)>,
+    accepts_proxy: bool,
     shared: Shared,
 }
 
@@ -50,6 +59,7 @@ pub(super) fn read(
         line: directive.line,
         binds: vec![],
         target: None,
+        accepts_proxy: false,
         shared: shared.clone(),
     };
     for inner in &directive.block {
@@ -82,8 +92,12 @@ pub(super) fn shared(directive: &Directive, shared: &mut Shared, report: &mut Re
             &text,
             "a failed dial always goes on to the next server",
         ),
-        ["proxy_next_upstream" | "proxy_next_upstream_tries"
-        | "proxy_next_upstream_timeout", ..] => report.not_needed(
+        [
+            "proxy_next_upstream"
+            | "proxy_next_upstream_tries"
+            | "proxy_next_upstream_timeout",
+            ..,
+        ] => report.not_needed(
             line,
             &text,
             "a failed dial goes on to the next server at once, within dialBudget",
@@ -91,48 +105,72 @@ pub(super) fn shared(directive: &Directive, shared: &mut Shared, report: &mut Re
         ["proxy_protocol", "off"] | ["ssl_preread", "off"] | ["proxy_ssl", "off"] => {
             report.honoured(line, &text, "");
         }
-        ["proxy_protocol", ..] => report.unsupported(
-            line,
-            &text,
-            "no PROXY header is sent (an apiserver would not read it: it breaks its TLS)",
-        ),
+        ["proxy_protocol", ..] => {
+            shared.sends_proxy = true;
+            report.honoured(line, &text, "sendProxy: v1, of the backend");
+            report.trap(line, "an apiserver does not understand a PROXY header: it ends every connection");
+        }
         ["ssl_preread", ..] => report.unsupported(
             line,
             &text,
             "the name in a ClientHello chooses no backend",
         ),
-        ["deny", ..] => report.unsupported(
-            line,
-            &text,
-            "a client that this turns away is let in; keep such clients out with a packet filter",
-        ),
-        ["allow", "all"] => report.honoured(line, &text, ""),
-        ["allow", ..] => report.unsupported(line, &text, "everybody is let in"),
-        ["limit_conn" | "limit_conn_zone", ..] => {
-            report.unsupported(line, &text, "one client may open as many as it likes");
+        [
+            "allow" | "deny" | "limit_conn" | "limit_conn_zone" | "set_real_ip_from",
+            ..,
+        ] => {
+            admission::read(directive, shared, report);
         }
-        ["access_log" | "error_log" | "log_format" | "limit_conn_log_level"
-        | "open_log_file_cache" | "limit_conn_dry_run", ..] => report.not_needed(
-            line,
-            &text,
-            "each connection leaves its line in the journal when it ends",
-        ),
         ["tcp_nodelay", ..] => {
             report.not_needed(line, &text, "small writes never wait");
         }
         ["proxy_socket_keepalive", "on"] => {
             report.honoured(line, &text, "tcpKeepalive, which is on by default");
         }
-        ["proxy_buffer_size" | "proxy_half_close" | "preread_buffer_size"
-        | "preread_timeout" | "variables_hash_max_size" | "variables_hash_bucket_size"
-        | "map_hash_max_size" | "map_hash_bucket_size" | "proxy_socket_keepalive", ..] => {
-            report.not_needed(line, &text, "it tunes the inside of nginx");
-        }
         ["resolver" | "resolver_timeout", ..] => {
             report.unsupported(line, &text, "a name is looked up once, by the import");
         }
         ["proxy_bind", ..] => {
-            report.unsupported(line, &text, "the kernel chooses the address to dial from");
+            report.unsupported(
+                line,
+                &text,
+                "the kernel chooses the address to dial from",
+            );
+        }
+        _ => idle_word(directive, report),
+    }
+}
+
+/// What nginx needs and api-lb does not.
+fn idle_word(directive: &Directive, report: &mut Report) {
+    let (line, text) = (directive.line, directive.text());
+    match directive.words()[..] {
+        [
+            "access_log"
+            | "error_log"
+            | "log_format"
+            | "limit_conn_log_level"
+            | "open_log_file_cache"
+            | "limit_conn_dry_run",
+            ..,
+        ] => report.not_needed(
+            line,
+            &text,
+            "each connection leaves its line in the journal when it ends",
+        ),
+        [
+            "proxy_buffer_size"
+            | "proxy_half_close"
+            | "preread_buffer_size"
+            | "preread_timeout"
+            | "variables_hash_max_size"
+            | "variables_hash_bucket_size"
+            | "map_hash_max_size"
+            | "map_hash_bucket_size"
+            | "proxy_socket_keepalive",
+            ..,
+        ] => {
+            report.not_needed(line, &text, "it tunes the inside of nginx");
         }
         _ => super::main_block::refused(directive, "api-lb does not know it", report),
     }
@@ -196,6 +234,7 @@ fn listen(
             "it is no address and port here; write them as ADDRESS:PORT",
         ),
     }
+    entry.accepts_proxy |= options.contains(&"proxy_protocol");
     for option in options {
         self::option(line, option, report);
     }
@@ -204,10 +243,15 @@ fn listen(
 fn option(line: usize, option: &str, report: &mut Report) {
     let text = format!("listen: {option}");
     match option.split_once('=').map_or(option, |(key, _)| key) {
-        "ssl" => report.unsupported(line, &text, "TLS passes through unopened: clients see the servers' own certificates"),
-        "proxy_protocol" => report.unsupported(line, &text, "clients behind it are refused by the server: their first bytes are a PROXY header"),
+        "ssl" => report.unsupported(
+            line,
+            &text,
+            "TLS passes through unopened: clients see the servers' own certificates",
+        ),
+        "proxy_protocol" => report.honoured(line, &text, "acceptProxy of the frontend"),
         "ipv6only" | "so_keepalive" => report.honoured(line, &text, ""),
-        "reuseport" | "backlog" | "rcvbuf" | "sndbuf" | "bind" | "fastopen" | "deferred" => {
+        "reuseport" | "backlog" | "rcvbuf" | "sndbuf" | "bind" | "fastopen"
+        | "deferred" => {
             report.not_needed(line, &text, "it tunes the inside of nginx");
         }
         _ => report.unsupported(line, &text, "api-lb does not know it"),
@@ -277,6 +321,7 @@ fn entry(
     let taken: Vec<&str> = draft.frontends.iter().map(|f| f.name.as_str()).collect();
     draft.frontends.push(Frontend {
         name: draft::name(&upstream.name, &taken),
+        terms: admission::terms(&entry.shared, entry.accepts_proxy, report),
         binds: entry.binds,
         backend,
     });
@@ -324,6 +369,7 @@ fn backend(
     let mut backend = Backend {
         name: plain.clone(),
         balance: upstream.balance,
+        send_proxy: entry.shared.sends_proxy.then_some("v1"),
         slow_start: upstream.servers.iter().find_map(|server| server.slow_start),
         connect: entry.shared.connect,
         idle: entry.shared.idle.map(|(_, time)| time),
