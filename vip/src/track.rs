@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn k1_k5_weights_are_summed_and_clamped() {
+    fn k1_k2_k5_weights_are_summed_and_clamped() {
         for (base, verdicts, priority) in [
             (200, &[][..], 200),
             (200, &[(Weight(-120), Some(Up))], 200),
@@ -422,5 +422,40 @@ mod tests {
         assert!(!seen.has_changed().unwrap());
         tracker.release(false);
         assert_eq!(tracker.standing().priority, Priority::new(200));
+    }
+
+    /// Runs the only check until the standing is `wanted`.
+    async fn becomes(tracks: &str, wanted: u8) {
+        let router = router(tracks);
+        let tracker = Tracker::new(&router, false);
+        let board = Board::default();
+        let mut standing = tracker.subscribe();
+        let reached = standing.wait_for(|now| now.priority == Priority::new(wanted));
+        let track = &router.tracks[0];
+        tokio::select! {
+            error = follow(&tracker, "api", 0, track, &board) => panic!("{error}"),
+            reached = reached => drop(reached.unwrap()),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k2_k4_reverse_init_rise_and_fall() {
+        let here = "file: {path: /}";
+        let gone = "file: {path: /no/such/file}";
+        let weight = "weight: -50, interval: 10ms, fall: 3, rise: 3";
+        for (target, more, wanted) in [
+            (here, "", 200),
+            (gone, "", 150),
+            (here, ", reverse: true", 150),
+            (gone, ", reverse: true", 200),
+            // Good until it has failed.
+            (gone, ", init: passed", 150),
+        ] {
+            let tracks = format!("[{{{target}, {weight}{more}}}]");
+            becomes(&tracks, wanted).await;
+        }
+        let passed = router(&format!("[{{{gone}, {weight}, init: passed}}]"));
+        let standing = Tracker::new(&passed, false).standing();
+        assert_eq!(standing.priority, Priority::new(200));
     }
 }

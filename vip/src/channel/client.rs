@@ -33,9 +33,9 @@ pub struct Ask {
 /// A successor has accepted. Let go of the addresses, then [`Go::send`].
 #[derive(Debug)]
 pub struct Go {
-    pub(super) socket: Arc<UdpSocket>,
-    pub(super) octets: Vec<u8>,
-    pub(super) address: SocketAddr,
+    pub(crate) socket: Arc<UdpSocket>,
+    pub(crate) octets: Vec<u8>,
+    pub(crate) address: SocketAddr,
     /// Who has accepted.
     pub successor: Name,
 }
@@ -122,7 +122,7 @@ pub struct Peer {
 pub struct Client(Arc<Shared>);
 
 impl Client {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Ask>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Ask>) {
         let (asks, asked) = mpsc::channel(ASKS);
         let shared = Shared {
             routers: Mutex::default(),

@@ -3,6 +3,8 @@
 //!
 //! Tokio's timers tick in milliseconds and round up, and so do these times.
 
+mod handover;
+
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
 
@@ -140,6 +142,10 @@ fn virtual_address() -> Address {
 }
 
 fn bench(survey: Survey) -> Bench {
+    bench_with(survey, None)
+}
+
+fn bench_with(survey: Survey, channel: Option<Client>) -> Bench {
     let router = router();
     let world = Arc::new(World {
         deeds: Mutex::default(),
@@ -163,7 +169,7 @@ fn bench(survey: Survey) -> Bench {
         source: OURS,
         standing: fit,
         record: publish,
-        channel: None,
+        channel,
         flight: Arc::default(),
         moves: None,
         lateness: Arc::new(Histogram::new(daemon::metrics::NETWORK)),
