@@ -162,6 +162,39 @@ async fn full_is_full_by_rule() -> Fallible<()> {
     Ok(())
 }
 
+/// At the limit of descriptors those who come are reset by rule, and those who are in go on.
+#[tokio::test]
+async fn out_of_descriptors_refuses_by_rule() -> Fallible<()> {
+    let server = Echo::start(b'a').await?;
+    let bind = loopback(6443);
+    let body = body(bind, server.address, "", "");
+    let body = format!("workers: 2\nwhenFull: refuse\n{body}");
+    let lb = Lb::start_under(&body, Some(64))?;
+    let limit = lb.get("/status").await?["limits"]["connections"].as_u64();
+    let limit = usize::try_from(limit.ok_or("no limit")?)?;
+    let (mut kept, mut refused) = (Vec::new(), 0);
+    for _ in 0..limit + 20 {
+        match served_from(loopback(0), bind).await? {
+            (true, Some(client)) => kept.push(client),
+            _ => refused += 1,
+        }
+    }
+    // Two workers may each let one more in.
+    assert!(
+        (limit..=limit + 1).contains(&kept.len()),
+        "{} of {limit}",
+        kept.len()
+    );
+    ends(&lb, "processConnections", refused).await?;
+    for client in &mut kept {
+        client.write_all(b"x").await?;
+        let mut back = [0];
+        tokio::time::timeout(PATIENCE, client.read_exact(&mut back)).await??;
+        assert_eq!(&back, b"x");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_frontend_has_its_rate() -> Fallible<()> {
     let server = Echo::start(b'a').await?;
