@@ -174,7 +174,7 @@ impl Sessions {
         if dials.other(&backend, *lot, first.id).is_none() || !spend() {
             return Begun::Failed;
         }
-        let elapsed = self.tools.now.saturating_sub(session.accepted);
+        let elapsed = session.accepted.elapsed(self.tools.now);
         let Some(attempt) = dials.beside(&backend, *lot, elapsed, first.id) else {
             return Begun::Failed;
         };
@@ -270,7 +270,7 @@ impl Sessions {
         if let Load::Dial { dials, kept, .. } = &mut session.load
             && kept.is_some()
         {
-            dials.resume(now.saturating_sub(session.accepted));
+            dials.resume(session.accepted.elapsed(now));
         }
         if let Some(server) = &session.server {
             server.counters.closed(end);

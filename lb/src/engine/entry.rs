@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::dial;
 use super::report::record_of_refused;
-use super::session::Origin;
+use super::session::{Origin, Peer};
 use super::sessions::Sessions;
 use super::slab::Key;
 use crate::proxy::{Header, LONGEST, Parsed, parse};
@@ -76,7 +76,7 @@ impl Sessions {
         match look(&session.client, scratch) {
             Look::Wait => {}
             Look::Client(client) => {
-                session.address = client.unwrap_or(session.address);
+                session.address = client.map_or(session.address, Peer::of);
                 let ip = session.address.ip();
                 match session.origin.gate.admit(ip, now) {
                     Ok(()) => {

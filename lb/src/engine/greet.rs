@@ -89,7 +89,7 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(key) else {
             return;
         };
-        let listened = now.saturating_sub(session.accepted);
+        let listened = session.elapsed(now);
         if let Load::Dial { lot, dials, .. } = &mut session.load {
             *lot = session.origin.backend.lot(session.address.ip());
             dials.resume(listened);

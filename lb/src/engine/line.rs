@@ -64,7 +64,7 @@ impl Sessions {
         if let Some(origin) = current(&session.origin.frontend) {
             session.origin = origin.by(session.origin.route);
         }
-        let elapsed = now.saturating_sub(session.accepted);
+        let elapsed = session.elapsed(now);
         if let Load::Dial { dials, .. } = &mut session.load {
             dials.resume(elapsed);
         }

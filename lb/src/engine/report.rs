@@ -19,7 +19,7 @@ pub(super) fn record_of(
     end: End,
     now: Duration,
 ) -> Record {
-    let lasted = now.saturating_sub(session.accepted);
+    let lasted = session.elapsed(now);
     let (sent, received) = session.bytes();
     let connected = session.connected_after.is_some();
     let server = session.server.as_ref().filter(|_| connected);
@@ -28,7 +28,7 @@ pub(super) fn record_of(
         accepted: SystemTime::now()
             .checked_sub(lasted)
             .unwrap_or(SystemTime::UNIX_EPOCH),
-        client: session.address,
+        client: session.address.address(),
         bind: own_address(&session.client).unwrap_or(NOWHERE),
         frontend: Arc::clone(&session.origin.frontend),
         backend: Arc::clone(&session.origin.backend.name),

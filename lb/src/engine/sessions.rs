@@ -22,7 +22,7 @@ use super::pipes::Pipes;
 use super::poll::{Lane, Place, Poll};
 use super::relay::Ready;
 use super::report::record_of;
-use super::session::{Load, Origin, Session, Tools, Turn, Writes};
+use super::session::{Load, Moment, Origin, Peer, Session, Tools, Turn, Writes};
 use super::slab::{Key, Slab};
 use super::wheel::{Tick, Wheel};
 use super::{dial, line};
@@ -188,8 +188,8 @@ impl Sessions {
             server: None,
             origin: arrival.origin,
             count: self.count,
-            address: arrival.address,
-            accepted: self.tools.now,
+            address: Peer::of(arrival.address),
+            accepted: Moment::at(self.tools.now),
             connected_after: None,
             first_byte_after: None,
             timer: None,

@@ -50,13 +50,13 @@ impl Sessions {
         let (sent, received) = session.bytes();
         is_it.then(|| Shown {
             id,
-            client: session.address,
+            client: session.address.address(),
             frontend: session.origin.frontend.clone(),
             backend: backend.clone(),
             server: session.server.as_ref().map(|server| server.name.clone()),
             source: source_of(session),
             stage: session.machine.stage(),
-            age: self.now().saturating_sub(session.accepted),
+            age: session.elapsed(self.now()),
             sent,
             received,
         })
