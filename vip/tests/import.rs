@@ -141,3 +141,27 @@ fn what_is_no_such_file_is_one_sentence() {
     let said = read("vrrp_instance A {\n state MASTER").to_string();
     assert_eq!(said, "k:1: a block without its }");
 }
+
+#[test]
+fn cut_or_garbled_files_are_errors_and_no_panic() -> Tested {
+    for path in files()? {
+        let text = fs::read_to_string(&path)?;
+        for (at, letter) in text.char_indices() {
+            let (before, after) = (&text[..at], &text[at + letter.len_utf8()..]);
+            for changed in ["", "{", "}", "\"", "\n", "@x ", "$", "\\"] {
+                let garbled = format!("{before}{changed}{after}");
+                for text in [before, garbled.as_str()] {
+                    let source = Source { name: "k", text };
+                    if let Ok(imported) = import(source, Some("one"), &[source]) {
+                        // Whatever it came to is a file that can be read or refused.
+                        drop(Config::parse("k", &imported.checkable()));
+                    }
+                }
+                if at % 7 != 0 {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
