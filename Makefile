@@ -70,7 +70,7 @@ demo: ## three masters, one address, and what their clients see while things die
 	$(target)/lab/demo
 
 .PHONY: bench
-bench: bench-lb bench-failures ## all comparisons with peers
+bench: bench-lb bench-failures bench-failover ## all comparisons with peers
 
 .PHONY: bench-lb
 bench-lb: ## the data path beside its peers, in a namespace of its own; ARGS="--rounds 5 --rows ..."
@@ -89,6 +89,12 @@ soak: ## the full counts: a flood of FLOOD=20000 requests at bootstrap-signer
 	@$(needs) debian root rust
 	$(MAKE) -s kubernetes
 	STERNPOST_FLOOD=$(or $(FLOOD),20000) cargo test --locked --profile lab -p bootstrap-signer --test cluster a_flood
+
+.PHONY: bench-failover
+bench-failover: ## what a client of the address sees, beside keepalived; ARGS="--rounds 5 --rows ..."
+	@$(needs) debian root rust
+	$(MAKE) -s deps build release
+	STERNPOST_BIN=$(target)/release $(target)/lab/bench-failover $(ARGS)
 
 .PHONY: csr-cases
 csr-cases: ## decide the worked certificate requests of CASES=file.json; ends with what passed and failed

@@ -48,6 +48,10 @@ pub use record::{Counts, Heard, OVERFLOW, Record};
 /// [`crate::linux::LIFETIME`]: three renewals may be missed before the kernel acts.
 pub const RENEW: Duration = Duration::from_millis(250);
 
+/// Above what timers are rounded by (a millisecond or two), below what a rival needs to be
+/// heard.
+const PUNCTUAL: Duration = Duration::from_millis(5);
+
 /// Adverts taken in at once before the clock is looked at again.
 const BATCH: usize = 32;
 
@@ -331,10 +335,12 @@ impl<E: Effects> Driver<E> {
         adverts: &mut mpsc::Receiver<Result<Datagram, Refusal>>,
         batch: &mut Vec<Result<Datagram, Refusal>>,
     ) -> Option<Lost> {
-        let wake = self.wake();
-        self.lateness
-            .observe(Instant::now().saturating_duration_since(wake));
-        yield_now().await;
+        let late = Instant::now().saturating_duration_since(self.wake());
+        self.lateness.observe(late);
+        // An Active on time has been told all it needs; its receiver has just waited too.
+        if self.machine.state() != State::Active || late > PUNCTUAL {
+            yield_now().await;
+        }
         while batch.len() < BATCH
             && let Ok(advert) = adverts.try_recv()
         {

@@ -40,10 +40,10 @@ pub struct Held {
     pub address: Address,
 }
 
-/// How long an address stays when the daemon is gone. Until three intervals have passed
-/// no other node has taken over, and a daemon that is started again may still find its
-/// address and keep it; from then on it would be one address on two hosts.
+/// How long an address stays when the daemon is gone. After four intervals every backup,
+/// down to priority 1, has taken over, and it would be one address on two hosts; before, it
+/// would be on none. A daemon that is started again in time finds its address and keeps it.
 pub fn grace(router: &Router) -> Duration {
     let lifetime = Duration::from_secs(LIFETIME.into());
-    lifetime.min(router.interval.duration() * 3)
+    lifetime.min(router.interval.duration() * 4)
 }

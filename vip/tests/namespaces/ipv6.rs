@@ -15,8 +15,8 @@ use crate::Test;
 use crate::hosts::{Lab, PATIENCE, assert_within};
 
 const VIRTUAL: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x100);
-/// Three intervals of 100 ms, and what it takes to die, to notice and to remove.
-const CRASH: Duration = Duration::from_millis(400);
+/// Four intervals of 100 ms, and what it takes to die, to notice and to remove.
+const CRASH: Duration = Duration::from_millis(500);
 
 /// The tests of this file.
 pub(crate) const TESTS: [(&str, Test); 2] = [

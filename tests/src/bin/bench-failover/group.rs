@@ -1,0 +1,180 @@
+//! Three masters with the daemons of one peer.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use lab::daemons::{VipConfig, vip_daemon};
+use lab::error::LabError;
+use lab::host::{Host, NamespaceHost};
+use lab::process::{Process, Program};
+use lab::requirement::peer;
+use lab::segment::Segment;
+use serde::{Deserialize, Serialize};
+
+use crate::row::Speech;
+
+/// The address that moves.
+pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+/// The masters with their priorities, which are spread as both manuals advise.
+pub(crate) const MASTERS: [(&str, Ipv4Addr, u8); 3] = [
+    ("a", Ipv4Addr::new(10, 77, 0, 11), 200),
+    ("b", Ipv4Addr::new(10, 77, 0, 12), 150),
+    ("c", Ipv4Addr::new(10, 77, 0, 13), 100),
+];
+/// Of the channel; a test's secret.
+const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const READY: Duration = Duration::from_secs(10);
+
+/// Whose daemons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Peer {
+    Ours,
+    Keepalived,
+}
+
+impl Peer {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Keepalived => "keepalived",
+        }
+    }
+}
+
+/// The daemons that run; dropped, they end.
+pub(crate) struct Daemons {
+    peer: Peer,
+    speech: Speech,
+    running: BTreeMap<String, Process>,
+}
+
+impl Daemons {
+    pub(crate) fn new(peer: Peer, speech: Speech) -> Self {
+        Self {
+            peer,
+            speech,
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Starts the daemon of one master.
+    pub(crate) fn start(
+        &mut self,
+        segment: &Segment,
+        name: &str,
+    ) -> Result<(), LabError> {
+        // The one before gives its place free.
+        self.running.remove(name);
+        let host = segment.host(name)?;
+        let priority = MASTERS
+            .iter()
+            .find(|(master, ..)| *master == name)
+            .map_or(100, |(.., priority)| *priority);
+        let program = match self.peer {
+            Peer::Ours => self.ours(host, priority, segment.logs())?,
+            Peer::Keepalived => self.theirs(host, priority, segment.logs())?,
+        };
+        let mut process = host.start(&program)?;
+        if self.peer == Peer::Ours {
+            process.ready(READY)?;
+        }
+        self.running.insert(name.to_owned(), process);
+        Ok(())
+    }
+
+    pub(crate) fn process(&mut self, name: &str) -> Result<&mut Process, LabError> {
+        let missing = || LabError::Missing(format!("no daemon runs on {name}"));
+        self.running.get_mut(name).ok_or_else(missing)
+    }
+
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.running.remove(name);
+    }
+
+    fn ours(
+        &self,
+        host: &NamespaceHost,
+        priority: u8,
+        logs: &Path,
+    ) -> Result<Program, LabError> {
+        let config = VipConfig {
+            vip: VIP,
+            source: host.address(),
+            peers: others(host),
+            priority,
+            version: self.speech.version,
+            interval: format!("{}ms", self.speech.interval.as_millis()),
+            preempt: true,
+            tracked: None,
+            socket: host.file("vip.sock"),
+        };
+        let file = host.file("vip.yaml");
+        let program = vip_daemon(&config, &file, logs)?;
+        let key = host.file("key");
+        written(&key, KEY)?;
+        let channel = channel(host, &key.display().to_string());
+        written(&file, &format!("{}{channel}", config.yaml()))?;
+        Ok(program)
+    }
+
+    fn theirs(
+        &self,
+        host: &NamespaceHost,
+        priority: u8,
+        logs: &Path,
+    ) -> Result<Program, LabError> {
+        let (config, pid) = (host.file("keepalived.conf"), host.file("pid"));
+        let Speech { version, interval } = self.speech;
+        let peers = others(host);
+        let peers: Vec<_> = peers.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "global_defs {{\n router_id {name}\n vrrp_version {version}\n}}\n\
+             vrrp_instance k8s_api {{\n state BACKUP\n interface eth0\n \
+             virtual_router_id 51\n priority {priority}\n advert_int {every}\n \
+             unicast_src_ip {source}\n unicast_peer {{\n {peers}\n }}\n \
+             virtual_ipaddress {{\n {VIP}/24\n }}\n}}\n",
+            name = host.name(),
+            every = interval.as_secs_f64(),
+            source = host.address(),
+            peers = peers.join("\n "),
+        );
+        fs::write(&config, text).map_err(|error| {
+            LabError::Missing(format!("{}: {error}", config.display()))
+        })?;
+        let path = |path: &Path| path.display().to_string();
+        let (vrrp, config) = (path(&host.file("vrrp-pid")), path(&config));
+        let pid = path(&pid);
+        let args = [
+            "-n", "-l", "-D", "-P", "-f", &config, "-p", &pid, "-r", &vrrp,
+        ];
+        let program = Program::new("keepalived", &peer("keepalived"), logs);
+        Ok(program.args(args))
+    }
+}
+
+/// The side channel between our daemons, as the manual advises it.
+fn channel(host: &NamespaceHost, key: &str) -> String {
+    let peers = MASTERS.iter().filter(|(name, ..)| *name != host.name());
+    let peers: Vec<_> = peers
+        .map(|(name, address, _)| format!("{{name: {name}, address: {address}}}"))
+        .collect();
+    format!(
+        "channel: {{name: {}, keyFile: {key}, peers: [{}]}}\n",
+        host.name(),
+        peers.join(", ")
+    )
+}
+
+fn written(path: &Path, text: &str) -> Result<(), LabError> {
+    let failed = |error| LabError::Missing(format!("{}: {error}", path.display()));
+    fs::write(path, text).map_err(failed)
+}
+
+fn others(host: &NamespaceHost) -> Vec<Ipv4Addr> {
+    let all = MASTERS.iter().map(|(_, address, _)| *address);
+    all.filter(|address| *address != host.address()).collect()
+}

@@ -1,0 +1,177 @@
+//! What happens to the owner, with which settings, and what is looked at.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Row {
+    DeathV2,
+    DeathV3Tenth,
+    DeathV3Hundredth,
+    StopV2,
+    StopV3Tenth,
+    Returns,
+    Killed,
+    Deleted,
+    Flap,
+    SourceAway,
+    Flushed,
+    Recreated,
+    Steady,
+}
+
+/// What befalls the owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Cable cut, everything on it killed.
+    HostDeath,
+    /// SIGTERM to its daemon.
+    Stop,
+    /// The preferred node starts again.
+    Return,
+    /// kill -9 of its daemon.
+    Kill,
+    /// The virtual address deleted by somebody.
+    Delete,
+    /// The cable away for 100 ms.
+    Flap,
+    /// Its own address deleted, and back after 500 ms.
+    SourceAway,
+    /// Every address flushed, and its own put back.
+    Flush,
+    /// The interface deleted, and made again after 1 s.
+    Recreate,
+    /// Nothing.
+    Nothing,
+}
+
+/// How the group speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Speech {
+    /// 2 or 3.
+    pub(crate) version: u8,
+    /// Between two adverts.
+    pub(crate) interval: Duration,
+}
+
+const V2: Speech = Speech {
+    version: 2,
+    interval: Duration::from_secs(1),
+};
+const V3_TENTH: Speech = Speech {
+    version: 3,
+    interval: Duration::from_millis(100),
+};
+const V3_HUNDREDTH: Speech = Speech {
+    version: 3,
+    interval: Duration::from_millis(10),
+};
+
+impl Row {
+    pub(crate) const ALL: [Self; 13] = [
+        Self::DeathV2,
+        Self::DeathV3Tenth,
+        Self::DeathV3Hundredth,
+        Self::StopV2,
+        Self::StopV3Tenth,
+        Self::Returns,
+        Self::Killed,
+        Self::Deleted,
+        Self::Flap,
+        Self::SourceAway,
+        Self::Flushed,
+        Self::Recreated,
+        Self::Steady,
+    ];
+
+    /// For the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::DeathV2 => "death-v2",
+            Self::DeathV3Tenth => "death-v3-100ms",
+            Self::DeathV3Hundredth => "death-v3-10ms",
+            Self::StopV2 => "stop-v2",
+            Self::StopV3Tenth => "stop-v3-100ms",
+            Self::Returns => "returns",
+            Self::Killed => "killed",
+            Self::Deleted => "deleted",
+            Self::Flap => "flap",
+            Self::SourceAway => "source-away",
+            Self::Flushed => "flushed",
+            Self::Recreated => "recreated",
+            Self::Steady => "steady",
+        }
+    }
+
+    /// For people.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::DeathV2 => "host death, v2 every 1 s",
+            Self::DeathV3Tenth => "host death, v3 every 100 ms",
+            Self::DeathV3Hundredth => "host death, v3 every 10 ms",
+            Self::StopV2 => "graceful stop, v2 every 1 s",
+            Self::StopV3Tenth => "graceful stop, v3 every 100 ms",
+            Self::Returns => "preferred node returns, v3 every 100 ms",
+            Self::Killed => "`kill -9` of the daemon, v3 every 100 ms",
+            Self::Deleted => "virtual address deleted by somebody, v2 every 1 s",
+            Self::Flap => "cable away for 100 ms, v2 every 1 s",
+            Self::SourceAway => "own address away for 500 ms, v2 every 1 s",
+            Self::Flushed => "addresses flushed, own put back, v2 every 1 s",
+            Self::Recreated => "interface deleted, made again after 1 s, v2 every 1 s",
+            Self::Steady => "nothing happens, v3 every 10 ms",
+        }
+    }
+
+    pub(crate) const fn event(self) -> Event {
+        match self {
+            Self::DeathV2 | Self::DeathV3Tenth | Self::DeathV3Hundredth => {
+                Event::HostDeath
+            }
+            Self::StopV2 | Self::StopV3Tenth => Event::Stop,
+            Self::Returns => Event::Return,
+            Self::Killed => Event::Kill,
+            Self::Deleted => Event::Delete,
+            Self::Flap => Event::Flap,
+            Self::SourceAway => Event::SourceAway,
+            Self::Flushed => Event::Flush,
+            Self::Recreated => Event::Recreate,
+            Self::Steady => Event::Nothing,
+        }
+    }
+
+    pub(crate) const fn speech(self) -> Speech {
+        match self {
+            Self::DeathV2
+            | Self::StopV2
+            | Self::Deleted
+            | Self::Flap
+            | Self::SourceAway
+            | Self::Flushed
+            | Self::Recreated => V2,
+            Self::DeathV3Tenth | Self::StopV3Tenth | Self::Returns | Self::Killed => {
+                V3_TENTH
+            }
+            Self::DeathV3Hundredth | Self::Steady => V3_HUNDREDTH,
+        }
+    }
+
+    /// How long is looked, from the event on: past the slowest way in which either peer
+    /// settles, the second announcement of keepalived (5 s) aside.
+    pub(crate) fn watched(self) -> Duration {
+        let down = self.speech().interval * 4;
+        match self.event() {
+            Event::HostDeath | Event::Stop | Event::Return => {
+                down + Duration::from_millis(500)
+            }
+            Event::Kill => Duration::from_secs(3),
+            Event::Delete | Event::Flap | Event::SourceAway | Event::Flush => {
+                down * 2 + Duration::from_secs(1)
+            }
+            Event::Recreate => down * 2 + Duration::from_secs(2),
+            Event::Nothing => Duration::from_secs(10),
+        }
+    }
+}

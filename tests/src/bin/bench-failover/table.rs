@@ -1,0 +1,167 @@
+//! All rounds, kept as they were measured, and the table that is made of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cycle::Figures;
+use crate::group::Peer;
+use crate::row::{Event, Row};
+
+const BEGIN: &str = "<!-- bench-failover: begin -->\n";
+const END: &str = "<!-- bench-failover: end -->\n";
+
+/// A whole run of the bench.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    /// The commit that was measured.
+    pub(crate) commit: String,
+    /// The kernel it was measured on.
+    pub(crate) kernel: String,
+    /// Cores of the machine.
+    pub(crate) cores: usize,
+    /// The peers' versions.
+    pub(crate) versions: BTreeMap<String, String>,
+    /// Every cycle, in the order in which they ran.
+    pub(crate) rounds: Vec<Round>,
+}
+
+/// One cycle of one row with one peer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Round {
+    /// What happened.
+    pub(crate) row: Row,
+    /// To whom.
+    pub(crate) peer: Peer,
+    /// From 0: cycles with the same number ran next to each other.
+    pub(crate) round: u32,
+    /// Load average of the machine when it began.
+    pub(crate) load: f64,
+    /// What came of it.
+    pub(crate) figures: Figures,
+}
+
+impl Record {
+    /// The table, for its place in the page.
+    pub(crate) fn table(&self) -> String {
+        let mut text = format!(
+            "Commit {}, kernel {}, {} cores.",
+            self.commit, self.kernel, self.cores
+        );
+        for (peer, version) in &self.versions {
+            let _ = write!(text, " {peer}: {version}.");
+        }
+        text += "\n\n| what happens to the owner | peer | cycles (void) | outage, ms | two holders, ms | moves |\n\
+                 |---|---|---|---|---|---|\n";
+        for row in Row::ALL {
+            for peer in [Peer::Ours, Peer::Keepalived] {
+                self.line(&mut text, row, peer);
+            }
+        }
+        self.footprint(&mut text);
+        text
+    }
+
+    fn of(&self, row: Row, peer: Peer) -> impl Iterator<Item = &Figures> {
+        let rounds = self.rounds.iter();
+        let mine = rounds.filter(move |round| round.row == row && round.peer == peer);
+        mine.map(|round| &round.figures)
+    }
+
+    fn line(&self, text: &mut String, row: Row, peer: Peer) {
+        let all = self.of(row, peer).count();
+        let sound: Vec<_> = self.of(row, peer).filter(|it| !it.void()).collect();
+        if sound.is_empty() || row.event() == Event::Nothing {
+            return;
+        }
+        let spread = |value: fn(&Figures) -> f64| {
+            let (low, middle, high) = spread(sound.iter().map(|it| value(it)).collect());
+            format!("{low:.1} / {middle:.1} / {high:.1}")
+        };
+        let moves = |it: &&&Figures| it.moves;
+        let most = sound.iter().max_by_key(moves).map_or(0, |it| it.moves);
+        let least = sound.iter().min_by_key(moves).map_or(0, |it| it.moves);
+        let moves = match least == most {
+            true => most.to_string(),
+            false => format!("{least}–{most}"),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {all} ({}) | {} | {} | {moves} |",
+            row.title(),
+            peer.name(),
+            all - sound.len(),
+            spread(|it| it.outage),
+            spread(|it| it.overlap),
+        );
+    }
+
+    fn footprint(&self, text: &mut String) {
+        for peer in [Peer::Ours, Peer::Keepalived] {
+            let steady = || self.of(Row::Steady, peer);
+            let memory = steady().filter_map(|it| it.memory);
+            #[expect(clippy::cast_precision_loss, reason = "megabytes with one decimal")]
+            let memory = spread(memory.map(|bytes| bytes as f64 / 1e6).collect());
+            let cpu = spread(steady().filter_map(|it| it.cpu).collect());
+            if steady().count() > 0 {
+                let _ = writeln!(
+                    text,
+                    "\nOwner at adverts every 10 ms, {}: {:.1} MB resident in all its processes, \
+                     {:.2} % of one core (medians).",
+                    peer.name(),
+                    memory.1,
+                    cpu.1
+                );
+            }
+        }
+    }
+}
+
+/// Lowest, median, highest.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let at = |place: usize| values.get(place).copied().unwrap_or_default();
+    let last = values.len().saturating_sub(1);
+    (at(0), (at(last / 2) + at(last.div_ceil(2))) / 2.0, at(last))
+}
+
+/// The page with another table in its place.
+pub(crate) fn replaced(page: &str, table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_page_says_what_was_measured() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let read = |name: &str| std::fs::read_to_string(docs.join(name)).unwrap();
+        let record: Record = serde_json::from_str(&read("failover.json")).unwrap();
+        let page = read("failover.md");
+        assert_eq!(replaced(&page, &record.table()).unwrap(), page);
+    }
+
+    #[test]
+    fn the_median_lies_between_two_when_there_are_two() {
+        assert_eq!(spread(vec![3.0, 1.0, 2.0]), (1.0, 2.0, 3.0));
+        assert_eq!(spread(vec![4.0, 1.0]), (1.0, 2.5, 4.0));
+        assert_eq!(spread(Vec::new()), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn a_page_without_a_place_is_left_alone() {
+        assert_eq!(replaced("text", "table"), None);
+        let page = format!("a\n{BEGIN}old\n{END}b\n");
+        let wanted = format!("a\n{BEGIN}new\n{END}b\n");
+        assert_eq!(replaced(&page, "new\n"), Some(wanted));
+    }
+}
