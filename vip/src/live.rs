@@ -16,12 +16,12 @@ use vrrp::Refusal;
 use crate::channel::Client;
 use crate::config::Router;
 use crate::driver::{
-    ADVERTS, Command, Datagram, Driver, Ended, Inputs, Lost, NOTICES, OVERFLOW, Record,
-    Setup, chain,
+    ADVERTS, CLAIMANTS, Command, Datagram, Driver, Ended, Inputs, Lost, NOTICES,
+    OVERFLOW, Record, Setup, chain,
 };
 use crate::flight::Flight;
 use crate::guard::Line;
-use crate::linux::{Linux, Monitor, Notice, OpenError, Receiver};
+use crate::linux::{Claimant, Linux, Monitor, Notice, OpenError, Receiver, Witness};
 use crate::notify::Move;
 use crate::track::Standing;
 
@@ -55,10 +55,11 @@ struct Open {
     driver: Driver<Linux>,
     adverts: mpsc::Receiver<Result<Datagram, Refusal>>,
     notices: mpsc::Receiver<Notice>,
+    claimants: mpsc::Receiver<Claimant>,
     _feeders: Feeders,
 }
 
-struct Feeders([AbortHandle; 2]);
+struct Feeders(Vec<AbortHandle>);
 
 impl Drop for Feeders {
     fn drop(&mut self) {
@@ -84,6 +85,7 @@ impl Life {
             let mut inputs = Inputs {
                 adverts: open.adverts,
                 notices: open.notices,
+                claimants: open.claimants,
                 standing: self.standing,
                 commands: self.commands,
             };
@@ -111,6 +113,7 @@ impl Life {
             );
         }
         let receiver = linux.receiver()?;
+        let witness = linux.witness()?;
         let setup = Setup {
             router: &self.router,
             interface: linux.link().index,
@@ -130,11 +133,18 @@ impl Life {
         let record = self.record.clone();
         let hearing = tokio::spawn(hear(name.clone(), receiver, advert_sender, record));
         let watching = tokio::spawn(watch_kernel(name, monitor, notice_sender));
-        let feeders = Feeders([hearing.abort_handle(), watching.abort_handle()]);
+        let (claimant_sender, claimants) = mpsc::channel(CLAIMANTS);
+        let mut feeders = Feeders(vec![hearing.abort_handle(), watching.abort_handle()]);
+        if let Some(witness) = witness {
+            let name = self.router.name.clone();
+            let listening = tokio::spawn(listen(name, witness, claimant_sender));
+            feeders.0.push(listening.abort_handle());
+        }
         Ok(Open {
             driver,
             adverts,
             notices,
+            claimants,
             _feeders: feeders,
         })
     }
@@ -227,6 +237,28 @@ async fn hear(
         }
         if adverts.is_closed() {
             return;
+        }
+    }
+}
+
+/// Feeds whoever says to have our addresses to the driver. When its queue is full, what
+/// comes is dropped: whoever means it says it again.
+async fn listen(router: String, witness: Witness, claimants: mpsc::Sender<Claimant>) {
+    loop {
+        match witness.next().await {
+            Ok(claimant) => {
+                if let Err(mpsc::error::TrySendError::Closed(_)) =
+                    claimants.try_send(claimant)
+                {
+                    return;
+                }
+            }
+            // The link is down: it is the monitor that says so, and that it is back.
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
+            Err(error) => {
+                tracing::warn!(router, "cannot listen to ARP any more: {error}");
+                return;
+            }
         }
     }
 }

@@ -307,6 +307,11 @@ fn counters(out: &mut Text, member: &Member) {
             "Times somebody took our address away.",
             counts.addresses_lost,
         ),
+        (
+            "vip_daemon_conflicts_total",
+            "Times somebody else said on the wire to have our address.",
+            counts.conflicts,
+        ),
     ] {
         out.counter(name, help).sample(&[("router", router)], count);
     }
@@ -373,6 +378,7 @@ fn router(member: &Member) -> Value {
         "out": record.out.map(Out::name),
         "heard": record.heard.as_ref().map(heard),
         "alarm": record.alarm,
+        "conflict": record.conflict.as_ref().map(conflict),
         "foreign": record.foreign.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "failing": record.failing,
         "tracks": tracks,
@@ -433,6 +439,10 @@ fn check(track: &crate::config::Track, seen: &Seen) -> Value {
     })
 }
 
+fn conflict((what, at): &(String, Instant)) -> Value {
+    json!({"what": what, "at": rfc3339(wall(*at))})
+}
+
 fn heard(heard: &Heard) -> Value {
     json!({
         "from": heard.from,
@@ -450,6 +460,7 @@ fn counts(record: &Record) -> Value {
         "advertsRefused": counts.refused,
         "announcements": counts.announcements,
         "addressesLost": counts.addresses_lost,
+        "conflicts": counts.conflicts,
         "handovers": counts.handovers,
         "effectsFailed": counts.failures,
     })

@@ -25,6 +25,9 @@ const OURS_V6: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x11);
 const THEIRS_V6: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x12);
 const VIRTUAL_V6: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x100);
 
+/// Ours, and theirs where they are to understand us.
+const PASSWORD: &str = "42k8svip";
+
 /// Above the down interval of VRRPv2 at 1 s (4 s at most) and keepalived's own start.
 const PATIENCE: Duration = Duration::from_secs(9);
 
@@ -88,13 +91,49 @@ fn main() {
             ("w1_w2_w3_they_lead", they_lead),
             ("w1_w2_w3_we_lead", we_lead),
         ];
-        tests.map(|(what, test)| -> Trial {
-            let name = format!("interop_keepalived::{name}::{what}");
-            let label = name.replace("::", "-");
-            trial(name, &needs, move || test(&mut Pair::new(tongue, &label)?))
-        })
+        tests.map(|(what, test)| named(name, tongue, what, test, &needs))
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let w7 = named(
+        "v2_pass_multicast",
+        Tongue::V2Multicast,
+        "w7_with_another_password_we_hold_back",
+        another_password,
+        &needs,
+    );
+    libtest_mimic::run(&arguments, trials.chain([w7]).collect()).exit();
+}
+
+fn named(
+    group: &str,
+    tongue: Tongue,
+    what: &str,
+    test: Test,
+    needs: &[Requirement],
+) -> Trial {
+    let name = format!("interop_keepalived::{group}::{what}");
+    let label = name.replace("::", "-");
+    trial(name, needs, move || test(&mut Pair::new(tongue, &label)?))
+}
+
+/// Neither hears the other: keepalived would make itself a second Active beside us, and
+/// stays one; we do not become a second one beside it, and say why.
+fn another_password(pair: &mut Pair) -> Result<(), Failed> {
+    pair.password = "another1";
+    pair.they_start(100)?;
+    pair.held_by("theirs")?;
+    pair.we_start(150)?;
+    // Longer than two of our down intervals.
+    wait::pass(Duration::from_secs(8), || false);
+    pair.held_by("theirs")?;
+    let log = fs::read_to_string(pair.segment.logs().join("ours-vip-daemon.log"))?;
+    if !log.contains("reason=\"password\"") {
+        return Err(format!("nothing is said about the password:\n{log}").into());
+    }
+    pair.theirs
+        .as_ref()
+        .ok_or("not started")?
+        .signal(Signal::SIGTERM);
+    pair.held_by("ours")
 }
 
 /// They have the higher priority: we yield when they come, and take over when they die.
@@ -157,6 +196,8 @@ struct Pair {
     timeline: Timeline,
     sniffer: Sniffer,
     began: Instant,
+    /// Theirs.
+    password: &'static str,
     segment: Segment,
 }
 
@@ -189,6 +230,7 @@ impl Pair {
             timeline,
             sniffer,
             began,
+            password: PASSWORD,
             segment,
         })
     }
@@ -200,7 +242,7 @@ impl Pair {
     fn we_start(&mut self, priority: u8) -> Result<(), Failed> {
         let host = self.host("ours")?;
         let (config, password) = (host.file("vip.yaml"), host.file("password"));
-        fs::write(&password, "42k8svip\n")?;
+        fs::write(&password, PASSWORD)?;
         let socket = host.file("vip.sock");
         let [ours, theirs, moves] = self.tongue.addresses();
         let mut text = format!(
@@ -238,9 +280,12 @@ impl Pair {
             true => (
                 2,
                 "1",
-                "authentication { auth_type PASS\n auth_pass 42k8svip\n }",
+                format!(
+                    "authentication {{ auth_type PASS\n auth_pass {}\n }}",
+                    self.password
+                ),
             ),
-            false => (3, "0.1", ""),
+            false => (3, "0.1", String::new()),
         };
         let [ours, theirs, moves] = self.tongue.addresses();
         let unicast = match self.tongue.unicast() {

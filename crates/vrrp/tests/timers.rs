@@ -175,6 +175,18 @@ fn t8_a_lower_priority_does_not_restart_the_timer() {
 }
 
 #[test]
+fn w7_a_backup_holds_back_while_a_stranger_advertises_its_addresses() {
+    let table = "
+        0   | start leftover   | initialize>backup started | backup | 360.9375
+        50  | stranger         | release | backup | 410.9375
+        150 | stranger         | - | backup | 510.9375
+        @   | deadline         | advert 100, acquire, announce, backup>active activeDown | active | 530.9375
+        515 | stranger         | (NoMatter) | active | 530.9375
+    ";
+    check(settings(), table);
+}
+
+#[test]
 fn t9_without_preemption_a_lower_priority_is_followed() {
     let table = "
         0   | start           | initialize>backup started | backup | 360.9375

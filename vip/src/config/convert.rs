@@ -121,6 +121,7 @@ impl Reader<'_> {
             travel: travel?,
             addresses: addresses?,
             preempt: preempt?,
+            misconfigured_peer: file.misconfigured_peer,
             auth: auth?,
             announce: announce?,
             tracks: tracks?,

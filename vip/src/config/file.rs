@@ -62,6 +62,9 @@ pub struct Router {
     pub preempt: Option<bool>,
     /// How long to wait before doing so.
     pub preempt_delay: Option<Period>,
+    /// What a misconfigured peer does to us.
+    #[serde(default)]
+    pub misconfigured_peer: MisconfiguredPeer,
     /// VRRPv2's password.
     pub auth: Option<Auth>,
     /// Gratuitous ARP.
@@ -99,6 +102,17 @@ pub struct Notify {
 pub struct Told {
     /// The FIFO that lines are written into.
     pub fifo: Option<PathBuf>,
+}
+
+/// `routers[].misconfiguredPeer`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MisconfiguredPeer {
+    /// A backup leaves the addresses to it.
+    #[default]
+    HoldBack,
+    /// It is named, and otherwise not there.
+    Ignore,
 }
 
 /// `routers[].unicast`.

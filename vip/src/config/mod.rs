@@ -24,6 +24,7 @@ use crate::channel::{self, Group};
 use reader::Secrets;
 
 pub use address::{Address, AddressError};
+pub use file::MisconfiguredPeer;
 pub use target::{Script, Target, TargetError};
 
 /// What `kind` says.
@@ -71,6 +72,8 @@ pub struct Router {
     pub addresses: Vec<Address>,
     /// Whether a lower priority is displaced.
     pub preempt: Preempt,
+    /// What a misconfigured peer does to us.
+    pub misconfigured_peer: MisconfiguredPeer,
     /// VRRPv2's password.
     pub auth: Auth,
     /// Gratuitous ARP.

@@ -55,6 +55,15 @@ pub trait Effects {
     /// [`Failure::Netlink`], [`Failure::Send`].
     fn greet(&mut self) -> Result<(), Failure>;
 
+    /// Asks the network who has the addresses; whoever does is heard by the witness.
+    ///
+    /// # Errors
+    /// [`Failure::Send`].
+    fn probe(&mut self) -> Result<(), Failure>;
+
+    /// Is this our own hardware address?
+    fn is_us(&self, mac: [u8; 6]) -> bool;
+
     /// Takes on what has changed about the interface. Is its hardware address another
     /// than before? Then neighbours send to one that nobody has.
     fn follow(&mut self, link: &Link) -> bool;

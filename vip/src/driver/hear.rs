@@ -6,11 +6,12 @@ use tokio::time::Instant;
 use vrrp::Refusal;
 use vrrp::acceptance::{self, Notice as Odd};
 use vrrp::fsm::Event;
-use vrrp::packet::{Checksum, ChecksumStyle, parse};
+use vrrp::packet::{Advert, Checksum, ChecksumStyle, parse};
 
 use crate::flight::What;
 
 use super::{Datagram, Driver, Effects, Heard};
+use crate::config::MisconfiguredPeer;
 
 /// Peers whose way of computing checksums is remembered.
 const PEERS: usize = 64;
@@ -32,7 +33,10 @@ impl<E: Effects> Driver<E> {
             Err(refusal) => return self.refuse(refusal, Some(envelope.source)),
         };
         match acceptance::judge(&received.advert, envelope, &self.expected) {
-            Err(refusal) => return self.refuse(refusal, Some(envelope.source)),
+            Err(refusal) => {
+                self.refuse(refusal, Some(envelope.source));
+                return self.hold_back(refusal, &received.advert);
+            }
             Ok(odd) => self.odd(&odd, envelope.source),
         }
         if self.checksums.len() < PEERS || self.checksums.contains_key(&envelope.source) {
@@ -52,6 +56,20 @@ impl<E: Effects> Driver<E> {
             from: envelope.source,
             advert: &received.advert,
         });
+    }
+
+    /// Nobody can tell whether it holds the addresses that it advertises; if we took them
+    /// too, both would have them for ever.
+    fn hold_back(&mut self, refusal: Refusal, advert: &Advert) {
+        let ours = |address| self.expected.addresses.contains(address);
+        let rival = refusal.is_misconfiguration()
+            && refusal != Refusal::OwnSource
+            && !advert.priority.is_release()
+            && advert.addresses.iter().any(ours);
+        match self.misconfigured_peer {
+            MisconfiguredPeer::HoldBack if rival => self.handle(Event::Stranger),
+            MisconfiguredPeer::HoldBack | MisconfiguredPeer::Ignore => {}
+        }
     }
 
     fn refuse(&mut self, refusal: Refusal, from: Option<IpAddr>) {

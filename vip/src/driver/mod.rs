@@ -13,6 +13,7 @@ mod record;
 mod setup;
 #[cfg(test)]
 mod tests;
+mod truth;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,9 +32,9 @@ use vrrp::{Refusal, State};
 
 use crate::channel::{Client, Group};
 use crate::claim::Fence;
-use crate::config::Router;
+use crate::config::{MisconfiguredPeer, Router};
 use crate::flight::{Flight, What};
-use crate::linux::{Link, Notice};
+use crate::linux::{Claimant, Link, Notice};
 use crate::notify::Move;
 use crate::track::{Out, Standing};
 
@@ -43,6 +44,8 @@ pub use handover::{Handed, Yield};
 use holdoff::HoldOff;
 pub(crate) use perform::chain;
 pub use record::{Counts, Heard, OVERFLOW, Record};
+use truth::Inquiry;
+pub use truth::Mac;
 
 /// How often the addresses that are held get a new lifetime of
 /// [`crate::linux::LIFETIME`]: three renewals may be missed before the kernel acts.
@@ -62,6 +65,9 @@ pub const ADVERTS: usize = 256;
 /// Notices that may wait. The monitor waits with the next one; the kernel keeps them.
 pub const NOTICES: usize = 64;
 
+/// Claimants that may wait. Beyond it they are dropped: whoever means it says it again.
+pub const CLAIMANTS: usize = 32;
+
 /// Commands that may wait; each has somebody waiting for its answer.
 pub const COMMANDS: usize = 8;
 
@@ -74,6 +80,8 @@ pub struct Inputs {
     pub adverts: mpsc::Receiver<Result<Datagram, Refusal>>,
     /// The kernel's notices about links and addresses.
     pub notices: mpsc::Receiver<Notice>,
+    /// Whoever says to have one of our addresses, and may be us; ended where nobody listens.
+    pub claimants: mpsc::Receiver<Claimant>,
     /// What tracking makes of the priority.
     pub standing: watch::Receiver<Standing>,
     /// What somebody wants.
@@ -143,6 +151,8 @@ pub struct Driver<E> {
     broken_until: Option<Instant>,
     running: bool,
     hold_off: HoldOff,
+    inquiry: Inquiry,
+    misconfigured_peer: MisconfiguredPeer,
     checksums: BTreeMap<IpAddr, Checksum>,
     record: watch::Sender<Record>,
     lateness: Arc<Histogram>,
@@ -201,6 +211,8 @@ impl<E: Effects> Driver<E> {
             broken_until: None,
             running: true,
             hold_off: HoldOff::new(router.interval),
+            inquiry: Inquiry::new(Instant::now()),
+            misconfigured_peer: router.misconfigured_peer,
             checksums: BTreeMap::new(),
             record: setup.record,
             lateness: setup.lateness,
@@ -243,6 +255,7 @@ impl<E: Effects> Driver<E> {
                     0 => return self.lose(Lost::Feeder),
                     _ => self.hear(&mut batch),
                 },
+                Some(claimant) = inputs.claimants.recv() => self.claimed(claimant),
                 Ok(()) = inputs.standing.changed() => {
                     let standing = *inputs.standing.borrow_and_update();
                     self.stand(standing);
@@ -319,13 +332,11 @@ impl<E: Effects> Driver<E> {
 
     /// When to come back even if nothing happens.
     fn wake(&self) -> Instant {
-        /// Nothing is due: the loop wakes for its inputs. A day, since timers want a time.
-        const IDLE: Duration = Duration::from_secs(86_400);
         let machine = self.machine.deadline().map(Instant::from_std);
         let hold_off = self.hold_off.deadline();
         let all = [machine, self.renew_at, self.broken_until, hold_off];
         let first = all.into_iter().flatten().min();
-        first.unwrap_or_else(|| Instant::now() + IDLE)
+        first.map_or(self.inquiry.at, |first| first.min(self.inquiry.at))
     }
 
     /// Something is due. What waits in the sockets is read first: after a stall, it may be
@@ -366,6 +377,9 @@ impl<E: Effects> Driver<E> {
             self.renew_at = Some(now + RENEW);
             let renewed = self.effects.renew();
             self.outcome("renew", renewed);
+        }
+        if self.inquiry.at <= now {
+            self.inquire(now);
         }
         None
     }

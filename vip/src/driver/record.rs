@@ -36,6 +36,8 @@ pub struct Record {
     pub failing: BTreeMap<&'static str, String>,
     /// A peer that is configured otherwise, as last heard.
     pub alarm: Option<String>,
+    /// The last time somebody else said to have our address, in words, and when.
+    pub conflict: Option<(String, Instant)>,
     /// Counts since the start.
     pub counts: Counts,
 }
@@ -70,6 +72,8 @@ pub struct Counts {
     pub announcements: u64,
     /// Times an address was taken away by somebody.
     pub addresses_lost: u64,
+    /// Times somebody else said to have our address.
+    pub conflicts: u64,
     /// Handovers begun here, by how they went on.
     pub handovers: BTreeMap<&'static str, u64>,
     /// Transitions that nobody was told of: the queue was full.
@@ -96,6 +100,7 @@ impl Record {
             foreign: Vec::new(),
             failing: BTreeMap::new(),
             alarm: None,
+            conflict: None,
             counts: Counts::default(),
         }
     }

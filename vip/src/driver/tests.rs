@@ -20,6 +20,7 @@ use crate::linux::{Link, Present, Role, Succession};
 const INTERFACE: u32 = 7;
 const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 55, 0, 11));
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 55, 0, 12));
+const OUR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x11];
 const VIRTUAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 55, 0, 100));
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,9 @@ enum Deed {
     Renew,
     Release,
     Announce,
+    Probe,
 }
-use Deed::{Acquire, Advertise, Announce as Burst, Release, Renew};
+use Deed::{Acquire, Advertise, Announce as Burst, Probe, Release, Renew};
 
 struct World {
     deeds: Mutex<Vec<(u128, Deed)>>,
@@ -90,6 +92,15 @@ impl Effects for Recorded {
         Ok(())
     }
 
+    fn probe(&mut self) -> Result<(), Failure> {
+        self.record(Probe);
+        Ok(())
+    }
+
+    fn is_us(&self, mac: [u8; 6]) -> bool {
+        mac == OUR_MAC
+    }
+
     fn follow(&mut self, link: &Link) -> bool {
         let before = std::mem::replace(&mut self.1, link.mac);
         link.mac != before
@@ -105,6 +116,7 @@ struct Bench {
     world: Arc<World>,
     adverts: mpsc::Sender<Result<Datagram, Refusal>>,
     notices: mpsc::Sender<Notice>,
+    claimants: mpsc::Sender<Claimant>,
     standing: watch::Sender<Standing>,
     commands: mpsc::Sender<Command>,
     record: watch::Receiver<Record>,
@@ -123,6 +135,7 @@ fn router() -> Router {
         travel: Travel::Multicast,
         addresses: vec![virtual_address()],
         preempt: Preempt::After(Duration::ZERO),
+        misconfigured_peer: MisconfiguredPeer::HoldBack,
         auth: Auth::None,
         announce: Announce {
             burst: 5,
@@ -160,6 +173,7 @@ fn bench_with(survey: Survey, channel: Option<Client>) -> Bench {
     };
     let (adverts, advert_inputs) = mpsc::channel(ADVERTS);
     let (notices, notice_inputs) = mpsc::channel(NOTICES);
+    let (claimants, claimant_inputs) = mpsc::channel(CLAIMANTS);
     let (standing, standing_input) = watch::channel(fit);
     let (commands, command_inputs) = mpsc::channel(COMMANDS);
     let (publish, record) = watch::channel(Record::new(fit.priority, Instant::now()));
@@ -178,6 +192,7 @@ fn bench_with(survey: Survey, channel: Option<Client>) -> Bench {
     let mut inputs = Inputs {
         adverts: advert_inputs,
         notices: notice_inputs,
+        claimants: claimant_inputs,
         standing: standing_input,
         commands: command_inputs,
     };
@@ -186,6 +201,7 @@ fn bench_with(survey: Survey, channel: Option<Client>) -> Bench {
         world,
         adverts,
         notices,
+        claimants,
         standing,
         commands,
         record,
@@ -231,6 +247,12 @@ impl Bench {
 
     async fn hears(&self, priority: u8) {
         self.adverts.send(Ok(datagram(priority))).await.unwrap();
+        settle().await;
+    }
+
+    async fn claims(&self, mac: [u8; 6]) {
+        let claimant = Claimant { ip: VIRTUAL, mac };
+        self.claimants.send(claimant).await.unwrap();
         settle().await;
     }
 
@@ -707,6 +729,80 @@ async fn m11_a_source_address_that_is_taken_away_ends_the_driver() {
     });
     bench.notices(Notice::AddressGone(source())).await;
     assert_eq!(bench.task.await.unwrap(), Ended::Lost(Lost::Source));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_active_that_hears_another_host_answer_announces_again() {
+    let bench = bench(clear());
+    bench.until(630).await;
+    bench.deeds();
+    bench.claims(OUR_MAC).await;
+    assert_eq!(
+        bench.deeds(),
+        [],
+        "our own announcement, heard by ourselves"
+    );
+    bench.claims([2, 0, 0, 0, 0, 0x66]).await;
+    assert_eq!(bench.deeds(), [(630, Burst)]);
+    let record = bench.record.borrow().clone();
+    assert_eq!(record.counts.conflicts, 1);
+    let said = record.conflict.map(|(what, _)| what);
+    let wanted = "another host has our address: 02:00:00:00:00:66";
+    assert_eq!(said.as_deref(), Some(wanted));
+    // And so that ours is the last word.
+    bench.until(660).await;
+    assert_eq!(bench.deeds(), [(650, Burst)]);
+    for _ in 0..20 {
+        bench.claims([2, 0, 0, 0, 0, 0x66]).await;
+    }
+    let bursts = bench.deeds().len();
+    assert_eq!(bursts, 4, "no more than five in a second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_asks_now_and_then_and_counts_the_answers() {
+    let bench = bench(clear());
+    for (at, answers, conflicts) in [(10_000, 1, 0), (21_000, 2, 1), (32_000, 0, 1)] {
+        while bench.world.began.elapsed().as_millis() < at - 100 {
+            bench.hears(201).await;
+            advance(Duration::from_millis(50)).await;
+        }
+        bench.until(u64::try_from(at).unwrap()).await;
+        let asked = bench.deeds();
+        assert_eq!(asked, [(at, Probe)], "asked once");
+        for last in 0..answers {
+            bench.claims([2, 0, 0, 0, 0, last]).await;
+            bench.claims([2, 0, 0, 0, 0, last]).await;
+        }
+        for _ in 0..21 {
+            bench.hears(201).await;
+            advance(Duration::from_millis(50)).await;
+        }
+        assert_eq!(bench.record.borrow().counts.conflicts, conflicts, "{at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn w7_a_peer_with_our_addresses_that_is_configured_otherwise_is_left_alone() {
+    let bench = bench(clear());
+    for _ in 0..20 {
+        let mut unicast = datagram(150);
+        unicast.envelope.destination = OURS;
+        unicast.payload = reply(&unicast.envelope);
+        bench.adverts.send(Ok(unicast)).await.unwrap();
+        settle().await;
+        advance(Duration::from_millis(100)).await;
+    }
+    assert_eq!(bench.deeds(), []);
+    assert!(bench.record.borrow().alarm.is_some());
+    bench.until(2500).await;
+    assert_eq!(bench.state(), State::Active, "it is silent");
+}
+
+/// An advert of priority 150 for that envelope.
+fn reply(envelope: &Envelope) -> Vec<u8> {
+    let received = parse(&datagram(150).payload, &Envelope::multicast(PEER)).unwrap();
+    emit(&received.advert, envelope, Checksum::PseudoHeader)
 }
 
 #[tokio::test(start_paused = true)]

@@ -111,6 +111,7 @@ impl Decision {
             | Event::Fault
             | Event::Recover
             | Event::Foreign
+            | Event::Stranger
             | Event::AddressLost
             | Event::Yield { .. }
             | Event::Take => (None, None),
@@ -159,6 +160,7 @@ fn name(event: &Event<'_>) -> &'static str {
         Event::Fault => "fault",
         Event::Recover => "recover",
         Event::Foreign => "foreign",
+        Event::Stranger => "stranger",
         Event::AddressLost => "addressLost",
         Event::Yield { .. } => "yield",
         Event::Take => "take",

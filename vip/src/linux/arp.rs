@@ -12,7 +12,7 @@ use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, MutableArpPacket};
 use pnet_packet::ethernet::{EtherTypes, MutableEthernetPacket};
 use socket2::{Domain, Socket, Type};
 
-use super::sys;
+use super::sys::{self, Receives};
 
 /// An Ethernet header (14) and an ARP packet for IPv4 (28).
 pub(super) const FRAME_LENGTH: usize = 42;
@@ -72,7 +72,7 @@ impl Wire {
     /// Without `CAP_NET_RAW`, or when the interface is gone.
     pub fn open(interface: u32) -> io::Result<Self> {
         let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
-        sys::bind_for_sending(&socket, interface)?;
+        sys::bind_packet(&socket, interface, Receives::Nothing)?;
         socket.set_nonblocking(true)?;
         Ok(Self { socket })
     }

@@ -13,6 +13,7 @@ mod open;
 mod order;
 mod receiver;
 mod sys;
+mod witness;
 
 use std::io;
 use std::net::IpAddr;
@@ -33,6 +34,7 @@ pub use open::OpenError;
 pub use order::Succession;
 pub use receiver::Receiver;
 pub(crate) use sys::round_robin;
+pub use witness::{Claimant, Witness};
 
 /// Seconds an address of ours lives without being renewed. The kernel counts in whole
 /// seconds, so 1 is the least. It looks with a timer that does not wake an idle CPU: on
@@ -50,6 +52,8 @@ pub struct Linux {
     wire: Wire,
     frames: Vec<Frame>,
     questions: Vec<Frame>,
+    /// Who has each of our addresses, asked by nobody (RFC 5227's probe).
+    probes: Vec<Frame>,
     /// Addresses that were there before us and are not ours to renew or remove.
     foreign: Vec<Address>,
     guard: Line,
@@ -77,6 +81,7 @@ impl Linux {
             advert: open::advert(router)?,
             frames,
             questions,
+            probes: open::probes(router, &link),
             router: router.clone(),
             link,
             source,
@@ -96,6 +101,20 @@ impl Linux {
         let family = self.router.family();
         Receiver::open(&self.link, family, &self.router.travel)
             .map_err(|error| open::not_opened(&self.router, error))
+    }
+
+    /// The socket that hears who else says to have our addresses; none over IPv6. Inside a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// [`OpenError::NotPermitted`], [`OpenError::Socket`].
+    pub fn witness(&self) -> Result<Option<Witness>, OpenError> {
+        let addresses = self.router.addresses.iter().map(|address| address.ip);
+        let opened = match self.router.family() {
+            Family::V4 => Witness::open(&self.link, addresses.collect()).map(Some),
+            Family::V6 => Ok(None),
+        };
+        opened.map_err(|error| open::not_opened(&self.router, error))
     }
 
     /// The interface.
@@ -279,12 +298,25 @@ impl Effects for Linux {
         outcome
     }
 
+    fn probe(&mut self) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        for probe in &self.probes {
+            outcome = outcome.and(self.wire.send(probe).map_err(Failure::Send));
+        }
+        outcome
+    }
+
+    fn is_us(&self, mac: [u8; 6]) -> bool {
+        self.link.mac == Some(mac)
+    }
+
     fn follow(&mut self, link: &Link) -> bool {
         let before = std::mem::replace(&mut self.link, link.clone());
         let Some(frames) = open::frames(&self.router, link, self.source) else {
             return false;
         };
         (self.frames, self.questions) = frames;
+        self.probes = open::probes(&self.router, link);
         link.mac != before.mac
     }
 

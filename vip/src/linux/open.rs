@@ -1,7 +1,7 @@
 //! What a router finds on this machine before it starts, and every reason why it cannot.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use vrrp::Family;
 use vrrp::packet::{Addresses, Advert};
@@ -106,6 +106,16 @@ pub(super) fn frames(
         IpAddr::V6(ip) => unsolicited(mac, ip, link.role),
     });
     Some((announcements.collect(), questions(router, mac, source)))
+}
+
+/// Asks for each IPv4 address, and tells nobody who asks.
+pub(super) fn probes(router: &Router, link: &Link) -> Vec<Frame> {
+    let addresses = router.addresses.iter();
+    let probes = addresses.filter_map(|address| match (address.ip, link.mac) {
+        (IpAddr::V4(ip), Some(mac)) => Some(question(mac, Ipv4Addr::UNSPECIFIED, ip)),
+        (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
+    });
+    probes.collect()
 }
 
 fn questions(router: &Router, mac: [u8; 6], source: IpAddr) -> Vec<Frame> {

@@ -13,15 +13,34 @@ use socket2::{SockAddr, Socket};
 /// `AF_PACKET` as wide as the field it goes into.
 const PACKET_FAMILY: libc::sa_family_t = 17;
 
+/// `ETH_P_ARP` of linux/if_ether.h.
+const ARP: u16 = 0x0806;
+
 /// The size of a `sockaddr_ll`: 20 bytes on every Linux (packet(7)).
 const LINK_ADDRESS_LENGTH: libc::socklen_t = 20;
 
-/// Binds an `AF_PACKET` socket to one interface, for sending only: protocol 0 installs
-/// no receive hook, so that the kernel never copies a frame into it.
+/// What an `AF_PACKET` socket receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receives {
+    /// Nothing: no receive hook, so that the kernel never copies a frame into it.
+    Nothing,
+    /// ARP.
+    Arp,
+}
+
+/// Binds an `AF_PACKET` socket to one interface.
 ///
 /// # Errors
 /// What bind(2) says: the interface is gone (`ENODEV`), or is not ours to use.
-pub(super) fn bind_for_sending(socket: &Socket, interface: u32) -> io::Result<()> {
+pub(super) fn bind_packet(
+    socket: &Socket,
+    interface: u32,
+    receives: Receives,
+) -> io::Result<()> {
+    let protocol = match receives {
+        Receives::Nothing => 0,
+        Receives::Arp => ARP.to_be(),
+    };
     let interface = i32::try_from(interface).map_err(io::Error::other)?;
     // SAFETY: `SockAddrStorage` is larger than and aligned for `sockaddr_ll`; it is zeroed
     // by socket2 before the call, every field written is plain data, and the length set
@@ -30,7 +49,7 @@ pub(super) fn bind_for_sending(socket: &Socket, interface: u32) -> io::Result<()
         SockAddr::try_init(|storage, length| {
             let link = storage.cast::<libc::sockaddr_ll>();
             (*link).sll_family = PACKET_FAMILY;
-            (*link).sll_protocol = 0;
+            (*link).sll_protocol = protocol;
             (*link).sll_ifindex = interface;
             *length = LINK_ADDRESS_LENGTH;
             Ok(())

@@ -6,6 +6,7 @@ mod guard;
 mod handover;
 mod hosts;
 mod ipv6;
+mod truth;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -71,6 +72,7 @@ fn main() {
         .chain(guard::TESTS)
         .chain(handover::TESTS)
         .chain(ipv6::TESTS)
+        .chain(truth::TESTS)
         .map(|(name, test)| {
             trial(format!("namespaces::{name}"), &[Requirement::Root], test)
         });

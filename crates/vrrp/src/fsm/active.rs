@@ -34,7 +34,7 @@ impl Step<'_> {
                 Some(_) => self.advertise_soon(&mut active),
                 None => self.note(Note::NoMatter),
             },
-            Event::Start { .. } | Event::Recover | Event::Take => {
+            Event::Start { .. } | Event::Stranger | Event::Recover | Event::Take => {
                 self.note(Note::NoMatter);
             }
         }

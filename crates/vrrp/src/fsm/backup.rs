@@ -20,6 +20,11 @@ impl Step<'_> {
             // What is left of a run before this one is no longer whole, or gone: it is
             // let go of, so that nothing renews it.
             Event::Foreign | Event::AddressLost => self.drop_leftover(&mut backup),
+            Event::Stranger => {
+                self.drop_leftover(&mut backup);
+                backup.down = self.now + self.down(backup.following);
+                backup.then = Reason::ActiveDown;
+            }
             Event::Fault => {
                 self.drop_leftover(&mut backup);
                 self.moved(State::Backup, State::Fault, Reason::Fault);

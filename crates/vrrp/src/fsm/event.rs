@@ -35,6 +35,9 @@ pub enum Event<'a> {
     Recover,
     /// Somebody else answers or announces one of the addresses (RFC 5227).
     Foreign,
+    /// A router that is configured otherwise, and so is not listened to, advertises our
+    /// addresses: taking them would put them on two hosts.
+    Stranger,
     /// One of our addresses was taken off the interface by someone.
     AddressLost,
     /// Step down on purpose: an Active releases, and for `hold` follows whoever

@@ -59,6 +59,7 @@ impl Step<'_> {
             | Event::Fault
             | Event::Recover
             | Event::Foreign
+            | Event::Stranger
             | Event::AddressLost
             | Event::Yield { .. }
             | Event::Take => {
@@ -88,6 +89,7 @@ impl Step<'_> {
                 | Event::Deadline
                 | Event::Recover
                 | Event::Foreign
+                | Event::Stranger
                 | Event::AddressLost
                 | Event::Yield { .. }
                 | Event::Take,

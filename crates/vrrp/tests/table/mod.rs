@@ -116,6 +116,7 @@ fn happen(router: &mut Router, version: Version, event: &str, at: Instant) -> Ac
         ["fault"] => Event::Fault,
         ["recover"] => Event::Recover,
         ["foreign"] => Event::Foreign,
+        ["stranger"] => Event::Stranger,
         ["take"] => Event::Take,
         ["lost"] => Event::AddressLost,
         ["priority", to] => Event::Priority(Priority::new(to.parse().unwrap())),

@@ -1,0 +1,62 @@
+//! Somebody else says on the wire to have the address: heard, counted, named, and
+//! contradicted.
+
+use std::fs;
+use std::time::Instant;
+
+use lab::sniffer::{Frame, Sniffer};
+use lab::wait;
+use libtest_mimic::Failed;
+use serde_json::Value;
+use vip_daemon::linux::{Netlink, Wire, gratuitous};
+
+use crate::Test;
+use crate::hosts::{Lab, PATIENCE, VIRTUAL, assert_is};
+
+/// The tests of this file.
+pub(crate) const TESTS: [(&str, Test); 1] = [(
+    "another_host_that_announces_the_address_is_contradicted",
+    contradicted,
+)];
+
+fn contradicted() -> Result<(), Failed> {
+    let lab = Lab::new("contradicted")?;
+    let _daemon = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.held_by(&["a"])?;
+    // Past the announcements of the election.
+    wait::pass(std::time::Duration::from_millis(300), || false);
+    assert_is(
+        "conflicts",
+        lab.router("a")?.pointer("/counts/conflicts"),
+        0,
+    )?;
+    let sniffer = Sniffer::start(&lab.segment)?;
+    let struck = Instant::now();
+    lab.segment.host("b")?.run(|| -> Result<(), String> {
+        let failed = |error: &dyn std::error::Error| error.to_string();
+        let mut netlink = Netlink::open().map_err(|error| failed(&error))?;
+        let link = netlink.link("eth0").map_err(|error| failed(&error))?;
+        let link = link.ok_or("no eth0")?;
+        let wire = Wire::open(link.index).map_err(|error| failed(&error))?;
+        let frame = gratuitous([2, 0, 0, 0, 0, 0x66], VIRTUAL);
+        wire.send(&frame).map_err(|error| failed(&error))
+    })??;
+    wait::until("a burst of five from a", PATIENCE, || {
+        let seen = sniffer.seen(struck, Instant::now());
+        let of_a = seen.iter().filter(|frame| {
+            frame.from == "a" && frame.what == Frame::GratuitousArp(VIRTUAL)
+        });
+        (of_a.count() >= 5).then_some(())
+    })?;
+    let router = lab.router("a")?;
+    assert_is("conflicts", router.pointer("/counts/conflicts"), 1)?;
+    let what = router.pointer("/conflict/what").and_then(Value::as_str);
+    if !what.is_some_and(|what| what.contains("02:00:00:00:00:66")) {
+        return Err(format!("the conflict is named {what:?}").into());
+    }
+    let log = fs::read_to_string(lab.segment.logs().join("a-vip-daemon.log"))?;
+    if !log.contains("another host has our address") {
+        return Err("nothing is said about it".into());
+    }
+    assert_is("state", router.pointer("/state"), "active")
+}
