@@ -63,6 +63,12 @@ lab: $(target)/rungs ## only the tests on hosts made of network namespaces and b
 	@$(needs) debian root rust
 	$(target)/rungs kubernetes deps build vip lab
 
+.PHONY: soak
+soak: ## the full counts: CYCLES=200 kill cycles of each group with keepalived
+	@$(needs) debian root rust
+	$(MAKE) -s deps build
+	STERNPOST_CYCLES=$(or $(CYCLES),200) cargo test --locked --profile lab -p vip-daemon --test groups_keepalived
+
 .PHONY: demo
 demo: ## three masters, one address, and what their clients see while things die
 	@$(needs) debian root rust
