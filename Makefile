@@ -63,12 +63,6 @@ lab: $(target)/rungs ## only the tests on hosts made of network namespaces and b
 	@$(needs) debian root rust
 	$(target)/rungs kubernetes deps build vip lab
 
-.PHONY: soak
-soak: ## the full counts: CYCLES=200 kill cycles of each group with keepalived
-	@$(needs) debian root rust
-	$(MAKE) -s deps build
-	STERNPOST_CYCLES=$(or $(CYCLES),200) cargo test --locked --profile lab -p vip-daemon --test groups_keepalived
-
 .PHONY: demo
 demo: ## three masters, one address, and what their clients see while things die
 	@$(needs) debian root rust
@@ -91,9 +85,10 @@ bench-failures: ## failing servers beside the peers, in namespaces of their own;
 	$(target)/lab/bench-failures --program $(target)/release/api-lb $(ARGS)
 
 .PHONY: soak
-soak: ## the full counts: a flood of FLOOD=20000 requests at bootstrap-signer
+soak: ## the full counts: CYCLES=200 lost owners in groups with keepalived, a flood of FLOOD=20000 requests at bootstrap-signer
 	@$(needs) debian root rust
-	$(MAKE) -s kubernetes
+	$(MAKE) -s deps kubernetes build
+	STERNPOST_CYCLES=$(or $(CYCLES),200) cargo test --locked --profile lab -p vip-daemon --test groups_keepalived
 	STERNPOST_FLOOD=$(or $(FLOOD),20000) cargo test --locked --profile lab -p bootstrap-signer --test cluster a_flood
 
 .PHONY: bench-failover
