@@ -53,6 +53,30 @@ pub(super) enum Cause {
     Lower,
 }
 
+impl Cause {
+    /// Which of two goes on: the one that leaves less choice.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Lower => 0,
+            Self::Asked(_) => 1,
+            Self::Out => 2,
+            Self::Stop(_) => 3,
+        }
+    }
+}
+
+/// Tells whoever waits for a cause that gave way to another. A second stop waits for the
+/// end of the first: its answer comes with the end of the driver.
+fn refuse(cause: Cause) {
+    match cause {
+        Cause::Asked(asked) => {
+            // Whoever asked may have stopped waiting.
+            let _ = asked.done.send(Handed::Kept(Declined::NotAccepted));
+        }
+        Cause::Stop(_) | Cause::Out | Cause::Lower => {}
+    }
+}
+
 /// A handover that waits for the channel's answer.
 #[derive(Debug)]
 pub(super) struct Handing {
@@ -80,9 +104,13 @@ impl<E: Effects> Driver<E> {
             return self.handed(cause, Err(Handed::NotActive));
         }
         if let Some(before) = self.handing.take() {
-            // The new cause goes on with a question of its own; whoever waits for the one
-            // before is told that it came to nothing.
-            self.supersede(before.cause);
+            if before.cause.rank() >= cause.rank() {
+                // What is under way does what the new cause asks for, and more.
+                self.handing = Some(before);
+                refuse(cause);
+                return None;
+            }
+            refuse(before.cause);
         }
         let (answer, answered) = oneshot::channel();
         let ask = Ask {
@@ -180,13 +208,6 @@ impl<E: Effects> Driver<E> {
             Cause::Out | Cause::Lower => {}
         }
         None
-    }
-
-    fn supersede(&mut self, cause: Cause) {
-        if let Cause::Asked(asked) = cause {
-            // Whoever asked may have stopped waiting.
-            let _ = asked.done.send(Handed::Kept(Declined::NotAccepted));
-        }
     }
 
     fn count_handover(&self, how: &'static str) {

@@ -169,3 +169,41 @@ async fn a_backup_takes_what_is_handed_to_it() {
     let taken = [(10, Advertise(200)), (10, Acquire), (10, Burst)];
     assert_eq!(bench.deeds(), taken);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_gets_between_a_stop_and_its_end() {
+    let mut asked = Asked::active().await;
+    let (done, answer) = oneshot::channel();
+    asked
+        .bench
+        .commands
+        .send(Command::Stop(done))
+        .await
+        .unwrap();
+    settle().await;
+    let ask = asked.asks().await;
+    asked.bench.stands(80, None).await;
+    asked.bench.stands(1, Some(Out::Fault)).await;
+    let yielded = asked.yields(None).await;
+    assert_eq!(yielded.await.unwrap(), Handed::Kept(Declined::NotAccepted));
+    asked.bench.deeds();
+    ask.answer.send(Err(Declined::Nobody)).unwrap();
+    answer.await.unwrap();
+    assert_eq!(asked.bench.deeds(), [(400, Advertise(0)), (400, Release)]);
+    assert_eq!(asked.bench.task.await.unwrap(), Ended::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_goes_before_a_yield_that_waits() {
+    let mut asked = Asked::active().await;
+    let yielded = asked.yields(Some("m3")).await;
+    asked.asks().await;
+    asked.bench.stands(1, Some(Out::Fault)).await;
+    assert_eq!(yielded.await.unwrap(), Handed::Kept(Declined::NotAccepted));
+    let ask = asked.asks().await;
+    assert_eq!(ask.to, None);
+    asked.bench.deeds();
+    ask.answer.send(Err(Declined::Nobody)).unwrap();
+    settle().await;
+    assert_eq!(asked.bench.deeds(), [(400, Advertise(0)), (400, Release)]);
+}
