@@ -57,7 +57,7 @@ pub(super) fn check(
         pace: Pace {
             steady: interval.unwrap_or(INTERVAL),
             down: down.or(interval).unwrap_or(INTERVAL),
-            fast: fast.or(interval).unwrap_or(INTERVAL),
+            fast: fast.unwrap_or((interval.unwrap_or(INTERVAL) / 2).max(SHORTEST)),
             jitter: jitter.and_then(|j| u8::try_from(j).ok()).unwrap_or(JITTER),
         },
         timeout: timeout.unwrap_or(TIMEOUT),

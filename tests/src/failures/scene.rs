@@ -275,7 +275,7 @@ impl Scene {
             Self::QueueFull => most("slow", count(figures.slow), 0.0),
             Self::Draining => {
                 let more = |what: &str| figures.more.get(what).copied();
-                most("newLeftAfter", more("newLeftAfter").unwrap_or(9.0), 3.0);
+                most("newLeftAfter", more("newLeftAfter").unwrap_or(9.0), 2.2);
                 most("cutBeforeExit", more("cutBeforeExit").unwrap_or(9.0), 0.0);
             }
             Self::AllDown => most("back", figures.back_after.unwrap_or(9.0), 0.1),
