@@ -63,6 +63,9 @@ impl Backoff for Pause {
     }
 }
 
+/// Requests of one answer. Each may have a megabyte, whoever made it.
+const PAGE: u32 = 50;
+
 /// Secrets that are bootstrap tokens.
 pub const TOKENS: &str = "type=bootstrap.kubernetes.io/token";
 
@@ -82,7 +85,13 @@ pub async fn all(client: Client, changes: Sender<Change>, tray: Arc<Tray>) {
         request(csr)
     };
     tokio::join!(
-        follow(requests, every(), Kind::Requests, changes.clone(), seen),
+        follow(
+            requests,
+            every().page_size(PAGE),
+            Kind::Requests,
+            changes.clone(),
+            seen
+        ),
         follow(nodes, every(), Kind::Nodes, changes.clone(), node),
         follow(leases, every(), Kind::Leases, changes.clone(), lease),
         follow(secrets, tokens, Kind::Tokens, changes, token),

@@ -31,7 +31,7 @@ pub use facts::{
 pub use pattern::{Pattern, PatternError};
 pub use reason::{Decision, Reason, Verdict};
 pub use request::{
-    Attribute, Extension, Key, Names, Request, SelfSignature, Unreadable, oid,
+    Attribute, Extension, Key, LARGEST, Names, Request, SelfSignature, Unreadable, oid,
 };
 pub use requester::Requester;
 pub use rules::{

@@ -27,7 +27,7 @@ use der::{Reader, Tag};
 
 /// Largest PEM text that is looked at, in bytes. A kubelet's with an RSA key of 4096
 /// bits and 32 names has 3 KiB.
-const LARGEST: usize = 32 * 1024;
+pub const LARGEST: usize = 32 * 1024;
 
 /// Why a request cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
