@@ -1,8 +1,9 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use daemon::{client, exit, log, table};
 use serde_json::{Value, json};
 use tokio::runtime;
@@ -107,19 +108,6 @@ enum Command {
         #[arg(long)]
         resume: bool,
     },
-    /// Take the addresses away when the daemon that started this cannot.
-    #[command(hide = true)]
-    Guard {
-        /// How its log lines look.
-        #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-        log: LogFormat,
-    },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Args)]
@@ -182,7 +170,6 @@ impl Cli {
                 router,
                 resume,
             } => release(&socket.socket, router.as_deref(), resume),
-            Command::Guard { log } => guarding(log),
         }
     }
 }
@@ -203,18 +190,24 @@ fn daemon(path: &Path) -> u8 {
     }
 }
 
-fn guarding(format: LogFormat) -> u8 {
+/// The guard, if that is what the arguments (the program's name aside) ask for. The parser
+/// of the command line is most of what a guard would otherwise have in memory.
+pub fn guard(mut arguments: impl Iterator<Item = OsString>) -> Option<u8> {
+    if arguments.next()? != guard::COMMAND {
+        return None;
+    }
+    let format = match arguments.any(|argument| argument == guard::JSON) {
+        true => log::Format::Json,
+        false => log::Format::Text,
+    };
     let settings = log::Settings {
-        format: match format {
-            LogFormat::Text => log::Format::Text,
-            LogFormat::Json => log::Format::Json,
-        },
+        format,
         ..log::Settings::default()
     };
-    match guard::run(&settings) {
+    Some(match guard::run(&settings) {
         Ok(()) => exit::DONE,
         Err(error) => fail(exit::FAILED, &format!("guard: {}", chain(&error))),
-    }
+    })
 }
 
 fn scripts(path: &Path) -> u8 {

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use vip_daemon::cli::{self, Cli};
 
 fn main() -> ExitCode {
-    ExitCode::from(vip_daemon::cli::Cli::parse().execute())
+    let guarded = cli::guard(std::env::args_os().skip(1));
+    ExitCode::from(guarded.unwrap_or_else(|| Cli::parse().execute()))
 }

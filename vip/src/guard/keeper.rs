@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::message::Message;
-use super::{COMMAND, Held};
+use super::{COMMAND, Held, JSON};
 
 /// From the start of one guard to the start of the next: one that cannot live is tried
 /// once a second, not in a loop.
@@ -214,13 +214,14 @@ fn spawn(settings: &log::Settings) -> io::Result<(Guard, UnixStream)> {
         None,
     )?;
     let format = match settings.format {
-        log::Format::Text => "text",
-        log::Format::Json => "json",
+        log::Format::Text => None,
+        log::Format::Json => Some(JSON),
     };
     // The file of this very process, also when a package has replaced it meanwhile.
     let child = Command::new("/proc/self/exe")
         .arg0("vip-daemon")
-        .args([COMMAND, "--log", format])
+        .arg(COMMAND)
+        .args(format)
         .env_clear()
         .envs(journal())
         .stdin(Stdio::from(theirs))

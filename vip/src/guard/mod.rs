@@ -31,6 +31,9 @@ pub use process::{GuardError, run};
 /// The name of the hidden command.
 pub const COMMAND: &str = "guard";
 
+/// Its argument for log lines as JSON.
+pub const JSON: &str = "--json";
+
 /// An address on an interface of this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Held {

@@ -1,7 +1,7 @@
 //! The guard's own process: waits for messages or a deadline, and removes.
 //!
 //! Owns standard input, a socket whose other end is the daemon's, and one rtnetlink
-//! socket. One thread beside the log's, no runtime. Ends when the daemon's end of the
+//! socket. One thread, and the log's when there is something to say; no runtime. Ends when the daemon's end of the
 //! socket is closed and nothing is left to remove.
 
 use std::collections::BTreeMap;
@@ -62,10 +62,9 @@ pub fn run(settings: &log::Settings) -> Result<(), GuardError> {
     // log's thread, which would take them otherwise.
     let blocked = ignored.into_iter().collect::<SigSet>().thread_block();
     blocked.map_err(|error| GuardError::Wait(error.into()))?;
-    let log = log::init(settings)?;
-    // Either may be refused, as it is to the daemon, which says so.
+    // May be refused, as it is to the daemon, which says so. Memory is not locked: without
+    // the right to, which is given up next, nothing could be allocated any more.
     drop(round_robin(PRIORITY));
-    drop(privileges::lock_memory());
     if !privileges::guard().map_err(GuardError::Rights)? {
         return Err(GuardError::NotPermitted);
     }
@@ -76,16 +75,19 @@ pub fn run(settings: &log::Settings) -> Result<(), GuardError> {
             .map_err(GuardError::Input)?,
         netlink: Netlink::open()?,
         book: Book::default(),
+        settings: settings.clone(),
+        log: None,
     };
-    let outcome = guard.watch();
-    drop(log);
-    outcome
+    guard.watch()
 }
 
 struct Guard {
     socket: OwnedFd,
     netlink: Netlink,
     book: Book,
+    settings: log::Settings,
+    /// Begun with the first line: a guard that has nothing to say stays small.
+    log: Option<log::Log>,
 }
 
 /// What is to be heard from the daemon.
@@ -104,6 +106,7 @@ impl Guard {
                 Daemon::Gone => return self.inherit(),
             }
             for held in self.book.due(Instant::now()) {
+                self.speak()?;
                 tracing::warn!(
                     address = %held.address, interface = held.interface,
                     "the daemon does not renew the address"
@@ -147,6 +150,7 @@ impl Guard {
             let stamps = self.stamps()?;
             for held in due {
                 if stamps.get(&held) == before.get(&held) {
+                    self.speak()?;
                     tracing::warn!(
                         address = %held.address, interface = held.interface,
                         "the daemon is gone"
@@ -154,6 +158,13 @@ impl Guard {
                     self.remove(held);
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn speak(&mut self) -> Result<(), GuardError> {
+        if self.log.is_none() {
+            self.log = Some(log::init(&self.settings)?);
         }
         Ok(())
     }
