@@ -79,12 +79,8 @@ enum Phase {
     /// A server is being dialled until the deadline; from `hedge` on a second one may be.
     Dialling { hedge: Tick, deadline: Tick },
     /// The server was given a whole ClientHello at `asked` and has said nothing. That is
-    /// looked into at `look`.
-    Silent {
-        asked: Tick,
-        look: Tick,
-        settle: Option<Tick>,
-    },
+    /// looked into at `look`; the socket options of a lasting session wait for its end.
+    Silent { asked: Tick, look: Tick },
     /// Bytes may cross. At `settle` the socket options of a lasting session are set.
     Relaying { settle: Option<Tick> },
 }
@@ -241,21 +237,21 @@ impl Machine {
 
     /// The server has a whole ClientHello.
     pub(super) fn asked(&mut self, now: Tick, look: Tick) {
-        if let Phase::Relaying { settle } = self.phase {
-            self.phase = Phase::Silent {
-                asked: now,
-                look,
-                settle,
-            };
+        if let Phase::Relaying { .. } = self.phase {
+            self.phase = Phase::Silent { asked: now, look };
         }
     }
 
     /// The silence was looked into; that is done again at this tick, or never.
     pub(super) fn doubted(&mut self, again: Option<Tick>) {
-        if let Phase::Silent { look, settle, .. } = &mut self.phase {
+        if let Phase::Silent { look, .. } = &mut self.phase {
             match again {
                 Some(again) => *look = again,
-                None => self.phase = Phase::Relaying { settle: *settle },
+                // The entry in the wheel for the next look is there already.
+                None => {
+                    let settle = Some(*look);
+                    self.phase = Phase::Relaying { settle };
+                }
             }
         }
     }
@@ -369,23 +365,7 @@ impl Machine {
             Phase::Dialling { hedge, .. } if hedge.is_due(now) => Action::Hedge,
             Phase::Dialling { hedge, .. } => Action::Sleep(hedge),
             Phase::Silent { asked, look, .. } if look.is_due(now) => Action::Doubt(asked),
-            Phase::Silent {
-                asked,
-                look,
-                settle,
-            } => match settle {
-                Some(at) if at.is_due(now) => {
-                    let settle = None;
-                    self.phase = Phase::Silent {
-                        asked,
-                        look,
-                        settle,
-                    };
-                    Action::Settle
-                }
-                Some(at) => Action::Sleep(at.min(look)),
-                None => Action::Sleep(look),
-            },
+            Phase::Silent { look, .. } => Action::Sleep(look),
             Phase::Relaying { settle: Some(at) } if at.is_due(now) => {
                 self.phase = Phase::Relaying { settle: None };
                 Action::Settle
@@ -579,20 +559,17 @@ mod tests {
         assert_eq!(machine.silent_since(), Some(at(300)));
         machine.crossed(Flow::Down, at(400));
         assert_eq!(machine.silent_since(), None);
-        assert_eq!(
-            machine.on(Event::Timer(at(500)), None),
-            Action::Sleep(at(1000))
-        );
+        assert_eq!(machine.on(Event::Timer(at(500)), None), Action::Settle);
 
         let mut machine = silent();
         machine.doubted(Some(at(2000)));
-        assert_eq!(machine.on(Event::Timer(at(1000)), None), Action::Settle);
         assert_eq!(
             machine.on(Event::Timer(at(1000)), None),
             Action::Sleep(at(2000))
         );
         machine.doubted(None);
         assert_eq!(machine.silent_since(), None);
+        assert_eq!(machine.on(Event::Timer(at(2000)), None), Action::Settle);
         assert_eq!(machine.on(Event::Timer(at(2000)), None), Action::Wait);
     }
 
