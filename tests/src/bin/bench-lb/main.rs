@@ -159,9 +159,7 @@ fn bench(arguments: &Arguments) -> io::Result<()> {
         Some(path) => serde_json::from_str(&fs::read_to_string(path)?)?,
         None => measure(arguments)?,
     };
-    if let Some(path) = &arguments.json {
-        fs::write(path, serde_json::to_string_pretty(&record)? + "\n")?;
-    }
+    write_json(arguments, &record)?;
     if let Some(path) = &arguments.picture {
         fs::write(path, record.picture())?;
     }
@@ -174,7 +172,16 @@ fn bench(arguments: &Arguments) -> io::Result<()> {
     }
 }
 
+/// After each row, so that a run that is broken off leaves what it has.
+fn write_json(arguments: &Arguments, record: &Record) -> io::Result<()> {
+    match &arguments.json {
+        Some(path) => fs::write(path, serde_json::to_string_pretty(record)? + "\n"),
+        None => Ok(()),
+    }
+}
+
 fn measure(arguments: &Arguments) -> io::Result<Record> {
+    lab::schedule::prefer_run();
     usage::widen_table()?;
     own_network()?;
     let scratch = std::env::temp_dir().join(format!("sp-bench-{}", std::process::id()));
@@ -230,8 +237,16 @@ fn rounds(
                     let proxy =
                         Proxy::start(programs, peer, cores, row.lines(), row.manners())?;
                     let load = usage::load()?;
-                    let figures = row.run(&proxy, cores, size, &around)?;
+                    let run = row.run(&proxy, cores, size, &around);
                     drop(proxy);
+                    let figures = match run {
+                        Ok(figures) => figures,
+                        // One run that breaks is no reason to lose the others.
+                        Err(error) => {
+                            eprintln!("{} {}: {error}", row.name(), peer.name());
+                            continue;
+                        }
+                    };
                     eprintln!(
                         "{} {} {name} {round}: {figures:?}",
                         row.name(),
@@ -248,6 +263,7 @@ fn rounds(
                 }
             }
             drop(around);
+            write_json(arguments, record)?;
             drop(servers);
         }
     }
