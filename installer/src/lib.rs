@@ -23,4 +23,5 @@ pub mod plan;
 pub mod render;
 pub mod resource;
 pub mod spec;
+pub mod transport;
 pub mod versions;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use daemon::chain;
 
-use crate::facts::{Wanted, look};
+use crate::facts::{Wanted, look, survey};
 
 pub use files::{FilesError, Put};
 pub use journal::{Entry, Journal, JournalError};
@@ -27,6 +27,9 @@ pub use systemd::{Services, ServicesError, Systemd};
 
 /// Where the journal lies on a host.
 pub const JOURNAL: &str = "/var/lib/sternpost/journal.jsonl";
+
+/// Where programs that came over SSH wait until they are installed; for the superuser alone.
+pub const INCOMING: &str = "/var/lib/sternpost/incoming";
 
 /// A host as its agent sees it.
 pub struct Agent<S> {
@@ -79,6 +82,10 @@ impl<S: Services> Agent<S> {
     pub fn obey(&mut self, order: Order) -> Answer {
         match order {
             Order::Look(wanted) => self.look(&wanted),
+            Order::Survey => match survey(&self.root) {
+                Ok(machine) => Answer::Machine(machine),
+                Err(error) => failed(&error),
+            },
             Order::Fetch(paths) => match files::fetch(&self.root, &paths) {
                 Ok(found) => Answer::Fetched(found),
                 Err(error) => failed(&error),

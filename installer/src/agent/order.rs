@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::Put;
 use super::programs::Install;
-use crate::facts::{Facts, Wanted};
+use crate::facts::{Facts, Machine, Wanted};
 
 /// One thing to do. Each is done or not done when it is answered, never half.
 #[derive(Clone, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ use crate::facts::{Facts, Wanted};
 pub enum Order {
     /// Look, and touch nothing.
     Look(Wanted),
+    /// Look at the machine itself.
+    Survey,
     /// Give back what is in these files; for authorities, which live on the masters.
     Fetch(Vec<String>),
     /// Make a folder and those above it, or give it its rights.
@@ -51,6 +53,8 @@ pub enum Answer {
     Done,
     /// What was found.
     Facts(Facts),
+    /// What the machine is.
+    Machine(Machine),
     /// What is in the files that were asked for and are there.
     Fetched(BTreeMap<String, String>),
     /// It is not done, and all is as it was before.
@@ -67,6 +71,7 @@ impl fmt::Debug for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Look(_) => f.write_str("Look"),
+            Self::Survey => f.write_str("Survey"),
             Self::Fetch(paths) => write!(f, "Fetch({paths:?})"),
             Self::Folder { path, .. } => write!(f, "Folder({path})"),
             Self::Put(put) => write!(f, "Put({})", put.path),
@@ -85,6 +90,7 @@ impl fmt::Debug for Answer {
         match self {
             Self::Done => f.write_str("Done"),
             Self::Facts(_) => f.write_str("Facts"),
+            Self::Machine(_) => f.write_str("Machine"),
             Self::Fetched(found) => write!(f, "Fetched({:?})", found.keys()),
             Self::Failed { error, .. } => write!(f, "Failed({error})"),
         }

@@ -102,7 +102,12 @@ pub(super) fn install(
             source,
         }
     })?;
-    link(root, &layout::program(&install.name), &place, journal)
+    link(root, &layout::program(&install.name), &place, journal)?;
+    if install.from.starts_with(super::INCOMING) {
+        // It is in its place; a copy left behind is only room lost.
+        let _ = fs::remove_file(&install.from);
+    }
+    Ok(())
 }
 
 /// Copies a file and returns its checksum.

@@ -42,18 +42,21 @@ pub enum MaterialError {
         /// Why.
         source: Box<AdoptError>,
     },
-    /// Some of it is there and some is not: making the rest would make two clusters of one.
+    /// What a master keeps it in was not understood.
     #[error(
-        "the masters hold {there} but not {missing}: bring it back from a backup, or remove \
-         all of them to begin a new cluster"
+        "{PLACE} on the masters is not what this program keeps there; bring it back from a backup"
     )]
-    Partial {
-        /// A file that is there.
-        there: String,
-        /// One that is not.
+    Understand(#[source] serde_json::Error),
+    /// Something is missing.
+    #[error("{PLACE} on the masters lacks {missing}; bring it back from a backup")]
+    Lacks {
+        /// Which file of the cluster.
         missing: String,
     },
 }
+
+/// Where every master keeps all of it, in one file: it is there whole or not at all.
+pub const PLACE: &str = "/var/lib/sternpost/authorities.json";
 
 impl Material {
     /// Makes everything anew. `now` is the time of issue.
@@ -88,20 +91,26 @@ impl Material {
         all.flat_map(Shared::paths).map(|(path, _)| path).collect()
     }
 
-    /// Takes up what a master holds; nothing when it holds none of it.
+    /// What the masters keep, for [`PLACE`].
+    #[must_use]
+    pub fn text(&self) -> String {
+        // A map of texts always has a form in JSON.
+        serde_json::to_string(&self.files).unwrap_or_default()
+    }
+
+    /// Takes up what a master keeps.
     ///
     /// # Errors
-    /// When it holds a part of it, or what it holds is not what it should be.
-    pub fn adopt(files: BTreeMap<String, String>) -> Result<Option<Self>, MaterialError> {
-        let Some(there) = files.keys().next().cloned() else {
-            return Ok(None);
-        };
+    /// When that is not what [`Material::text`] writes, or holds no usable authority.
+    pub fn read(text: &str) -> Result<Self, MaterialError> {
+        let files: BTreeMap<String, String> =
+            serde_json::from_str(text).map_err(MaterialError::Understand)?;
         let missing = Self::paths()
             .into_iter()
             .find(|path| !files.contains_key(path));
         match missing {
-            Some(missing) => Err(MaterialError::Partial { there, missing }),
-            None => Self::of(files).map(Some),
+            Some(missing) => Err(MaterialError::Lacks { missing }),
+            None => Self::of(files),
         }
     }
 

@@ -1,9 +1,11 @@
 //! From a plan to what is done: each step becomes orders, with the certificates and keys that
 //! it needs, and a transport carries them to the agent of its host.
 
+mod authority;
 mod material;
 mod orders;
 
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use thiserror::Error;
@@ -15,11 +17,18 @@ use crate::plan::{self, Inputs, Plan, Step};
 use crate::resource::Resource;
 use crate::spec::Cluster;
 
-pub use material::{Material, MaterialError};
+pub use authority::{Held, HeldError, settle};
+pub use material::{Material, MaterialError, PLACE};
 pub use orders::{Orders, OrdersError};
 
 /// What carries orders to a host and brings back its answers.
 pub trait Transport {
+    /// Makes a file of this machine readable on the host, and says where it is there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or does not get there.
+    fn bring(&mut self, file: &Path) -> Result<PathBuf, TransportError>;
+
     /// Hands over one order and waits for its answer.
     ///
     /// # Errors
@@ -113,7 +122,10 @@ impl Target<'_> {
         let mut orders = Orders::new(*self, material);
         for step in &plan.steps {
             about(step);
-            for order in orders.of(step)? {
+            for mut order in orders.of(step)? {
+                if let Order::Install(install) = &mut order {
+                    install.from = transport.bring(&install.from)?;
+                }
                 obeyed(step, transport.ask(order)?)?;
             }
         }
@@ -128,7 +140,7 @@ impl Target<'_> {
                 error,
                 said,
             }),
-            other @ (Answer::Done | Answer::Fetched(_)) => {
+            other @ (Answer::Done | Answer::Machine(_) | Answer::Fetched(_)) => {
                 Err(ApplyError::Answer(format!("{other:?}")))
             }
         }
@@ -143,7 +155,7 @@ fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {
             error,
             said,
         }),
-        other @ (Answer::Facts(_) | Answer::Fetched(_)) => {
+        other @ (Answer::Facts(_) | Answer::Machine(_) | Answer::Fetched(_)) => {
             Err(ApplyError::Answer(format!("{other:?}")))
         }
     }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod apply;
 mod plan;
 
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use daemon::exit;
 
+use crate::agent::{Agent, Systemd};
 use crate::listing::listing;
 use crate::render::{self, Generation, Known};
 use crate::spec::{self, Cluster};
@@ -27,6 +29,15 @@ enum Command {
     Check {
         #[command(flatten)]
         spec: SpecFile,
+    },
+    /// Make the hosts what the description says, all at once; what is so already is left.
+    Apply(apply::Apply),
+    /// Take orders on standard input, as `apply` gives them on each host.
+    #[command(hide = true)]
+    Agent {
+        /// The machine's files lie below this folder.
+        #[arg(long, default_value = "/")]
+        root: PathBuf,
     },
     /// Print what would be done on this machine, and touch nothing. Ends with 3 when there
     /// is something to do.
@@ -70,12 +81,16 @@ impl Cli {
                 interface,
                 containerd,
             } => rendered(&spec.spec, host.as_deref(), interface, containerd),
+            Command::Apply(apply) => apply.execute(),
+            Command::Agent { root } => agent(&root),
             Command::Plan(plan) => plan.execute(),
             Command::Schema => schema(),
         };
         match done {
             Ok((text, code)) => {
-                say(&text);
+                if !text.is_empty() {
+                    say(&text);
+                }
                 code
             }
             Err(sentence) => {
@@ -143,6 +158,13 @@ fn host<'a>(
             path.display()
         )
     })
+}
+
+fn agent(root: &Path) -> Result<(String, u8), Sentence> {
+    let (orders, answers) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let served = Agent::new(root, Systemd).serve(orders, answers);
+    served.map_err(|error| error.to_string())?;
+    Ok((String::new(), exit::DONE))
 }
 
 fn schema() -> Result<(String, u8), Sentence> {

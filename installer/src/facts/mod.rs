@@ -2,6 +2,7 @@
 //! private key is among them.
 
 mod look;
+mod survey;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use look::{LookError, Wanted, look};
 pub(crate) use look::{hexadecimal, sha256};
+pub use survey::{Interface, Machine, SurveyError, survey};
 
 /// What was found on a host, of what was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,140 @@
+//! Which authorities a run works with. To make new ones where others exist would cut a
+//! cluster in two, so every master must have been asked before new ones are made.
+
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+use super::{Material, MaterialError};
+
+/// What a master said when it was asked for the authorities: the text it keeps them in,
+/// nothing when it has none, or why it did not answer.
+pub type Held = Result<Option<String>, String>;
+
+/// Why there are none to work with.
+#[derive(Debug, Error)]
+pub enum HeldError {
+    /// A master that did not answer may hold them.
+    #[error(
+        "{host} does not answer ({error}) and no other master holds the cluster's authorities: \
+         new ones are only made when every master was asked"
+    )]
+    Unknown {
+        /// Which.
+        host: String,
+        /// Why.
+        error: String,
+    },
+    /// Two masters hold different ones.
+    #[error("{one} and {other} hold different authorities: they are of two clusters")]
+    Different {
+        /// A master.
+        one: String,
+        /// Another.
+        other: String,
+    },
+    /// One of them holds something that is no material.
+    #[error("{host}")]
+    Material {
+        /// Which.
+        host: String,
+        /// Why.
+        source: MaterialError,
+    },
+    /// None could be made.
+    #[error(transparent)]
+    Make(#[from] MaterialError),
+}
+
+/// Settles what to work with: what the masters hold, or new ones when all of them hold
+/// nothing. `now` is the time of issue.
+///
+/// # Errors
+/// When masters hold different ones or a part only, or one that was not heard might hold them.
+pub fn settle(
+    masters: &[(String, Held)],
+    now: SystemTime,
+) -> Result<Material, HeldError> {
+    let held = masters.iter().filter_map(|(host, held)| match held {
+        Ok(Some(text)) => Some((host, text)),
+        Ok(None) | Err(_) => None,
+    });
+    let held: Vec<_> = held.collect();
+    let Some((host, text)) = held.first() else {
+        return make(masters, now);
+    };
+    if let Some((other, _)) = held.iter().find(|(_, other)| other != text) {
+        return Err(HeldError::Different {
+            one: (*host).clone(),
+            other: (*other).clone(),
+        });
+    }
+    Material::read(text).map_err(|source| HeldError::Material {
+        host: (*host).clone(),
+        source,
+    })
+}
+
+fn make(masters: &[(String, Held)], now: SystemTime) -> Result<Material, HeldError> {
+    let silent = masters
+        .iter()
+        .find_map(|(host, held)| held.as_ref().err().map(|error| (host, error)));
+    match silent {
+        Some((host, error)) => Err(HeldError::Unknown {
+            host: host.clone(),
+            error: error.clone(),
+        }),
+        None => Ok(Material::new(now)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "/etc/kubernetes/pki/ca.key";
+
+    fn masters(held: [Held; 3]) -> Vec<(String, Held)> {
+        let names = ["m1", "m2", "m3"].map(str::to_owned);
+        names.into_iter().zip(held).collect()
+    }
+
+    fn silent() -> Held {
+        Err("no route to host".to_owned())
+    }
+
+    #[test]
+    fn new_ones_are_made_only_when_every_master_was_asked() {
+        let now = SystemTime::now();
+        settle(&masters([Ok(None), Ok(None), Ok(None)]), now).unwrap();
+        let error = settle(&masters([Ok(None), silent(), Ok(None)]), now).unwrap_err();
+        assert!(
+            matches!(&error, HeldError::Unknown { host, .. } if host == "m2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_one_master_holds_is_taken_up() {
+        let now = SystemTime::now();
+        let material = Material::new(now).unwrap();
+        let settled = settle(
+            &masters([silent(), Ok(Some(material.text())), Ok(None)]),
+            now,
+        );
+        assert_eq!(settled.unwrap().file(KEY), material.file(KEY));
+        let error = settle(&masters([Ok(Some("{}".into())), Ok(None), Ok(None)]), now);
+        assert!(
+            matches!(error, Err(HeldError::Material { .. })),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn two_clusters_are_not_made_one() {
+        let now = SystemTime::now();
+        let text = || Ok(Some(Material::new(now).unwrap().text()));
+        let error = settle(&masters([text(), text(), Ok(None)]), now).unwrap_err();
+        assert!(matches!(error, HeldError::Different { .. }), "{error}");
+    }
+}

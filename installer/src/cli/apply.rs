@@ -1,0 +1,270 @@
+//! `sternpost apply`: all hosts of a description, each by itself, at once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::SystemTime;
+
+use clap::Args;
+use daemon::{chain, exit};
+
+use super::{Sentence, SpecFile};
+use crate::agent::{Answer, Order, Put};
+use crate::apply::{self, ApplyError, Held, Material, Target, Transport};
+use crate::checksums::Checksums;
+use crate::facts::Machine;
+use crate::plan::{self, Plan};
+use crate::render::{self, Generation, Known};
+use crate::spec::{self, Cluster, Host, Role};
+use crate::transport::{Piped, Ssh};
+
+/// What is asked for.
+#[derive(Debug, Args)]
+pub(super) struct Apply {
+    #[command(flatten)]
+    spec: SpecFile,
+    /// This machine is the host of that name, and is not reached over SSH.
+    #[arg(long)]
+    local: Option<String>,
+    /// These hosts alone.
+    #[arg(long)]
+    host: Vec<String>,
+    /// The program that is put on the hosts; by default this one.
+    #[arg(long)]
+    agent: Option<PathBuf>,
+    /// Print what would be done, and touch nothing. Ends with 3 when there is something.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A host on its way to what it is to be.
+struct Site<'a> {
+    host: &'a Host,
+    way: Piped,
+    known: Known,
+}
+
+impl Apply {
+    /// What came of it, in words, and the exit code.
+    pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
+        let path = &self.spec.spec;
+        let cluster = spec::read(path)
+            .map_err(|errors| errors.to_string())?
+            .cluster;
+        for name in self.host.iter().chain(&self.local) {
+            super::host(&cluster, path, name)?;
+        }
+        let sums = Checksums::read(&cluster.binaries.checksums)
+            .map_err(|error| chain(&error))?;
+        let (mut sites, mut lost) = self.reach(&cluster);
+        let material = authorities(&mut sites, &lost, &cluster)?;
+        let chosen =
+            |name: &str| self.host.is_empty() || self.host.iter().any(|one| one == name);
+        sites.retain(|name, _| chosen(name));
+        lost.retain(|name, _| chosen(name));
+        let mut outcomes = BTreeMap::new();
+        for (name, error) in lost {
+            outcomes.insert(name, Err(error));
+        }
+        outcomes.extend(self.work(&cluster, &sums, &material, sites));
+        Ok(told(&outcomes, self.dry_run))
+    }
+
+    /// Every host that answers, and why the others do not.
+    fn reach<'a>(
+        &self,
+        cluster: &'a Cluster,
+    ) -> (BTreeMap<String, Site<'a>>, BTreeMap<String, String>) {
+        let (mut sites, mut lost) = (BTreeMap::new(), BTreeMap::new());
+        thread::scope(|scope| {
+            let tries: Vec<_> = cluster
+                .hosts
+                .iter()
+                .map(|host| (host, scope.spawn(|| self.site(host))))
+                .collect();
+            for (host, site) in tries {
+                let name = host.name.clone();
+                match site
+                    .join()
+                    .unwrap_or_else(|_| Err("its thread died".to_owned()))
+                {
+                    Ok(site) => drop(sites.insert(name, site)),
+                    Err(error) => drop(lost.insert(name, error)),
+                }
+            }
+        });
+        (sites, lost)
+    }
+
+    fn site<'a>(&self, host: &'a Host) -> Result<Site<'a>, String> {
+        let local = self.local.as_deref() == Some(host.name.as_str());
+        let way = if local {
+            Piped::local(Path::new("/"))
+        } else {
+            let own = std::env::current_exe().map_err(|error| error.to_string())?;
+            let program = self.agent.clone().unwrap_or(own);
+            Piped::over(Ssh::to(&host.ssh), &program)
+        };
+        let mut way = way.map_err(|error| chain(&error))?;
+        let machine = machine(&mut way)?;
+        let address = host.address();
+        let interface = machine.interface(address).map(str::to_owned);
+        let interface = interface.ok_or_else(|| {
+            format!("none of its interfaces has {address}; is this the right machine?")
+        })?;
+        Ok(Site {
+            host,
+            way,
+            known: Known {
+                interface,
+                resolv_conf: machine.resolv_conf,
+                containerd: Generation::Two,
+            },
+        })
+    }
+
+    /// All hosts at once. Lines are printed as they come.
+    fn work(
+        &self,
+        cluster: &Cluster,
+        sums: &Checksums,
+        material: &Material,
+        sites: BTreeMap<String, Site<'_>>,
+    ) -> BTreeMap<String, Result<Plan, String>> {
+        // Each host sends a line a step; the printer takes them as fast as a terminal does.
+        let (lines, printed) = mpsc::sync_channel::<String>(64);
+        thread::scope(|scope| {
+            scope.spawn(move || printed.iter().for_each(|line| super::complain(&line)));
+            let tries: Vec<_> = sites
+                .into_iter()
+                .map(|(name, site)| {
+                    let lines = lines.clone();
+                    let work = move || self.one(cluster, sums, material, site, &lines);
+                    (name, scope.spawn(work))
+                })
+                .collect();
+            drop(lines);
+            let joined = tries.into_iter().map(|(name, one)| {
+                let died = |_| Err("its thread died".to_owned());
+                (name, one.join().unwrap_or_else(died))
+            });
+            joined.collect()
+        })
+    }
+
+    fn one(
+        &self,
+        cluster: &Cluster,
+        sums: &Checksums,
+        material: &Material,
+        mut site: Site<'_>,
+        lines: &mpsc::SyncSender<String>,
+    ) -> Result<Plan, String> {
+        let wanted = render::host(cluster, site.host, &site.known);
+        let target = Target {
+            cluster,
+            host: &site.host.name,
+            wanted: &wanted,
+            sums,
+            now: SystemTime::now(),
+        };
+        let failed = |error: ApplyError| chain(&error);
+        let plan = target.plan(material, &mut site.way).map_err(failed)?;
+        if self.dry_run {
+            return Ok(plan);
+        }
+        let name = &site.host.name;
+        let say = |step: &plan::Step| {
+            // The printer outlives every sender.
+            let _ = lines.send(format!("{name}: {}", plan::line(step)));
+        };
+        if site.host.is(Role::ControlPlane) && !plan.steps.is_empty() {
+            keep(material, &mut site.way)?;
+        }
+        target
+            .apply(&plan, material, &mut site.way, say)
+            .map_err(failed)?;
+        Ok(plan)
+    }
+}
+
+/// The authorities to work with, kept by a master before anything is signed with them.
+fn authorities(
+    sites: &mut BTreeMap<String, Site<'_>>,
+    lost: &BTreeMap<String, String>,
+    cluster: &Cluster,
+) -> Result<Material, Sentence> {
+    let mut held: Vec<(String, Held)> = Vec::new();
+    for host in cluster.with(Role::ControlPlane) {
+        let answer = match (sites.get_mut(&host.name), lost.get(&host.name)) {
+            (Some(site), _) => kept(&mut site.way),
+            (None, error) => Err(error.cloned().unwrap_or_default()),
+        };
+        held.push((host.name.clone(), answer));
+    }
+    apply::settle(&held, SystemTime::now()).map_err(|error| chain(&error))
+}
+
+fn kept(way: &mut impl Transport) -> Held {
+    let order = Order::Fetch(vec![apply::PLACE.to_owned()]);
+    match way.ask(order).map_err(|error| chain(&error))? {
+        Answer::Fetched(mut files) => Ok(files.remove(apply::PLACE)),
+        Answer::Failed { error, .. } => Err(error),
+        other @ (Answer::Done | Answer::Facts(_) | Answer::Machine(_)) => {
+            Err(format!("the agent answered {other:?}"))
+        }
+    }
+}
+
+/// Has a master keep the authorities.
+fn keep(material: &Material, way: &mut impl Transport) -> Result<(), String> {
+    let put = Put {
+        path: apply::PLACE.to_owned(),
+        mode: 0o600,
+        owner: "root".to_owned(),
+        content: material.text(),
+    };
+    match way.ask(Order::Put(put)).map_err(|error| chain(&error))? {
+        Answer::Done => Ok(()),
+        Answer::Failed { error, .. } => Err(error),
+        other @ (Answer::Fetched(_) | Answer::Facts(_) | Answer::Machine(_)) => {
+            Err(format!("the agent answered {other:?}"))
+        }
+    }
+}
+
+fn machine(way: &mut impl Transport) -> Result<Machine, String> {
+    match way.ask(Order::Survey).map_err(|error| chain(&error))? {
+        Answer::Machine(machine) => Ok(machine),
+        Answer::Failed { error, .. } => Err(error),
+        other @ (Answer::Done | Answer::Facts(_) | Answer::Fetched(_)) => {
+            Err(format!("the agent answered {other:?}"))
+        }
+    }
+}
+
+/// A line a host, and the exit code of them all.
+fn told(
+    outcomes: &BTreeMap<String, Result<Plan, String>>,
+    dry_run: bool,
+) -> (String, u8) {
+    let mut code = exit::DONE;
+    let mut lines = Vec::new();
+    for (host, outcome) in outcomes {
+        match outcome {
+            Err(error) => {
+                code = exit::FAILED;
+                lines.push(format!("{host}: FAILED: {error}"));
+            }
+            Ok(plan) if dry_run => {
+                if !plan.steps.is_empty() && code == exit::DONE {
+                    code = exit::PENDING;
+                }
+                lines.push(plan::show(plan).trim_end().to_owned());
+            }
+            Ok(plan) => lines.push(format!("{host}: {} step(s) done", plan.steps.len())),
+        }
+    }
+    (lines.join("\n"), code)
+}

@@ -1,0 +1,133 @@
+//! What a machine is, before anything is asked of it.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Where systemd-resolved writes the name servers that it asks itself.
+const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
+/// The address of its stub, which nobody but this host can ask.
+const STUB: &str = "127.0.0.53";
+
+/// A machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Machine {
+    /// Its interfaces with their addresses.
+    pub interfaces: Vec<Interface>,
+    /// The file with the real name servers, when `/etc/resolv.conf` names a stub.
+    pub resolv_conf: Option<String>,
+}
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Why a machine is not known.
+#[derive(Debug, Error)]
+pub enum SurveyError {
+    /// `ip` cannot be run.
+    #[error("ip cannot be run; install iproute2")]
+    Run(#[source] io::Error),
+    /// What `ip` prints was not understood.
+    #[error("what \"ip -json address\" prints was not understood")]
+    Understand(#[source] serde_json::Error),
+}
+
+impl Machine {
+    /// The interface that has an address.
+    #[must_use]
+    pub fn interface(&self, address: IpAddr) -> Option<&str> {
+        let has = |one: &&Interface| one.addresses.contains(&address);
+        self.interfaces
+            .iter()
+            .find(has)
+            .map(|one| one.name.as_str())
+    }
+}
+
+/// Looks at this machine, whose files lie below `root`.
+///
+/// # Errors
+/// When `ip` cannot be run or understood.
+pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
+    let output = Command::new("ip").args(["-json", "address"]).output();
+    let output = output.map_err(SurveyError::Run)?;
+    let interfaces = interfaces(&output.stdout).map_err(SurveyError::Understand)?;
+    let stub = fs::read_to_string(root.join("etc/resolv.conf"));
+    let stub = stub.is_ok_and(|text| text.lines().any(names_stub));
+    let real = stub && root.join(RESOLVED.trim_start_matches('/')).exists();
+    Ok(Machine {
+        interfaces,
+        resolv_conf: real.then(|| RESOLVED.to_owned()),
+    })
+}
+
+fn names_stub(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    words.next() == Some("nameserver") && words.next() == Some(STUB)
+}
+
+#[derive(Deserialize)]
+struct Link {
+    ifname: String,
+    #[serde(default)]
+    addr_info: Vec<Address>,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    local: Option<IpAddr>,
+}
+
+fn interfaces(json: &[u8]) -> Result<Vec<Interface>, serde_json::Error> {
+    let links: Vec<Link> = serde_json::from_slice(json)?;
+    let interface = |link: Link| Interface {
+        name: link.ifname,
+        addresses: link
+            .addr_info
+            .into_iter()
+            .filter_map(|one| one.local)
+            .collect(),
+    };
+    Ok(links.into_iter().map(interface).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_ip_prints() {
+        let text = br#"[{"ifindex":1,"ifname":"lo","addr_info":[{"family":"inet","local":"127.0.0.1","prefixlen":8}]},
+            {"ifname":"ens33","addr_info":[{"local":"192.0.2.1"},{"local":"fe80::1"}]},{"ifname":"dummy0"}]"#;
+        let machine = Machine {
+            interfaces: interfaces(text).unwrap(),
+            resolv_conf: None,
+        };
+        assert_eq!(
+            machine.interface("192.0.2.1".parse().unwrap()),
+            Some("ens33")
+        );
+        assert_eq!(machine.interface("192.0.2.2".parse().unwrap()), None);
+        assert_eq!(machine.interfaces.len(), 3);
+    }
+
+    #[test]
+    fn a_stub_is_known_by_its_address() {
+        assert!(names_stub("nameserver 127.0.0.53"));
+        assert!(!names_stub("nameserver 192.0.2.53"));
+        assert!(!names_stub("# nameserver 127.0.0.53"));
+    }
+}

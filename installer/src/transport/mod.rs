@@ -1,0 +1,149 @@
+//! The ways to a host: this machine, or SSH. Both are a child process that reads orders and
+//! writes answers.
+
+mod ssh;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::{self, JoinHandle};
+
+use crate::agent::{self, Answer, Order};
+use crate::apply::{Transport, TransportError};
+
+pub use ssh::{Ssh, SshError};
+
+/// Octets of what a child says on its standard error that are kept: enough for ssh's reason.
+const SAID: u64 = 16 * 1024;
+
+/// An agent at the other end of two pipes.
+#[derive(Debug)]
+pub struct Piped {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    said: Option<JoinHandle<String>>,
+    /// How files get there; `None` on this machine, where they are.
+    way: Option<Ssh>,
+}
+
+impl Piped {
+    /// Starts a command that ends in an agent.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(command: &mut Command) -> Result<Self, TransportError> {
+        let program = command.get_program().display().to_string();
+        let gone =
+            |why: &dyn std::fmt::Display| TransportError(format!("{program}: {why}"));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| gone(&error))?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(orders), Some(answers), Some(errors)) = pipes else {
+            return Err(gone(&"it has no pipes"));
+        };
+        // Read beside everything else, or a talkative child would block on a full pipe.
+        let said = thread::spawn(move || {
+            let mut text = Vec::new();
+            let mut errors = errors;
+            // What cannot be read was not said; the rest is drained so that nothing blocks.
+            let _ = (&mut errors).take(SAID).read_to_end(&mut text);
+            let _ = std::io::copy(&mut errors, &mut std::io::sink());
+            String::from_utf8_lossy(&text).trim().to_owned()
+        });
+        Ok(Self {
+            child,
+            orders: Some(orders),
+            answers: BufReader::new(answers),
+            said: Some(said),
+            way: None,
+        })
+    }
+
+    /// The agent of this machine, which works below `root`.
+    ///
+    /// # Errors
+    /// When this program cannot be started again.
+    pub fn local(root: &Path) -> Result<Self, TransportError> {
+        let own =
+            std::env::current_exe().map_err(|error| TransportError(error.to_string()))?;
+        Self::start(Command::new(own).arg("agent").arg("--root").arg(root))
+    }
+
+    /// The agent of another host.
+    ///
+    /// # Errors
+    /// When the host cannot be reached, or does not let us.
+    pub fn over(way: Ssh, program: &Path) -> Result<Self, TransportError> {
+        let mut piped = way.agent(program)?;
+        piped.way = Some(way);
+        Ok(piped)
+    }
+
+    /// Why there was no answer: how the child ended, and what it said.
+    fn ended(&mut self) -> TransportError {
+        self.orders = None;
+        let status = self
+            .child
+            .wait()
+            .map_or_else(|error| error.to_string(), |status| status.to_string());
+        let said = self
+            .said
+            .take()
+            .and_then(|said| said.join().ok())
+            .unwrap_or_default();
+        match said.is_empty() {
+            true => TransportError(status),
+            false => TransportError(format!("{said} ({status})")),
+        }
+    }
+}
+
+impl Transport for Piped {
+    fn bring(&mut self, file: &Path) -> Result<PathBuf, TransportError> {
+        let Some(way) = &self.way else {
+            return Ok(file.to_owned());
+        };
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let place = format!("{}/{name}", agent::INCOMING);
+        let sent = way.send(file, &place);
+        sent.map_err(|error| TransportError(daemon::chain(&error)))?;
+        Ok(PathBuf::from(place))
+    }
+
+    fn ask(&mut self, order: Order) -> Result<Answer, TransportError> {
+        let mut line = serde_json::to_vec(&order)
+            .map_err(|error| TransportError(error.to_string()))?;
+        line.push(b'\n');
+        let sent = match &mut self.orders {
+            Some(orders) => orders.write_all(&line).and_then(|()| orders.flush()),
+            None => return Err(TransportError("it has ended".to_owned())),
+        };
+        if sent.is_err() {
+            return Err(self.ended());
+        }
+        let mut answer = String::new();
+        match self.answers.read_line(&mut answer) {
+            Ok(read) if read > 0 => serde_json::from_str(&answer).map_err(|_| {
+                TransportError("what came back is no answer: is something printed when a shell starts there?".to_owned())
+            }),
+            Ok(_) | Err(_) => Err(self.ended()),
+        }
+    }
+}
+
+impl Drop for Piped {
+    /// An agent ends with its orders; it is not left behind.
+    fn drop(&mut self) {
+        self.orders = None;
+        let _ = self.child.wait();
+    }
+}
