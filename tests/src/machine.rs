@@ -10,7 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::command::run;
@@ -131,7 +131,19 @@ impl Host for Machine {
     }
 
     fn kill_all(&self) {
+        // With its process 1 a machine's other processes go; the wrapper alone would leave
+        // them behind.
+        let _ = kill(self.leader, Signal::SIGKILL);
         self.nspawn.signal(Signal::SIGKILL);
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // The number of a process 1 that has ended may be another's by then.
+        if self.nspawn.alive() {
+            self.kill_all();
+        }
     }
 }
 
