@@ -30,8 +30,16 @@ use ladder::{Counts, Rung};
 use tally::Tally;
 
 /// The names `STERNPOST_REQUIRE` may hold; see `requirement.rs`.
-const REQUIREMENTS: [&str; 6] =
-    ["root", "kubernetes", "peers", "machine", "openssl", "go"];
+const REQUIREMENTS: [&str; 8] = [
+    "root",
+    "kubernetes",
+    "peers",
+    "runtime",
+    "machine",
+    "browser",
+    "openssl",
+    "go",
+];
 
 /// The Go build beside cargo's takes this much memory; with less they run in turn.
 const TWO_BUILDS_KIB: u64 = 8 << 20;
