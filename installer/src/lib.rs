@@ -16,6 +16,7 @@ pub mod apply;
 pub mod checksums;
 pub mod cli;
 pub mod facts;
+pub mod import;
 pub mod judge;
 pub mod layout;
 pub mod listing;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use daemon::exit;
 
 use crate::agent::{Agent, Systemd};
+use crate::import::{self, Verdict};
 use crate::listing::listing;
 use crate::render::{self, Generation, Known};
 use crate::spec::{self, Cluster};
@@ -42,6 +43,15 @@ enum Command {
     /// Print what would be done on this machine, and touch nothing. Ends with 3 when there
     /// is something to do.
     Plan(plan::Plan),
+    /// Take over an `env.sh`: the description goes to standard output, what became of each
+    /// variable to standard error.
+    Import {
+        /// The file; it is read and not run.
+        file: PathBuf,
+        /// End with 1 when something could not be taken over.
+        #[arg(long)]
+        strict: bool,
+    },
     /// Print what each host is to hold, whatever it holds today; connect to nothing.
     Render {
         #[command(flatten)]
@@ -83,6 +93,7 @@ impl Cli {
             } => rendered(&spec.spec, host.as_deref(), interface, containerd),
             Command::Apply(apply) => apply.execute(),
             Command::Agent { root } => agent(&root),
+            Command::Import { file, strict } => imported(&file, strict),
             Command::Plan(plan) => plan.execute(),
             Command::Schema => schema(),
         };
@@ -158,6 +169,32 @@ fn host<'a>(
             path.display()
         )
     })
+}
+
+fn imported(path: &Path, strict: bool) -> Result<(String, u8), Sentence> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
+    let imported = import::env_sh(&text);
+    let mut lost = false;
+    for one in &imported.findings {
+        lost |= one.verdict == Verdict::Unsupported;
+        let (line, name) = (one.line, &one.name);
+        complain(&format!(
+            "{}:{line}: {name}: {}: {}",
+            path.display(),
+            one.verdict,
+            one.why
+        ));
+    }
+    for question in &imported.questions {
+        complain(&format!("to be written by you: {question}"));
+    }
+    let code = if strict && lost {
+        exit::FAILED
+    } else {
+        exit::DONE
+    };
+    Ok((imported.yaml.trim_end().to_owned(), code))
 }
 
 fn agent(root: &Path) -> Result<(String, u8), Sentence> {

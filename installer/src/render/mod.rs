@@ -27,6 +27,7 @@ pub use flags::Flags;
 pub use kubelet::serving_names;
 pub use machine::names;
 pub use unit::Service;
+pub(crate) use yaml::yaml;
 
 /// What must be known of a machine before anything can be rendered for it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// The text of a value made of maps with text keys, lists and scalars, which always has one.
-pub(super) fn yaml(value: &impl Serialize) -> String {
+pub(crate) fn yaml(value: &impl Serialize) -> String {
     serde_saphyr::to_string(value).unwrap_or_default()
 }
 
