@@ -152,6 +152,8 @@ pub struct Driver<E> {
     running: bool,
     hold_off: HoldOff,
     inquiry: Inquiry,
+    /// When a frame that claims our addresses was last answered.
+    contradicted: Option<Instant>,
     misconfigured_peer: MisconfiguredPeer,
     checksums: BTreeMap<IpAddr, Checksum>,
     record: watch::Sender<Record>,
@@ -212,6 +214,7 @@ impl<E: Effects> Driver<E> {
             running: true,
             hold_off: HoldOff::new(router.interval),
             inquiry: Inquiry::new(Instant::now()),
+            contradicted: None,
             misconfigured_peer: router.misconfigured_peer,
             checksums: BTreeMap::new(),
             record: setup.record,

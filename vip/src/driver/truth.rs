@@ -22,6 +22,10 @@ const ASK: Duration = Duration::from_secs(10);
 /// Hosts answer within a millisecond or two; slow ones within this.
 const ANSWERS: Duration = Duration::from_secs(1);
 
+/// Between two answers to frames. A rival sends adverts too, which are answered by
+/// themselves: frames must not use up all answers of a second.
+const EVERY: Duration = Duration::from_secs(1);
+
 /// Hosts that are remembered from one question.
 const HOSTS: usize = 16;
 
@@ -65,7 +69,11 @@ impl<E: Effects> Driver<E> {
         match self.machine.state() {
             State::Active => {
                 self.conflict("another host has our address", &[mac]);
-                self.handle(Event::Foreign);
+                let now = Instant::now();
+                if self.contradicted.is_none_or(|last| now >= last + EVERY) {
+                    self.contradicted = Some(now);
+                    self.handle(Event::Foreign);
+                }
             }
             State::Backup if self.inquiry.asked => {
                 if self.inquiry.answers.len() < HOSTS {
