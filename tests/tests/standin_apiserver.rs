@@ -281,6 +281,32 @@ async fn a_watch_outlives_the_drain_and_ends_with_the_server() {
     assert!(running.child.wait().unwrap().success());
 }
 
+#[tokio::test]
+async fn a_connection_that_has_not_asked_yet_is_answered_before_the_end() {
+    let bench = Bench::new().unwrap();
+    let mut running = bench.start(&["--drain=0s"]).unwrap();
+    let mut stream = bench.open(&running, "").await.unwrap();
+    running.terminate().unwrap();
+    // Nobody listens: the server has begun to end.
+    let mut refused = false;
+    for _ in 0..1000 {
+        refused |= TcpStream::connect(running.address).await.is_err();
+        if refused {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(refused, "still listening after SIGTERM");
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: m1\r\n\r\n")
+        .await
+        .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    assert!(running.child.wait().unwrap().success());
+}
+
 fn ends(command: &mut Command) -> io::Result<(Option<i32>, String)> {
     let Output { status, stderr, .. } = command.output()?;
     Ok((status.code(), String::from_utf8_lossy(&stderr).into_owned()))

@@ -17,7 +17,7 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -137,7 +137,9 @@ async fn connection(mut stream: TcpStream, conduct: Arc<Conduct>) {
     let handshake = timeout(HANDSHAKE, conduct.acceptor.accept(stream)).await;
     let Ok(Ok(stream)) = handshake else { return };
     let desk = conduct.desk.clone();
+    let asked = Notify::new();
     let service = service_fn(|request| {
+        asked.notify_one();
         let response = desk.answer(&request);
         async move { Ok::<_, Infallible>(response) }
     });
@@ -147,6 +149,11 @@ async fn connection(mut stream: TcpStream, conduct: Arc<Conduct>) {
     tokio::select! {
         _ = &mut serving => return,
         _ = phases.wait_for(|phase| *phase == Phase::Ending) => {}
+    }
+    // Hyper closes a connection that has not asked yet; Go's servers let it ask once.
+    tokio::select! {
+        _ = &mut serving => return,
+        () = asked.notified() => {}
     }
     serving.as_mut().graceful_shutdown();
     let _ = serving.await;
