@@ -15,6 +15,7 @@ use vrrp::fsm::Event;
 use super::{Driver, Effects, Ended};
 use crate::channel::message::Name;
 use crate::channel::{Ask, Declined, Go};
+use crate::track::{Out, Standing};
 
 /// How a handover that was asked for ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +98,33 @@ pub(super) async fn answered(handing: &mut Option<Handing>) -> Result<Go, Declin
 }
 
 impl<E: Effects> Driver<E> {
+    /// What tracking makes of the priority has changed.
+    pub(super) fn stand(&mut self, standing: Standing) {
+        let before = std::mem::replace(&mut self.standing, standing);
+        if before == standing {
+            return;
+        }
+        let router = &self.name;
+        let out = standing.out.map(Out::name);
+        tracing::info!(router, priority = %standing.priority, ?out, "standing changed");
+        // Priority 1 first: the skew it brings is the head start of everybody else.
+        self.handle(Event::Priority(standing.priority));
+        let went_out = before.out.is_none() && standing.out.is_some();
+        let cause = match (went_out, standing.priority < before.priority) {
+            (true, _) => Cause::Out,
+            (false, true) => Cause::Lower,
+            (false, false) => return,
+        };
+        if self.machine.state() == State::Active {
+            // Only a stop ends the driver.
+            let _ = self.hand_over(cause);
+        } else if went_out {
+            self.handle(Event::Yield {
+                hold: Duration::ZERO,
+            });
+        }
+    }
+
     /// Begins to give the addresses away; ends the driver at once where there is nothing
     /// to give and the cause is a stop.
     pub(super) fn hand_over(&mut self, cause: Cause) -> Option<Ended> {

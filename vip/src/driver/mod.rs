@@ -8,6 +8,7 @@ mod effects;
 mod handover;
 mod hear;
 mod holdoff;
+mod interface;
 mod perform;
 mod record;
 mod setup;
@@ -33,10 +34,10 @@ use vrrp::{Refusal, State};
 use crate::channel::{Client, Group};
 use crate::claim::Fence;
 use crate::config::{MisconfiguredPeer, Router};
-use crate::flight::{Flight, What};
-use crate::linux::{Claimant, Link, Notice};
+use crate::flight::Flight;
+use crate::linux::{Claimant, Notice};
 use crate::notify::Move;
-use crate::track::{Out, Standing};
+use crate::track::Standing;
 
 pub use effects::{Datagram, Effects, Failure, Survey};
 use handover::{Cause, Handing, answered};
@@ -386,198 +387,4 @@ impl<E: Effects> Driver<E> {
         }
         None
     }
-
-    fn notice(&mut self, notice: Notice) -> Option<Lost> {
-        if let Some(entry) = noted(&notice) {
-            self.flight.record(entry, Instant::now());
-        }
-        match notice {
-            Notice::Link(link) if link.index == self.interface => {
-                self.follow(&link);
-                (link.name != self.interface_name).then_some(Lost::Interface)
-            }
-            Notice::LinkGone(link) if link.index == self.interface => {
-                Some(Lost::Interface)
-            }
-            // Our own renewals, four times a second.
-            Notice::Address(there) if there.ours => None,
-            // Another's hand on other interfaces too: neighbours are answered all the same.
-            Notice::AddressGone(there) | Notice::Address(there)
-                if (there.interface == self.interface || !there.ours)
-                    && (self.virtual_ip(there.address.ip)
-                        || there.address.ip == self.source) =>
-            {
-                self.look()
-            }
-            Notice::Missed => self.look(),
-            Notice::Link(_)
-            | Notice::LinkGone(_)
-            | Notice::Address(_)
-            | Notice::AddressGone(_) => None,
-        }
-    }
-
-    fn foreign(&self, survey: &Survey) {
-        self.record.send_if_modified(|record| {
-            let changed = record.foreign != survey.foreign;
-            record.foreign.clone_from(&survey.foreign);
-            changed
-        });
-        if let Some(address) = survey.foreign.first() {
-            let router = &self.name;
-            tracing::warn!(router, %address, "another's hand has put the address here");
-        }
-    }
-
-    fn follow(&mut self, link: &Link) {
-        if self.effects.follow(link) && self.machine.state() == State::Active {
-            tracing::warn!(
-                router = self.name,
-                "the interface's hardware address changed"
-            );
-            let announced = self.effects.announce();
-            self.outcome("announce", announced);
-        }
-        self.link(link.running);
-    }
-
-    /// What of the things that cannot be done without is not there?
-    fn missed(&self, survey: &Survey) -> Option<Lost> {
-        match &survey.link {
-            Some(link) if link.name == self.interface_name => {
-                (!survey.source).then_some(Lost::Source)
-            }
-            Some(_) | None => Some(Lost::Interface),
-        }
-    }
-
-    fn virtual_ip(&self, ip: IpAddr) -> bool {
-        self.expected.addresses.contains(&ip)
-    }
-
-    /// Looks at the interface: notices may be about a moment that has passed, such as our
-    /// own release before we acquired again.
-    fn look(&mut self) -> Option<Lost> {
-        let survey = self.effects.survey();
-        let survey = self.outcome("survey", survey)?;
-        self.foreign(&survey);
-        match self.missed(&survey) {
-            // Whoever empties the interface is not done: ours goes back behind its own.
-            Some(Lost::Source) if self.machine.state() == State::Active => {
-                self.without_source();
-                return None;
-            }
-            Some(lost) => return Some(lost),
-            None => self.with_source(),
-        }
-        if let Some(link) = &survey.link {
-            self.follow(link);
-        }
-        if self.renew_at.is_some() && !survey.missing.is_empty() {
-            self.record
-                .send_modify(|record| record.counts.addresses_lost += 1);
-            if let Some(suppressed) = self.may_say("addressLost") {
-                let router = &self.name;
-                let missing = survey.missing.len();
-                tracing::warn!(router, missing, suppressed, "our address was taken away");
-            }
-            self.handle(Event::AddressLost);
-        }
-        None
-    }
-
-    fn link(&mut self, running: bool) {
-        if running != self.running {
-            let router = &self.name;
-            tracing::info!(router, running, "the interface's link changed");
-            self.running = running;
-            if running {
-                self.greet();
-            }
-        }
-        if self.broken_until.is_some() {
-            self.handle(Event::Fault);
-        } else if running {
-            // Neighbours may have forgotten us, or a switch where we are.
-            if self.hold_off.link.take().is_some() {
-                self.handle(Event::Foreign);
-            }
-            self.handle(Event::Recover);
-        } else if self.machine.state() == State::Active {
-            self.hold_off.link_lost(Instant::now());
-        } else {
-            self.handle(Event::Fault);
-        }
-    }
-
-    fn without_source(&mut self) {
-        if self.hold_off.source.is_none() {
-            let (router, source) = (&self.name, self.source);
-            tracing::warn!(router, %source, "the address that adverts come from is gone");
-        }
-        self.hold_off.source_lost(Instant::now());
-    }
-
-    /// Ours may stand before it now, where it stood before ours.
-    fn with_source(&mut self) {
-        if self.hold_off.source.take().is_some() {
-            let (router, source) = (&self.name, self.source);
-            tracing::info!(router, %source, "the address that adverts come from is back");
-            let acquired = self.effects.acquire();
-            self.outcome("acquire", acquired);
-            self.greet();
-            self.handle(Event::Foreign);
-        }
-    }
-
-    fn greet(&mut self) {
-        let greeted = self.effects.greet();
-        self.outcome("greet", greeted);
-    }
-
-    fn stand(&mut self, standing: Standing) {
-        let before = std::mem::replace(&mut self.standing, standing);
-        if before == standing {
-            return;
-        }
-        let router = &self.name;
-        let out = standing.out.map(Out::name);
-        tracing::info!(router, priority = %standing.priority, ?out, "standing changed");
-        // Priority 1 first: the skew it brings is the head start of everybody else.
-        self.handle(Event::Priority(standing.priority));
-        let went_out = before.out.is_none() && standing.out.is_some();
-        let cause = match (went_out, standing.priority < before.priority) {
-            (true, _) => Cause::Out,
-            (false, true) => Cause::Lower,
-            (false, false) => return,
-        };
-        if self.machine.state() == State::Active {
-            // Only a stop ends the driver.
-            let _ = self.hand_over(cause);
-        } else if went_out {
-            self.handle(Event::Yield {
-                hold: Duration::ZERO,
-            });
-        }
-    }
-}
-
-/// A notice for the flight recorder; none for our own renewals, four times a second.
-fn noted(notice: &Notice) -> Option<What> {
-    let (what, interface, address) = match notice {
-        Notice::Link(link) if link.running => ("linkUp", link.index, None),
-        Notice::Link(link) => ("linkDown", link.index, None),
-        Notice::LinkGone(link) => ("linkGone", link.index, None),
-        Notice::Address(there) if there.ours => return None,
-        Notice::Address(there) => ("address", there.interface, Some(there.address.ip)),
-        Notice::AddressGone(there) => {
-            ("addressGone", there.interface, Some(there.address.ip))
-        }
-        Notice::Missed => ("missed", 0, None),
-    };
-    Some(What::Notice {
-        what,
-        interface,
-        address,
-    })
 }

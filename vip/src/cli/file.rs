@@ -1,0 +1,126 @@
+//! The commands that work on files, and the processes of the daemon.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use daemon::{exit, log};
+
+use super::{complain, fail, on_runtime, say};
+use crate::config::Config;
+use crate::driver::chain;
+use crate::{guard, import, run};
+
+pub(super) fn daemon(path: &Path) -> u8 {
+    let config = match Config::read(path) {
+        Ok(config) => config,
+        Err(errors) => return fail(exit::USAGE, &errors.to_string()),
+    };
+    let log = match log::init(&config.log) {
+        Ok(log) => log,
+        Err(error) => return fail(exit::USAGE, &format!("log: {error}")),
+    };
+    match on_runtime(run::run(path, config, log)) {
+        Ok(Ok(())) => exit::DONE,
+        Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
+        Err(error) => fail(exit::FAILED, &error.to_string()),
+    }
+}
+
+/// The guard, if that is what the arguments (the program's name aside) ask for. The parser
+/// of the command line is most of what a guard would otherwise have in memory.
+pub fn guard(mut arguments: impl Iterator<Item = OsString>) -> Option<u8> {
+    if arguments.next()? != guard::COMMAND {
+        return None;
+    }
+    let format = match arguments.any(|argument| argument == guard::JSON) {
+        true => log::Format::Json,
+        false => log::Format::Text,
+    };
+    let settings = log::Settings {
+        format,
+        ..log::Settings::default()
+    };
+    Some(match guard::run(&settings) {
+        Ok(()) => exit::DONE,
+        Err(error) => fail(exit::FAILED, &format!("guard: {}", chain(&error))),
+    })
+}
+
+pub(super) fn scripts(path: &Path) -> u8 {
+    let config = match Config::read_for_scripts(path) {
+        Ok(config) => config,
+        Err(errors) => return fail(exit::USAGE, &errors.to_string()),
+    };
+    if let Err(error) = log::init(&config.log) {
+        return fail(exit::USAGE, &format!("log: {error}"));
+    }
+    match on_runtime(crate::scripts::run(path, &config)) {
+        Ok(Ok(())) => exit::DONE,
+        Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
+        Err(error) => fail(exit::FAILED, &error.to_string()),
+    }
+}
+
+pub(super) fn check(path: &Path) -> u8 {
+    match Config::read(path) {
+        Ok(config) => {
+            config
+                .warnings
+                .iter()
+                .for_each(|warning| complain(&format!("warning: {warning}")));
+            say(&format!(
+                "{}: good, {} router(s)",
+                path.display(),
+                config.routers.len()
+            ));
+            exit::DONE
+        }
+        Err(errors) => fail(exit::USAGE, &errors.to_string()),
+    }
+}
+
+pub(super) fn take_over(
+    path: &Path,
+    node: Option<&str>,
+    peers: &[PathBuf],
+    strict: bool,
+) -> u8 {
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path);
+        let name = path.display().to_string();
+        text.map(|text| (name.clone(), text))
+            .map_err(|error| format!("{name}: {error}"))
+    };
+    let texts: Result<Vec<_>, _> = std::iter::once(&path.to_owned())
+        .chain(peers)
+        .map(read)
+        .collect();
+    let texts = match texts {
+        Ok(texts) => texts,
+        Err(error) => return fail(exit::USAGE, &error),
+    };
+    let mut sources = texts
+        .iter()
+        .map(|(name, text)| import::Source { name, text });
+    let Some(first) = sources.next() else {
+        return exit::USAGE;
+    };
+    let others: Vec<_> = sources.collect();
+    let imported = match import::import(first, node, &others) {
+        Ok(imported) => imported,
+        Err(error) => return fail(exit::USAGE, &error.to_string()),
+    };
+    say(imported.yaml.trim_end());
+    complain(imported.report.to_string().trim_end());
+    let read = Config::parse("vip-daemon.yaml", &imported.checkable());
+    let refused = read.as_ref().err().map(ToString::to_string);
+    let warnings = read.as_ref().map_or(&[][..], |config| &config.warnings);
+    for sentence in warnings.iter().chain(&refused) {
+        complain(&format!("vip-daemon check: {sentence}"));
+    }
+    if refused.is_some() || (strict && imported.report.lacks()) {
+        exit::FAILED
+    } else {
+        exit::DONE
+    }
+}

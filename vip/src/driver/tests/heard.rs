@@ -1,0 +1,112 @@
+//! What comes off the wire: garbage, misconfigured peers, others with our addresses.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn garbage_is_counted_by_reason_and_changes_nothing() {
+    let bench = bench(clear());
+    let mut broken = datagram(150);
+    broken.payload[6] ^= 1;
+    let mut other = router();
+    other.vrid = Vrid::new(52).unwrap();
+    let short = Datagram {
+        payload: vec![0x31],
+        ..datagram(150)
+    };
+    for input in [Ok(broken), Ok(short), Err(Refusal::IpFragment)] {
+        bench.adverts.send(input).await.unwrap();
+    }
+    bench.until(330).await;
+    let refused = bench.record.borrow().counts.refused.clone();
+    let expected = [("checksum", 1), ("ipFragment", 1), ("truncated", 1)];
+    assert_eq!(refused.into_iter().collect::<Vec<_>>(), expected);
+    assert_eq!(bench.state(), State::Active);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_configured_otherwise_raises_an_alarm() {
+    let bench = bench(clear());
+    let mut unicast = datagram(150);
+    unicast.envelope = Envelope::unicast(PEER, OURS);
+    unicast.payload = {
+        let heard = parse(&datagram(150).payload, &Envelope::multicast(PEER)).unwrap();
+        emit(&heard.advert, &unicast.envelope, Checksum::PseudoHeader)
+    };
+    bench.adverts.send(Ok(unicast)).await.unwrap();
+    settle().await;
+    let alarm = bench.record.borrow().alarm.clone().unwrap();
+    assert_eq!(alarm, "10.55.0.12: unicast advert, multicast is configured");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_active_that_hears_another_host_answer_announces_again() {
+    let bench = bench(clear());
+    bench.until(630).await;
+    bench.deeds();
+    bench.claims(OUR_MAC).await;
+    assert_eq!(
+        bench.deeds(),
+        [],
+        "our own announcement, heard by ourselves"
+    );
+    bench.claims([2, 0, 0, 0, 0, 0x66]).await;
+    assert_eq!(bench.deeds(), [(630, Burst)]);
+    let record = bench.record.borrow().clone();
+    assert_eq!(record.counts.conflicts, 1);
+    let said = record.conflict.map(|(what, _)| what);
+    let wanted = "another host has our address: 02:00:00:00:00:66";
+    assert_eq!(said.as_deref(), Some(wanted));
+    // And so that ours is the last word.
+    bench.until(660).await;
+    assert_eq!(bench.deeds(), [(650, Burst)]);
+    for _ in 0..20 {
+        bench.claims([2, 0, 0, 0, 0, 0x66]).await;
+    }
+    assert_eq!(bench.deeds(), [], "frames are answered once a second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_asks_now_and_then_and_counts_the_answers() {
+    let bench = bench(clear());
+    for (at, answers, conflicts) in [(10_000, 1, 0), (21_000, 2, 1), (32_000, 0, 1)] {
+        while bench.world.began.elapsed().as_millis() < at - 100 {
+            bench.hears(201).await;
+            advance(Duration::from_millis(50)).await;
+        }
+        bench.until(u64::try_from(at).unwrap()).await;
+        let asked = bench.deeds();
+        assert_eq!(asked, [(at, Probe)], "asked once");
+        for last in 0..answers {
+            bench.claims([2, 0, 0, 0, 0, last]).await;
+            bench.claims([2, 0, 0, 0, 0, last]).await;
+        }
+        for _ in 0..21 {
+            bench.hears(201).await;
+            advance(Duration::from_millis(50)).await;
+        }
+        assert_eq!(bench.record.borrow().counts.conflicts, conflicts, "{at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn w7_a_peer_with_our_addresses_that_is_configured_otherwise_is_left_alone() {
+    let bench = bench(clear());
+    for _ in 0..20 {
+        let mut unicast = datagram(150);
+        unicast.envelope.destination = OURS;
+        unicast.payload = reply(&unicast.envelope);
+        bench.adverts.send(Ok(unicast)).await.unwrap();
+        settle().await;
+        advance(Duration::from_millis(100)).await;
+    }
+    assert_eq!(bench.deeds(), []);
+    assert!(bench.record.borrow().alarm.is_some());
+    bench.until(2500).await;
+    assert_eq!(bench.state(), State::Active, "it is silent");
+}
+
+/// An advert of priority 150 for that envelope.
+fn reply(envelope: &Envelope) -> Vec<u8> {
+    let received = parse(&datagram(150).payload, &Envelope::multicast(PEER)).unwrap();
+    emit(&received.advert, envelope, Checksum::PseudoHeader)
+}

@@ -1,0 +1,130 @@
+//! `/status` as JSON.
+
+use daemon::rfc3339;
+use probe::Verdict;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::wall;
+use crate::channel::Client;
+use crate::channel::message::Ready;
+use crate::config::Effect;
+use crate::driver::{Heard, Record};
+use crate::fleet::{Fleet, Member};
+use crate::track::{Out, Seen};
+
+/// The whole daemon.
+pub(super) fn whole(fleet: &Fleet) -> Value {
+    let routers: Vec<_> = fleet
+        .members()
+        .iter()
+        .map(|member| router(member))
+        .collect();
+    let refused = |fact: &std::io::Result<()>| match fact {
+        Ok(()) => Value::Null,
+        Err(error) => json!(error.to_string()),
+    };
+    let guard = fleet.guard();
+    json!({
+        "routers": routers,
+        "guard": {"pid": guard.pid, "starts": guard.starts, "refused": guard.refused},
+        "channel": fleet.channel().map(channel),
+        "realtime": fleet.realtime().is_ok(),
+        "realtimeRefused": refused(fleet.realtime()),
+        "memoryLocked": fleet.memory().is_ok(),
+        "memoryLockRefused": refused(fleet.memory()),
+    })
+}
+
+/// One router.
+pub(super) fn router(member: &Member) -> Value {
+    let record = member.record.borrow().clone();
+    let config = &member.router;
+    let addresses: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
+    let seen = member.tracker.seen();
+    let tracks: Vec<_> = config
+        .tracks
+        .iter()
+        .zip(&seen)
+        .map(|(track, seen)| check(track, seen))
+        .collect();
+    json!({
+        "name": config.name,
+        "interface": config.interface,
+        "linkUp": record.running,
+        "vrid": config.vrid.get(),
+        "version": config.version.number(),
+        "advertInterval": config::Period(config.interval.duration()).to_string(),
+        "addresses": addresses,
+        "state": record.state.name(),
+        "since": rfc3339(wall(record.since)),
+        "reason": record.reason.name(),
+        "holding": record.holding,
+        "priority": record.priority.get(),
+        "configuredPriority": config.priority.get(),
+        "out": record.out.map(Out::name),
+        "heard": record.heard.as_ref().map(heard),
+        "alarm": record.alarm,
+        "conflict": record.conflict.as_ref().map(conflict),
+        "foreign": record.foreign.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "failing": record.failing,
+        "tracks": tracks,
+        "counts": counts(&record),
+    })
+}
+
+fn channel(channel: &Client) -> Value {
+    let facts = channel.facts();
+    let now = Instant::now();
+    let peers = facts.peers.iter().map(|(name, peer)| {
+        json!({
+            "name": name.as_str(),
+            "there": peer.there(now),
+            "heard": peer.heard.map(|at| rfc3339(wall(at))),
+            "ready": peer.routers.iter().filter(|router| router.ready == Ready::Yes).count(),
+        })
+    });
+    json!({ "peers": peers.collect::<Vec<_>>(), "refused": facts.refused })
+}
+
+fn check(track: &crate::config::Track, seen: &Seen) -> Value {
+    let effect = match seen.effect {
+        Effect::Fault => json!("fault"),
+        Effect::Weight(weight) => json!(weight),
+    };
+    json!({
+        "check": track.target.name(),
+        "weight": effect,
+        "passed": seen.verdict == Some(Verdict::Up),
+        "decided": seen.verdict.is_some(),
+        "outcome": seen.last.as_ref().map(|last| last.outcome),
+        "tookSeconds": seen.last.as_ref().map(|last| last.took.as_secs_f64()),
+    })
+}
+
+fn conflict((what, at): &(String, Instant)) -> Value {
+    json!({"what": what, "at": rfc3339(wall(*at))})
+}
+
+fn heard(heard: &Heard) -> Value {
+    json!({
+        "from": heard.from,
+        "priority": heard.priority.get(),
+        "advertInterval": config::Period(heard.interval.duration()).to_string(),
+        "at": rfc3339(wall(heard.at)),
+    })
+}
+
+fn counts(record: &Record) -> Value {
+    let counts = &record.counts;
+    json!({
+        "advertsSent": counts.sent,
+        "advertsAccepted": counts.accepted,
+        "advertsRefused": counts.refused,
+        "announcements": counts.announcements,
+        "addressesLost": counts.addresses_lost,
+        "conflicts": counts.conflicts,
+        "handovers": counts.handovers,
+        "effectsFailed": counts.failures,
+    })
+}
