@@ -14,6 +14,7 @@
 //! Everything is stamped on one monotonic clock. Everything a lab makes it removes when it is
 //! dropped; what a killed run left is removed by the next ([`netns::sweep`]).
 
+pub mod bench;
 pub mod binaries;
 pub mod client;
 pub mod command;

@@ -8,24 +8,19 @@
 //! interleaved: each runs every row with every peer once, so that what the machine does to
 //! one it does to all.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for people"
-)]
+#![expect(clippy::print_stderr, reason = "a program for people")]
 
 mod cycle;
 mod group;
 mod row;
 mod table;
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
+use lab::bench::{Circumstances, Output, wanted};
 use lab::load::usage;
 use lab::requirement::peer;
 use lab::{binaries, netns, schedule, signals};
@@ -43,15 +38,8 @@ struct Arguments {
     /// Rows, separated by commas; all when absent.
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
-    /// Where the rounds are written, as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// The page whose table is replaced; standard output when absent.
-    #[arg(long)]
-    page: Option<PathBuf>,
-    /// Makes the table of rounds that were measured earlier, and measures nothing.
-    #[arg(long)]
-    from: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 fn main() -> ExitCode {
@@ -65,42 +53,28 @@ fn main() -> ExitCode {
 }
 
 fn bench(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let record = match &arguments.from {
-        Some(path) => serde_json::from_str(&fs::read_to_string(path)?)?,
-        None => measure(arguments)?,
+    let output = &arguments.output;
+    let record: Record = output.record(|| measure(arguments))?;
+    output.keep(&record)?;
+    let table = record.table();
+    let Some(path) = &output.page else {
+        return Ok(output.show(&table)?);
     };
-    if let Some(path) = &arguments.json {
-        fs::write(path, serde_json::to_string_pretty(&record)? + "\n")?;
-    }
-    match &arguments.page {
-        Some(path) => {
-            let page = fs::read_to_string(path)?;
-            let page = table::replaced(&page, &record.table())
-                .ok_or("the page has no place for the table")?;
-            Ok(fs::write(path, page)?)
-        }
-        None => {
-            println!("{}", record.table());
-            Ok(())
-        }
-    }
+    let page = table::replaced(&fs::read_to_string(path)?, &table)
+        .ok_or("the page has no place for the table")?;
+    Ok(output.show(&page)?)
 }
 
 fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
     schedule::prefer_run();
     netns::sweep();
     signals::clean_up_on_interrupt();
-    let wanted = |row: &Row| {
-        arguments.rows.is_empty() || arguments.rows.iter().any(|name| name == row.name())
-    };
     let logs = binaries::output("lab-logs").join("bench-failover");
     let mut record = Record {
-        commit: said(Command::new("git").args(["describe", "--always", "--dirty"])),
-        kernel: usage::kernel(),
-        cores: usage::cores(),
-        versions: versions()?,
+        circumstances: Circumstances::of(versions()?),
         rounds: Vec::new(),
     };
+    let wanted = |row: &Row| wanted(&arguments.rows, row.name());
     for round in 0..arguments.rounds {
         for row in Row::ALL.into_iter().filter(wanted) {
             for peer in order(round) {
@@ -129,23 +103,14 @@ fn order(round: u32) -> [Peer; 2] {
     }
 }
 
-fn versions() -> Result<BTreeMap<String, String>, Box<dyn Error>> {
-    let ours = binaries::own("vip-daemon")?;
-    let theirs = peer("keepalived");
-    let versions = [
-        ("ours", said(Command::new(ours).arg("--version"))),
-        ("keepalived", said(Command::new(theirs).arg("--version"))),
+fn versions() -> Result<[(&'static str, Command); 2], Box<dyn Error>> {
+    let programs = [
+        ("ours", binaries::own("vip-daemon")?),
+        ("keepalived", peer("keepalived")),
     ];
-    let named = versions.map(|(name, version)| (name.to_owned(), version));
-    Ok(named.into())
-}
-
-/// The first line that a command says, on whichever stream.
-fn said(command: &mut Command) -> String {
-    let Ok(output) = command.output() else {
-        return "unknown".to_owned();
-    };
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
-    text.lines().next().unwrap_or("unknown").trim().to_owned()
+    Ok(programs.map(|(name, program)| {
+        let mut command = Command::new(program);
+        command.arg("--version");
+        (name, command)
+    }))
 }

@@ -1,8 +1,8 @@
 //! All rounds, kept as they were measured, and the table that is made of them.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use lab::bench::{Circumstances, Spread};
 use serde::{Deserialize, Serialize};
 
 use crate::cycle::Figures;
@@ -16,14 +16,9 @@ const END: &str = "<!-- bench-failover: end -->\n";
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record {
-    /// The commit that was measured.
-    pub(crate) commit: String,
-    /// The kernel it was measured on.
-    pub(crate) kernel: String,
-    /// Cores of the machine.
-    pub(crate) cores: usize,
-    /// The peers' versions.
-    pub(crate) versions: BTreeMap<String, String>,
+    /// What was measured, and where.
+    #[serde(flatten)]
+    pub(crate) circumstances: Circumstances,
     /// Every cycle, in the order in which they ran.
     pub(crate) rounds: Vec<Round>,
 }
@@ -47,11 +42,8 @@ pub(crate) struct Round {
 impl Record {
     /// The table, for its place in the page.
     pub(crate) fn table(&self) -> String {
-        let mut text = format!(
-            "Commit {}, kernel {}, {} cores.",
-            self.commit, self.kernel, self.cores
-        );
-        for (peer, version) in &self.versions {
+        let mut text = self.circumstances.to_string();
+        for (peer, version) in &self.circumstances.versions {
             let _ = write!(text, " {peer}: {version}.");
         }
         text += "\n\n| what happens to the owner | peer | cycles (void) | outage, ms | two holders, ms | moves |\n\
@@ -78,8 +70,8 @@ impl Record {
             return;
         }
         let spread = |value: fn(&Figures) -> f64| {
-            let (low, middle, high) = spread(sound.iter().map(|it| value(it)).collect());
-            format!("{low:.1} / {middle:.1} / {high:.1}")
+            let Spread { low, median, high } = spread(sound.iter().map(|it| value(it)));
+            format!("{low:.1} / {median:.1} / {high:.1}")
         };
         let moves = |it: &&&Figures| it.moves;
         let most = sound.iter().max_by_key(moves).map_or(0, |it| it.moves);
@@ -104,28 +96,25 @@ impl Record {
             let steady = || self.of(Row::Steady, peer);
             let memory = steady().filter_map(|it| it.memory);
             #[expect(clippy::cast_precision_loss, reason = "megabytes with one decimal")]
-            let memory = spread(memory.map(|bytes| bytes as f64 / 1e6).collect());
-            let cpu = spread(steady().filter_map(|it| it.cpu).collect());
+            let memory = spread(memory.map(|bytes| bytes as f64 / 1e6));
+            let cpu = spread(steady().filter_map(|it| it.cpu));
             if steady().count() > 0 {
                 let _ = writeln!(
                     text,
                     "\nOwner at adverts every 10 ms, {}: {:.1} MB resident in all its processes, \
                      {:.2} % of one core (medians).",
                     peer.name(),
-                    memory.1,
-                    cpu.1
+                    memory.median,
+                    cpu.median
                 );
             }
         }
     }
 }
 
-/// Lowest, median, highest.
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_by(f64::total_cmp);
-    let at = |place: usize| values.get(place).copied().unwrap_or_default();
-    let last = values.len().saturating_sub(1);
-    (at(0), (at(last / 2) + at(last.div_ceil(2))) / 2.0, at(last))
+/// Of no figures a line of zeros.
+fn spread(values: impl Iterator<Item = f64>) -> Spread {
+    Spread::of(values).unwrap_or_default()
 }
 
 /// The page with another table in its place.
@@ -148,13 +137,6 @@ mod tests {
         let record: Record = serde_json::from_str(&read("failover.json")).unwrap();
         let page = read("failover.md");
         assert_eq!(replaced(&page, &record.table()).unwrap(), page);
-    }
-
-    #[test]
-    fn the_median_lies_between_two_when_there_are_two() {
-        assert_eq!(spread(vec![3.0, 1.0, 2.0]), (1.0, 2.0, 3.0));
-        assert_eq!(spread(vec![4.0, 1.0]), (1.0, 2.5, 4.0));
-        assert_eq!(spread(Vec::new()), (0.0, 0.0, 0.0));
     }
 
     #[test]

@@ -1,21 +1,16 @@
 //! `bench-failures`: what clients see while servers fail, beside the peers, in one lab run.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for people"
-)]
+#![expect(clippy::print_stderr, reason = "a program for people")]
 
 mod table;
 
-use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
+use lab::bench::{Circumstances, Output, wanted};
 use lab::failures::{Peer, Programs, Scene, Size, backend};
 use lab::load::usage;
 use lab::{binaries, netns, requirement, signals};
@@ -34,15 +29,8 @@ struct Arguments {
     /// Faults of a few seconds, as in the tests.
     #[arg(long)]
     short: bool,
-    /// Where the figures are written, as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the table is written; standard output when absent.
-    #[arg(long)]
-    page: Option<PathBuf>,
-    /// Makes the page of figures that were measured earlier, and measures nothing.
-    #[arg(long)]
-    from: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
     /// This project's program.
     #[arg(long)]
     program: Option<PathBuf>,
@@ -76,18 +64,10 @@ fn main() -> ExitCode {
 }
 
 fn bench(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let record = match &arguments.from {
-        Some(path) => serde_json::from_str(&fs::read_to_string(path)?)?,
-        None => measure(arguments)?,
-    };
-    if let Some(path) = &arguments.json {
-        fs::write(path, serde_json::to_string_pretty(&record)? + "\n")?;
-    }
-    match &arguments.page {
-        Some(path) => fs::write(path, record.page())?,
-        None => println!("{}", record.page()),
-    }
-    Ok(())
+    let output = &arguments.output;
+    let record: Record = output.record(|| measure(arguments))?;
+    output.keep(&record)?;
+    Ok(output.show(&record.page())?)
 }
 
 fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
@@ -106,9 +86,7 @@ fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
     } else {
         Size::Whole
     };
-    let wanted =
-        |list: &[String], name: &str| list.is_empty() || list.iter().any(|n| n == name);
-    let commit = said(Command::new("git").args(["describe", "--always", "--dirty"]));
+    let circumstances = Circumstances::of(versions());
     let logs = binaries::output("failures-logs");
     let mut runs = Vec::new();
     for scene in Scene::ALL {
@@ -129,35 +107,15 @@ fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
         }
     }
     Ok(Record {
-        commit,
-        kernel: usage::kernel(),
-        cores: usage::cores(),
-        versions: versions(),
+        circumstances,
         runs,
     })
 }
 
-fn versions() -> BTreeMap<String, String> {
-    let first = |text: String| text.lines().next().unwrap_or_default().to_owned();
-    let ask = |name: &str| first(said(Command::new(requirement::peer(name)).arg("-v")));
-    ["haproxy", "nginx"]
-        .into_iter()
-        .map(|name| (name.to_owned(), ask(name)))
-        .collect()
-}
-
-/// What a program prints, wherever it does.
-fn said(command: &mut Command) -> String {
-    command.output().map_or_else(
-        |error| error.to_string(),
-        |output| {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-            let out = text(&output.stdout);
-            if out.is_empty() {
-                text(&output.stderr)
-            } else {
-                out
-            }
-        },
-    )
+fn versions() -> [(&'static str, Command); 2] {
+    ["haproxy", "nginx"].map(|name| {
+        let mut command = Command::new(requirement::peer(name));
+        command.arg("-v");
+        (name, command)
+    })
 }

@@ -1,8 +1,8 @@
 //! All figures as they were measured, and the page that is made of them.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use lab::bench::Circumstances;
 use lab::failures::{Figures, Peer, Scene};
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record {
-    /// The commit that was measured.
-    pub(crate) commit: String,
-    /// The kernel it was measured on.
-    pub(crate) kernel: String,
-    /// Cores of the machine.
-    pub(crate) cores: usize,
-    /// The peers' versions.
-    pub(crate) versions: BTreeMap<String, String>,
+    /// What was measured, and where.
+    #[serde(flatten)]
+    pub(crate) circumstances: Circumstances,
     /// Every scene with every proxy, in the order in which they ran.
     pub(crate) runs: Vec<Run>,
 }
@@ -46,10 +41,10 @@ impl Record {
              somebody else; a server that dies takes its twenty along. *Extra dials*: hedges and \
              failovers for each new connection. *Back after*: until the server that had failed was used \
              again, where it was within 4 s. Times are seconds.\n\n\
-             Commit {}, kernel {}, {} cores.\n",
-            self.commit, self.kernel, self.cores
+             {}\n",
+            self.circumstances
         );
-        for (peer, version) in &self.versions {
+        for (peer, version) in &self.circumstances.versions {
             let _ = writeln!(text, "{peer}: {version}.");
         }
         text += "haproxy-kubeadm has the timers of kubeadm's guide, haproxy-fast checks every second, \
