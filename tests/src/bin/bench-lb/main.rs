@@ -6,59 +6,35 @@
 //! All in a network namespace of its own, which ends with it. Rounds are interleaved: each
 //! runs every peer once, so that what the machine does to one it does to all.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for people"
-)]
+#![expect(clippy::print_stderr, reason = "a program for people")]
 
 mod cluster;
+mod figures;
 mod peer;
 mod row;
+mod run;
 mod secure;
+mod servers;
 mod svg;
 mod table;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::Parser;
-use lab::load;
-use lab::load::backend::{self, Manner};
+use lab::bench::{Circumstances, Output, wanted};
 use lab::load::usage;
 use nix::sched::{CloneFlags, unshare};
 
 use cluster::Cluster;
-use peer::{
-    APISERVER, Cores, MANNERS, Peer, Programs, Proxy, SECURE, SECURE_SIZES, SERVERS,
-    server,
-};
-use row::{Around, Row, Size};
+use peer::{Cores, Peer, Programs, Proxy};
+use row::Row;
+use run::{Around, Size};
+use servers::{Answers, Servers, serve};
 use table::{Record, Round};
-
-/// Who goes first where servers and load share cores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Answers {
-    /// Whoever's turn it is.
-    InTurn,
-    /// The servers that answer: then what is measured is the proxy's doing.
-    First,
-}
-
-impl Answers {
-    /// As written on the command line.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::InTurn => "in-turn",
-            Self::First => "first",
-        }
-    }
-}
 
 /// Compares the data path with its peers.
 #[derive(Debug, Parser)]
@@ -78,18 +54,11 @@ struct Arguments {
     /// Only with the proxy on one core, or only with all cores shared.
     #[arg(long, value_parser = ["one", "all"])]
     cores: Option<String>,
-    /// Where the rounds are written, as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the table is written; standard output when absent.
-    #[arg(long)]
-    page: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
     /// Where the picture is written; nowhere when absent.
     #[arg(long)]
     picture: Option<PathBuf>,
-    /// Makes the page of rounds that were measured earlier, and measures nothing.
-    #[arg(long)]
-    from: Option<PathBuf>,
     /// This project's program.
     #[arg(long)]
     program: Option<PathBuf>,
@@ -116,68 +85,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Threads of a server that speak TLS: as many as there may be clients.
-const HANDSHAKES: usize = 48;
-
-/// Two threads per server, on the cores that the process was given: one answers, the other
-/// carries streams, so that no answer waits for a stream before it reaches the proxy.
-fn serve(answers: Answers, certificates: Option<&Path>) -> io::Result<()> {
-    usage::widen_table()?;
-    let mut threads = Vec::new();
-    for number in 0..SERVERS {
-        if let Some(folder) = certificates {
-            let config = secure::server(folder)?;
-            let at = server(number, SECURE);
-            load::secure::serve(at, &config, HANDSHAKES, SECURE_SIZES)?;
-        }
-        let ports = (0..MANNERS.len())
-            .map(|manner| {
-                let port = server(number, manner).port();
-                (Ipv4Addr::UNSPECIFIED, port).into()
-            })
-            .zip(MANNERS);
-        let (small, bulk): (Vec<_>, Vec<_>) =
-            ports.partition(|(_, manner)| matches!(manner, Manner::Answers { .. }));
-        threads.push(std::thread::spawn(move || {
-            if answers == Answers::First {
-                usage::go_first()?;
-            }
-            backend::serve(&small)
-        }));
-        threads.push(std::thread::spawn(move || backend::serve(&bulk)));
-    }
-    for thread in threads {
-        thread
-            .join()
-            .map_err(|_| io::Error::other("a server panicked"))??;
-    }
-    Ok(())
-}
-
 fn bench(arguments: &Arguments) -> io::Result<()> {
-    let record = match &arguments.from {
-        Some(path) => serde_json::from_str(&fs::read_to_string(path)?)?,
-        None => measure(arguments)?,
-    };
-    write_json(arguments, &record)?;
+    let output = &arguments.output;
+    let record = output.record(|| measure(arguments))?;
+    output.keep(&record)?;
     if let Some(path) = &arguments.picture {
         fs::write(path, record.picture())?;
     }
-    match &arguments.page {
-        Some(path) => fs::write(path, record.page()),
-        None => {
-            println!("{}", record.page());
-            Ok(())
-        }
-    }
-}
-
-/// After each row, so that a run that is broken off leaves what it has.
-fn write_json(arguments: &Arguments, record: &Record) -> io::Result<()> {
-    match &arguments.json {
-        Some(path) => fs::write(path, serde_json::to_string_pretty(record)? + "\n"),
-        None => Ok(()),
-    }
+    output.show(&record.page())
 }
 
 fn measure(arguments: &Arguments) -> io::Result<Record> {
@@ -187,10 +102,7 @@ fn measure(arguments: &Arguments) -> io::Result<Record> {
     let scratch = std::env::temp_dir().join(format!("sp-bench-{}", std::process::id()));
     let programs = programs(arguments, scratch)?;
     let mut record = Record {
-        commit: said(Command::new("git").args(["describe", "--always", "--dirty"])),
-        kernel: usage::kernel(),
-        cores: usage::cores(),
-        versions: versions(&programs.peers),
+        circumstances: Circumstances::of(versions(&programs.peers)),
         rounds: Vec::new(),
     };
     let measured = rounds(arguments, &programs, &mut record);
@@ -211,8 +123,6 @@ fn rounds(
         idle: 9_900,
         storm: 9_000,
     };
-    let wanted =
-        |list: &[String], name: &str| list.is_empty() || list.iter().any(|n| n == name);
     for cores in [Cores::One, Cores::All] {
         let name = if cores == Cores::One { "one" } else { "all" };
         if arguments.cores.as_ref().is_some_and(|only| only != name) {
@@ -232,7 +142,8 @@ fn rounds(
             }
             let servers = Servers::start(row, cores, &programs.scratch)?;
             let around = around(row, cores, &programs.scratch)?;
-            for round in 0..row.rounds(arguments.rounds) {
+            let mut round = 0;
+            while record.wants(row, cores, round, arguments.rounds) {
                 for &peer in in_order(&peers, round) {
                     let proxy =
                         Proxy::start(programs, peer, cores, row.lines(), row.manners())?;
@@ -261,9 +172,11 @@ fn rounds(
                         figures,
                     });
                 }
+                round += 1;
             }
             drop(around);
-            write_json(arguments, record)?;
+            // After each row, so that a run that is broken off leaves what it has.
+            arguments.output.keep(record)?;
             drop(servers);
         }
     }
@@ -303,46 +216,6 @@ fn around(row: Row, cores: Cores, scratch: &Path) -> io::Result<Around> {
         scratch: scratch.to_owned(),
         cluster,
     })
-}
-
-struct Servers(Child);
-
-impl Servers {
-    fn start(row: Row, cores: Cores, scratch: &Path) -> io::Result<Self> {
-        let set = row.server_cores(cores).map(|core| core.to_string());
-        let set = set.collect::<Vec<_>>().join(",");
-        let answers = if row.counts_latencies() {
-            Answers::First
-        } else {
-            Answers::InTurn
-        };
-        let own = std::env::current_exe()?;
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL", "taskset", "-c", &set])
-            .arg(own)
-            .args(["--serve", answers.word()])
-            .stdin(Stdio::null());
-        if row == Row::ConnectionsTls {
-            secure::issue(scratch)?;
-            command.arg("--certificates").arg(scratch);
-        }
-        let servers = Self(command.spawn()?);
-        for number in 0..SERVERS {
-            for &manner in row.manners().iter().filter(|m| **m != APISERVER) {
-                peer::wait_for(server(number, manner))?;
-            }
-        }
-        Ok(servers)
-    }
-}
-
-impl Drop for Servers {
-    fn drop(&mut self) {
-        // It ends now, whatever it did before.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A network namespace without a name: it is gone with the last process in it.
@@ -385,27 +258,10 @@ fn programs(arguments: &Arguments, scratch: PathBuf) -> io::Result<Programs> {
     })
 }
 
-fn versions(peers: &Path) -> BTreeMap<String, String> {
-    let haproxy = said(Command::new(peers.join("bin/haproxy")).arg("-v"));
-    let nginx = said(Command::new(peers.join("bin/nginx")).arg("-v"));
-    [("haproxy", haproxy), ("nginx", nginx)]
-        .map(|(n, v)| (n.to_owned(), v))
-        .into()
-}
-
-/// The first line that a program says.
-fn said(command: &mut Command) -> String {
-    let Ok(output) = command.output() else {
-        return "unknown".into();
-    };
-    let text = if output.stdout.is_empty() {
-        output.stderr
-    } else {
-        output.stdout
-    };
-    String::from_utf8_lossy(&text)
-        .lines()
-        .next()
-        .unwrap_or("unknown")
-        .to_owned()
+fn versions(peers: &Path) -> [(&'static str, Command); 2] {
+    ["haproxy", "nginx"].map(|name| {
+        let mut command = Command::new(peers.join("bin").join(name));
+        command.arg("-v");
+        (name, command)
+    })
 }
