@@ -8,11 +8,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::dial;
+use super::load::{Load, Spare};
 use super::machine::Event;
 use super::pace::is_better;
 use super::poll::Place;
 use super::relay::Ready;
-use super::session::{Load, Session, Spare, Writes};
+use super::session::{Session, Writes};
 use super::sessions::Sessions;
 use super::slab::Key;
 use super::wheel::Tick;

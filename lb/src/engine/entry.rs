@@ -11,9 +11,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
+use super::compact::Peer;
 use super::dial;
+use super::origin::Origin;
 use super::report::record_of_refused;
-use super::session::{Origin, Peer};
 use super::sessions::Sessions;
 use super::slab::Key;
 use crate::proxy::{Header, LONGEST, Parsed, parse};

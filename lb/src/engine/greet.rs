@@ -4,8 +4,9 @@
 use std::rc::Rc;
 
 use super::carry;
+use super::load::Load;
+use super::origin::Origin;
 use super::relay::Took;
-use super::session::{Load, Origin};
 use super::sessions::Sessions;
 use super::slab::Key;
 use crate::hello::{self, Extent, Verdict};

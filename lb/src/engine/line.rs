@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::load::Load;
 use super::machine::Waits;
-use super::session::{Load, Origin};
+use super::origin::Origin;
 use super::sessions::Sessions;
 use super::slab::Key;
 use crate::pool::{Cursor, Refusal};

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 
 use super::dial::is_shortage;
+use super::origin::Origin;
 use super::poll::Poll;
-use super::session::Origin;
 use crate::listener::Listener;
 use crate::pool::{Frontend, ListenerId, Snapshot};
 

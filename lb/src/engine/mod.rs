@@ -18,6 +18,7 @@
 
 mod bell;
 mod carry;
+mod compact;
 mod crew;
 mod dial;
 mod dials;
@@ -28,7 +29,9 @@ mod inbox;
 mod inbox_model;
 mod line;
 mod listeners;
+mod load;
 mod machine;
+mod origin;
 mod pace;
 mod pending;
 mod pipes;
@@ -40,6 +43,8 @@ mod sessions;
 mod show;
 mod slab;
 mod tcp_info;
+mod tools;
+mod turn;
 mod wheel;
 mod worker;
 

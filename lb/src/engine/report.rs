@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::session::{Origin, Session};
+use super::origin::Origin;
+use super::session::Session;
 use crate::worker::{ConnectionId, End, Record};
 
 /// The record of a session that ends at `now`. Asks the kernel for the two addresses that
