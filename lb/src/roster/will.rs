@@ -178,7 +178,7 @@ impl Member {
             name: Arc::clone(&file.name),
             address: file.address,
             weight: self.will.weight.unwrap_or(file.weight),
-            terms: super::terms(file),
+            terms: super::take::terms(file),
             counters: Arc::clone(&self.server.counters),
         });
         let is_disabled = self.will.is_disabled(file);
