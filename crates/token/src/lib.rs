@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  random bytes ──▶ Token (id.secret) ─┐
+//!  key, purpose ──derived──▶ Token ────┤
 //!  text, file ────────parse────────────┼─▶ Spec ──data, annotations──▶ a Secret
 //!                                      │
 //!  a Secret's data ──▶ Stored ─────────┴─▶ live ids and secrets ──cluster_info──▶ what to
@@ -15,6 +16,7 @@
 
 mod cluster_info;
 pub mod csv;
+mod derive;
 mod expiry;
 mod jws;
 mod spec;

@@ -6,9 +6,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
 
 /// Characters of the part that names a token.
-const ID: usize = 6;
+pub(crate) const ID: usize = 6;
 /// Characters of the part that is secret: 82 bits.
-const SECRET: usize = 16;
+pub(crate) const SECRET: usize = 16;
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 /// The largest multiple of the alphabet's length in an octet: octets from here on would
 /// make its first characters likelier.
@@ -50,10 +50,12 @@ impl Token {
     /// # Errors
     /// When the machine gives no randomness.
     pub fn generate() -> Result<Self, RandomError> {
-        Ok(Self {
-            id: characters(ID)?,
-            secret: Secret(characters(SECRET)?),
-        })
+        Ok(Self::of(characters(ID)?, &characters(SECRET)?))
+    }
+
+    pub(crate) fn of(id: String, secret: &str) -> Self {
+        let secret = Secret::new(secret);
+        Self { id, secret }
     }
 
     /// Reads `id.secret`, and nothing around it.
@@ -68,10 +70,7 @@ impl Token {
         if !of_alphabet(secret, SECRET) {
             return Err(TokenError::Secret);
         }
-        Ok(Self {
-            id: id.to_owned(),
-            secret: Secret(secret.to_owned()),
-        })
+        Ok(Self::of(id.to_owned(), secret))
     }
 
     /// What names it.
@@ -139,11 +138,16 @@ fn characters(count: usize) -> Result<String, RandomError> {
         let mut octets = [0; 32];
         random.fill(&mut octets).map_err(|_| RandomError)?;
         let missing = count - text.len();
-        let fair = octets.iter().filter(|octet| **octet < FAIR);
-        let drawn = fair.filter_map(|octet| ALPHABET.get(usize::from(octet % 36)));
-        text.extend(drawn.take(missing).map(|byte| char::from(*byte)));
+        text.extend(octets.into_iter().filter_map(letter).take(missing));
     }
     Ok(text)
+}
+
+/// The character that a random octet stands for, or none, so that all are as likely.
+pub(crate) fn letter(octet: u8) -> Option<char> {
+    let fair = octet < FAIR;
+    let drawn = ALPHABET.get(usize::from(octet % 36)).filter(|_| fair);
+    drawn.map(|byte| char::from(*byte))
 }
 
 #[cfg(test)]
