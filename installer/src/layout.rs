@@ -40,6 +40,12 @@ pub fn program(name: &str) -> String {
     format!("{BIN}/{name}")
 }
 
+/// The kubeconfig of an identity.
+#[must_use]
+pub fn kubeconfig(identity: &str) -> String {
+    format!("{KUBERNETES}/{identity}.conf")
+}
+
 /// The certificate `name` below [`PKI`].
 #[must_use]
 pub fn certificate(name: &str) -> String {

@@ -108,6 +108,10 @@ pub enum Shared {
     ServiceAccounts,
     /// The key that Secrets are encrypted with at rest.
     Encryption,
+    /// The bootstrap token, as objects that make it one: for the masters, who apply them.
+    Token,
+    /// The kubeconfig with that token: for a host whose kubelet has no certificate yet.
+    Join,
 }
 
 impl Shared {
@@ -127,6 +131,8 @@ impl Shared {
             Self::Encryption => {
                 vec![(format!("{}/encryption.yaml", layout::KUBERNETES), 0o600)]
             }
+            Self::Token => vec![(format!("{}/05-join.yaml", layout::ADDONS), 0o600)],
+            Self::Join => vec![(layout::kubeconfig("bootstrap-kubelet"), 0o600)],
         }
     }
 
@@ -134,7 +140,7 @@ impl Shared {
     #[must_use]
     pub fn owner(self) -> Owner {
         match self {
-            Self::Trust(_) => Owner::Root,
+            Self::Trust(_) | Self::Token | Self::Join => Owner::Root,
             Self::Signing(_) | Self::ServiceAccounts | Self::Encryption => {
                 Owner::Kubernetes
             }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use lab::requirement::{self, Requirement, trial};
 use libtest_mimic::{Arguments, Failed};
-use sternpost::render::{self, Generation, Known};
+use sternpost::render::{self, Generation, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster, Host};
 
@@ -127,6 +127,7 @@ fn for_every_host(
                 interface: "ens33".to_owned(),
                 resolv_conf: None,
                 containerd: Generation::Two,
+                newcomers: Newcomers::Expected,
             };
             check(&cluster, host, &render::host(&cluster, host, &known))?;
         }

@@ -18,7 +18,7 @@ use sternpost::apply::{ApplyError, Material, Target, Transport, TransportError};
 use sternpost::checksums::Checksums;
 use sternpost::facts::Unit;
 use sternpost::plan::{Plan, Step, show};
-use sternpost::render::{self, Generation, Known};
+use sternpost::render::{self, Generation, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster};
 use tempfile::TempDir;
@@ -27,7 +27,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 6] = [
+    let tests: [(&str, Test); 7] = [
         (
             "a_bare_host_gets_it_all_and_a_second_time_nothing",
             everything,
@@ -40,6 +40,10 @@ fn main() {
         ("a_program_of_another_checksum_is_refused", damaged),
         ("a_unit_that_does_not_come_up_says_why", not_up),
         ("what_the_masters_keep_is_taken_up", taken_up),
+        (
+            "the_token_of_the_day_is_for_newcomers_alone",
+            token_of_the_day,
+        ),
     ];
     let trials = tests.map(|(name, test)| trial(name, &[Requirement::Root], test));
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
@@ -147,6 +151,7 @@ impl World {
             interface: "eth0".to_owned(),
             resolv_conf: None,
             containerd: Generation::Two,
+            newcomers: Newcomers::Expected,
         };
         let wanted = render::host(&cluster, &cluster.hosts[0], &known);
         let mut lines = String::new();
@@ -396,6 +401,36 @@ fn taken_up() -> Tried {
         .count();
     if issued < 8 {
         return Err(show(&plan).into());
+    }
+    Ok(())
+}
+
+/// Masters hold the token while somebody is to join, the same all day; the day after another.
+fn token_of_the_day() -> Tried {
+    const TOKEN: &str = "etc/kubernetes/addons/05-join.yaml";
+    let mut world = World::new()?;
+    world.now = std::time::UNIX_EPOCH + Duration::from_secs(20_500 * 86_400);
+    let material = Material::new(world.now)?;
+    world.apply(&material, FOREVER)?;
+    let read = |world: &World| fs::read_to_string(world.root().join(TOKEN));
+    let first = read(&world)?;
+    let mode = fs::metadata(world.root().join(TOKEN))?.permissions().mode();
+    if mode & 0o7777 != 0o600 || !first.contains("2026-02-18T00:00:00Z") {
+        return Err(format!("{mode:o} {}", first.len()).into());
+    }
+    world.now += Duration::from_secs(86_399);
+    if !world.apply(&material, FOREVER)?.steps.is_empty() {
+        return Err("the same day has another token".into());
+    }
+    world.now += Duration::from_secs(1);
+    let next = world.apply(&material, FOREVER)?;
+    let lines: Vec<_> = next.steps.iter().map(sternpost::plan::line).collect();
+    let wanted = [
+        format!("bring /{TOKEN}"),
+        format!("restart sternpost-addons.service, since /{TOKEN} changed"),
+    ];
+    if lines != wanted || read(&world)? == first {
+        return Err(format!("{lines:?}").into());
     }
     Ok(())
 }

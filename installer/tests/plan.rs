@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use pki::Issued;
 use sternpost::facts::{self, Entry, Facts, Kind};
 use sternpost::plan::{Change, Inputs, Plan, Step, Trust, plan, show};
-use sternpost::render::{self, Generation, Known};
+use sternpost::render::{self, Generation, Known, Newcomers};
 use sternpost::resource::{Authority, Owner, Resource};
 use sternpost::spec;
 
@@ -52,6 +52,7 @@ impl World {
             interface: "eth0".into(),
             resolv_conf: None,
             containerd: Generation::Two,
+            newcomers: Newcomers::Expected,
         };
         let now = SystemTime::now();
         let made =
@@ -214,6 +215,7 @@ fn a_bare_host_gets_everything_in_the_order_of_its_stages() {
             "kube-apiserver.service",
             "kube-controller-manager.service",
             "kube-scheduler.service",
+            "sternpost-addons.service",
         ]
     );
     let first_unit = plan
@@ -365,4 +367,31 @@ fn a_plan_travels_as_json_without_a_secret() {
     let text = serde_json::to_string(&plan).unwrap();
     assert!(text.contains("\"do\":\"issue\""));
     assert!(!text.contains("PRIVATE KEY"));
+}
+
+/// A kubelet that has its certificate is given no token, whatever becomes of the one it had.
+#[test]
+fn who_has_joined_needs_no_token() {
+    let world = World::new("whole", "n1");
+    let joins = |facts: &Facts| {
+        let steps = world.plan(facts).steps;
+        let paths = steps.into_iter().filter_map(|step| match step {
+            Step::Share { paths } => Some(paths),
+            _ => None,
+        });
+        paths
+            .flatten()
+            .any(|path| path.ends_with("bootstrap-kubelet.conf"))
+    };
+    assert!(joins(&Facts::default()));
+    let mut facts = Facts::default();
+    let entry = Entry {
+        kind: Kind::Other,
+        mode: 0o600,
+        owner: "root".to_owned(),
+    };
+    facts
+        .entries
+        .insert("/etc/kubernetes/kubelet.conf".to_owned(), entry);
+    assert!(!joins(&facts));
 }

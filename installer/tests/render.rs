@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use sternpost::listing::listing;
-use sternpost::render::{self, Generation, Known};
+use sternpost::render::{self, Generation, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster};
 
@@ -33,6 +33,7 @@ fn known() -> Known {
         interface: "ens33".to_owned(),
         resolv_conf: Some("/run/systemd/resolve/resolv.conf".to_owned()),
         containerd: Generation::Two,
+        newcomers: Newcomers::Expected,
     }
 }
 

@@ -2,8 +2,10 @@
 //! it needs, and a transport carries them to the agent of its host.
 
 mod authority;
+mod join;
 mod material;
 mod orders;
+mod supply;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -20,6 +22,7 @@ use crate::spec::Cluster;
 pub use authority::{Held, HeldError, settle};
 pub use material::{Material, MaterialError, PLACE};
 pub use orders::{Orders, OrdersError};
+use supply::Supply;
 
 /// What carries orders to a host and brings back its answers.
 pub trait Transport {
@@ -73,7 +76,7 @@ fn lines(said: &[String]) -> String {
 }
 
 /// A host, what it is to hold, and where that comes from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// The cluster.
     pub cluster: &'a Cluster,
@@ -103,7 +106,7 @@ impl Target<'_> {
             wanted: self.wanted,
             facts: &facts,
             programs: &|name| self.sums.get(name).map(str::to_owned),
-            trust: material,
+            trust: &Supply::new(*self, material),
             now: self.now,
         }))
     }

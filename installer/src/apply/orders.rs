@@ -3,10 +3,11 @@
 use pki::IssueError;
 use thiserror::Error;
 
+use super::supply::Supply;
 use super::{Material, Target};
 use crate::agent::{Install, Order, Put};
 use crate::layout;
-use crate::plan::Step;
+use crate::plan::{Step, Trust};
 use crate::resource::{Owner, Resource, Shared};
 
 /// Turns steps into orders. Before the first step about a unit the host is settled: users,
@@ -161,11 +162,12 @@ impl<'a> Orders<'a> {
         };
         let shared = shared.find(of);
         let shared = shared.ok_or_else(|| OrdersError::Unknown(paths.join(", ")))?;
+        let supply = Supply::new(self.target, self.material);
         shared
             .paths()
             .into_iter()
             .map(|(path, mode)| {
-                let content = self.material.file(&path);
+                let content = supply.content(shared, &path);
                 let content =
                     content.ok_or_else(|| OrdersError::Unknown(path.clone()))?;
                 let owner = if mode == 0o644 {
@@ -174,7 +176,7 @@ impl<'a> Orders<'a> {
                     shared.owner()
                 };
                 Ok(Order::Put(Put {
-                    content: content.to_owned(),
+                    content,
                     owner: owner.name().to_owned(),
                     path,
                     mode,

@@ -15,7 +15,7 @@ use crate::apply::{self, ApplyError, Held, Material, Target, Transport};
 use crate::checksums::Checksums;
 use crate::facts::Machine;
 use crate::plan::{self, Plan};
-use crate::render::{self, Generation, Known};
+use crate::render::{self, Generation, Known, Newcomers};
 use crate::spec::{self, Cluster, Host, Role};
 use crate::transport::{Piped, Ssh};
 
@@ -59,6 +59,7 @@ impl Apply {
             .map_err(|error| chain(&error))?;
         let (mut sites, mut lost) = self.reach(&cluster);
         let material = authorities(&mut sites, &lost, &cluster)?;
+        expect(&mut sites);
         let chosen =
             |name: &str| self.host.is_empty() || self.host.iter().any(|one| one == name);
         sites.retain(|name, _| chosen(name));
@@ -110,6 +111,10 @@ impl Apply {
         let machine = machine(&mut way)?;
         let address = host.address();
         let interface = machine.interface(address).map(str::to_owned);
+        let newcomers = match host.is(Role::Node) && !machine.joined {
+            true => Newcomers::Expected,
+            false => Newcomers::None,
+        };
         let interface = interface.ok_or_else(|| {
             format!("none of its interfaces has {address}; is this the right machine?")
         })?;
@@ -120,6 +125,7 @@ impl Apply {
                 interface,
                 resolv_conf: machine.resolv_conf,
                 containerd: Generation::Two,
+                newcomers,
             },
         })
     }
@@ -186,6 +192,16 @@ impl Apply {
             .apply(&plan, material, &mut site.way, say)
             .map_err(failed)?;
         Ok(plan)
+    }
+}
+
+/// When one host is a newcomer, every master lets it in.
+fn expect(sites: &mut BTreeMap<String, Site<'_>>) {
+    let expected = |site: &Site<'_>| site.known.newcomers == Newcomers::Expected;
+    if sites.values().any(expected) {
+        for site in sites.values_mut() {
+            site.known.newcomers = Newcomers::Expected;
+        }
     }
 }
 

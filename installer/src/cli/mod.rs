@@ -11,7 +11,7 @@ use daemon::exit;
 use crate::agent::{Agent, Systemd};
 use crate::import::{self, Verdict};
 use crate::listing::listing;
-use crate::render::{self, Generation, Known};
+use crate::render::{self, Generation, Known, Newcomers};
 use crate::spec::{self, Cluster};
 
 const SPEC: &str = "cluster.yaml";
@@ -141,6 +141,7 @@ fn rendered(
         interface,
         resolv_conf: None,
         containerd,
+        newcomers: Newcomers::Expected,
     };
     let hosts: Vec<_> = match wanted {
         Some(wanted) => vec![host(&cluster, path, wanted)?],

@@ -14,7 +14,7 @@ use crate::checksums::Checksums;
 use crate::facts::{Facts, Wanted};
 use crate::layout;
 use crate::plan::{self, Inputs, Trust};
-use crate::render::{self, Generation, Known};
+use crate::render::{self, Generation, Known, Newcomers};
 use crate::resource::Authority;
 use crate::spec;
 
@@ -57,6 +57,7 @@ impl Plan {
             interface: self.interface.clone(),
             resolv_conf: None,
             containerd: Generation::Two,
+            newcomers: Newcomers::None,
         };
         let sums = Checksums::read(&cluster.binaries.checksums)
             .map_err(|error| chain(&error))?;

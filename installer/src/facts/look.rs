@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::{Certificate, Entry, Facts, Kind};
 use crate::layout;
-use crate::resource::Resource;
+use crate::resource::{Resource, Shared};
 
 /// A file longer than this is no configuration: only its checksum is taken, octets.
 const TEXT: usize = 256 * 1024;
@@ -58,6 +58,9 @@ impl Wanted {
                     wanted
                         .paths
                         .extend(shared.paths().into_iter().map(|(path, _)| path));
+                    if *shared == Shared::Join {
+                        wanted.paths.push(layout::kubeconfig("kubelet"));
+                    }
                 }
                 Resource::Program(program) => {
                     wanted.paths.push(layout::program(&program.name));
@@ -89,7 +92,7 @@ pub fn look(root: &Path, wanted: &Wanted) -> Result<Facts, LookError> {
     Ok(facts)
 }
 
-fn below(root: &Path, path: &str) -> PathBuf {
+pub(super) fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 

@@ -9,6 +9,9 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::look::below;
+use crate::layout;
+
 /// Where systemd-resolved writes the name servers that it asks itself.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 /// The address of its stub, which nobody but this host can ask.
@@ -22,6 +25,8 @@ pub struct Machine {
     pub interfaces: Vec<Interface>,
     /// The file with the real name servers, when `/etc/resolv.conf` names a stub.
     pub resolv_conf: Option<String>,
+    /// Whether its kubelet has had its first certificate.
+    pub joined: bool,
 }
 
 /// An interface.
@@ -67,10 +72,11 @@ pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
     let interfaces = interfaces(&output.stdout).map_err(SurveyError::Understand)?;
     let stub = fs::read_to_string(root.join("etc/resolv.conf"));
     let stub = stub.is_ok_and(|text| text.lines().any(names_stub));
-    let real = stub && root.join(RESOLVED.trim_start_matches('/')).exists();
+    let real = stub && below(root, RESOLVED).exists();
     Ok(Machine {
         interfaces,
         resolv_conf: real.then(|| RESOLVED.to_owned()),
+        joined: below(root, &layout::kubeconfig("kubelet")).exists(),
     })
 }
 
@@ -114,7 +120,7 @@ mod tests {
             {"ifname":"ens33","addr_info":[{"local":"192.0.2.1"},{"local":"fe80::1"}]},{"ifname":"dummy0"}]"#;
         let machine = Machine {
             interfaces: interfaces(text).unwrap(),
-            resolv_conf: None,
+            ..Machine::default()
         };
         assert_eq!(
             machine.interface("192.0.2.1".parse().unwrap()),

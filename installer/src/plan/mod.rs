@@ -21,6 +21,12 @@ pub use show::{line, show};
 pub trait Trust {
     /// The certificate of an authority in PEM form; `None` while it is not made.
     fn certificate(&self, authority: Authority) -> Option<&str>;
+
+    /// What is to be in a file of something shared, where that is known.
+    fn content(&self, shared: Shared, path: &str) -> Option<String> {
+        let (_, _) = (shared, path);
+        None
+    }
 }
 
 /// What a host is to get, in the order in which it gets it.
@@ -269,9 +275,13 @@ fn issue(certificate: &Certificate, inputs: Inputs<'_>) -> Option<Step> {
     })
 }
 
-/// What is shared is brought where a file of it is missing, or its rights are wrong. That it
-/// is the same everywhere is looked at when the hosts are held against each other.
+/// What is shared is brought where a file of it is missing, is another, or has the wrong
+/// rights. A kubelet that has its certificate needs no way to a first one.
 fn share(shared: Shared, inputs: Inputs<'_>) -> Option<Step> {
+    let joined = layout::kubeconfig("kubelet");
+    if shared == Shared::Join && inputs.facts.entries.contains_key(&joined) {
+        return None;
+    }
     let paths = shared.paths();
     let right = paths.iter().all(|(path, mode)| {
         let entry = inputs.facts.entries.get(path);
@@ -280,7 +290,15 @@ fn share(shared: Shared, inputs: Inputs<'_>) -> Option<Step> {
         } else {
             shared.owner()
         };
-        entry.is_some_and(|entry| rights(entry, *mode, owner).is_none())
+        let other =
+            |entry: &Entry| match (&entry.kind, inputs.trust.content(shared, path)) {
+                (Kind::File { sha256: there, .. }, Some(wanted)) => {
+                    *there != sha256(wanted.as_bytes())
+                }
+                (Kind::File { .. }, None) => false,
+                (Kind::Folder | Kind::Other, _) => true,
+            };
+        entry.is_some_and(|entry| rights(entry, *mode, owner).is_none() && !other(entry))
     });
     let paths = paths.into_iter().map(|(path, _)| path).collect();
     (!right).then_some(Step::Share { paths })

@@ -1,28 +1,134 @@
-//! What is written to the API once it answers: rights, and the cluster's DNS.
+//! What is written to the API once it answers: rights, the token of joining nodes, the
+//! cluster's DNS. A unit on every master applies it, and nothing changes when another has.
 
+use pki::Profile;
 use serde_json::{Value, json};
 
-use super::flannel;
+use super::flags::Flags;
+use super::unit::Service;
 use super::yaml::documents;
+use super::{Newcomers, coredns, flannel, kubeconfig, server};
 use crate::layout;
-use crate::resource::{File, Resource};
-use crate::spec::{BetweenPods, Cluster};
+use crate::resource::{
+    Authority, Certificate, File, Folder, OnChange, Owner, Program, Resource, Shared,
+    Stage, Unit,
+};
+use crate::spec::{BetweenPods, Cluster, Host};
 
 const SIGNER: &str = include_str!("../../../bootstrap-signer/src/rbac.yaml");
-const COREDNS: &str = "registry.k8s.io/coredns/coredns:v1.14.2";
 
-pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
-    let file = |name: &str, content: String| {
-        Resource::from(File::public(
-            format!("{}/{name}.yaml", layout::ADDONS),
-            content,
-        ))
+const DISCOVERY: &str = include_str!("../../../bootstrap-signer/src/rbac/discovery.yaml");
+const UNIT: &str = "sternpost-addons.service";
+/// It needs no binding of a role to do what it does, for it writes the first ones.
+const SUPER_ADMIN: &str = "super-admin";
+/// What an administrator uses on a master; his rights are a binding that can be taken away.
+const ADMIN: &str = "admin";
+/// Those that the API server makes by itself, a moment after it answers.
+const NAMESPACES: [&str; 4] =
+    ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+pub(super) fn resources(
+    cluster: &Cluster,
+    host: &Host,
+    newcomers: Newcomers,
+) -> Vec<Resource> {
+    let mut all = vec![
+        Resource::Program(Program {
+            name: "kubectl".into(),
+        }),
+        Resource::Folder(Folder {
+            path: layout::ADDONS.into(),
+            mode: 0o755,
+            owner: Owner::Root,
+        }),
+    ];
+    all.extend(identity(cluster, host, ADMIN, "kubeadm:cluster-admins"));
+    all.extend(identity(cluster, host, SUPER_ADMIN, "system:masters"));
+    let mut files = vec![
+        manifest("00-rights", documents(&rights(cluster))),
+        manifest("00-bootstrap-signer", SIGNER.to_owned()),
+        manifest("00-discovery", DISCOVERY.to_owned()),
+        manifest("10-coredns", documents(&coredns::objects(cluster))),
+    ];
+    let unit = format!("{}/{UNIT}", layout::UNITS);
+    files.push(File::public(unit, service().text()));
+    let mut reads: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
+    all.extend(files.into_iter().map(Resource::from));
+    if newcomers == Newcomers::Expected {
+        let paths = Shared::Token.paths().into_iter();
+        reads.extend(paths.map(|(path, _)| path));
+        all.push(Resource::Shared(Shared::Token));
+    }
+    all.push(
+        Unit {
+            name: UNIT.into(),
+            after: Stage::Control,
+            reads,
+            on_change: OnChange::Restart,
+        }
+        .into(),
+    );
+    all
+}
+
+fn manifest(name: &str, content: String) -> File {
+    File::public(format!("{}/{name}.yaml", layout::ADDONS), content)
+}
+
+/// An administrator's certificate, and the kubeconfig that names it.
+fn identity(cluster: &Cluster, host: &Host, name: &str, group: &str) -> [Resource; 2] {
+    let certificate = Certificate {
+        name: name.to_owned(),
+        owner: Owner::Root,
+        authority: Authority::Kubernetes,
+        profile: Profile::client(&format!("kubernetes-{name}"), &[group]),
     };
-    vec![
-        file("00-rights", documents(&rights(cluster))),
-        file("00-bootstrap-signer", SIGNER.to_owned()),
-        file("10-coredns", documents(&coredns(cluster))),
-    ]
+    let kubeconfig = kubeconfig::kubeconfig(cluster, &server(cluster, host), name);
+    [certificate.into(), kubeconfig.into()]
+}
+
+/// Applies the folder in the order of its names. It is there once a boot, and again when a
+/// file has changed.
+fn service() -> Service {
+    let kubectl = layout::program("kubectl");
+    let kubeconfig = layout::kubeconfig(SUPER_ADMIN);
+    let flags = Flags::default()
+        .set("kubeconfig", &kubeconfig)
+        .set("cache-dir", "/run/sternpost-addons")
+        .set("server-side", "true")
+        // What these files say is so, whoever wrote something else.
+        .set("force-conflicts", "true")
+        .set("field-manager", "sternpost")
+        .set("filename", layout::ADDONS);
+    let namespaces = NAMESPACES.join(" ");
+    let wait = format!(
+        "until {kubectl} --kubeconfig={kubeconfig} --cache-dir=/run/sternpost-addons \
+         get namespace {namespaces} >/dev/null 2>&1; do sleep 0.2; done"
+    );
+    Service::new(
+        "What sternpost writes to the Kubernetes API",
+        &kubectl,
+        &flags,
+    )
+    .told("apply")
+    .unit("Documentation", "https://kubernetes.io/docs/")
+    .unit("After", "kube-apiserver.service")
+    .with(&[("Type", "oneshot"), ("RemainAfterExit", "yes")])
+    .set("ExecStartPre", format!("/bin/sh -c \"{wait}\""))
+    .with(&[
+        // Longer than an API server takes to come up on a slow disk; then it has failed,
+        // and says so.
+        ("TimeoutStartSec", "5min"),
+        ("RuntimeDirectory", "sternpost-addons"),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("ProtectHome", "yes"),
+        ("PrivateTmp", "yes"),
+        ("PrivateDevices", "yes"),
+        ("CapabilityBoundingSet", ""),
+        ("RestrictSUIDSGID", "yes"),
+        ("LockPersonality", "yes"),
+    ])
 }
 
 fn rights(cluster: &Cluster) -> Vec<Value> {
@@ -101,158 +207,4 @@ fn network() -> [Value; 2] {
         }],
     });
     [role, binding]
-}
-
-fn coredns(cluster: &Cluster) -> Vec<Value> {
-    let labels = json!({"k8s-app": "kube-dns"});
-    let meta =
-        |name: &str| json!({"name": name, "namespace": "kube-system", "labels": labels});
-    let domain = &cluster.networks.domain;
-    let corefile = format!(
-        ".:53 {{\n    errors\n    health {{\n        lameduck 5s\n    }}\n    ready\n    \
-         kubernetes {domain} in-addr.arpa ip6.arpa {{\n        pods insecure\n        \
-         fallthrough in-addr.arpa ip6.arpa\n        ttl 30\n    }}\n    prometheus :9153\n    \
-         forward . /etc/resolv.conf\n    cache 30\n    loop\n    reload\n    loadbalance\n}}\n"
-    );
-    let mut all = rights_of_dns();
-    all.extend([
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta("coredns")}),
-        json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": meta("coredns"),
-            "data": {"Corefile": corefile},
-        }),
-        json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": meta("coredns"),
-            "spec": {
-                "replicas": 2,
-                "selector": {"matchLabels": labels},
-                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}},
-                "template": {"metadata": {"labels": labels}, "spec": pod()},
-            },
-        }),
-        service(cluster, &meta("kube-dns"), &labels),
-    ]);
-    all
-}
-
-fn rights_of_dns() -> Vec<Value> {
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": "system:coredns"},
-        "rules": [
-            {
-                "apiGroups": [""],
-                "resources": ["endpoints", "services", "pods", "namespaces"],
-                "verbs": ["list", "watch"],
-            },
-            {
-                "apiGroups": ["discovery.k8s.io"],
-                "resources": ["endpointslices"],
-                "verbs": ["list", "watch"],
-            },
-        ],
-    });
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": "system:coredns"},
-        "roleRef": {
-            "apiGroup": "rbac.authorization.k8s.io",
-            "kind": "ClusterRole",
-            "name": "system:coredns",
-        },
-        "subjects": [{
-            "kind": "ServiceAccount",
-            "name": "coredns",
-            "namespace": "kube-system",
-        }],
-    });
-    vec![role, binding]
-}
-
-fn pod() -> Value {
-    json!({
-        "serviceAccountName": "coredns",
-        "priorityClassName": "system-cluster-critical",
-        "dnsPolicy": "Default",
-        "nodeSelector": {"kubernetes.io/os": "linux"},
-        "tolerations": [
-            {"key": "CriticalAddonsOnly", "operator": "Exists"},
-            {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
-        ],
-        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
-            "weight": 100,
-            "podAffinityTerm": {
-                "labelSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
-                "topologyKey": "kubernetes.io/hostname",
-            },
-        }]}},
-        "containers": [{
-            "name": "coredns",
-            "image": COREDNS,
-            "imagePullPolicy": "IfNotPresent",
-            "args": ["-conf", "/etc/coredns/Corefile"],
-            "resources": {
-                "requests": {"cpu": "100m", "memory": "70Mi"},
-                "limits": {"memory": "170Mi"},
-            },
-            "ports": [
-                {"name": "dns", "containerPort": 53, "protocol": "UDP"},
-                {"name": "dns-tcp", "containerPort": 53, "protocol": "TCP"},
-                {"name": "metrics", "containerPort": 9153, "protocol": "TCP"},
-            ],
-            "livenessProbe": {
-                "httpGet": {"path": "/health", "port": 8080},
-                "initialDelaySeconds": 60,
-                "timeoutSeconds": 5,
-                "failureThreshold": 5,
-            },
-            "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}},
-            "securityContext": {
-                "allowPrivilegeEscalation": false,
-                "readOnlyRootFilesystem": true,
-                "capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]},
-            },
-            "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns", "readOnly": true}],
-        }],
-        "volumes": [{"name": "config", "configMap": {
-            "name": "coredns",
-            "items": [{"key": "Corefile", "path": "Corefile"}],
-        }}],
-    })
-}
-
-fn service(cluster: &Cluster, meta: &Value, labels: &Value) -> Value {
-    let dns: Vec<_> = cluster
-        .networks
-        .dns
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let policy = if dns.len() > 1 {
-        "RequireDualStack"
-    } else {
-        "SingleStack"
-    };
-    json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": meta,
-        "spec": {
-            "clusterIP": dns.first(),
-            "clusterIPs": dns,
-            "ipFamilyPolicy": policy,
-            "selector": labels,
-            "ports": [
-                {"name": "dns", "port": 53, "protocol": "UDP"},
-                {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
-                {"name": "metrics", "port": 9153, "protocol": "TCP"},
-            ],
-        },
-    })
 }

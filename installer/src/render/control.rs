@@ -145,7 +145,7 @@ fn scheduler(cluster: &Cluster) -> Flags {
 }
 
 fn common(identity: &str) -> Flags {
-    let path = kubeconfig::path(identity);
+    let path = layout::kubeconfig(identity);
     Flags::default()
         .set("kubeconfig", &path)
         .set("authentication-kubeconfig", &path)

@@ -34,9 +34,5 @@ pub(super) fn kubeconfig(cluster: &Cluster, server: &str, name: &str) -> File {
         }],
         "current-context": cluster.name,
     }));
-    File::public(path(name), content)
-}
-
-pub(super) fn path(name: &str) -> String {
-    format!("{}/{name}.conf", layout::KUBERNETES)
+    File::public(layout::kubeconfig(name), content)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::flags::Flags;
 use super::unit::Service;
-use super::{Known, kubeconfig, yaml};
+use super::{Known, yaml};
 use crate::layout::{self, certificate};
 use crate::resource::{
     Authority, File, Folder, OnChange, Owner, Program, Resource, Shared, Stage, Unit,
@@ -21,6 +21,7 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
             name: "kubelet".into(),
         }),
         Resource::Shared(Shared::Trust(Authority::Kubernetes)),
+        Resource::Shared(Shared::Join),
         Resource::Folder(Folder {
             path: layout::KUBELET.into(),
             mode: 0o750,
@@ -91,9 +92,9 @@ fn flags(cluster: &Cluster, host: &Host) -> Flags {
         .set("config", CONFIG)
         .set(
             "bootstrap-kubeconfig",
-            kubeconfig::path("bootstrap-kubelet"),
+            layout::kubeconfig("bootstrap-kubelet"),
         )
-        .set("kubeconfig", kubeconfig::path("kubelet"))
+        .set("kubeconfig", layout::kubeconfig("kubelet"))
         .set("hostname-override", &host.name)
         .set("node-ip", addresses.join(","));
     let flags = match labels.as_slice() {

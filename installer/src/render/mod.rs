@@ -7,6 +7,7 @@ mod audit;
 mod balancer;
 mod containerd;
 mod control;
+mod coredns;
 mod etcd;
 mod flags;
 mod flannel;
@@ -27,7 +28,7 @@ pub use flags::Flags;
 pub use kubelet::serving_names;
 pub use machine::names;
 pub use unit::Service;
-pub(crate) use yaml::yaml;
+pub(crate) use yaml::{documents, yaml};
 
 /// What must be known of a machine before anything can be rendered for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,17 @@ pub struct Known {
     pub resolv_conf: Option<String>,
     /// Which containerd.
     pub containerd: Generation,
+    /// Whether a host of the cluster is still to become a node.
+    pub newcomers: Newcomers,
+}
+
+/// Whether kubelets are to ask for their first certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newcomers {
+    /// At least one: the masters let it in with a token.
+    Expected,
+    /// None: there is no token.
+    None,
 }
 
 /// All that a host is to hold, what is needed first at the front.
@@ -52,7 +64,7 @@ pub fn host(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
         all.extend(apiserver::resources(cluster, host));
         all.extend(control::resources(cluster, host));
         all.extend(signer::resources(cluster, host));
-        all.extend(addons::resources(cluster));
+        all.extend(addons::resources(cluster, host, known.newcomers));
     }
     match &cluster.balancer {
         Balancer::Own(router) if host.is(Role::ControlPlane) => {
@@ -77,7 +89,7 @@ pub fn host(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
 
 /// Where the components of this host find the API: on a control-plane host the API server
 /// beside them, elsewhere the endpoint.
-fn server(cluster: &Cluster, host: &Host) -> String {
+pub(crate) fn server(cluster: &Cluster, host: &Host) -> String {
     if host.is(Role::ControlPlane) {
         let address =
             std::net::SocketAddr::new(host.address(), crate::spec::APISERVER_PORT);

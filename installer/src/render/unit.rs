@@ -39,6 +39,13 @@ impl Service {
         self
     }
 
+    /// What the program is told before its flags.
+    #[must_use]
+    pub fn told(mut self, word: &str) -> Self {
+        self.command.insert(1, word.to_owned());
+        self
+    }
+
     /// Several lines of `[Service]`.
     #[must_use]
     pub fn with(mut self, lines: &[(&'static str, &str)]) -> Self {

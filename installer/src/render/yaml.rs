@@ -8,7 +8,7 @@ pub(crate) fn yaml(value: &impl Serialize) -> String {
 }
 
 /// Several objects in one file.
-pub(super) fn documents<T: Serialize>(values: &[T]) -> String {
+pub(crate) fn documents<T: Serialize>(values: &[T]) -> String {
     let texts: Vec<_> = values.iter().map(yaml).collect();
     texts.join("---\n")
 }
