@@ -37,7 +37,7 @@ fn describe(resource: &Resource, text: &mut String) {
         }
         Resource::Shared(shared) => writeln!(text, "shared {}", describe_shared(*shared)),
         Resource::Program(program) => {
-            writeln!(text, "program {}", layout::program(&program.name))
+            writeln!(text, "program {}", program.path())
         }
         Resource::Unit(unit) => writeln!(text, "{}", describe_unit(unit)),
     };

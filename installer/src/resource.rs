@@ -151,8 +151,36 @@ impl Shared {
 /// A program of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Its name, and that of the link in [`crate::layout::BIN`].
+    /// Its name, and that of its link.
     pub name: String,
+    /// Where the link is.
+    pub folder: &'static str,
+}
+
+impl Program {
+    /// One that is called by its name: linked in [`crate::layout::BIN`].
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            folder: layout::BIN,
+        }
+    }
+
+    /// One that sets up the network of Pods: linked in [`crate::layout::CNI_BIN`].
+    #[must_use]
+    pub fn of_cni(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            folder: layout::CNI_BIN,
+        }
+    }
+
+    /// Its link.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.folder, self.name)
+    }
 }
 
 /// A unit.
@@ -251,6 +279,12 @@ impl From<File> for Resource {
 impl From<Certificate> for Resource {
     fn from(certificate: Certificate) -> Self {
         Self::Certificate(certificate)
+    }
+}
+
+impl From<Program> for Resource {
+    fn from(program: Program) -> Self {
+        Self::Program(program)
     }
 }
 

@@ -129,7 +129,7 @@ impl World {
                 }
             }
             Resource::Program(program) => {
-                let path = sternpost::layout::program(&program.name);
+                let path = program.path();
                 put(
                     &path,
                     opaque(&format!("sum of {}", program.name)),

@@ -13,7 +13,6 @@ use thiserror::Error;
 use super::files::{self, below, beside, settled};
 use super::journal::{Entry, Journal, JournalError};
 use crate::facts::hexadecimal;
-use crate::layout;
 
 /// Where programs lie, each below a part of its checksum.
 const PROGRAMS: &str = "/opt/sternpost/programs";
@@ -26,8 +25,10 @@ const CHUNK: usize = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Install {
-    /// Its name, and that of its link.
+    /// Its name.
     pub name: String,
+    /// The link that leads to it.
+    pub link: String,
     /// Where it is, on this host.
     pub from: PathBuf,
     /// What its SHA-256 must be, in hexadecimal.
@@ -102,7 +103,7 @@ pub(super) fn install(
             source,
         }
     })?;
-    link(root, &layout::program(&install.name), &place, journal)?;
+    link(root, &install.link, &place, journal)?;
     if install.from.starts_with(super::INCOMING) {
         // It is in its place; a copy left behind is only room lost.
         let _ = fs::remove_file(&install.from);

@@ -78,7 +78,9 @@ impl<'a> Orders<'a> {
             })),
             Step::Issue { name, .. } => orders.extend(self.issue(name)?),
             Step::Share { paths } => orders.extend(self.share(paths)?),
-            Step::Install { program, .. } => orders.push(self.install(program)?),
+            Step::Install { program, path, .. } => {
+                orders.push(self.install(program, path)?);
+            }
             Step::Enable { unit } => orders.push(Order::Enable(unit.clone())),
             Step::Start { unit, .. } => orders.push(Order::Start(unit.clone())),
             Step::Restart { unit, .. } => orders.push(Order::Restart(unit.clone())),
@@ -185,7 +187,7 @@ impl<'a> Orders<'a> {
             .collect()
     }
 
-    fn install(&self, program: &str) -> Result<Order, OrdersError> {
+    fn install(&self, program: &str, link: &str) -> Result<Order, OrdersError> {
         let binaries = &self.target.cluster.binaries;
         let sum = self.target.sums.get(program);
         let sum = sum.ok_or_else(|| OrdersError::NoChecksum {
@@ -194,6 +196,7 @@ impl<'a> Orders<'a> {
         })?;
         Ok(Order::Install(Install {
             name: program.to_owned(),
+            link: link.to_owned(),
             from: binaries.folder.join(program),
             sha256: sum.to_owned(),
         }))

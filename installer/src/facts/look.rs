@@ -63,7 +63,7 @@ impl Wanted {
                     }
                 }
                 Resource::Program(program) => {
-                    wanted.paths.push(layout::program(&program.name));
+                    wanted.paths.push(program.path());
                 }
                 Resource::Unit(unit) => wanted.units.push(unit.name.clone()),
             }

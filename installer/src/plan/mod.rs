@@ -12,7 +12,8 @@ use crate::facts::{Entry, Facts, Kind, sha256};
 use crate::judge::{Why, judge};
 use crate::layout;
 use crate::resource::{
-    Authority, Certificate, File, Folder, OnChange, Owner, Resource, Shared, Stage, Unit,
+    Authority, Certificate, File, Folder, OnChange, Owner, Program, Resource, Shared,
+    Stage, Unit,
 };
 
 pub use show::{line, show};
@@ -92,6 +93,8 @@ pub enum Step {
     Install {
         /// Its name.
         program: String,
+        /// Its link.
+        path: String,
         /// The SHA-256 of the one that is there.
         before: Option<String>,
     },
@@ -182,7 +185,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
             Resource::File(file) => write(file, inputs.facts),
             Resource::Certificate(certificate) => issue(certificate, inputs),
             Resource::Shared(one) if shared.insert(*one) => share(*one, inputs),
-            Resource::Program(program) => install(&program.name, inputs),
+            Resource::Program(program) => install(program, inputs),
             Resource::Shared(_) | Resource::Unit(_) => None,
         };
         if let Some(step) = step {
@@ -304,8 +307,9 @@ fn share(shared: Shared, inputs: Inputs<'_>) -> Option<Step> {
     (!right).then_some(Step::Share { paths })
 }
 
-fn install(name: &str, inputs: Inputs<'_>) -> Option<Step> {
-    let entry = inputs.facts.entries.get(&layout::program(name));
+fn install(program: &Program, inputs: Inputs<'_>) -> Option<Step> {
+    let (name, path) = (&program.name, program.path());
+    let entry = inputs.facts.entries.get(&path);
     let before = entry.and_then(|entry| match &entry.kind {
         Kind::File { sha256, .. } => Some(sha256.clone()),
         Kind::Folder | Kind::Other => None,
@@ -313,6 +317,7 @@ fn install(name: &str, inputs: Inputs<'_>) -> Option<Step> {
     let wanted = (inputs.programs)(name);
     (before.is_none() || before != wanted).then(|| Step::Install {
         program: name.to_owned(),
+        path,
         before,
     })
 }
@@ -324,7 +329,7 @@ fn touched(step: &Step) -> Vec<String> {
         Step::Write { path, .. } => vec![path.clone()],
         Step::Issue { name, .. } => vec![layout::certificate(name), layout::key(name)],
         Step::Share { paths } => paths.clone(),
-        Step::Install { program, .. } => vec![layout::program(program)],
+        Step::Install { path, .. } => vec![path.clone()],
         Step::Enable { .. }
         | Step::Start { .. }
         | Step::Restart { .. }

@@ -62,6 +62,7 @@ pub fn line(step: &Step) -> String {
         Step::Install {
             program,
             before: None,
+            ..
         } => format!("install {program}"),
         Step::Install { program, .. } => format!("replace {program}"),
         Step::Enable { unit } => format!("enable {unit}"),

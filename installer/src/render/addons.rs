@@ -33,9 +33,7 @@ pub(super) fn resources(
     newcomers: Newcomers,
 ) -> Vec<Resource> {
     let mut all = vec![
-        Resource::Program(Program {
-            name: "kubectl".into(),
-        }),
+        Program::new("kubectl").into(),
         Resource::Folder(Folder {
             path: layout::ADDONS.into(),
             mode: 0o755,

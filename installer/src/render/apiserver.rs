@@ -22,9 +22,7 @@ const ENCRYPTION: &str = "/etc/kubernetes/encryption.yaml";
 pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     let unit = format!("{}/kube-apiserver.service", layout::UNITS);
     let mut all = vec![
-        Resource::Program(Program {
-            name: "kube-apiserver".into(),
-        }),
+        Program::new("kube-apiserver").into(),
         Resource::Shared(Shared::ServiceAccounts),
         Resource::Shared(Shared::Encryption),
     ];

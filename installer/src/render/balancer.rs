@@ -51,9 +51,7 @@ pub(super) fn daemon(name: &str, unit: &str, config: String) -> Vec<Resource> {
     // Packages put programs below /usr/bin, which is theirs alone.
     let text = unit.replace("/usr/bin/", &format!("{}/", layout::BIN));
     vec![
-        Resource::Program(Program {
-            name: name.to_owned(),
-        }),
+        Program::new(name).into(),
         File::public(file, text).into(),
         Unit {
             name: format!("{name}.service"),

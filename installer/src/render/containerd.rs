@@ -26,7 +26,7 @@ pub(super) fn resources(cluster: &Cluster, known: &Known) -> Vec<Resource> {
     let pause = cluster.version.features().pause;
     let config = toml::to_string(&config(known.containerd, pause)).unwrap_or_default();
     let programs = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
-    let programs = programs.map(|name| Resource::Program(Program { name: name.into() }));
+    let programs = programs.map(|name| Resource::from(Program::new(name)));
     let mut all = programs.to_vec();
     all.extend([
         File::public(CONFIG, config).into(),

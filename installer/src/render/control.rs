@@ -63,9 +63,7 @@ impl Part {
             certificate(self.identity),
         ];
         vec![
-            Resource::Program(Program {
-                name: self.name.into(),
-            }),
+            Program::new(self.name).into(),
             Certificate {
                 name: self.identity.into(),
                 owner: Owner::Kubernetes,

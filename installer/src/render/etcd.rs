@@ -35,12 +35,8 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     let flags = flags(cluster, host);
     let unit = format!("{}/etcd.service", layout::UNITS);
     let mut all = vec![
-        Resource::Program(Program {
-            name: "etcd".into(),
-        }),
-        Resource::Program(Program {
-            name: "etcdctl".into(),
-        }),
+        Program::new("etcd").into(),
+        Program::new("etcdctl").into(),
         Resource::Shared(Shared::Trust(Authority::Etcd)),
         leaf("etcd/server", Profile::peer(&host.name, names())),
         leaf("etcd/peer", Profile::peer(&host.name, names())),

@@ -1,5 +1,7 @@
 //! flannel: routes, or VXLAN, between the Pods of different hosts. It runs as a unit: no
-//! image has to be there for the network that images come over.
+//! image has to be there for the network that images come over. When it knows its host's
+//! network, the configuration of CNI is written from a template: a node is ready when its
+//! network is, and CNI's own programs do without one of flannel's.
 
 use std::net::IpAddr;
 
@@ -11,7 +13,7 @@ use super::unit::Service;
 use super::{Known, kubeconfig, server};
 use crate::layout::{self, certificate};
 use crate::resource::{
-    Authority, Certificate, File, OnChange, Owner, Program, Resource, Stage, Unit,
+    Authority, Certificate, File, Folder, OnChange, Owner, Program, Resource, Stage, Unit,
 };
 use crate::spec::{BetweenPods, Cluster, Host};
 
@@ -19,10 +21,19 @@ const IDENTITY: &str = "flannel";
 /// Its user, which `addons` gives its rights.
 pub(super) const USER: &str = "sternpost:flannel";
 const NET_CONF: &str = "/etc/kube-flannel/net-conf.json";
+const TEMPLATE: &str = "/etc/kube-flannel/cni-template.json";
+/// What fills the template in, and where it lies.
+const SCRIPT: &str = include_str!("flannel-cni.sh");
+const SCRIPT_FILE: &str = "/etc/kube-flannel/cni.sh";
+/// Places of the template; the script knows them.
+const MTU: &str = "@MTU@";
+const V4: &str = "@IPV4@";
+const V6: &str = "@IPV6@";
+/// CNI's programs that the configuration names.
+const PLUGINS: [&str; 4] = ["bridge", "host-local", "loopback", "portmap"];
 
 pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
     let unit = format!("{}/flanneld.service", layout::UNITS);
-    let cni = format!("{}/10-flannel.conflist", layout::CNI_CONFIG);
     let kubeconfig = kubeconfig::kubeconfig(cluster, &server(cluster, host), IDENTITY);
     let flags = flags(&kubeconfig.path, host, known);
     let service = Service::new(
@@ -35,6 +46,7 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
     .unit("After", "network-online.target")
     .unit("StartLimitIntervalSec", "0")
     .set("Environment", format!("NODE_NAME={}", host.name))
+    .set("ExecStartPost", format!("/bin/sh {SCRIPT_FILE}"))
     .with(&[
         ("Type", "notify"),
         // It is ready when its node has a network, which may take until the node is there.
@@ -46,13 +58,21 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
         ("ProtectHome", "yes"),
         ("PrivateTmp", "yes"),
         ("RuntimeDirectory", "flannel"),
+        // What is said there outlives a restart, for the Pods that start meanwhile.
+        ("RuntimeDirectoryPreserve", "restart"),
     ]);
-    let programs =
-        ["flanneld"].map(|name| Resource::Program(Program { name: name.into() }));
-    let mut all = programs.to_vec();
+    let mut all = vec![Program::new("flanneld").into()];
+    all.extend(PLUGINS.map(|name| Program::of_cni(name).into()));
+    all.push(Resource::Folder(Folder {
+        path: layout::CNI_CONFIG.into(),
+        mode: 0o755,
+        owner: Owner::Root,
+    }));
     let reads = vec![
         unit.clone(),
         NET_CONF.into(),
+        TEMPLATE.into(),
+        SCRIPT_FILE.into(),
         kubeconfig.path.clone(),
         certificate(IDENTITY),
     ];
@@ -66,7 +86,8 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
         .into(),
         kubeconfig.into(),
         File::public(NET_CONF, pretty(&net_conf(cluster))).into(),
-        File::public(cni, pretty(&conflist())).into(),
+        File::public(TEMPLATE, pretty(&conflist(cluster))).into(),
+        File::public(SCRIPT_FILE, SCRIPT).into(),
         File::public(unit, service.text()).into(),
         Unit {
             name: "flanneld.service".into(),
@@ -119,12 +140,33 @@ fn net_conf(cluster: &Cluster) -> Value {
     Value::Object(conf)
 }
 
-fn conflist() -> Value {
+/// What CNI is to do on a host, but for what flannel has yet to say.
+fn conflist(cluster: &Cluster) -> Value {
+    let pods = &cluster.networks.pods;
+    let ranges: Vec<_> = pods
+        .iter()
+        .map(|network| match network {
+            ipnet::IpNet::V4(_) => json!([{"subnet": V4}]),
+            ipnet::IpNet::V6(_) => json!([{"subnet": V6}]),
+        })
+        .collect();
+    let routes: Vec<_> = pods
+        .iter()
+        .map(|network| json!({"dst": network.to_string()}))
+        .collect();
     json!({
         "cniVersion": "1.0.0",
         "name": "cbr0",
         "plugins": [
-            {"type": "flannel", "delegate": {"hairpinMode": true, "isDefaultGateway": true}},
+            {
+                "type": "bridge",
+                "bridge": "cni0",
+                "mtu": MTU,
+                "isDefaultGateway": true,
+                "hairpinMode": true,
+                "ipMasq": false,
+                "ipam": {"type": "host-local", "ranges": ranges, "routes": routes},
+            },
             {"type": "portmap", "capabilities": {"portMappings": true}},
         ],
     })
@@ -132,4 +174,52 @@ fn conflist() -> Value {
 
 fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use super::*;
+
+    /// The script, given what flannel writes for a host of two families.
+    #[test]
+    fn the_template_is_filled_in_with_what_flannel_says() {
+        let spec = include_str!("../../tests/spec/dual.yaml");
+        let cluster = crate::spec::parse("cluster.yaml", spec).unwrap().cluster;
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let path = root.path().join(path.trim_start_matches('/'));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put(TEMPLATE, &pretty(&conflist(&cluster)));
+        put(SCRIPT_FILE, SCRIPT);
+        put("/etc/cni/net.d/.keep", "");
+        put(
+            "/run/flannel/subnet.env",
+            "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.11.1/24\n\
+             FLANNEL_IPV6_NETWORK=fd00:10:244::/48\nFLANNEL_IPV6_SUBNET=fd00:10:244:1::1/64\n\
+             FLANNEL_MTU=1430\nFLANNEL_IPMASQ=true\n",
+        );
+        let script = root.path().join(SCRIPT_FILE.trim_start_matches('/'));
+        let done = Command::new("/bin/sh")
+            .arg(script)
+            .arg(root.path())
+            .status();
+        assert!(done.unwrap().success());
+        let text =
+            fs::read_to_string(root.path().join("etc/cni/net.d/10-flannel.conflist"));
+        let written: Value = serde_json::from_str(&text.unwrap()).unwrap();
+        let bridge = written.pointer("/plugins/0").unwrap();
+        assert_eq!(bridge.get("mtu"), Some(&json!(1430)));
+        assert_eq!(
+            bridge.pointer("/ipam/ranges"),
+            Some(&json!([
+                [{"subnet": "10.244.11.0/24"}],
+                [{"subnet": "fd00:10:244:1::/64"}],
+            ]))
+        );
+    }
 }

@@ -17,9 +17,7 @@ const CONFIG: &str = "/var/lib/kubelet/config.yaml";
 pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
     let unit = format!("{}/kubelet.service", layout::UNITS);
     vec![
-        Resource::Program(Program {
-            name: "kubelet".into(),
-        }),
+        Program::new("kubelet").into(),
         Resource::Shared(Shared::Trust(Authority::Kubernetes)),
         Resource::Shared(Shared::Join),
         Resource::Folder(Folder {

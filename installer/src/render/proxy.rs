@@ -61,9 +61,7 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
         certificate(IDENTITY),
     ];
     vec![
-        Resource::Program(Program {
-            name: "kube-proxy".into(),
-        }),
+        Program::new("kube-proxy").into(),
         Resource::Shared(Shared::Trust(Authority::Kubernetes)),
         Certificate {
             name: IDENTITY.into(),
