@@ -4,8 +4,9 @@
 //! Leaves to others: what a component then does with them.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use lab::requirement::{self, Requirement, trial};
 use libtest_mimic::{Arguments, Failed};
@@ -42,6 +43,12 @@ fn main() {
         "configuration_of_kube_proxy",
         &[Requirement::Kubernetes],
         proxy,
+    ));
+    trials.push(trial("flags_of_flanneld", &[Requirement::Network], flannel));
+    trials.push(trial(
+        "the_corefile_serves",
+        &[Requirement::Network],
+        corefile,
     ));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -115,6 +122,89 @@ fn proxy() -> Result<(), Failed> {
     })
 }
 
+/// With `-version` it parses all its flags first, as the others do; it ends well with one that
+/// it does not know, but says so.
+fn flannel() -> Result<(), Failed> {
+    let mut seen = 0;
+    for_every_host(|_, _, resources| {
+        let unit = "/etc/systemd/system/flanneld.service";
+        let Some(text) = file(resources, unit) else {
+            return Ok(());
+        };
+        seen += 1;
+        match unknown_to_flannel(&words(&text))? {
+            None => Ok(()),
+            Some(line) => Err(line.into()),
+        }
+    })?;
+    let gone = unknown_to_flannel(&["--etcd-v2=true".to_owned()])?;
+    match (seen, gone) {
+        (1.., Some(_)) => Ok(()),
+        (_, gone) => Err(format!("{seen} hosts, {gone:?}").into()),
+    }
+}
+
+/// What flannel says of flags that it does not take.
+fn unknown_to_flannel(flags: &[String]) -> Result<Option<String>, Failed> {
+    let program = requirement::network().join("flanneld");
+    let output = Command::new(program)
+        .args(flags)
+        .arg("--version")
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let first = said.lines().next().unwrap_or_default();
+    let is_version = first
+        .strip_prefix('v')
+        .is_some_and(|rest| rest.contains('.'));
+    Ok((!is_version).then(|| first.to_owned()))
+}
+
+/// CoreDNS reads the Corefile that is rendered and serves with it, on another port and with
+/// no API behind it.
+fn corefile() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("Corefile");
+    let mut rendered = None;
+    for_every_host(|_, _, resources| {
+        let name = "/etc/kubernetes/addons/10-coredns.yaml";
+        rendered = rendered.take().or_else(|| file(resources, name));
+        Ok(())
+    })?;
+    let text = rendered.ok_or("no host has CoreDNS's objects")?;
+    let start = text.find("    .:53 {").ok_or("no Corefile in it")?;
+    let lines = text.get(start..).unwrap_or_default().lines();
+    let lines = lines.take_while(|line| line.starts_with("    "));
+    let corefile: Vec<_> = lines.map(str::trim_start).collect();
+    let corefile = corefile
+        .join("\n")
+        .replace(".:53 {", ".:15353 {\nbind 127.0.0.1")
+        .replace("ttl 30", "ttl 30\nendpoint http://127.0.0.1:1")
+        .replace("lameduck 5s", "")
+        .replace("health {\n\n}", "")
+        .replace("prometheus :9153", "prometheus 127.0.0.1:15354")
+        .replace("ready\n", "ready 127.0.0.1:15355\n");
+    fs::write(&path, &corefile)?;
+    // Ended from outside when it neither serves nor gives up.
+    let mut child = Command::new("timeout")
+        .args(["--kill-after=1", "60"])
+        .arg(requirement::network().join("coredns"))
+        .arg("-conf")
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let said = child.stdout.take().ok_or("no standard output")?;
+    let mut lines = BufReader::new(said).lines().map_while(Result::ok);
+    let serves = lines.any(|line| line.starts_with("CoreDNS-"));
+    let id = child.id().to_string();
+    Command::new("kill").arg(id).status()?;
+    child.wait()?;
+    match serves {
+        true => Ok(()),
+        false => Err(format!("it did not serve with\n{corefile}").into()),
+    }
+}
+
 fn for_every_host(
     mut check: impl FnMut(&Cluster, &Host, &[Resource]) -> Result<(), Failed>,
 ) -> Result<(), Failed> {
@@ -139,6 +229,7 @@ fn file(resources: &[Resource], wanted: &str) -> Option<String> {
     resources.iter().find_map(|resource| match resource {
         Resource::File(file) if file.path == wanted => Some(file.content.clone()),
         Resource::File(_)
+        | Resource::Block(_)
         | Resource::Folder(_)
         | Resource::Certificate(_)
         | Resource::Shared(_)

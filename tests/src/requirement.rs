@@ -50,6 +50,18 @@ const KUBERNETES: [&str; 9] = [
     "kubelet",
 ];
 
+/// What `make kubernetes` builds into [`network`].
+const NETWORK: [&str; 8] = [
+    "bridge",
+    "coredns",
+    "coredns.tar",
+    "flanneld",
+    "host-local",
+    "loopback",
+    "pause.tar",
+    "portmap",
+];
+
 /// The capabilities a lab of namespaces takes, as bits of `CapEff`: CAP_NET_ADMIN,
 /// CAP_NET_RAW and CAP_SYS_ADMIN (capability.h).
 const CAPABILITIES: u64 = 1 << 12 | 1 << 13 | 1 << 21;
@@ -61,6 +73,8 @@ pub enum Requirement {
     Root,
     /// The real Kubernetes commands and etcd 3.6.
     Kubernetes,
+    /// CNI's programs, flannel and CoreDNS.
+    Network,
     /// The programs of other people that tests run against.
     Peers,
     /// What runs a kubelet's containers.
@@ -94,6 +108,7 @@ impl Requirement {
         match self {
             Self::Root => "root",
             Self::Kubernetes => "kubernetes",
+            Self::Network => "network",
             Self::Peers => "peers",
             Self::Runtime => "runtime",
             Self::Machine => "machine",
@@ -109,6 +124,7 @@ impl Requirement {
         let met = match self {
             Self::Root => root(),
             Self::Kubernetes => all_in(&kubernetes(), &KUBERNETES, "make kubernetes"),
+            Self::Network => all_in(&network(), &NETWORK, "make kubernetes"),
             Self::Peers => all_in(&peers().join("bin"), &PEERS, "make deps"),
             Self::Runtime => all_in(&runtime(), &RUNTIME, "make deps"),
             Self::Machine => root().and_then(|()| booting()),
@@ -153,6 +169,12 @@ pub fn trial(
 /// `make kubernetes` builds.
 pub fn kubernetes() -> PathBuf {
     folder("STERNPOST_K8S_BIN", ".kubernetes/bin")
+}
+
+/// The folder of CNI's programs, flannel, CoreDNS and images: `STERNPOST_NETWORK`, or what
+/// `make kubernetes` builds.
+pub fn network() -> PathBuf {
+    folder("STERNPOST_NETWORK", ".kubernetes/network")
 }
 
 /// The folder other people's packages are unpacked in: `STERNPOST_PEERS`, or what

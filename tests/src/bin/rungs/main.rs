@@ -30,9 +30,10 @@ use ladder::{Counts, Rung};
 use tally::Tally;
 
 /// The names `STERNPOST_REQUIRE` may hold; see `requirement.rs`.
-const REQUIREMENTS: [&str; 8] = [
+const REQUIREMENTS: [&str; 9] = [
     "root",
     "kubernetes",
+    "network",
     "peers",
     "runtime",
     "machine",

@@ -1,0 +1,69 @@
+#!/bin/sh
+# Builds what Pods need beside Kubernetes into .kubernetes/network, once: CNI's programs,
+# flannel, CoreDNS, and images of CoreDNS and of a pause that needs no registry. As long as the
+# pinned modules, these scripts and the Go version stay the same, a second call does nothing.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+out=$root/.kubernetes
+programs="bridge host-local loopback portmap flanneld coredns"
+images="coredns.tar pause.tar"
+
+# The line the test runner reads; see tests/src/requirement.rs.
+skip() {
+    echo "SKIPPED network (needs: network): $1" >&2
+    exit 0
+}
+
+whole() {
+    for name in $programs $images; do
+        [ -s "$out/network/$name" ] || return 1
+    done
+}
+
+# The installed Go builds, whatever it is: no toolchain is downloaded.
+export GOTOOLCHAIN=local GOWORK=off GOFLAGS=
+command -v go >/dev/null || skip "no Go here; install Go 1.26 or newer"
+go=$(go env GOVERSION)
+wanted=$(sed -n 's/^go //p' "$here/coredns/go.mod")
+[ "$(printf '%s\n' "go$wanted" "$go" | sort -V | head -n 1)" = "go$wanted" ] ||
+    skip "$go is older than the go$wanted that CoreDNS asks for; install that"
+
+mkdir -p "$out"
+exec 9>"$out/network.lock"
+flock 9
+
+stamp=$(cd "$here" && { echo "$go"; cat cni/go.* flannel/go.* coredns/go.* pause/* network.sh image.sh; } | sha256sum | cut -d ' ' -f 1)
+if [ "$(cat "$out/network/stamp" 2>/dev/null)" = "$stamp" ] && whole; then
+    echo "network: built already, in .kubernetes/network"
+    exit 0
+fi
+
+jobs=${STERNPOST_JOBS:-$(nproc)}
+fresh=$out/network.fresh
+rm -rf "$fresh"
+mkdir -p "$fresh"
+
+build() {
+    nice -n 10 go build -p "$jobs" -trimpath -buildvcs=false -tags notest,grpcnotrace,netgo,osusergo "$@"
+}
+
+echo "network: building CNI's programs, flannel and CoreDNS with $go, $jobs at a time (minutes, once)"
+(cd "$here/cni" && CGO_ENABLED=0 build -ldflags "-s -w" -o "$fresh/" tool)
+# One of flannel's backends is written in C.
+version=$(cd "$here/flannel" && go list -m -f '{{.Version}}' github.com/flannel-io/flannel)
+(cd "$here/flannel" && CGO_ENABLED=1 build -o "$fresh/flanneld" \
+    -ldflags "-s -w -extldflags -static -X github.com/flannel-io/flannel/pkg/version.Version=$version" \
+    github.com/flannel-io/flannel)
+(cd "$here/coredns" && CGO_ENABLED=0 build -ldflags "-s -w" -o "$fresh/coredns" github.com/coredns/coredns)
+(cd "$here/pause" && CGO_ENABLED=0 build -ldflags "-s -w" -o "$fresh/pause" .)
+
+version=$(cd "$here/coredns" && go list -m -f '{{.Version}}' github.com/coredns/coredns)
+"$here/image.sh" "$fresh/coredns" "registry.k8s.io/coredns/coredns:$version" "$fresh/coredns.tar"
+"$here/image.sh" "$fresh/pause" "registry.k8s.io/pause:3.10.2" "$fresh/pause.tar"
+
+echo "$stamp" >"$fresh/stamp"
+rm -rf "$out/network"
+mv "$fresh" "$out/network"
+echo "network: ready in .kubernetes/network"
