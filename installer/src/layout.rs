@@ -24,6 +24,8 @@ pub const CNI_CONFIG: &str = "/etc/cni/net.d";
 pub const CNI_BIN: &str = "/opt/cni/bin";
 /// containerd's socket, as kubelet dials it.
 pub const CONTAINERD: &str = "unix:///run/containerd/containerd.sock";
+/// Images that are given to containerd before a Pod asks for them.
+pub const IMAGES: &str = "/var/lib/sternpost/images";
 /// Manifests that are applied once the API is there.
 pub const ADDONS: &str = "/etc/kubernetes/addons";
 

@@ -32,6 +32,10 @@ fn describe(resource: &Resource, text: &mut String) {
             let header = format!("file {} {:04o} {}", file.path, file.mode, file.owner);
             writeln!(text, "{header}\n{}", indented(&file.content))
         }
+        Resource::Block(block) => {
+            let lines = indented(&block.lines.join("\n"));
+            writeln!(text, "lines in {}\n{lines}", block.path)
+        }
         Resource::Certificate(certificate) => {
             writeln!(text, "{}", describe_certificate(certificate))
         }

@@ -42,6 +42,18 @@ impl Trust for Bare {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// What is found of a file with this content.
+fn seen(content: &str) -> Kind {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("f"), content).unwrap();
+    let wanted = facts::Wanted {
+        paths: vec!["/f".into()],
+        ..Default::default()
+    };
+    let seen = facts::look(folder.path(), &wanted).unwrap();
+    seen.entries["/f"].kind.clone()
+}
+
 impl World {
     fn new(spec: &str, host: &str) -> Self {
         let path =
@@ -103,20 +115,15 @@ impl World {
             Resource::Folder(folder) => {
                 put(&folder.path, Kind::Folder, folder.mode, folder.owner)
             }
-            Resource::File(file) => {
-                let folder = tempfile::tempdir().unwrap();
-                std::fs::write(folder.path().join("f"), &file.content).unwrap();
-                let wanted = facts::Wanted {
-                    paths: vec!["/f".into()],
-                    ..Default::default()
-                };
-                let seen = facts::look(folder.path(), &wanted).unwrap();
-                put(
-                    &file.path,
-                    seen.entries["/f"].kind.clone(),
-                    file.mode,
-                    file.owner,
+            Resource::Block(block) => {
+                let file = sternpost::resource::File::public(
+                    block.path.clone(),
+                    block.within("127.0.0.1 localhost\n"),
                 );
+                self.have(&Resource::File(file), facts);
+            }
+            Resource::File(file) => {
+                put(&file.path, seen(&file.content), file.mode, file.owner);
             }
             Resource::Shared(shared) => {
                 for (path, mode) in shared.paths() {
@@ -394,4 +401,30 @@ fn who_has_joined_needs_no_token() {
         .entries
         .insert("/etc/kubernetes/kubelet.conf".to_owned(), entry);
     assert!(!joins(&facts));
+}
+
+/// What others wrote to `/etc/hosts` stays, and what cannot be seen is not written over.
+#[test]
+fn names_are_added_to_what_others_wrote() {
+    let world = World::new("whole", "n1");
+    let mut facts = world.done();
+    let hosts = |text: Option<&str>| Entry {
+        kind: Kind::File {
+            sha256: "another".to_owned(),
+            text: text.map(str::to_owned),
+        },
+        mode: 0o644,
+        owner: "root".to_owned(),
+    };
+    let own = "127.0.0.1 localhost\n192.0.2.99 printer\n";
+    let path = "/etc/hosts".to_owned();
+    facts.entries.insert(path.clone(), hosts(Some(own)));
+    let steps = world.plan(&facts).steps;
+    let [Step::Write { content, .. }] = steps.as_slice() else {
+        unreachable!("{steps:?}")
+    };
+    assert!(content.starts_with(own), "{content}");
+    assert!(content.contains("\n192.168.220.224 k8s-api.example.org\n"));
+    facts.entries.insert(path, hosts(None));
+    assert_eq!(world.plan(&facts).steps, []);
 }

@@ -212,6 +212,11 @@ const TRAPS: &[(&str, &str, &str)] = &[
         "15: hosts[3].taints[0]: \"a=b\" is not a taint",
     ),
     (
+        "hosts:\n",
+        "binaries: {images: [../coredns.tar]}\nhosts:\n",
+        "11: binaries.images[0]: \"../coredns.tar\" is no image's file; write the name of a .tar",
+    ),
+    (
         "kubernetes:",
         "kuberntes:",
         "4: kuberntes: is not a key here; did you mean \"kubernetes\"?",
@@ -271,4 +276,44 @@ fn the_examples_of_the_manual_are_good() {
                  endpoint: {addresses: [\"192.168.220.224/24\"]}\nhosts:\n\
                  - {name: m1, addresses: [\"192.168.220.100\"], roles: [node, controlPlane, etcd]}\n";
     assert_eq!(shown, spec::parse("short", short).unwrap().cluster);
+}
+
+/// The files that a description names are read with it, and each that cannot be is named with
+/// its line.
+#[test]
+fn the_files_it_names_are_read() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec");
+    let cluster = spec::read(&path.join("external.yaml")).unwrap().cluster;
+    let names: Vec<_> = cluster
+        .enclosed
+        .manifests
+        .iter()
+        .map(|file| file.name.as_str())
+        .collect();
+    assert_eq!(names, ["10-shop.yaml", "20-settings.yaml"]);
+    let key = &cluster.enclosed.etcd.as_ref().unwrap().key;
+    assert!(key.text.contains("PRIVATE KEY"));
+    assert!(!format!("{cluster:?}").contains("BEGIN"), "a key is shown");
+    let text = std::fs::read_to_string(path.join("external.yaml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("etcd")).unwrap();
+    std::fs::create_dir(folder.path().join("addons")).unwrap();
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
+    put("cluster.yaml", &text).unwrap();
+    put("etcd/ca.crt", "nothing").unwrap();
+    put("addons/notes.txt", "").unwrap();
+    let errors = spec::read(&folder.path().join("cluster.yaml")).unwrap_err();
+    let errors = errors.to_string();
+    for wanted in [
+        ":11: etcd.external.caFile: ",
+        "which holds no CERTIFICATE in PEM form",
+        ":12: etcd.external.certFile: ",
+        "which cannot be read: No such file",
+        ":13: etcd.external.keyFile: ",
+        ":16: pki.trustedFiles[0]: ",
+        ":7: manifests: ",
+        "in which no file ends in .yaml",
+    ] {
+        assert!(errors.contains(wanted), "no {wanted} in\n{errors}");
+    }
 }

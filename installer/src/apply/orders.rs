@@ -118,6 +118,7 @@ impl<'a> Orders<'a> {
             Resource::Certificate(certificate) => Some(certificate),
             Resource::Folder(_)
             | Resource::File(_)
+            | Resource::Block(_)
             | Resource::Shared(_)
             | Resource::Program(_)
             | Resource::Unit(_) => None,
@@ -151,6 +152,7 @@ impl<'a> Orders<'a> {
             Resource::Shared(shared) => Some(*shared),
             Resource::Folder(_)
             | Resource::File(_)
+            | Resource::Block(_)
             | Resource::Certificate(_)
             | Resource::Program(_)
             | Resource::Unit(_) => None,

@@ -39,6 +39,20 @@ impl Trust for Supply<'_> {
             | Shared::Signing(_)
             | Shared::ServiceAccounts
             | Shared::Encryption => self.material.file(path).map(str::to_owned),
+            Shared::ExternalEtcd => {
+                let files = self.target.cluster.enclosed.etcd.as_ref()?;
+                let all = [
+                    (layout::certificate("etcd/external-ca"), &files.authority),
+                    (
+                        layout::certificate("etcd/external-client"),
+                        &files.certificate,
+                    ),
+                    (layout::key("etcd/external-client"), &files.key),
+                ];
+                let mut all = all.into_iter();
+                let found = all.find(|(place, _)| place == path);
+                found.map(|(_, file)| file.text.clone())
+            }
             Shared::Token => Some(self.join()?.objects()),
             Shared::Join => {
                 let Target { cluster, host, .. } = self.target;

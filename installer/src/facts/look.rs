@@ -51,6 +51,7 @@ impl Wanted {
             match resource {
                 Resource::Folder(folder) => wanted.paths.push(folder.path.clone()),
                 Resource::File(file) => wanted.paths.push(file.path.clone()),
+                Resource::Block(block) => wanted.paths.push(block.path.clone()),
                 Resource::Certificate(certificate) => {
                     wanted.certificates.push(certificate.name.clone());
                 }

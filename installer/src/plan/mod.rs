@@ -12,8 +12,8 @@ use crate::facts::{Entry, Facts, Kind, sha256};
 use crate::judge::{Why, judge};
 use crate::layout;
 use crate::resource::{
-    Authority, Certificate, File, Folder, OnChange, Owner, Program, Resource, Shared,
-    Stage, Unit,
+    Authority, Block, Certificate, File, Folder, OnChange, Owner, Program, Resource,
+    Shared, Stage, Unit,
 };
 
 pub use show::{line, show};
@@ -183,6 +183,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         let step = match resource {
             Resource::Folder(folder) => make(folder, inputs.facts),
             Resource::File(file) => write(file, inputs.facts),
+            Resource::Block(block) => within(block, inputs.facts),
             Resource::Certificate(certificate) => issue(certificate, inputs),
             Resource::Shared(one) if shared.insert(*one) => share(*one, inputs),
             Resource::Program(program) => install(program, inputs),
@@ -197,6 +198,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         Resource::Unit(unit) => Some(unit),
         Resource::Folder(_)
         | Resource::File(_)
+        | Resource::Block(_)
         | Resource::Certificate(_)
         | Resource::Shared(_)
         | Resource::Program(_) => None,
@@ -248,6 +250,19 @@ fn write(file: &File, facts: &Facts) -> Option<Step> {
         before,
         change,
     })
+}
+
+/// A file that others write to as well keeps what they wrote.
+fn within(block: &Block, facts: &Facts) -> Option<Step> {
+    let text = match facts.entries.get(&block.path).map(|entry| &entry.kind) {
+        None => "",
+        Some(Kind::File {
+            text: Some(text), ..
+        }) => text,
+        // What cannot be seen is not written over.
+        Some(Kind::File { text: None, .. } | Kind::Folder | Kind::Other) => return None,
+    };
+    write(&File::public(block.path.clone(), block.within(text)), facts)
 }
 
 fn rights(entry: &Entry, mode: u32, owner: Owner) -> Option<Change> {

@@ -48,8 +48,28 @@ pub(super) fn resources(
         manifest("00-discovery", DISCOVERY.to_owned()),
         manifest("10-coredns", documents(&coredns::objects(cluster))),
     ];
-    let unit = format!("{}/{UNIT}", layout::UNITS);
-    files.push(File::public(unit, service().text()));
+    let further = cluster.enclosed.manifests.iter().map(|file| File {
+        path: format!("{}/further/{}", layout::ADDONS, file.name),
+        mode: 0o600,
+        owner: Owner::Root,
+        content: file.text.clone(),
+    });
+    let further: Vec<_> = further.collect();
+    if !further.is_empty() {
+        all.push(Resource::Folder(Folder {
+            path: format!("{}/further", layout::ADDONS),
+            mode: 0o700,
+            owner: Owner::Root,
+        }));
+    }
+    let service = further.iter().fold(service(), |service, file| {
+        service.set("ExecStart", apply(&file.path))
+    });
+    files.extend(further);
+    files.push(File::public(
+        format!("{}/{UNIT}", layout::UNITS),
+        service.text(),
+    ));
     let mut reads: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
     all.extend(files.into_iter().map(Resource::from));
     if newcomers == Newcomers::Expected {
@@ -85,19 +105,28 @@ fn identity(cluster: &Cluster, host: &Host, name: &str, group: &str) -> [Resourc
     [certificate.into(), kubeconfig.into()]
 }
 
-/// Applies the folder in the order of its names. It is there once a boot, and again when a
-/// file has changed.
-fn service() -> Service {
-    let kubectl = layout::program("kubectl");
-    let kubeconfig = layout::kubeconfig(SUPER_ADMIN);
-    let flags = Flags::default()
-        .set("kubeconfig", &kubeconfig)
+/// Each further file is applied by itself, so that what one defines the next may use.
+fn apply(path: &str) -> String {
+    let flags: Vec<_> = flags(path).arguments().collect();
+    format!("{} apply {}", layout::program("kubectl"), flags.join(" "))
+}
+
+fn flags(path: &str) -> Flags {
+    Flags::default()
+        .set("kubeconfig", layout::kubeconfig(SUPER_ADMIN))
         .set("cache-dir", "/run/sternpost-addons")
         .set("server-side", "true")
         // What these files say is so, whoever wrote something else.
         .set("force-conflicts", "true")
         .set("field-manager", "sternpost")
-        .set("filename", layout::ADDONS);
+        .set("filename", path)
+}
+
+/// Applies the folder in the order of its names: once a boot, and again when a file has
+/// changed.
+fn service() -> Service {
+    let kubectl = layout::program("kubectl");
+    let kubeconfig = layout::kubeconfig(SUPER_ADMIN);
     let namespaces = NAMESPACES.join(" ");
     let wait = format!(
         "until {kubectl} --kubeconfig={kubeconfig} --cache-dir=/run/sternpost-addons \
@@ -106,7 +135,7 @@ fn service() -> Service {
     Service::new(
         "What sternpost writes to the Kubernetes API",
         &kubectl,
-        &flags,
+        &flags(layout::ADDONS),
     )
     .told("apply")
     .unit("Documentation", "https://kubernetes.io/docs/")

@@ -31,6 +31,9 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
         all.push(Resource::Shared(Shared::Trust(authority)));
         all.push(Resource::Shared(Shared::Signing(authority)));
     }
+    if cluster.etcd != Etcd::Hosts {
+        all.push(Resource::Shared(Shared::ExternalEtcd));
+    }
     all.extend(certificates(cluster));
     all.extend([
         Resource::Folder(Folder {

@@ -28,6 +28,7 @@ pub(super) fn resources(cluster: &Cluster, known: &Known) -> Vec<Resource> {
     let programs = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
     let programs = programs.map(|name| Resource::from(Program::new(name)));
     let mut all = programs.to_vec();
+    all.extend(trusted(cluster));
     all.extend([
         File::public(CONFIG, config).into(),
         File::public(unit.clone(), service().text()).into(),
@@ -39,6 +40,23 @@ pub(super) fn resources(cluster: &Cluster, known: &Known) -> Vec<Resource> {
         }
         .into(),
     ]);
+    all
+}
+
+/// Certificates that registries are trusted by, for all of those that have no folder of
+/// their own. They are read with every pull.
+fn trusted(cluster: &Cluster) -> Vec<Resource> {
+    let files = cluster.enclosed.trusted.iter();
+    let place = |name: &str| format!("{CERTS}/_default/{name}");
+    let mut all: Vec<_> = files
+        .clone()
+        .map(|file| File::public(place(&file.name), file.text.clone()).into())
+        .collect();
+    if !all.is_empty() {
+        let paths: Vec<_> = files.map(|file| place(&file.name)).collect();
+        let hosts = toml::to_string(&json!({"ca": paths})).unwrap_or_default();
+        all.push(File::public(place("hosts.toml"), hosts).into());
+    }
     all
 }
 

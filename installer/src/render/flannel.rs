@@ -15,7 +15,7 @@ use crate::layout::{self, certificate};
 use crate::resource::{
     Authority, Certificate, File, Folder, OnChange, Owner, Program, Resource, Stage, Unit,
 };
-use crate::spec::{BetweenPods, Cluster, Host};
+use crate::spec::{BetweenPods, Cluster, Host, ProxyMode};
 
 const IDENTITY: &str = "flannel";
 /// Its user, which `addons` gives its rights.
@@ -135,6 +135,10 @@ fn net_conf(cluster: &Cluster) -> Value {
     }
     if !conf.contains_key("Network") {
         conf.insert("EnableIPv4".into(), json!(false));
+    }
+    // Its rules for what leaves the cluster are of the kind that kube-proxy's are.
+    if cluster.networks.proxy == ProxyMode::Nftables {
+        conf.insert("EnableNFTables".into(), json!(true));
     }
     conf.insert("Backend".into(), backend);
     Value::Object(conf)

@@ -1,9 +1,11 @@
 //! What the machine itself needs before a component can run: kernel settings, users, names.
 
 use crate::layout;
-use crate::resource::{File, Folder, Owner, Resource};
+use crate::resource::{Block, File, Folder, Owner, Resource};
 use crate::spec::{Balancer, BetweenPods, Cluster, Host, ProxyMode, Role};
 
+/// Names that are known without a name server, which may be down when it matters.
+const HOSTS: &str = "/etc/hosts";
 const LB_USERS: &str = include_str!("../../../packaging/sysusers.d/api-lb.conf");
 const VIP_USERS: &str = include_str!("../../../packaging/sysusers.d/vip-daemon.conf");
 const SIGNER_USERS: &str =
@@ -12,6 +14,11 @@ const RUN: &str = include_str!("../../../packaging/tmpfiles.d/sternpost.conf");
 
 pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     let mut all = vec![
+        Block {
+            path: HOSTS.into(),
+            lines: names(cluster),
+        }
+        .into(),
         folder(layout::KUBERNETES, 0o755, Owner::Root),
         folder(layout::PKI, 0o755, Owner::Root),
         folder(layout::STERNPOST, 0o755, Owner::Root),
@@ -30,9 +37,8 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     all
 }
 
-/// Lines of `/etc/hosts` for the hosts and the endpoint, to stand between two marks.
-#[must_use]
-pub fn names(cluster: &Cluster) -> Vec<String> {
+/// The hosts and the endpoint.
+fn names(cluster: &Cluster) -> Vec<String> {
     let mut lines = Vec::new();
     for host in &cluster.hosts {
         let addresses = host.addresses.iter();

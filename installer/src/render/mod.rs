@@ -11,6 +11,7 @@ mod coredns;
 mod etcd;
 mod flags;
 mod flannel;
+mod images;
 mod kubeconfig;
 mod kubelet;
 mod machine;
@@ -26,7 +27,6 @@ pub use apiserver::encryption;
 pub use containerd::Generation;
 pub use flags::Flags;
 pub use kubelet::serving_names;
-pub use machine::names;
 pub use unit::Service;
 pub(crate) use yaml::{documents, yaml};
 
@@ -76,6 +76,7 @@ pub fn host(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
     }
     if host.is(Role::Node) {
         all.extend(containerd::resources(cluster, known));
+        all.extend(images::resources(cluster));
         all.extend(kubelet::resources(cluster, host, known));
         if cluster.networks.proxy != ProxyMode::None {
             all.extend(proxy::resources(cluster, host));

@@ -10,6 +10,7 @@ pub struct Service {
     unit: Vec<(&'static str, String)>,
     service: Vec<(&'static str, String)>,
     command: Vec<String>,
+    words: usize,
 }
 
 impl Service {
@@ -22,6 +23,7 @@ impl Service {
             unit: vec![("Description", description.to_owned())],
             service: Vec::new(),
             command,
+            words: 0,
         }
     }
 
@@ -39,10 +41,11 @@ impl Service {
         self
     }
 
-    /// What the program is told before its flags.
+    /// A word for the program, before its flags and behind the words so far.
     #[must_use]
     pub fn told(mut self, word: &str) -> Self {
-        self.command.insert(1, word.to_owned());
+        self.words += 1;
+        self.command.insert(self.words, word.to_owned());
         self
     }
 

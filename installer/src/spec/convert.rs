@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use config::{Document, Errors, KeyPath, suggest};
 
 use super::component::Component;
+use super::enclosed::Enclosed;
 use super::file::{self, File};
 use super::meant::{Binaries, Cluster, Etcd};
 use super::reader::Reader;
@@ -58,9 +59,10 @@ impl Reader<'_> {
             etcd: etcd?,
             extra_names,
             trusted_files: within(folder, &file.pki.trusted_files),
-            binaries: binaries(&file.binaries, folder),
+            binaries: self.binaries(&file.binaries, folder, &at.key("binaries")),
             flags,
             manifests: file.manifests.as_ref().map(|path| folder.join(path)),
+            enclosed: Enclosed::default(),
         })
     }
 
@@ -147,6 +149,33 @@ impl Reader<'_> {
         }
     }
 
+    fn binaries(
+        &mut self,
+        file: &file::Binaries,
+        folder: &Path,
+        at: &KeyPath,
+    ) -> Binaries {
+        let place = folder.join(file.folder.as_deref().unwrap_or(Path::new(BINARIES)));
+        let checksums = match &file.checksums {
+            Some(path) => folder.join(path),
+            None => place.join(CHECKSUMS),
+        };
+        let at = at.key("images");
+        let images = self.each(&file.images, &at, |reader, text, at| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            if text.ends_with(".tar") && text.chars().all(plain) {
+                return Some(text.to_owned());
+            }
+            let problem = "is no image's file; write the name of a .tar in binaries.folder, of letters, digits, dashes and dots";
+            reader.refuse(at, problem)
+        });
+        Binaries {
+            folder: place,
+            checksums,
+            images,
+        }
+    }
+
     fn extra_names(&mut self, file: &file::Pki, at: &KeyPath) -> Vec<pki::Name> {
         self.each(
             &file.extra_names,
@@ -158,18 +187,6 @@ impl Reader<'_> {
                 reader.dns_name(text, at).map(pki::Name::Dns)
             },
         )
-    }
-}
-
-fn binaries(file: &file::Binaries, folder: &Path) -> Binaries {
-    let place = folder.join(file.folder.as_deref().unwrap_or(Path::new(BINARIES)));
-    let checksums = match &file.checksums {
-        Some(path) => folder.join(path),
-        None => place.join(CHECKSUMS),
-    };
-    Binaries {
-        folder: place,
-        checksums,
     }
 }
 

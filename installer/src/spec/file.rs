@@ -252,4 +252,7 @@ pub struct Binaries {
     /// them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checksums: Option<PathBuf>,
+    /// Container images among them, as tars of the OCI layout, for every node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::component::Component;
+use super::enclosed::Enclosed;
 use super::file::{BetweenPods, ProxyMode, Role};
 use crate::versions::Version;
 
@@ -38,6 +39,8 @@ pub struct Cluster {
     pub flags: BTreeMap<Component, BTreeMap<String, String>>,
     /// Manifests to apply, in the order of their names.
     pub manifests: Option<PathBuf>,
+    /// What is in the files that it names.
+    pub enclosed: Enclosed,
 }
 
 /// Where clients find the API.
@@ -149,6 +152,8 @@ pub struct Binaries {
     pub folder: PathBuf,
     /// Their checksums.
     pub checksums: PathBuf,
+    /// Container images among them, by the names of their files.
+    pub images: Vec<String>,
 }
 
 impl Cluster {

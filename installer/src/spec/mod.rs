@@ -8,6 +8,7 @@
 
 mod component;
 mod convert;
+mod enclosed;
 mod endpoint;
 mod file;
 mod hosts;
@@ -21,6 +22,7 @@ use std::path::Path;
 use config::{Document, Errors};
 
 pub use component::Component;
+pub use enclosed::{Enclosed, Enclosure, EtcdFiles};
 pub(crate) use endpoint::APISERVER_PORT;
 pub use file::{BalancerMode, BetweenPods, File, ProxyMode, Role};
 pub use meant::{
@@ -44,17 +46,29 @@ pub struct Spec {
     pub warnings: Vec<String>,
 }
 
-/// Reads a file. Paths in it are relative to its folder.
+/// Reads a file, and the files that it points to. Paths in it are relative to its folder.
 ///
 /// # Errors
 /// All that is wrong with it.
 pub fn read(path: &Path) -> Result<Spec, Errors> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let document: Document<File> = config::read(path, KIND)?;
-    convert::convert(&document, folder)
+    let mut spec = convert::convert(&document, folder)?;
+    let mut reader = reader::Reader {
+        source: &document.source,
+        errors: Errors::new(),
+        warnings: Vec::new(),
+    };
+    match reader.enclosed(&spec.cluster) {
+        Some(enclosed) if reader.errors.is_empty() => {
+            spec.cluster.enclosed = enclosed;
+            Ok(spec)
+        }
+        Some(_) | None => Err(reader.errors),
+    }
 }
 
-/// Reads a text, which errors call `name`.
+/// Reads a text, which errors call `name`, and no file.
 ///
 /// # Errors
 /// All that is wrong with it.
