@@ -108,6 +108,7 @@ impl fmt::Display for Flaw {
 pub fn extent(bytes: &[u8]) -> Extent {
     let mut records = Records { rest: bytes };
     let (mut head, mut seen, mut needed) = ([0; HANDSHAKE_HEAD], 0, usize::MAX);
+    let mut ends_with_a_record = false;
     while seen < needed {
         let fragment = match records.next() {
             Ok(Some(fragment)) => fragment,
@@ -119,6 +120,7 @@ pub fn extent(bytes: &[u8]) -> Extent {
             *place = *byte;
         }
         seen += fragment.here.len();
+        ends_with_a_record = fragment.is_whole;
         if seen > 0 && head[0] != CLIENT_HELLO {
             return Extent::Not(Flaw::NotHello);
         }
@@ -134,7 +136,8 @@ pub fn extent(bytes: &[u8]) -> Extent {
         }
     }
     // A record that goes on behind the hello holds a message that no client sends there.
-    if seen > needed {
+    // Its head says so, whether its bytes are here yet or not.
+    if seen > needed || !ends_with_a_record {
         return Extent::Not(Flaw::Length);
     }
     Extent::Whole(bytes.len() - records.rest.len())

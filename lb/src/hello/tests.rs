@@ -132,6 +132,8 @@ fn each_flaw() {
         (vec![22, 3, 1, 0, 4, 1, 0, 0x40, 0], Flaw::TooLong),
         // A second message in the same record.
         (vec![22, 3, 1, 0, 5, 1, 0, 0, 0, 1], Flaw::Length),
+        // The record will go on behind the hello: known before its last byte is here.
+        (vec![22, 3, 1, 0, 6, 1, 0, 0, 1, 3], Flaw::Length),
         (with_body(&[]), Flaw::Length),
         (with_body(&[3; 20]), Flaw::Length),
         (
