@@ -233,6 +233,16 @@ impl Reading<'_> {
             "notify_stop" => "stop",
             _ => return false,
         };
+        if self
+            .router
+            .notify
+            .iter()
+            .any(|one| one.starts_with(&format!("{key}: ")))
+        {
+            let why = "keepalived runs the first of them alone, which is taken over";
+            self.report.not_needed(at, why);
+            return true;
+        }
         let command = match at.words.get(1..) {
             // A quoted command with its arguments, and perhaps a user after it.
             Some([command, user @ ..]) if command.contains(' ') || user.is_empty() => {
