@@ -32,3 +32,4 @@ pub use nearest::suggest;
 pub use path::KeyPath;
 pub use period::{Period, PeriodError};
 pub use size::{Size, SizeError};
+pub use text::unprintable;

@@ -8,6 +8,26 @@ use std::path::Path;
 /// Largest file that is read: 1,000 servers take about 100 KiB.
 const LARGEST: u64 = 1 << 20;
 
+/// The first line, from 1, with a character that no YAML may hold (YAML 1.2.2 section 5.1):
+/// a control character but tab and line end, a noncharacter. A program that writes files of
+/// ours from another's looks for it before.
+#[must_use]
+pub fn unprintable(text: &str) -> Option<usize> {
+    let is_printable = |character: char| {
+        matches!(
+            character,
+            '\t' | '\n'
+                | '\r'
+                | ' '..='~'
+                | '\u{85}'
+                | '\u{a0}'..='\u{fffd}'
+                | '\u{10000}'..
+        )
+    };
+    let line = |line: &str| !line.chars().all(is_printable);
+    Some(text.split('\n').position(line)? + 1)
+}
+
 /// Reads the whole of `path`.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
     let name = path.display().to_string();
@@ -55,4 +75,24 @@ fn decode(name: &str, bytes: Vec<u8>) -> Result<String, Error> {
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         Error::of_file(name, "is not UTF-8 text; save the file as UTF-8").on_line(line)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unprintable;
+
+    #[test]
+    fn finds_what_no_yaml_may_hold() {
+        for (text, line) in [
+            ("", None),
+            ("\ta: b\r\nc: \u{e9}\u{85}\u{1f600}\n", None),
+            ("a\0", Some(1)),
+            ("a\nb\u{1b}[0m\n", Some(2)),
+            ("\n\n\u{7f}", Some(3)),
+            ("\u{9f}", Some(1)),
+            ("\u{fffe}", Some(1)),
+        ] {
+            assert_eq!(unprintable(text), line, "{text:?}");
+        }
+    }
 }

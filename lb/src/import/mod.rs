@@ -114,6 +114,13 @@ pub fn import(
     text: &str,
     around: &Surroundings<'_>,
 ) -> Result<Imported, ImportError> {
+    if let Some(line) = config::unprintable(text) {
+        return Err(ImportError::Form {
+            file: file.to_owned(),
+            line,
+            problem: "holds a control character; take it out, no directive has a use for it",
+        });
+    }
     let mut report = Report::new(file);
     let draft = match dialect {
         Dialect::Haproxy => haproxy::read(file, text, around, &mut report)?,

@@ -104,6 +104,13 @@ fn read(
     node: Option<&str>,
     report: &mut Report,
 ) -> Result<Draft, ImportError> {
+    if let Some(line) = config::unprintable(source.text) {
+        return Err(ImportError::Form {
+            file: source.name.to_owned(),
+            line,
+            problem: "holds a control character; take it out, keepalived has no use for it",
+        });
+    }
     let tree = words::tree(source.text, node, report).map_err(|error| {
         let words::FormError { line, problem } = error;
         ImportError::Form {
