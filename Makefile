@@ -103,6 +103,18 @@ csr-cases: ## decide the worked certificate requests of CASES=file.json; ends wi
 	@$(needs) rust
 	@cargo run --locked --quiet -p csr-cases -- $(or $(CASES),tests/csr-cases/cases/csr.json)
 
+.PHONY: fuzz
+fuzz: ## follow coverage through one parser: TARGET=hello SECONDS=60; fuzz/README.md says which there are
+	@$(needs) rust
+	cargo run --locked --quiet -p fuzz --bin fuzz-seeds -- $(or $(TARGET),hello) $(target)/fuzz/corpus/$(or $(TARGET),hello)
+	mkdir -p $(target)/fuzz/found
+	FUZZ_TARGET=$(or $(TARGET),hello) RUSTFLAGS="$(counters)" cargo run --locked --release --target-dir $(target)/fuzz \
+		--target $$(rustc --print host-tuple) --manifest-path fuzz/coverage/Cargo.toml -- \
+		-max_total_time=$(or $(SECONDS),60) -artifact_prefix=$(target)/fuzz/found/ $(target)/fuzz/corpus/$(or $(TARGET),hello)
+
+# What libFuzzer reads to see which code ran (LLVM's SanitizerCoverage).
+counters := -Cpasses=sancov-module -Ccodegen-units=1 $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+
 .PHONY: clean
 clean: ## remove what was built here; deps and kubernetes are kept
 	@$(needs) rust
