@@ -179,16 +179,26 @@ impl Sessions {
         let Some(attempt) = dials.beside(&backend, *lot, elapsed, first.id) else {
             return Begun::Failed;
         };
+        let place = Place::Server(session.lane.other());
+        let begun = dial::begin(&attempt.server.address);
+        let socket = match begun {
+            Ok(socket) if self.poll.add_socket(&socket, key, place).is_ok() => Ok(socket),
+            Err(errno) if !dial::is_shortage(errno) => Err(dial::kind(errno)),
+            Ok(_) | Err(_) => {
+                dials.unmade();
+                return Begun::Shortage;
+            }
+        };
         session.attempts = session.attempts.saturating_add(1);
         first.counters.hedges.fetch_add(1, Ordering::Relaxed);
-        let Ok(socket) = dial::begin(&attempt.server.address) else {
-            dials.failed(attempt.server.id, Failure::Refused);
-            return Begun::Failed;
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(kind) => {
+                let server = attempt.server.server();
+                self.failed(key, server, Failure::Refused, kind);
+                return Begun::Failed;
+            }
         };
-        let place = Place::Server(session.lane.other());
-        if self.poll.add_socket(&socket, key, place).is_err() {
-            return Begun::Shortage;
-        }
         *spare = Some(Box::new(Spare {
             socket,
             server: attempt.server,

@@ -115,6 +115,12 @@ impl Dialling {
         }
     }
 
+    /// The last dial could not even begin, for want of something of our own: it says nothing
+    /// of the server, and does not count.
+    pub const fn unmade(&mut self) {
+        self.attempts = self.attempts.saturating_sub(1);
+    }
+
     /// The dial to this server failed.
     pub fn failed(&mut self, server: ServerId, failure: Failure) {
         self.tried.get_or_insert_default().0.push(server);

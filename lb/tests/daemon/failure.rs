@@ -1,9 +1,8 @@
-//! Servers that refuse, do not answer, or are none; descriptors that run out.
+//! Servers that refuse, do not answer, or are none; more clients than there is room for.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::process::Command;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -171,66 +170,4 @@ async fn clients_beyond_the_limit_wait_and_are_all_answered() {
     }
     assert!(waited > 20, "{waited}");
     assert_eq!(ask(bind).await.unwrap().1, b'a');
-}
-
-/// Takes all descriptors from a daemon that it does not use, but for `room`.
-fn leave(lb: &Lb, room: usize) -> Fallible<()> {
-    let used = std::fs::read_dir(format!("/proc/{}/fd", lb.id()))?
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().parse()?))
-        .collect::<Fallible<HashSet<usize>>>()?;
-    let last = (0..).filter(|n| !used.contains(n)).nth(room - 1);
-    let limit = last.ok_or("no number is free")? + 1;
-    let set = Command::new("prlimit")
-        .args(["--pid", &lb.id().to_string()])
-        .arg(format!("--nofile={limit}:{limit}"))
-        .status()?;
-    set.success()
-        .then_some(())
-        .ok_or_else(|| "not limited".into())
-}
-
-/// A session whose server has answered.
-async fn served(bind: SocketAddr) -> std::io::Result<TcpStream> {
-    let mut client = TcpStream::connect(bind).await?;
-    client.read_u8().await?;
-    Ok(client)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_descriptor_to_accept_with_clients_wait() {
-    let server = Echo::start(b'a').await.unwrap();
-    let bind = loopback(6443);
-    let mut lb = start(bind, &[server.address], "").unwrap();
-    leave(&lb, 2).unwrap();
-    let mut first = served(bind).await.unwrap();
-    let mut second = TcpStream::connect(bind).await.unwrap();
-    lb.line(|line| line["message"] == "accept failed; trying on")
-        .unwrap();
-    first.write_all(b"!").await.unwrap();
-    assert_eq!(first.read_u8().await.unwrap(), b'!');
-    drop(first);
-    assert_eq!(second.read_u8().await.unwrap(), b'a');
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_descriptor_to_dial_with_the_client_is_told() {
-    let server = Echo::start(b'a').await.unwrap();
-    let bind = loopback(6443);
-    let mut lb = start(bind, &[server.address], "").unwrap();
-    leave(&lb, 3).unwrap();
-    let mut first = served(bind).await.unwrap();
-    let second = TcpSocket::new_v4().unwrap();
-    second.bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let address = second.local_addr().unwrap();
-    // The reset may come before the connect is seen to have succeeded.
-    if let Ok(mut second) = second.connect(bind).await {
-        assert!(second.read_u8().await.is_err());
-    }
-    assert_eq!(lb.end(address).unwrap(), "noResources");
-    first.write_all(b"!").await.unwrap();
-    assert_eq!(first.read_u8().await.unwrap(), b'!');
-    first.shutdown().await.unwrap();
-    assert_eq!(first.read(&mut [0; 1]).await.unwrap(), 0);
-    lb.ended(first.local_addr().unwrap()).unwrap();
-    served(bind).await.unwrap();
 }

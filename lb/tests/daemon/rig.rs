@@ -204,6 +204,29 @@ impl Lb {
         self.folder.path().join("lb.sock")
     }
 
+    /// Waits until it has opened all that it opens by itself, and nobody asks it anything:
+    /// what it opens from here on is a session's.
+    pub(crate) async fn rests(&self) -> Fallible<()> {
+        const CONNECTED: &str = "03";
+        self.get("/status").await?;
+        let path = self.socket().display().to_string();
+        let is_asked = |line: &str| {
+            let mut words = line.split_whitespace();
+            words.nth(5) == Some(CONNECTED) && words.nth(1) == Some(&*path)
+        };
+        let until = std::time::Instant::now() + PATIENCE;
+        while std::fs::read_to_string("/proc/net/unix")?
+            .lines()
+            .any(is_asked)
+        {
+            if std::time::Instant::now() > until {
+                return Err("somebody stays at the admin socket".into());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Fallible<Value> {
         Ok(daemon::client::get(&self.socket(), path).await?)
     }
