@@ -44,6 +44,8 @@ pub struct Seen {
     pub from: String,
     /// What it says.
     pub what: Frame,
+    /// All of it, as far as it was read.
+    pub octets: Vec<u8>,
 }
 
 /// The kinds of frames that are kept.
@@ -160,6 +162,7 @@ fn listen(
                     at: Instant::now(),
                     from: host.clone(),
                     what,
+                    octets: frame.to_vec(),
                 };
                 record
                     .lock()
