@@ -86,10 +86,11 @@ bench-failures: ## failing servers beside the peers, in namespaces of their own;
 	$(target)/lab/bench-failures --program $(target)/release/api-lb $(ARGS)
 
 .PHONY: soak
-soak: ## the full counts: CYCLES=200 lost owners in groups with keepalived, a flood of FLOOD=20000 requests at bootstrap-signer
+soak: ## the full counts: CYCLES=200 lost owners in groups with keepalived, RACES=1000 of each kind, a flood of FLOOD=20000 requests at bootstrap-signer
 	@$(needs) debian root rust
 	$(MAKE) -s deps kubernetes build
 	STERNPOST_CYCLES=$(or $(CYCLES),200) cargo test --locked --profile lab -p vip-daemon --test groups_keepalived
+	STERNPOST_CYCLES=$(or $(RACES),1000) cargo test --locked --profile lab -p vip-daemon --test black_hole
 	STERNPOST_FLOOD=$(or $(FLOOD),20000) cargo test --locked --profile lab -p bootstrap-signer --test cluster a_flood
 
 .PHONY: bench-failover
