@@ -223,8 +223,10 @@ async fn hear(
         match receiver.next().await {
             Ok(heard) => {
                 if let Err(mpsc::error::TrySendError::Full(_)) = adverts.try_send(heard) {
-                    record.send_modify(|record| {
+                    record.send_if_modified(|record| {
                         *record.counts.refused.entry(OVERFLOW).or_default() += 1;
+                        // Of no count is anybody told.
+                        false
                     });
                 }
             }

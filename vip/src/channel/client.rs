@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use daemon::metrics::{Histogram, NETWORK};
 use tokio::net::UdpSocket;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::Group;
@@ -97,6 +97,8 @@ pub struct Shared {
     /// From the addresses being let go of here to their being held there.
     pub took: Histogram,
     asks: mpsc::Sender<Ask>,
+    /// A router stands otherwise than peers were told.
+    pub(super) changed: Notify,
 }
 
 /// What `status` tells of the channel.
@@ -129,6 +131,7 @@ impl Client {
             facts: Mutex::default(),
             took: Histogram::new(NETWORK),
             asks,
+            changed: Notify::new(),
         };
         (Self(Arc::new(shared)), asked)
     }
@@ -150,6 +153,12 @@ impl Client {
             .routers
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = routers;
+        self.changed();
+    }
+
+    /// A router of ours stands otherwise: peers are to hear of it.
+    pub fn changed(&self) {
+        self.0.changed.notify_one();
     }
 
     /// What is known.

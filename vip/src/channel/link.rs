@@ -12,7 +12,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use vrrp::State;
 
 use super::choose::{Known, Wanted, successors};
@@ -24,7 +24,8 @@ use super::session::{Heard, Sessions};
 use super::{Ask, Client, Declined, Go, Group, Settings};
 use crate::driver::Command;
 
-/// How often it is looked whether there is something new to tell.
+/// Between what is new and what was told before, at least: a router that flaps is told of
+/// twenty times a second and no more.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// How often peers hear from us even if nothing is new.
@@ -117,6 +118,8 @@ struct Link {
     given: BTreeMap<Id, Instant>,
     told: Vec<Standing>,
     told_at: Instant,
+    /// A router may stand otherwise than was told.
+    is_news: bool,
     /// Drivers that have taken addresses, and whom to tell.
     taken: mpsc::Sender<(Name, Id)>,
     takings: mpsc::Receiver<(Name, Id)>,
@@ -144,6 +147,7 @@ impl Link {
             given: BTreeMap::new(),
             told: Vec::new(),
             told_at: Instant::now(),
+            is_news: false,
             taken,
             takings,
             limiter: Limiter::new(3, LOG_WINDOW),
@@ -153,11 +157,11 @@ impl Link {
 
     async fn run(mut self, mut asked: mpsc::Receiver<Ask>) {
         let mut octets = vec![0; LONGEST + 1];
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let client = self.client.clone();
         self.hello();
         loop {
             let due = self.offerings.iter().map(|offering| offering.until).min();
+            let tell = self.told_at + if self.is_news { LOOK } else { HELLO };
             tokio::select! {
                 biased;
                 received = self.socket.recv_from(&mut octets) => match received {
@@ -173,7 +177,10 @@ impl Link {
                     self.send(&peer, Body::Taken(id));
                 }
                 () = at(due) => self.overdue(),
-                _ = looks.tick() => self.look(),
+                () = client.shared().changed.notified(), if !self.is_news => {
+                    self.is_news = true;
+                }
+                () = sleep_until(tell) => self.look(),
             }
         }
     }
@@ -359,6 +366,7 @@ impl Link {
     }
 
     fn look(&mut self) {
+        self.is_news = false;
         if self.standings() != self.told || self.told_at.elapsed() >= HELLO {
             self.hello();
         }

@@ -239,7 +239,7 @@ impl<E: Effects> Driver<E> {
     }
 
     fn count_handover(&self, how: &'static str) {
-        self.record.send_modify(|record| {
+        self.keep(|record| {
             *record.counts.handovers.entry(how).or_default() += 1;
         });
     }

@@ -48,7 +48,7 @@ impl<E: Effects> Driver<E> {
             interval: received.advert.interval,
             at: Instant::now(),
         };
-        self.record.send_modify(|record| {
+        self.keep(|record| {
             record.counts.accepted += 1;
             record.heard = Some(heard);
         });
@@ -76,7 +76,7 @@ impl<E: Effects> Driver<E> {
         // Other groups on the same network are nobody's fault and need no line.
         let silent = matches!(refusal, Refusal::OtherVrid(_));
         let alarm = refusal.is_misconfiguration();
-        self.record.send_modify(|record| {
+        self.keep(|record| {
             *record.counts.refused.entry(refusal.name()).or_default() += 1;
             if alarm {
                 record.alarm = Some(alarm_text(&refusal, from));
@@ -106,7 +106,7 @@ impl<E: Effects> Driver<E> {
                 Odd::OtherAddresses => "otherAddresses",
                 Odd::OtherInterval(_) => "otherInterval",
             };
-            self.record.send_modify(|record| {
+            self.keep(|record| {
                 record.alarm = Some(alarm_text(odd, Some(from)));
             });
             if let Some(suppressed) = self.may_say(kind) {

@@ -99,8 +99,7 @@ impl<E: Effects> Driver<E> {
             self.follow(link);
         }
         if self.renew_at.is_some() && !survey.missing.is_empty() {
-            self.record
-                .send_modify(|record| record.counts.addresses_lost += 1);
+            self.keep(|record| record.counts.addresses_lost += 1);
             if let Some(suppressed) = self.may_say("addressLost") {
                 let router = &self.name;
                 let missing = survey.missing.len();

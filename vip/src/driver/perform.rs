@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use vrrp::State;
 use vrrp::fsm::{Action, Actions, Event, Note, Reason};
 
-use super::{Driver, Effects, Failure, RENEW};
+use super::{Driver, Effects, Failure, RENEW, Record};
 use crate::claim::{self, Verdict, Wish};
 use crate::flight::{Decision, What};
 use crate::notify::Move;
@@ -38,7 +38,7 @@ impl<E: Effects> Driver<E> {
                     let checksum = self.checksum();
                     let sent = self.effects.advertise(priority, checksum);
                     if self.outcome("advertise", sent).is_some() {
-                        self.record.send_modify(|record| {
+                        self.keep(|record| {
                             record.counts.sent += 1;
                             record.counts.sent_release +=
                                 u64::from(priority.is_release());
@@ -51,8 +51,7 @@ impl<E: Effects> Driver<E> {
                 Action::Announce => {
                     let announced = self.effects.announce();
                     self.outcome("announce", announced);
-                    self.record
-                        .send_modify(|record| record.counts.announcements += 1);
+                    self.keep(|record| record.counts.announcements += 1);
                 }
                 Action::Release => self.release(),
                 Action::Moved { from, to, reason } => self.moved(from, to, reason),
@@ -97,8 +96,7 @@ impl<E: Effects> Driver<E> {
             };
             // A full queue costs a notice, never an election.
             let told = moves.try_send(moved);
-            self.record
-                .send_modify(|record| record.counts.untold += u64::from(told.is_err()));
+            self.keep(|record| record.counts.untold += u64::from(told.is_err()));
         }
         self.record.send_modify(|record| {
             record.since = Instant::now();
@@ -150,7 +148,7 @@ impl<E: Effects> Driver<E> {
                 if let Some(suppressed) = self.may_say(deed) {
                     tracing::error!(router = self.name, deed, suppressed, "{text}");
                 }
-                self.record.send_modify(|record| {
+                self.keep(|record| {
                     *record.counts.failures.entry(deed).or_default() += 1;
                     record.failing.insert(deed, text);
                 });
@@ -166,17 +164,43 @@ impl<E: Effects> Driver<E> {
         }
     }
 
+    /// Keeps what is read when somebody looks. It wakes nobody: with adverts every 10 ms
+    /// that would cost as much as sending them.
+    pub(super) fn keep(&self, change: impl FnOnce(&mut Record)) {
+        self.record.send_if_modified(|record| {
+            change(record);
+            false
+        });
+    }
+
+    /// Tells where the router stands, if it stands elsewhere than before.
     pub(super) fn publish(&self) {
         let state = self.machine.state();
         let (standing, running) = (self.standing, self.running);
         let holding = self.renew_at.is_some();
-        self.record.send_modify(|record| {
+        let told = self.record.send_if_modified(|record| {
+            let facts = |record: &Record| {
+                let Record {
+                    state,
+                    priority,
+                    out,
+                    running,
+                    holding,
+                    ..
+                } = record;
+                (*state, *priority, *out, *running, *holding)
+            };
+            let before = facts(record);
             record.state = state;
             record.priority = standing.priority;
             record.out = standing.out;
             record.running = running;
             record.holding = holding;
+            facts(record) != before
         });
+        if let Some(channel) = self.channel.as_ref().filter(|_| told) {
+            channel.changed();
+        }
     }
 }
 

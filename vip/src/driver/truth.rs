@@ -107,7 +107,7 @@ impl<E: Effects> Driver<E> {
         let names: Vec<_> = hosts.iter().map(ToString::to_string).collect();
         let names = names.join(", ");
         let text = format!("{what}: {names}");
-        self.record.send_modify(|record| {
+        self.keep(|record| {
             record.counts.conflicts += 1;
             record.conflict = Some((text, Instant::now()));
         });
