@@ -53,12 +53,12 @@ fn main() {
     arguments.test_threads.get_or_insert(1);
     let needs = [Requirement::Root, Requirement::Peers];
     let groups: [(&str, [Whose; 3]); 3] = [
-        ("ours_leads_two_keepalived", [Ours, Theirs, Theirs]),
-        ("ours_between_two_keepalived", [Theirs, Ours, Theirs]),
-        ("two_of_ours_below_a_keepalived", [Theirs, Ours, Ours]),
+        ("w10_ours_leads_two_keepalived", [Ours, Theirs, Theirs]),
+        ("w10_ours_between_two_keepalived", [Theirs, Ours, Theirs]),
+        ("w10_two_of_ours_below_a_keepalived", [Theirs, Ours, Ours]),
     ];
     let trials = groups.map(|(name, group)| {
-        let name = format!("groups_keepalived::w10_{name}");
+        let name = format!("groups_keepalived::{name}");
         let label = name.replace("::", "-");
         trial(name, &needs, move || cycles(group, &label))
     });

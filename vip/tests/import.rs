@@ -97,7 +97,7 @@ fn i4_every_directive_has_a_verdict() -> Tested {
 }
 
 #[test]
-fn i5_every_trap_is_pointed_at() -> Tested {
+fn i5_k6_every_trap_is_pointed_at() -> Tested {
     let traps = imported(Path::new("tests/import/traps.conf"))?;
     let origin = imported(Path::new("tests/import/origin-003.conf"))?;
     let rke2 = imported(Path::new("tests/import/rke2.conf"))?;

@@ -18,7 +18,7 @@ fn with_priority(priority: u8) -> Settings {
 }
 
 #[test]
-fn t6_the_start_waits_a_full_down_interval() {
+fn t6_m9_the_start_waits_a_full_down_interval() {
     let table = "
         0          | deadline | (NoMatter) | initialize | -
         0          | start    | initialize>backup started | backup | 360.9375
