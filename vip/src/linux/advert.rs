@@ -23,6 +23,8 @@ const TOS: u8 = 0xc0;
 
 /// Of RFC 791, without options.
 const HEADER_V4: usize = 20;
+/// Where the number of a datagram stands in it.
+const IDENTIFICATION: std::ops::Range<usize> = 4..6;
 /// Of RFC 8200.
 const HEADER_V6: usize = 40;
 
@@ -34,6 +36,15 @@ pub struct Sender {
     /// Where link-local destinations are.
     interface: u32,
     identification: u16,
+    prepared: Option<Prepared>,
+}
+
+/// One advert as it goes to each destination, less the number of its datagram: every advert
+/// of an Active says what the one before said.
+struct Prepared {
+    advert: Advert,
+    checksum: Checksum,
+    datagrams: Vec<(SockAddr, Vec<u8>)>,
 }
 
 impl Sender {
@@ -63,6 +74,7 @@ impl Sender {
             destinations,
             interface: link.index,
             identification: 0,
+            prepared: None,
         })
     }
 
@@ -72,13 +84,42 @@ impl Sender {
     /// # Errors
     /// The first error of any destination.
     pub fn send(&mut self, advert: &Advert, checksum: Checksum) -> io::Result<()> {
+        let same = |last: &Prepared| last.advert == *advert && last.checksum == checksum;
+        let mut prepared = match self.prepared.take().filter(same) {
+            Some(prepared) => prepared,
+            None => self.prepare(advert, checksum),
+        };
         let mut outcome = Ok(());
-        for destination in self.destinations.clone() {
-            let frame = self.datagram(advert, checksum, destination);
-            let sent = self.socket.send_to(&frame, &self.to(destination)).map(drop);
+        for (to, datagram) in &mut prepared.datagrams {
+            self.number(datagram);
+            let sent = self.socket.send_to(datagram, to).map(drop);
             outcome = outcome.and(sent);
         }
+        self.prepared = Some(prepared);
         outcome
+    }
+
+    fn prepare(&self, advert: &Advert, checksum: Checksum) -> Prepared {
+        let datagrams = self.destinations.iter().map(|destination| {
+            let datagram = self.datagram(advert, checksum, *destination);
+            (self.to(*destination), datagram)
+        });
+        Prepared {
+            advert: advert.clone(),
+            checksum,
+            datagrams: datagrams.collect(),
+        }
+    }
+
+    /// Gives a datagram of IPv4 its number.
+    fn number(&mut self, datagram: &mut [u8]) {
+        if self.source.is_ipv4()
+            && let Some(place) = datagram.get_mut(IDENTIFICATION)
+        {
+            // 0 would have the kernel choose one.
+            self.identification = self.identification.checked_add(1).unwrap_or(1);
+            place.copy_from_slice(&self.identification.to_be_bytes());
+        }
     }
 
     fn to(&self, destination: IpAddr) -> SockAddr {
@@ -90,7 +131,7 @@ impl Sender {
     }
 
     fn datagram(
-        &mut self,
+        &self,
         advert: &Advert,
         checksum: Checksum,
         destination: IpAddr,
@@ -101,11 +142,7 @@ impl Sender {
         };
         let message = emit(advert, &envelope, checksum);
         let mut datagram = match (self.source, destination) {
-            (IpAddr::V4(source), IpAddr::V4(to)) => {
-                // 0 would have the kernel choose one.
-                self.identification = self.identification.checked_add(1).unwrap_or(1);
-                header_v4(source, to, self.identification, message.len())
-            }
+            (IpAddr::V4(source), IpAddr::V4(to)) => header_v4(source, to, message.len()),
             (IpAddr::V6(source), IpAddr::V6(to)) => header_v6(source, to, message.len()),
             // `open` leaves destinations of the other family out.
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => Vec::new(),
@@ -123,19 +160,14 @@ pub(super) fn domain(family: Family) -> Domain {
     }
 }
 
-/// RFC 791 section 3.1; the kernel fills in the header checksum.
-fn header_v4(
-    source: Ipv4Addr,
-    to: Ipv4Addr,
-    identification: u16,
-    payload: usize,
-) -> Vec<u8> {
+/// RFC 791 section 3.1, numbered 0; the kernel fills in the header checksum.
+fn header_v4(source: Ipv4Addr, to: Ipv4Addr, payload: usize) -> Vec<u8> {
     let length = u16::try_from(HEADER_V4 + payload).unwrap_or(u16::MAX);
     let mut header = Vec::with_capacity(HEADER_V4 + payload);
     header.extend([0x45, TOS]);
     header.extend(length.to_be_bytes());
-    header.extend(identification.to_be_bytes());
-    header.extend([0, 0, TTL, PROTOCOL, 0, 0]);
+    header.extend([0; 4]);
+    header.extend([TTL, PROTOCOL, 0, 0]);
     header.extend(source.octets());
     header.extend(to.octets());
     header
