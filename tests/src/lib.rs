@@ -20,6 +20,7 @@ pub mod client;
 pub mod command;
 pub mod control_plane;
 pub mod daemons;
+pub mod endpoint;
 pub mod error;
 pub mod failures;
 pub mod fault;

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use lab::endpoint::Endpoint;
 use lab::holders::{Event, What, overlap};
 use lab::host::Host;
 use lab::prober::{GAP, Prober, lateness, outage};
@@ -16,8 +17,8 @@ use lab::timeline::Timeline;
 use lab::{binaries, wait};
 use libtest_mimic::Failed;
 
+use crate::Test;
 use crate::hosts::{A, B, BINARY, Lab, PATIENCE, VIRTUAL, assert_is};
-use crate::{Endpoint, Test};
 
 pub(crate) const TESTS: [(&str, Test); 10] = [
     ("upgrade_keeps_the_address_and_makes_no_election", upgraded),

@@ -1,0 +1,74 @@
+//! What a check asks on the owner's host: a server on 127.0.0.1:9000 that says 200 to whatever
+//! it is asked, until it is dropped. Then its port refuses.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::error::{Doing, LabError};
+use crate::host::NamespaceHost;
+
+/// Where `vip-daemon` looks for the `api-lb` beside it.
+const AT: &str = "127.0.0.1:9000";
+/// Between two looks for a client: far below any interval of a check.
+const LOOK: Duration = Duration::from_millis(1);
+/// A client that connects and asks nothing must not hold up the next.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The running server.
+#[derive(Debug)]
+pub struct Endpoint {
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Endpoint {
+    /// Starts it on a host.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn start(host: &NamespaceHost) -> Result<Self, LabError> {
+        let listener = host.run(|| TcpListener::bind(AT))?.doing(AT)?;
+        listener.set_nonblocking(true).doing(AT)?;
+        let ending = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ending);
+        let serve = move || {
+            while !end.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    // A client that goes away before its answer has had none.
+                    Ok((stream, _)) => drop(answer(stream)),
+                    Err(_nobody_yet) => thread::park_timeout(LOOK),
+                }
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("endpoint".into())
+            .spawn(serve)
+            .doing("start a thread")?;
+        Ok(Self {
+            ending,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut request = [0; 1024];
+    let _length = stream.read(&mut request)?;
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+}

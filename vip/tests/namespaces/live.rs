@@ -1,0 +1,210 @@
+//! What is told to the running daemon: release, reload, and a check that fails.
+
+use std::fs;
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use lab::endpoint::Endpoint;
+use lab::holders::What;
+use lab::wait;
+use libtest_mimic::Failed;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::Test;
+use crate::hosts::{A, Lab, PATIENCE, assert_is, assert_within};
+
+pub(crate) const TESTS: [(&str, Test); 7] = [
+    (
+        "release_moves_the_address_and_resume_brings_it_back",
+        released,
+    ),
+    (
+        "release_of_a_lone_node_does_not_leave_it_nowhere",
+        released_alone,
+    ),
+    ("reload_keeps_what_did_not_change", reload),
+    ("a_broken_file_changes_nothing_and_is_named", reload_broken),
+    ("a_router_that_cannot_start_changes_nothing", reload_unable),
+    ("k3_a_tracked_endpoint_that_dies_moves_the_address", tracked),
+    ("garbage_is_counted_and_changes_nothing", garbage),
+];
+
+fn released() -> Result<(), Failed> {
+    let lab = Lab::new("released")?;
+    let _a = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.held_by(&["a"])?;
+    let _b = lab.start("b", &lab.config("b", 100, "")?)?;
+    lab.state("b", "backup")?;
+    lab.command("a", &["release"])?;
+    lab.held_by(&["b"])?;
+    assert_is("out", lab.router("a")?.pointer("/out"), "released")?;
+    // Nothing brings it back but the command: three down intervals pass.
+    wait::pass(Duration::from_millis(1200), || false);
+    lab.held_by(&["b"])?;
+    lab.command("a", &["release", "--resume"])?;
+    lab.held_by(&["a"])
+}
+
+fn released_alone() -> Result<(), Failed> {
+    let lab = Lab::new("released_alone")?;
+    let _a = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.held_by(&["a"])?;
+    lab.command("a", &["release"])?;
+    lab.held_by(&["a"])?;
+    assert_is("priority", lab.router("a")?.pointer("/priority"), 1)
+}
+
+fn reload() -> Result<(), Failed> {
+    let lab = Lab::new("reload")?;
+    let config = lab.config("a", 200, "")?;
+    let daemon = lab.start("a", &config)?;
+    lab.held_by(&["a"])?;
+    let since = lab.router("a")?.pointer("/since").cloned();
+    let before = lab.timeline.events();
+    fs::write(
+        &config,
+        fs::read_to_string(&config)?.replace("priority: 200", "priority: 190"),
+    )?;
+    daemon.signal(Signal::SIGHUP);
+    wait::until("priority 190", PATIENCE, || {
+        let router = lab.router("a").ok()?;
+        (router.pointer("/priority")? == 190).then_some(())
+    })?;
+    let events = lab.timeline.events();
+    let new = events.get(before.len()..).unwrap_or_default();
+    if new.iter().any(|event| event.what == What::LetsGo) {
+        return Err("the address went away".into());
+    }
+    let moved = |since: &Option<Value>| {
+        since
+            .as_ref()
+            .and_then(Value::as_str)
+            .map(|text| text.chars().take(22).collect::<String>())
+    };
+    let now = lab.router("a")?.pointer("/since").cloned();
+    if moved(&since) != moved(&now) {
+        return Err(format!("active since {since:?}, then since {now:?}").into());
+    }
+    Ok(())
+}
+
+fn reload_broken() -> Result<(), Failed> {
+    let lab = Lab::new("reload_broken")?;
+    let config = lab.config("a", 200, "")?;
+    let daemon = lab.start("a", &config)?;
+    lab.held_by(&["a"])?;
+    fs::write(
+        &config,
+        fs::read_to_string(&config)?.replace("vrid: 51", "vrid: 300"),
+    )?;
+    daemon.signal(Signal::SIGHUP);
+    let error = wait::until("the refusal in status", PATIENCE, || {
+        let status = lab.status("a").ok()?;
+        let refused = status
+            .pointer("/config/refused/error")?
+            .as_str()?
+            .to_owned();
+        Some(refused)
+    })?;
+    if !error.contains("vrid: \"300\" is out of range; allowed: 1 to 255") {
+        return Err(format!("status says {error}").into());
+    }
+    lab.held_by(&["a"])?;
+    lab.state("a", "active")
+}
+
+fn reload_unable() -> Result<(), Failed> {
+    let lab = Lab::new("reload_unable")?;
+    let config = lab.config("a", 200, "")?;
+    let daemon = lab.start("a", &config)?;
+    lab.held_by(&["a"])?;
+    let before = lab.timeline.events().len();
+    fs::write(
+        &config,
+        fs::read_to_string(&config)?.replace("interface: eth0", "interface: eth7"),
+    )?;
+    daemon.signal(Signal::SIGHUP);
+    let error = wait::until("the refusal in status", PATIENCE, || {
+        let status = lab.status("a").ok()?;
+        Some(
+            status
+                .pointer("/config/refused/error")?
+                .as_str()?
+                .to_owned(),
+        )
+    })?;
+    if !error.contains("there is no interface eth7") {
+        return Err(format!("status says {error}").into());
+    }
+    wait::pass(Duration::from_millis(500), || false);
+    let events = lab.timeline.events();
+    let new = events.get(before..).unwrap_or_default();
+    if new.iter().any(|event| event.what == What::LetsGo) {
+        return Err("the address went away".into());
+    }
+    lab.state("a", "active")
+}
+
+fn tracked() -> Result<(), Failed> {
+    let interval = Duration::from_millis(100);
+    for weight in ["-150", "0"] {
+        let lab = Lab::new("tracked")?;
+        let track = format!(
+            "  track:\n  - {{http: {{url: \"http://127.0.0.1:9000/readyz\"}}, \
+             weight: {weight}, interval: 100ms, fall: 2, rise: 2}}\n"
+        );
+        let endpoint = Endpoint::start(lab.segment.host("a")?)?;
+        let _a = lab.start("a", &lab.config("a", 200, &track)?)?;
+        lab.held_by(&["a"])?;
+        let _b = lab.start("b", &lab.config("b", 100, "")?)?;
+        lab.state("b", "backup")?;
+        let died = Instant::now();
+        drop(endpoint);
+        lab.held_by(&["b"])?;
+        let moved = lab.last(What::Holds).ok_or("no event")?;
+        let took = moved.saturating_duration_since(died);
+        // interval x fall, a down interval, and a look.
+        assert_within(
+            "the move took",
+            took,
+            interval * 2 + Duration::from_millis(400),
+        )?;
+    }
+    Ok(())
+}
+
+fn garbage() -> Result<(), Failed> {
+    let lab = Lab::new("garbage")?;
+    let _daemon = lab.start("a", &lab.config("a", 200, "")?)?;
+    lab.held_by(&["a"])?;
+    lab.segment.host("b")?.run(|| {
+        let vrrp = Some(Protocol::from(112));
+        let socket = Socket::new(Domain::IPV4, Type::RAW, vrrp)?;
+        let to = SockAddr::from(SocketAddrV4::new(A, 0));
+        for length in 0..200_u8 {
+            let bytes: Vec<_> = (0..length).map(|byte| byte ^ 0x31).collect();
+            socket.send_to(&bytes, &to)?;
+        }
+        std::io::Result::Ok(())
+    })??;
+    wait::until("200 refusals", PATIENCE, || {
+        let router = lab.router("a").ok()?;
+        let refused = router
+            .pointer("/counts/advertsRefused")?
+            .as_object()?
+            .clone();
+        let sum: u64 = refused.values().filter_map(Value::as_u64).sum();
+        (sum == 200).then_some(())
+    })?;
+    let log = fs::read_to_string(lab.segment.logs().join("a-vip-daemon.log"))?;
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("advert refused"))
+        .count();
+    if !(1..=40).contains(&lines) {
+        return Err(format!("{lines} lines about 200 datagrams").into());
+    }
+    lab.state("a", "active")
+}

@@ -1,0 +1,126 @@
+//! What a start needs, what it gives up, and what it says when something is missing.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+
+use lab::host::Host;
+use lab::process::Program;
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+use crate::Test;
+use crate::hosts::{BINARY, Lab, PATIENCE, assert_is};
+
+pub(crate) const TESTS: [(&str, Test); 3] = [
+    ("rights_are_given_up", rights),
+    ("a_user_of_its_own_with_the_unit_s_rights_will_do", own_user),
+    ("what_is_missing_is_one_sentence_and_exit_1", missing),
+];
+
+fn rights() -> Result<(), Failed> {
+    let lab = Lab::new("rights")?;
+    let daemon = lab.start("a", &lab.config("a", 200, "")?)?;
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid()))?;
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_whitespace().nth(1))
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let held = u64::from_str_radix(&field("CapEff:"), 16)?;
+    // CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK, CAP_SYS_NICE of linux/capability.h.
+    let allowed = 1 << 12 | 1 << 13 | 1 << 14 | 1 << 23;
+    if held & !allowed != 0 {
+        return Err(format!("holds {held:#x}").into());
+    }
+    assert_is("NoNewPrivs", Some(&Value::from(field("NoNewPrivs:"))), "1")
+}
+
+fn own_user() -> Result<(), Failed> {
+    const NOBODY: &str = "65534";
+    let rights = "+net_admin,+net_raw,+sys_nice,+ipc_lock";
+    let lab = Lab::new("own_user")?;
+    let config = lab.config("a", 200, "")?;
+    // The folder of sockets belongs to the group of the daemons; here to everybody.
+    fs::set_permissions(lab.segment.files(), fs::Permissions::from_mode(0o777))?;
+    // The place the binary was built in may be root's alone.
+    let binary = lab.segment.files().join("vip-daemon");
+    fs::copy(BINARY, &binary)?;
+    let config = config.display().to_string();
+    let program = Program::new(
+        "vip-daemon",
+        "/usr/bin/setpriv".as_ref(),
+        lab.segment.logs(),
+    );
+    let user = [
+        "--reuid",
+        NOBODY,
+        "--regid",
+        NOBODY,
+        "--clear-groups",
+        "--no-new-privs",
+    ];
+    let caps = ["--inh-caps", rights, "--ambient-caps", rights];
+    let binary = binary.display().to_string();
+    let run = [binary.as_str(), "run", "--config", &config];
+    let args = [&user[..], &caps[..], &run[..]].concat();
+    let mut daemon = lab.segment.host("a")?.start(&program.args(args))?;
+    daemon.ready(PATIENCE)?;
+    lab.held_by(&["a"])?;
+    let status = lab.status("a")?;
+    assert_is("memoryLocked", status.pointer("/memoryLocked"), true)?;
+    daemon.stop(PATIENCE)?;
+    lab.held_by(&[])
+}
+
+fn missing() -> Result<(), Failed> {
+    let lab = Lab::new("missing")?;
+    let config = lab.config("a", 200, "")?;
+    let good = fs::read_to_string(&config)?;
+    let host = lab.segment.host("a")?;
+    let run = |program: &[&str]| -> Result<Output, Failed> {
+        let command: Vec<_> = program.iter().map(|part| (*part).to_owned()).collect();
+        let (first, rest) = command.split_first().ok_or("no program")?;
+        let (first, rest) = (first.clone(), rest.to_vec());
+        Ok(host.run(move || Command::new(first).args(rest).output())??)
+    };
+    let path = config.display().to_string();
+    let started = [BINARY, "run", "--config", &path];
+    let without = ["setpriv", "--bounding-set", "-net_raw"];
+
+    fs::write(&config, good.replace("interface: eth0", "interface: eth7"))?;
+    refused(&run(&started)?, 1, "there is no interface eth7")?;
+    fs::write(&config, good.replace("priority: 200", "priority: 0"))?;
+    refused(
+        &run(&started)?,
+        2,
+        "vip.yaml:7: routers[0].priority: \"0\" is out of range",
+    )?;
+    fs::write(&config, &good)?;
+    refused(
+        &run(&[&without[..], &started[..]].concat())?,
+        1,
+        "CAP_NET_RAW",
+    )?;
+    let listener = host.run(|| TcpListener::bind("127.0.0.1:9010"))??;
+    refused(&run(&started)?, 1, "127.0.0.1:9010")?;
+    drop(listener);
+    refused(
+        &run(&[BINARY, "status", "--socket", "/nonexistent"])?,
+        1,
+        "/nonexistent",
+    )
+}
+
+fn refused(output: &Output, code: i32, words: &str) -> Result<(), Failed> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() != Some(code) || !said.contains(words) {
+        let status = output.status;
+        return Err(
+            format!("{status}, wanted {code} and {words:?}; said: {said}").into(),
+        );
+    }
+    Ok(())
+}
