@@ -6,11 +6,13 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lab::endpoint::Endpoint;
 use lab::error::LabError;
 use lab::holders::{What, current, moves, overlap};
 use lab::host::Host;
 use lab::load::usage;
-use lab::prober::{self, GAP, Prober};
+use lab::prober::{self, GAP, Probe, Prober};
+use lab::process::{Process, Program};
 use lab::segment::Segment;
 use lab::timeline::Timeline;
 use lab::{command, wait};
@@ -23,6 +25,8 @@ use crate::row::{Event, Row};
 const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 77, 0, 50));
 /// The preferred one, to which things happen.
 const OWNER: &str = "a";
+/// Busy loops for each core.
+const LOOPS: usize = 4;
 /// Above every down interval, and keepalived's start before it.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -36,6 +40,12 @@ pub(crate) struct Figures {
     pub(crate) overlap: f64,
     /// How often the address left a host.
     pub(crate) moves: usize,
+    /// From the event to the first answer of another host than the owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) elsewhere: Option<f64>,
+    /// Whether the daemon said that its interval is not safe as it is scheduled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warned: Option<bool>,
     /// How late the prober itself was: more than 5 ms, and the cycle is void.
     pub(crate) late: f64,
     /// Resident memory of the owner's processes, bytes.
@@ -54,7 +64,10 @@ impl Figures {
 
 struct Stage {
     prober: Prober,
+    busy: Vec<Process>,
     daemons: Daemons,
+    /// Of every master, in their order, where the daemons ask for one.
+    endpoints: Vec<Endpoint>,
     timeline: Timeline,
     segment: Segment,
 }
@@ -80,7 +93,9 @@ pub(crate) fn run(
     let prober = Prober::start(VIP, &client, &echoes?)?;
     let mut stage = Stage {
         prober,
-        daemons: Daemons::new(peer, row.speech()),
+        busy: Vec::new(),
+        daemons: Daemons::new(peer, row),
+        endpoints: Vec::new(),
         timeline,
         segment,
     };
@@ -94,8 +109,17 @@ pub(crate) fn run(
         | Event::SourceAway
         | Event::Flush
         | Event::Recreate
+        | Event::EndpointDies
+        | Event::Overload
         | Event::Nothing => OWNER,
     };
+    if row.event() == Event::EndpointDies {
+        for name in names {
+            stage
+                .endpoints
+                .push(Endpoint::start(stage.segment.host(name)?)?);
+        }
+    }
     // The others first find the owner, or are the whole group without it.
     let starting = names
         .into_iter()
@@ -128,12 +152,16 @@ impl Stage {
         let probes = self.prober.probes(struck, end);
         let events = self.timeline.events();
         let steady = row.event() == Event::Nothing;
+        let overloaded = row.event() == Event::Overload;
         let used = self.cpu()?.saturating_sub(before);
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         Ok(Figures {
             outage: millis(prober::outage(&probes)),
             overlap: millis(overlap(&events, struck, end)),
             moves: moves(&events, struck, end).len(),
+            elsewhere: elsewhere(&probes)
+                .map(|at| millis(at.saturating_duration_since(struck))),
+            warned: overloaded.then(|| self.warned()),
             late: millis(prober::lateness(&probes)),
             memory: steady.then(|| self.memory()).transpose()?,
             cpu: steady
@@ -168,9 +196,33 @@ impl Stage {
                 self.ip("addr add 10.77.0.11/24 broadcast + dev eth0")?;
             }
             Event::Recreate => self.recreate()?,
+            Event::EndpointDies => {
+                // The owner's is the first.
+                self.endpoints.drain(..1);
+            }
+            Event::Overload => self.overload()?,
             Event::Nothing => {}
         }
         Ok(())
+    }
+
+    /// On the client's host: what they take, they take from the whole machine.
+    fn overload(&mut self) -> Result<(), LabError> {
+        let host = self.segment.host(CLIENT.0)?;
+        for number in 0..LOOPS * usage::cores() {
+            let name = format!("busy-{number}");
+            let program = Program::new(&name, "/bin/sh".as_ref(), self.segment.logs());
+            let program = program.args(["-c", "while :; do :; done"]);
+            self.busy.push(host.start(&program)?);
+        }
+        Ok(())
+    }
+
+    fn warned(&self) -> bool {
+        let log = format!("{OWNER}-vip-daemon.log");
+        // keepalived has no such log, and says no such thing.
+        fs::read_to_string(self.segment.logs().join(log))
+            .is_ok_and(|log| log.contains("not safe without real-time scheduling"))
     }
 
     fn recreate(&self) -> Result<(), LabError> {
@@ -216,4 +268,13 @@ impl Stage {
         });
         Ok(used.sum())
     }
+}
+
+/// The first answer of another host than the owner.
+fn elsewhere(probes: &[Probe]) -> Option<Instant> {
+    let owner = MASTERS.iter().position(|(name, ..)| *name == OWNER);
+    let mut answers = probes.iter().filter_map(|probe| probe.answered);
+    answers
+        .find(|(_, place)| Some(*place) != owner)
+        .map(|(at, _)| at)
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use lab::daemons::{VipConfig, vip_daemon};
+use lab::daemons::{Track, VipConfig, vip_daemon};
 use lab::error::LabError;
 use lab::host::{Host, NamespaceHost};
 use lab::process::{Process, Program};
@@ -14,7 +14,7 @@ use lab::requirement::peer;
 use lab::segment::Segment;
 use serde::{Deserialize, Serialize};
 
-use crate::row::Speech;
+use crate::row::{Event, Row, Scheduling, Speech};
 
 /// The address that moves.
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
@@ -26,6 +26,12 @@ pub(crate) const MASTERS: [(&str, Ipv4Addr, u8); 3] = [
 ];
 /// Of the channel; a test's secret.
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// Below the next node's priority, from either of the first two.
+const WEIGHT: i32 = -120;
+/// As often as keepalived can look, and believed at once.
+const SCRIPT: &str = "vrrp_script service {\n \
+    script \"/bin/bash -c '</dev/tcp/127.0.0.1/9000'\"\n \
+    interval 1\n weight -120\n fall 1\n rise 2\n}\n";
 const READY: Duration = Duration::from_secs(10);
 
 /// Whose daemons.
@@ -48,15 +54,15 @@ impl Peer {
 /// The daemons that run; dropped, they end.
 pub(crate) struct Daemons {
     peer: Peer,
-    speech: Speech,
+    row: Row,
     running: BTreeMap<String, Process>,
 }
 
 impl Daemons {
-    pub(crate) fn new(peer: Peer, speech: Speech) -> Self {
+    pub(crate) fn new(peer: Peer, row: Row) -> Self {
         Self {
             peer,
-            speech,
+            row,
             running: BTreeMap::new(),
         }
     }
@@ -101,15 +107,16 @@ impl Daemons {
         priority: u8,
         logs: &Path,
     ) -> Result<Program, LabError> {
+        let Speech { version, interval } = self.row.speech();
         let config = VipConfig {
             vip: VIP,
             source: host.address(),
             peers: others(host),
             priority,
-            version: self.speech.version,
-            interval: format!("{}ms", self.speech.interval.as_millis()),
+            version,
+            interval: format!("{}ms", interval.as_millis()),
             preempt: true,
-            tracked: None,
+            tracked: self.tracks().then_some(Track { weight: WEIGHT }),
             socket: host.file("vip.sock"),
         };
         let file = host.file("vip.yaml");
@@ -118,7 +125,15 @@ impl Daemons {
         written(&key, KEY)?;
         let channel = channel(host, &key.display().to_string());
         written(&file, &format!("{}{channel}", config.yaml()))?;
-        Ok(program)
+        Ok(match self.row.scheduling() {
+            Scheduling::AsItComes | Scheduling::Realtime => program,
+            Scheduling::InTurn => in_turn(&program),
+        })
+    }
+
+    /// Whether the daemons ask about the service on their host.
+    fn tracks(&self) -> bool {
+        self.row.event() == Event::EndpointDies
     }
 
     fn theirs(
@@ -128,15 +143,24 @@ impl Daemons {
         logs: &Path,
     ) -> Result<Program, LabError> {
         let (config, pid) = (host.file("keepalived.conf"), host.file("pid"));
-        let Speech { version, interval } = self.speech;
+        let Speech { version, interval } = self.row.speech();
         let peers = others(host);
         let peers: Vec<_> = peers.iter().map(ToString::to_string).collect();
+        let realtime = match self.row.scheduling() {
+            Scheduling::AsItComes | Scheduling::InTurn => "",
+            Scheduling::Realtime => "vrrp_rt_priority 50\n",
+        };
+        let (script, track) = match self.tracks() {
+            true => (SCRIPT, "track_script {\n service\n }\n"),
+            false => ("", ""),
+        };
         let text = format!(
-            "global_defs {{\n router_id {name}\n vrrp_version {version}\n}}\n\
+            "global_defs {{\n router_id {name}\n vrrp_version {version}\n \
+             script_user root\n enable_script_security\n {realtime}}}\n{script}\
              vrrp_instance k8s_api {{\n state BACKUP\n interface eth0\n \
              virtual_router_id 51\n priority {priority}\n advert_int {every}\n \
              unicast_src_ip {source}\n unicast_peer {{\n {peers}\n }}\n \
-             virtual_ipaddress {{\n {VIP}/24\n }}\n}}\n",
+             virtual_ipaddress {{\n {VIP}/24\n }}\n {track}}}\n",
             name = host.name(),
             every = interval.as_secs_f64(),
             source = host.address(),
@@ -154,6 +178,14 @@ impl Daemons {
         let program = Program::new("keepalived", &peer("keepalived"), logs);
         Ok(program.args(args))
     }
+}
+
+/// The same program without the right to real time.
+fn in_turn(program: &Program) -> Program {
+    let own = [program.path.display().to_string()];
+    let without = ["--bounding-set", "-sys_nice"].map(str::to_owned);
+    let all = without.into_iter().chain(own).chain(program.args.clone());
+    Program::new(&program.name, "/usr/bin/setpriv".as_ref(), &program.logs).args(all)
 }
 
 /// The side channel between our daemons, as the manual advises it.

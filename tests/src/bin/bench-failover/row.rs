@@ -20,6 +20,10 @@ pub(crate) enum Row {
     SourceAway,
     Flushed,
     Recreated,
+    TrackedV2,
+    TrackedV3,
+    Overload,
+    OverloadRealtime,
     Steady,
 }
 
@@ -44,8 +48,23 @@ pub(crate) enum Event {
     Flush,
     /// The interface deleted, and made again after 1 s.
     Recreate,
+    /// The service on it that its daemon asks about refuses from here on.
+    EndpointDies,
+    /// Four busy loops for each core.
+    Overload,
     /// Nothing.
     Nothing,
+}
+
+/// How the daemons may be scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheduling {
+    /// As each comes: ours asks for real time, keepalived does not.
+    AsItComes,
+    /// Neither has real time.
+    InTurn,
+    /// Both do.
+    Realtime,
 }
 
 /// How the group speaks.
@@ -71,7 +90,7 @@ const V3_HUNDREDTH: Speech = Speech {
 };
 
 impl Row {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::DeathV2,
         Self::DeathV3Tenth,
         Self::DeathV3Hundredth,
@@ -84,6 +103,10 @@ impl Row {
         Self::SourceAway,
         Self::Flushed,
         Self::Recreated,
+        Self::TrackedV2,
+        Self::TrackedV3,
+        Self::Overload,
+        Self::OverloadRealtime,
         Self::Steady,
     ];
 
@@ -102,6 +125,10 @@ impl Row {
             Self::SourceAway => "source-away",
             Self::Flushed => "flushed",
             Self::Recreated => "recreated",
+            Self::TrackedV2 => "tracked-v2",
+            Self::TrackedV3 => "tracked-v3-100ms",
+            Self::Overload => "overload",
+            Self::OverloadRealtime => "overload-realtime",
             Self::Steady => "steady",
         }
     }
@@ -121,6 +148,14 @@ impl Row {
             Self::SourceAway => "own address away for 500 ms, v2 every 1 s",
             Self::Flushed => "addresses flushed, own put back, v2 every 1 s",
             Self::Recreated => "interface deleted, made again after 1 s, v2 every 1 s",
+            Self::TrackedV2 => "tracked endpoint dies, v2 every 1 s",
+            Self::TrackedV3 => "tracked endpoint dies, v3 every 100 ms",
+            Self::Overload => {
+                "4 busy loops a core for 20 s, v3 every 10 ms, no real time"
+            }
+            Self::OverloadRealtime => {
+                "4 busy loops a core for 20 s, v3 every 10 ms, real time"
+            }
             Self::Steady => "nothing happens, v3 every 10 ms",
         }
     }
@@ -138,6 +173,8 @@ impl Row {
             Self::SourceAway => Event::SourceAway,
             Self::Flushed => Event::Flush,
             Self::Recreated => Event::Recreate,
+            Self::TrackedV2 | Self::TrackedV3 => Event::EndpointDies,
+            Self::Overload | Self::OverloadRealtime => Event::Overload,
             Self::Steady => Event::Nothing,
         }
     }
@@ -150,11 +187,58 @@ impl Row {
             | Self::Flap
             | Self::SourceAway
             | Self::Flushed
-            | Self::Recreated => V2,
-            Self::DeathV3Tenth | Self::StopV3Tenth | Self::Returns | Self::Killed => {
-                V3_TENTH
-            }
-            Self::DeathV3Hundredth | Self::Steady => V3_HUNDREDTH,
+            | Self::Recreated
+            | Self::TrackedV2 => V2,
+            Self::DeathV3Tenth
+            | Self::StopV3Tenth
+            | Self::Returns
+            | Self::Killed
+            | Self::TrackedV3 => V3_TENTH,
+            Self::DeathV3Hundredth
+            | Self::Overload
+            | Self::OverloadRealtime
+            | Self::Steady => V3_HUNDREDTH,
+        }
+    }
+
+    pub(crate) const fn scheduling(self) -> Scheduling {
+        match self {
+            Self::Overload => Scheduling::InTurn,
+            Self::OverloadRealtime => Scheduling::Realtime,
+            Self::DeathV2
+            | Self::DeathV3Tenth
+            | Self::DeathV3Hundredth
+            | Self::StopV2
+            | Self::StopV3Tenth
+            | Self::Returns
+            | Self::Killed
+            | Self::Deleted
+            | Self::Flap
+            | Self::SourceAway
+            | Self::Flushed
+            | Self::Recreated
+            | Self::TrackedV2
+            | Self::TrackedV3
+            | Self::Steady => Scheduling::AsItComes,
+        }
+    }
+
+    /// Whether it is measured in this round. Those of 20 s are in every second one, so that
+    /// five rounds stay below 20 minutes.
+    pub(crate) fn is_in(self, round: u32) -> bool {
+        match self.event() {
+            Event::Overload => round.is_multiple_of(2),
+            Event::HostDeath
+            | Event::Stop
+            | Event::Return
+            | Event::Kill
+            | Event::Delete
+            | Event::Flap
+            | Event::SourceAway
+            | Event::Flush
+            | Event::Recreate
+            | Event::EndpointDies
+            | Event::Nothing => true,
         }
     }
 
@@ -163,15 +247,19 @@ impl Row {
     pub(crate) fn watched(self) -> Duration {
         let down = self.speech().interval * 4;
         match self.event() {
-            Event::HostDeath | Event::Stop | Event::Return => {
-                down + Duration::from_millis(500)
-            }
+            Event::HostDeath | Event::Return => down + Duration::from_millis(500),
+            // Of priority 0 the skew is left, a second at most.
+            Event::Stop | Event::Delete => Duration::from_millis(1500),
             Event::Kill => Duration::from_secs(3),
-            Event::Delete | Event::Flap | Event::SourceAway | Event::Flush => {
-                down * 2 + Duration::from_secs(1)
+            // keepalived's move, and its move back.
+            Event::Flap | Event::SourceAway | Event::Flush => {
+                down + Duration::from_millis(1500)
             }
-            Event::Recreate => down * 2 + Duration::from_secs(2),
-            Event::Nothing => Duration::from_secs(10),
+            Event::Recreate => down + Duration::from_secs(3),
+            // keepalived looks once a second, and its others wait for a whole down interval.
+            Event::EndpointDies => down + Duration::from_millis(1500),
+            Event::Overload => Duration::from_secs(20),
+            Event::Nothing => Duration::from_secs(5),
         }
     }
 }

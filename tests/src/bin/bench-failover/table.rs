@@ -46,13 +46,14 @@ impl Record {
         for (peer, version) in &self.circumstances.versions {
             let _ = write!(text, " {peer}: {version}.");
         }
-        text += "\n\n| what happens to the owner | peer | cycles (void) | outage, ms | two holders, ms | moves |\n\
-                 |---|---|---|---|---|---|\n";
+        text += "\n\n| what happens to the owner | peer | cycles (void) | outage, ms | two holders, ms | moves | another answers after, ms |\n\
+                 |---|---|---|---|---|---|---|\n";
         for row in Row::ALL {
             for peer in [Peer::Ours, Peer::Keepalived] {
                 self.line(&mut text, row, peer);
             }
         }
+        self.warnings(&mut text);
         self.footprint(&mut text);
         text
     }
@@ -70,8 +71,7 @@ impl Record {
             return;
         }
         let spread = |value: fn(&Figures) -> f64| {
-            let Spread { low, median, high } = spread(sound.iter().map(|it| value(it)));
-            format!("{low:.1} / {median:.1} / {high:.1}")
+            written(spread(sound.iter().map(|it| value(it))))
         };
         let moves = |it: &&&Figures| it.moves;
         let most = sound.iter().max_by_key(moves).map_or(0, |it| it.moves);
@@ -80,15 +80,33 @@ impl Record {
             true => most.to_string(),
             false => format!("{least}–{most}"),
         };
+        let elsewhere = Spread::of(sound.iter().filter_map(|it| it.elsewhere));
+        let elsewhere = elsewhere.map_or_else(|| "–".to_owned(), written);
         let _ = writeln!(
             text,
-            "| {} | {} | {all} ({}) | {} | {} | {moves} |",
+            "| {} | {} | {all} ({}) | {} | {} | {moves} | {elsewhere} |",
             row.title(),
             peer.name(),
             all - sound.len(),
             spread(|it| it.outage),
             spread(|it| it.overlap),
         );
+    }
+
+    fn warnings(&self, text: &mut String) {
+        let said = |row| self.of(row, Peer::Ours).filter_map(|it| it.warned);
+        for (row, how) in [
+            (Row::Overload, "Without real time"),
+            (Row::OverloadRealtime, "With real time"),
+        ] {
+            let (all, warned) = (said(row).count(), said(row).filter(|it| *it).count());
+            if all > 0 {
+                let _ = writeln!(
+                    text,
+                    "\n{how} ours said in {warned} of {all} cycles that 10 ms is not safe."
+                );
+            }
+        }
     }
 
     fn footprint(&self, text: &mut String) {
@@ -110,6 +128,10 @@ impl Record {
             }
         }
     }
+}
+
+fn written(Spread { low, median, high }: Spread) -> String {
+    format!("{low:.1} / {median:.1} / {high:.1}")
 }
 
 /// Of no figures a line of zeros.
