@@ -17,6 +17,7 @@ mod lint;
 mod native;
 mod report;
 mod script;
+mod settle;
 mod words;
 
 use draft::Draft;
