@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::group::{Daemons, MASTERS, Peer, VIP};
 use crate::row::{Event, Row};
+use crate::timeline::{self, Stretch};
 
 const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 77, 0, 50));
 /// The preferred one, to which things happen.
@@ -46,6 +47,9 @@ pub(crate) struct Figures {
     /// Whether the daemon said that its interval is not safe as it is scheduled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) warned: Option<bool>,
+    /// Who answered when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) answers: Vec<Stretch>,
     /// How late the prober itself was: more than 5 ms, and the cycle is void.
     pub(crate) late: f64,
     /// Resident memory of the owner's processes, bytes.
@@ -57,8 +61,9 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    pub(crate) fn void(&self) -> bool {
-        self.late > GAP.as_secs_f64() * 1e3
+    /// Where the machine's lack of time is what is looked at, it disturbs nothing.
+    pub(crate) fn void(&self, row: Row) -> bool {
+        row.event() != Event::Overload && self.late > GAP.as_secs_f64() * 1e3
     }
 }
 
@@ -162,6 +167,11 @@ impl Stage {
             elsewhere: elsewhere(&probes)
                 .map(|at| millis(at.saturating_duration_since(struck))),
             warned: overloaded.then(|| self.warned()),
+            // Of 20 s of overload a line shows nothing.
+            answers: match overloaded || steady {
+                true => Vec::new(),
+                false => timeline::stretches(&probes),
+            },
             late: millis(prober::lateness(&probes)),
             memory: steady.then(|| self.memory()).transpose()?,
             cpu: steady

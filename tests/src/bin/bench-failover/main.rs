@@ -14,6 +14,7 @@ mod cycle;
 mod group;
 mod row;
 mod table;
+mod timeline;
 
 use std::error::Error;
 use std::fs;
@@ -87,7 +88,7 @@ fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
                     let load = usage::load()?;
                     let figures = cycle::run(row, peer, round, &logs)?;
                     eprintln!("{round} {name} {of}: {figures:?}");
-                    let is_void = figures.void();
+                    let is_void = figures.void(row);
                     record.rounds.push(Round {
                         row,
                         peer,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cycle::Figures;
 use crate::group::Peer;
 use crate::row::{Event, Row};
+use crate::timeline;
 
 const BEGIN: &str = "<!-- bench-failover: begin -->\n";
 const END: &str = "<!-- bench-failover: end -->\n";
@@ -55,6 +56,7 @@ impl Record {
         }
         self.warnings(&mut text);
         self.footprint(&mut text);
+        self.timelines(&mut text);
         text
     }
 
@@ -66,7 +68,7 @@ impl Record {
 
     fn line(&self, text: &mut String, row: Row, peer: Peer) {
         let all = self.of(row, peer).count();
-        let sound: Vec<_> = self.of(row, peer).filter(|it| !it.void()).collect();
+        let sound: Vec<_> = self.of(row, peer).filter(|it| !it.void(row)).collect();
         if sound.is_empty() || row.event() == Event::Nothing {
             return;
         }
@@ -91,6 +93,30 @@ impl Record {
             spread(|it| it.outage),
             spread(|it| it.overlap),
         );
+    }
+
+    /// The cycles in the middle of each row, as the client saw them.
+    fn timelines(&self, text: &mut String) {
+        let peers = [Peer::Ours, Peer::Keepalived];
+        let rows = Row::ALL.into_iter().map(|row| {
+            let middle = peers.map(|peer| {
+                let sound = self.of(row, peer).filter(|it| !it.void(row));
+                let mut sound: Vec<_> = sound.collect();
+                sound.sort_by(|one, other| one.outage.total_cmp(&other.outage));
+                sound.get(sound.len() / 2).map(|it| (peer, *it))
+            });
+            let middle: Vec<_> = middle.into_iter().flatten().collect();
+            timeline::drawn(row, &middle)
+        });
+        let rows: Vec<_> = rows.filter(|row| !row.is_empty()).collect();
+        if !rows.is_empty() {
+            let _ = write!(
+                text,
+                "\nWho answered the client (a letter for the host, a dot for nobody), from the event \
+                 on, in the middle cycle of each row:\n\n```text\n{}```\n",
+                rows.join("\n")
+            );
+        }
     }
 
     fn warnings(&self, text: &mut String) {
@@ -158,7 +184,11 @@ mod tests {
         let read = |name: &str| std::fs::read_to_string(docs.join(name)).unwrap();
         let record: Record = serde_json::from_str(&read("failover.json")).unwrap();
         let page = read("failover.md");
-        assert_eq!(replaced(&page, &record.table()).unwrap(), page);
+        let drawn = replaced(&page, &record.table()).unwrap();
+        assert!(
+            drawn == page,
+            "draw it anew: bench-failover --from docs/failover.json --page docs/failover.md"
+        );
     }
 
     #[test]
