@@ -8,6 +8,7 @@
 //! ```
 
 pub mod admit;
+pub mod beside;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -120,6 +120,7 @@ pub fn table(status: &Value, now: SystemTime) -> String {
             word(refused, "error")
         );
     }
+    text.extend(list(status, "routers").iter().map(router_line));
     text.push('\n');
     let frontends: Vec<[String; 5]> =
         list(status, "frontends").iter().map(front_row).collect();
@@ -151,6 +152,17 @@ fn headline(status: &Value) -> String {
         word(status, "phase"),
         word(status, "connections"),
     )
+}
+
+fn router_line(router: &Value) -> String {
+    let addresses: Vec<String> = list(router, "addresses").iter().map(plain).collect();
+    let owner = match router.get("owner").and_then(Value::as_str) {
+        Some("here") => "is here".to_owned(),
+        Some(host) => format!("is at {host}"),
+        None => "is nobody knows where".to_owned(),
+    };
+    let (name, state) = (word(router, "name"), word(router, "state"));
+    format!("{} {owner} ({name}: {state})\n", addresses.join(", "))
 }
 
 fn front_row(front: &Value) -> [String; 5] {
@@ -249,6 +261,13 @@ mod tests {
             "notReadyBecause": "no server is up or draining", "connections": 3,
             "frontends": [{"name": "k8s-api", "bind": ["192.168.220.224:6443"]}],
             "backends": [{"name": "k8s-api", "servers": [server]}],
+            "routers": [
+                {"name": "api", "addresses": ["192.168.220.224/24"], "state": "backup",
+                    "owner": "192.168.220.101"},
+                {"name": "v6", "addresses": ["2001:db8::1/64"], "state": "active",
+                    "owner": "here"},
+                {"name": "new", "addresses": ["10.0.0.1/24"], "state": "fault"},
+            ],
         });
         let text = table(&status, UNIX_EPOCH + Duration::from_secs(61));
         assert!(
@@ -263,6 +282,13 @@ mod tests {
             text.contains("k8s-api/m1") && text.contains("unreachable  1m1s"),
             "{text}"
         );
+        for line in [
+            "192.168.220.224/24 is at 192.168.220.101 (api: backup)",
+            "2001:db8::1/64 is here (v6: active)",
+            "10.0.0.1/24 is nobody knows where (new: fault)",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
         assert!(!table(&json!({}), UNIX_EPOCH).is_empty());
     }
 }

@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
+use crate::beside::Router;
 use crate::limits::Limits;
 use crate::order::{self, Asked, Order, Orders};
 use crate::recorder::Keeper;
@@ -60,6 +61,8 @@ pub struct Outside {
     pub phase: watch::Receiver<Phase>,
     /// One for each worker, in their order.
     pub workers: Vec<Arc<Gauges>>,
+    /// Who has the address that clients use, where a vip-daemon says so.
+    pub routers: watch::Receiver<Option<Vec<Router>>>,
     /// What the system allows.
     pub limits: Limits,
     /// Where orders go.
@@ -126,13 +129,21 @@ impl Surface for Outside {
     fn status(&self) -> Value {
         let open = |gauges: &Arc<Gauges>| gauges.open.load(Ordering::Relaxed);
         let connections = self.workers.iter().map(open).sum();
-        status::json(
+        let mut status = status::json(
             &self.view(),
             *self.phase.borrow(),
             self.ready(),
             connections,
             &self.limits,
-        )
+        );
+        let routers = self.routers.borrow();
+        let routers = routers.as_deref();
+        let routers: Option<Vec<_>> =
+            routers.map(|all| all.iter().map(Router::json).collect());
+        if let Some(keys) = status.as_object_mut() {
+            keys.insert("routers".to_owned(), json!(routers));
+        }
+        status
     }
 
     fn page(&self, path: &str) -> Option<Page> {

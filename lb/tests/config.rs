@@ -167,6 +167,7 @@ fn defaults(config: &Config) -> String {
         drain_delay,
         drain_timeout,
         admin,
+        vip_daemon,
         socket,
         log,
         log_connections,
@@ -175,7 +176,7 @@ fn defaults(config: &Config) -> String {
     let (frontend, backend) = (&config.frontends[0], &config.backends[0]);
     let check = &backend.check;
     format!(
-        "{drain_delay:?} {drain_timeout:?} {admin} {socket:?} {log:?} {log_connections:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
+        "{drain_delay:?} {drain_timeout:?} {admin} {vip_daemon:?} {socket:?} {log:?} {log_connections:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
         frontend.tcp,
         backend.balance,
         backend.dial,

@@ -1,4 +1,5 @@
-//! Asks a running daemon over its unix socket; for the command lines.
+//! Asks a running daemon: over its unix socket for the command lines, over its admin address
+//! for what one daemon shows of another.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -8,14 +9,19 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 use tokio::time;
 
 /// Time for a request and its answer: longer than the daemon takes to give one up.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Time for an answer that is only shown: what is slower is asked again.
+const READING: Duration = Duration::from_secs(1);
 
 /// Largest answer. The status of 1,000 servers takes about 1 MiB.
 const ANSWER_SIZE: usize = 16 * 1024 * 1024;
@@ -92,25 +98,80 @@ async fn exchange(
     let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
         ClientError::Broken(socket.to_owned(), error)
     };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|e| broken(e.into()))?;
-    let _driver = Driver(tokio::spawn(connection).abort_handle());
-    let request = Request::builder()
+    let request = request(method, path, body).map_err(|e| broken(e.into()))?;
+    let (status, body) = over(stream, request).await.map_err(broken)?;
+    understand(socket, status, &body)
+}
+
+/// Why what another daemon's admin address says could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Nobody listens there, or nobody can.
+    #[error("cannot connect to {0}")]
+    Connect(SocketAddr, #[source] io::Error),
+    /// Connected, and no answer in time.
+    #[error("{} did not answer within {} s", .0, READING.as_secs())]
+    Silent(SocketAddr),
+    /// Connected, and what came back broke off.
+    #[error("{0} broke off")]
+    Broken(
+        SocketAddr,
+        #[source] Box<dyn std::error::Error + Send + Sync>,
+    ),
+    /// What came back is not from one of our daemons.
+    #[error("what listens on {0} does not answer like a daemon of this version")]
+    Foreign(SocketAddr),
+}
+
+/// `GET path` of a daemon's admin address, which gives no orders: for one daemon that shows
+/// what another says, without a right to its socket.
+///
+/// # Errors
+/// See [`ReadError`].
+pub async fn read(address: SocketAddr, path: &str) -> Result<Value, ReadError> {
+    let broken = |error| ReadError::Broken(address, error);
+    let reading = async {
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| ReadError::Connect(address, error))?;
+        let request =
+            request(Method::GET, path, Bytes::new()).map_err(|e| broken(e.into()))?;
+        let (status, body) = over(stream, request).await.map_err(broken)?;
+        match serde_json::from_slice(&body) {
+            Ok(value) if status.is_success() => Ok(value),
+            Ok(_) | Err(_) => Err(ReadError::Foreign(address)),
+        }
+    };
+    match time::timeout(READING, reading).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ReadError::Silent(address)),
+    }
+}
+
+fn request(
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    Request::builder()
         .method(method)
         .uri(path)
         .header(HOST, "localhost")
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(body))
-        .map_err(|e| broken(e.into()))?;
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(|e| broken(e.into()))?;
+}
+
+/// One request and its answer over a stream that is closed behind it.
+async fn over(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let _driver = Driver(tokio::spawn(connection).abort_handle());
+    let response = sender.send_request(request).await?;
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER_SIZE);
-    let body = body.collect().await.map_err(broken)?.to_bytes();
-    understand(socket, status, &body)
+    Ok((status, body.collect().await?.to_bytes()))
 }
 
 /// Ends the task that drives a connection, however the exchange ends.

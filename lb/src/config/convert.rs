@@ -28,6 +28,10 @@ const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const FLIGHT_DIRECTORY: &str = "/var/lib/sternpost/api-lb";
 const SOCKET: &str = "/run/sternpost/api-lb.sock";
+/// `admin.address` of the vip-daemon on this host.
+const VIP_DAEMON: std::net::SocketAddr =
+    std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
+
 const ADMIN: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
 
@@ -120,6 +124,11 @@ impl Reading<'_> {
             },
             admin: file.admin.address.map_or(ADMIN, |address| address.0),
             admin_tls: file.admin.tls.and_then(|tls| self.admin_tls(&admin, tls)),
+            vip_daemon: match file.admin.vip_daemon {
+                file::VipDaemon::Usual => Some(VIP_DAEMON),
+                file::VipDaemon::At(address) => Some(address.0),
+                file::VipDaemon::Off => None,
+            },
             passwords: self.passwords(&admin, file.admin.password_file),
             socket: file.socket.unwrap_or_else(|| SOCKET.into()),
             flight_directory: flight_directory(file.flight_recorder.directory),

@@ -50,6 +50,32 @@ pub(super) struct Admin {
     pub(super) address: Option<Address>,
     pub(super) password_file: Option<PathBuf>,
     pub(super) tls: Option<AdminTls>,
+    #[serde(default)]
+    pub(super) vip_daemon: VipDaemon,
+}
+
+/// Where the vip-daemon of this host says who has the address.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum VipDaemon {
+    /// Its usual place.
+    #[default]
+    Usual,
+    /// Nobody is asked.
+    Off,
+    At(Address),
+}
+
+impl<'de> Deserialize<'de> for VipDaemon {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "off" => Ok(Self::Off),
+            _ => text
+                .parse()
+                .map(Self::At)
+                .map_err(|error| de::Error::custom(format_args!("{error}, or off"))),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

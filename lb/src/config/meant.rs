@@ -29,6 +29,8 @@ pub struct Config {
     pub admin_tls: Option<Secure>,
     /// Who may give commands on the status page; nobody, when absent.
     pub passwords: Option<PathBuf>,
+    /// Who is asked who has the address that clients use; nobody, when absent.
+    pub vip_daemon: Option<SocketAddr>,
     /// The unix socket of `api-lb status`.
     pub socket: PathBuf,
     /// How many connections the process may have.
@@ -60,6 +62,7 @@ impl Config {
             ("admin.address", self.admin == other.admin),
             ("admin.tls", self.admin_tls == other.admin_tls),
             ("admin.passwordFile", self.passwords == other.passwords),
+            ("admin.vipDaemon", self.vip_daemon == other.vip_daemon),
             ("socket", self.socket == other.socket),
             (
                 "flightRecorder.directory",

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::{Control, Inlets, now};
+use crate::beside::{self, Router};
 use crate::check::RESULTS;
 use crate::config::Config;
 use crate::engine::{self, Crew};
@@ -66,7 +67,9 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     let workers = begin_workers(&config, &limits, &events, &observed)?;
     drop((events, observed));
     let (phase, phase_seen) = watch::channel(Phase::Accepting);
+    let (routers, asking) = see_beside(&config);
     let outside = Arc::new(Outside {
+        routers,
         keeper: Arc::clone(&keeper),
         view: seen,
         phase: phase_seen,
@@ -95,8 +98,7 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     };
     control.take(&config, listeners).await;
     log_start(&config, &limits);
-    let looking = tokio::spawn(look_every_second(Arc::clone(&outside)));
-    let beside = [looking, tokio::spawn(recorder::keep(keeper))];
+    let others = begin_others(&outside, keeper, asking);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(admin.serve(identity, outside, async {
         // Either way it is time to stop.
@@ -112,11 +114,31 @@ pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), Start
     control.work(inlets).await;
     control.end(reporter).await;
     drop(stop);
-    beside.iter().for_each(JoinHandle::abort);
+    others.iter().for_each(JoinHandle::abort);
     if let Ok(Err(error)) = serving.await {
         tracing::error!(%error, "the admin listeners failed");
     }
     Ok(())
+}
+
+/// The tasks that end with control: they change nothing that it answers for.
+fn begin_others(
+    outside: &Arc<Outside>,
+    keeper: Arc<Keeper>,
+    asking: Option<JoinHandle<()>>,
+) -> Vec<JoinHandle<()>> {
+    let looking = tokio::spawn(look_every_second(Arc::clone(outside)));
+    let keeping = tokio::spawn(recorder::keep(keeper));
+    [looking, keeping].into_iter().chain(asking).collect()
+}
+
+/// Asks the vip-daemon of this host who has the address, where the file says so.
+fn see_beside(
+    config: &Config,
+) -> (watch::Receiver<Option<Vec<Router>>>, Option<JoinHandle<()>>) {
+    let (routers, seen) = watch::channel(None);
+    let ask = |at| tokio::spawn(beside::ask(at, routers));
+    (seen, config.vip_daemon.map(ask))
 }
 
 fn bind_admin(config: &Config) -> Result<Admin, daemon::admin::BindError> {

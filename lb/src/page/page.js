@@ -285,6 +285,17 @@
     prune(body, new Set(servers.map((one) => server(back, one, body, now))));
   };
 
+  // The address that clients use, where a vip-daemon beside us says who has it.
+  const owner = (router, now) => {
+    const where = router.owner === "here" ? "here" : router.owner || "not known";
+    const note = router.name + ": " + router.state + " for " + span(ago(router.since, now));
+    const kind = router.owner === "here" ? "good" : router.owner ? "" : "bad";
+    const node = tile((router.addresses || []).join("  "), where, note, kind);
+    node.dataset.router = router.name;
+    node.title = router.owner === "here" ? "this host has the address" : router.owner ? "that host has the address" : "nobody who has it is heard";
+    return node;
+  };
+
   const notice = (text, kind) => make("p", "notice" + (kind ? " " + kind : ""), text);
 
   const show = (status, now) => {
@@ -310,7 +321,8 @@
       tile("New per second", count(sum("connections")), waiting ? count(waiting) + " waiting" : "nobody waits"),
       tile("To servers", bytes(sum("sentBytes")) + "/s"),
       tile("To clients", bytes(sum("receivedBytes")) + "/s"),
-      tile("Clients that got nothing", count(lost), "since the start", lost ? "bad" : "good"));
+      tile("Clients that got nothing", count(lost), "since the start", lost ? "bad" : "good"),
+      ...(status.routers || []).map((router) => owner(router, now)));
     const body = $("frontends").tBodies[0];
     prune(body, new Set(fronts.map((front) => frontend(front, body))));
     const names = new Set(backs.map((back) => back.name));

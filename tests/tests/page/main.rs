@@ -25,6 +25,11 @@ fn main() -> ExitCode {
             browser,
             || run(shows),
         ),
+        trial(
+            "the_address_and_who_has_it_are_shown_beside_a_vip_daemon",
+            browser,
+            || run(owner),
+        ),
         trial("all_of_it_is_done_with_keys_alone", browser, || run(keys)),
         trial("light_and_dark_are_both_readable", browser, || run(colours)),
         trial(
@@ -145,6 +150,32 @@ fn shows() -> Fallible<()> {
     tab.until(
         "document.getElementById('notices').textContent.includes('does not answer')",
     )
+}
+
+/// A server in the place of a vip-daemon; both daemons together are `beside`'s.
+fn owner() -> Fallible<()> {
+    let at = address(139, 9010);
+    let status = r#"{"routers": [
+        {"name": "api", "addresses": ["192.168.220.224/24"], "state": "active",
+         "since": "2026-01-01T00:00:00Z", "holding": true, "heard": null},
+        {"name": "web", "addresses": ["<b>10.0.0.1/24"], "state": "backup",
+         "since": "2026-01-01T00:00:00Z", "holding": false, "heard": {"from": "10.0.0.12"}}]}"#;
+    let vip = Server::saying(at, status.to_owned())?;
+    let scene = Scene::build_with(130, &format!(", vipDaemon: \"{at}\""))?;
+    let mut tab = scene.tab()?;
+    let tile = |router: &str, part: &str| {
+        format!("document.querySelector('[data-router={router}] .{part}')?.textContent")
+    };
+    for (router, part, text) in [
+        ("api", "label", "192.168.220.224/24"),
+        ("api", "value", "here"),
+        ("web", "label", "<b>10.0.0.1/24"),
+        ("web", "value", "10.0.0.12"),
+    ] {
+        tab.until(&format!("{} === '{text}'", tile(router, part)))?;
+    }
+    drop(vip);
+    tab.until("document.querySelector('[data-router]') === null")
 }
 
 fn keys() -> Fallible<()> {

@@ -20,6 +20,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(address: SocketAddr) -> Fallible<Self> {
+        Self::saying(address, "x".repeat(4096))
+    }
+
+    /// One that answers with `body`.
+    pub(crate) fn saying(address: SocketAddr, body: String) -> Fallible<Self> {
+        let body: Arc<str> = body.into();
         let listener = TcpListener::bind(address)?;
         let status = Arc::new(AtomicU16::new(200));
         let stop = Arc::new(AtomicBool::new(false));
@@ -29,8 +35,8 @@ impl Server {
                 if ends.load(Ordering::Relaxed) {
                     return;
                 }
-                let says = Arc::clone(&says);
-                std::thread::spawn(move || answer(stream, &says));
+                let (says, body) = (Arc::clone(&says), Arc::clone(&body));
+                std::thread::spawn(move || answer(stream, &says, &body));
             }
         });
         Ok(Self {
@@ -50,16 +56,15 @@ impl Drop for Server {
 }
 
 /// Answers requests until the client goes.
-fn answer(mut stream: TcpStream, status: &AtomicU16) {
+fn answer(mut stream: TcpStream, status: &AtomicU16, body: &str) {
     let mut request = [0; 2048];
     while stream.read(&mut request).is_ok_and(|count| count > 0) {
         let status = status.load(Ordering::Relaxed);
-        let body = "x".repeat(4096);
         let head = format!(
             "HTTP/1.1 {status} Word\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        if stream.write_all((head + &body).as_bytes()).is_err() {
+        if stream.write_all((head + body).as_bytes()).is_err() {
             return;
         }
     }
