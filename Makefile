@@ -109,7 +109,7 @@ fuzz: ## follow coverage through one parser: TARGET=hello SECONDS=60; fuzz/READM
 	@$(needs) rust
 	cargo run --locked --quiet -p fuzz --bin fuzz-seeds -- $(or $(TARGET),hello) $(target)/fuzz/corpus/$(or $(TARGET),hello)
 	mkdir -p $(target)/fuzz/found
-	FUZZ_TARGET=$(or $(TARGET),hello) RUSTFLAGS="$(counters)" cargo run --locked --release --target-dir $(target)/fuzz \
+	FUZZ_TARGET=$(or $(TARGET),hello) RUSTFLAGS="$(counters)" cargo run --release --target-dir $(target)/fuzz \
 		--target $$(rustc --print host-tuple) --manifest-path fuzz/coverage/Cargo.toml -- \
 		-max_total_time=$(or $(SECONDS),60) -artifact_prefix=$(target)/fuzz/found/ $(target)/fuzz/corpus/$(or $(TARGET),hello)
 
