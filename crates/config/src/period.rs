@@ -1,5 +1,6 @@
 //! Spans of time as files write them: `100ms`, `2s`, `5m`, `1h`.
 
+use crate::quantity::{QuantityError, Units};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
@@ -12,76 +13,26 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period(pub Duration);
 
-/// Why a text is not a [`Period`]; printed after the text in quotes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PeriodError {
-    /// A number alone, kept for the hint.
-    NoUnit(String),
-    /// A number with something that is no unit of time.
-    Unit(String),
-    /// Not a whole number and a unit.
-    Shape,
-    /// More than 64 bits of milliseconds.
-    TooLong,
-}
-
-impl fmt::Display for PeriodError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoUnit(number) => write!(f, "has no unit; write \"{number}s\""),
-            Self::Unit(unit) => {
-                write!(f, "has the unit \"{unit}\"; allowed: ms, s, m, h")
-            }
-            Self::Shape => {
-                write!(
-                    f,
-                    "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\""
-                )
-            }
-            Self::TooLong => write!(f, "is longer than time goes here"),
-        }
-    }
-}
-
-impl std::error::Error for PeriodError {}
+static UNITS: Units = Units {
+    names: &[("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)],
+    usual: "s",
+    shape: "is not a time; write it like \"100ms\", \"2s\", \"5m\" or \"1h\"",
+    excess: "is longer than time goes here",
+};
 
 impl FromStr for Period {
-    type Err = PeriodError;
+    type Err = QuantityError;
 
-    fn from_str(text: &str) -> Result<Self, PeriodError> {
-        let end = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
-        let (number, unit) = text.split_at(end);
-        if number.is_empty() || unit.starts_with(['.', ',']) {
-            return Err(PeriodError::Shape);
-        }
-        let per_unit = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "" => return Err(PeriodError::NoUnit(number.to_owned())),
-            other => return Err(PeriodError::Unit(other.to_owned())),
-        };
-        number
-            .parse::<u64>()
-            .ok()
-            .and_then(|count| count.checked_mul(per_unit))
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        UNITS
+            .read(text)
             .map(|millis| Self(Duration::from_millis(millis)))
-            .ok_or(PeriodError::TooLong)
     }
 }
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
-        for (unit, per_unit) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-            if millis != 0 && millis.is_multiple_of(per_unit) {
-                return write!(f, "{}{unit}", millis / per_unit);
-            }
-        }
-        write!(f, "{millis}ms")
+        UNITS.print(u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX), f)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Amounts of memory as files write them: `512B`, `64KiB`, `1MiB`, `2GiB`.
 
+use crate::quantity::{QuantityError, Units};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
@@ -10,72 +11,29 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(pub u64);
 
-/// Why a text is not a [`Size`]; printed after the text in quotes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SizeError {
-    /// A number alone, kept for the hint.
-    NoUnit(String),
-    /// A number with something that is no unit of memory.
-    Unit(String),
-    /// Not a whole number and a unit.
-    Shape,
-    /// More than 64 bits of bytes.
-    TooLarge,
-}
-
-impl fmt::Display for SizeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoUnit(number) => write!(f, "has no unit; write \"{number}KiB\""),
-            Self::Unit(unit) => {
-                write!(f, "has the unit \"{unit}\"; allowed: B, KiB, MiB, GiB")
-            }
-            Self::Shape => {
-                write!(f, "is not a size; write it like \"64KiB\" or \"1MiB\"")
-            }
-            Self::TooLarge => write!(f, "is more than any machine has"),
-        }
-    }
-}
-
-impl std::error::Error for SizeError {}
+static UNITS: Units = Units {
+    names: &[
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+        ("B", 1),
+    ],
+    usual: "KiB",
+    shape: "is not a size; write it like \"64KiB\" or \"1MiB\"",
+    excess: "is more than any machine has",
+};
 
 impl FromStr for Size {
-    type Err = SizeError;
+    type Err = QuantityError;
 
-    fn from_str(text: &str) -> Result<Self, SizeError> {
-        let end = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
-        let (number, unit) = text.split_at(end);
-        if number.is_empty() || unit.starts_with(['.', ',']) {
-            return Err(SizeError::Shape);
-        }
-        let per_unit = match unit {
-            "B" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            "" => return Err(SizeError::NoUnit(number.to_owned())),
-            other => return Err(SizeError::Unit(other.to_owned())),
-        };
-        number
-            .parse::<u64>()
-            .ok()
-            .and_then(|count| count.checked_mul(per_unit))
-            .map(Self)
-            .ok_or(SizeError::TooLarge)
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        UNITS.read(text).map(Self)
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (unit, per_unit) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
-            if self.0 != 0 && self.0.is_multiple_of(per_unit) {
-                return write!(f, "{}{unit}", self.0 / per_unit);
-            }
-        }
-        write!(f, "{}B", self.0)
+        UNITS.print(self.0, f)
     }
 }
 

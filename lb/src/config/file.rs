@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use config::{Address, Period, PeriodError};
+use config::{Address, Period, QuantityError};
 use serde::{Deserialize, Deserializer, de};
 
 use super::meant::{Balance, Switch};
@@ -341,9 +341,9 @@ pub(super) enum Limit {
 }
 
 impl FromStr for Limit {
-    type Err = PeriodError;
+    type Err = QuantityError;
 
-    fn from_str(text: &str) -> Result<Self, PeriodError> {
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
         if text == "off" {
             Ok(Self::Off)
         } else {
