@@ -257,6 +257,8 @@ impl Sessions {
             return;
         };
         let socket = session.socket.take();
+        let place = Place::Server(session.lane);
+        self.poll.forget(key, place);
         let kind = match failure {
             Failure::TimedOut => ErrorKind::TimedOut,
             Failure::Refused => socket

@@ -172,6 +172,16 @@ impl Poll {
         Some((Token::from_bits(data.u64()), ready_of(flags)))
     }
 
+    /// What the last wait reported of this place of a session is of a socket that is closed:
+    /// the next one that takes the place must not be taken for it.
+    pub(super) fn forget(&mut self, key: Key, place: Place) {
+        let token = Token::Socket(key, place).to_bits();
+        let stale = self.events.iter_mut();
+        for event in stale.filter(|event| event.data.u64() == token) {
+            event.flags = epoll::EventFlags::empty();
+        }
+    }
+
     fn add(
         &self,
         fd: impl AsFd,
@@ -210,6 +220,26 @@ mod tests {
             Token::Bell,
         ] {
             assert_eq!(Token::from_bits(token.to_bits()), token);
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_is_reported_as_nothing_and_the_rest_stays() {
+        use std::os::unix::net::UnixStream;
+        let mut slab = Slab::default();
+        let key = slab.insert_with(|_| ());
+        let (one, other) = UnixStream::pair().unwrap();
+        let mut poll = Poll::new().unwrap();
+        poll.add_socket(&one, key, Place::Client).unwrap();
+        poll.add_socket(&other, key, Place::Server(Lane::A))
+            .unwrap();
+        poll.wait(None).unwrap();
+        poll.forget(key, Place::Server(Lane::A));
+        let events: Vec<_> = (0..).map_while(|n| poll.event(n)).collect();
+        assert_eq!(events.len(), 2);
+        for (token, ready) in events {
+            let is_forgotten = token == Token::Socket(key, Place::Server(Lane::A));
+            assert_eq!(ready.writable, !is_forgotten, "{token:?}");
         }
     }
 }

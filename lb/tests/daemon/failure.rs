@@ -4,11 +4,15 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::rig::{CHECK_ONCE, Fallible, Lb, loopback, simple};
 use crate::servers::{Echo, Full, reset};
+
+/// One record with a ClientHello that any TLS server understands, from OpenSSL.
+const HELLO: &[u8] = include_bytes!("../../src/hello/corpus/openssl-tls13-alpn.bin");
 
 /// Who answers a new connection.
 async fn ask(bind: SocketAddr) -> std::io::Result<(SocketAddr, u8)> {
@@ -139,6 +143,43 @@ async fn a_client_that_resets_while_it_waits_ends_the_dialling() {
     let address = client.local_addr().unwrap();
     reset(client).unwrap();
     assert_eq!(lb.end(address).unwrap(), "clientAborted");
+}
+
+/// Whether all threads of a daemon stand.
+fn is_stopped(lb: &Lb) -> Fallible<bool> {
+    for task in std::fs::read_dir(format!("/proc/{}/task", lb.id()))? {
+        let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+        let (_, state) = stat.rsplit_once(')').ok_or("odd stat")?;
+        if !state.starts_with(" T") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// One look at the poll reports the client's hello and, behind it, that its server has reset.
+/// The hello goes to another server, which is not taken for the one that has gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_reported_of_a_server_that_is_left_is_not_said_of_the_next() {
+    let first = TcpListener::bind(loopback(0)).await.unwrap();
+    let second = Echo::start(b'b').await.unwrap();
+    let bind = loopback(6443);
+    let servers = [first.local_addr().unwrap(), second.address];
+    let lb = start(bind, &servers, "").unwrap();
+    // Its check.
+    drop(first.accept().await.unwrap());
+    let mut client = TcpStream::connect(bind).await.unwrap();
+    let (server, _) = first.accept().await.unwrap();
+    lb.signal(Signal::SIGSTOP).unwrap();
+    while !is_stopped(&lb).unwrap() {
+        tokio::task::yield_now().await;
+    }
+    client.write_all(HELLO).await.unwrap();
+    reset(server).unwrap();
+    lb.signal(Signal::SIGCONT).unwrap();
+    let mut answer = vec![0; 1 + HELLO.len()];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!((answer[0], &answer[1..]), (b'b', HELLO));
 }
 
 /// Clients beyond the limit wait in the listener's queue and are served when others leave.
