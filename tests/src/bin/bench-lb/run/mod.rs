@@ -50,7 +50,11 @@ const CAPACITY: u32 = 95_000;
 /// millisecond.
 const CLIENTS: usize = 12;
 /// After which a connection is no longer new: what a proxy does once for each is done.
+/// Checks are regular then, too.
 const GROWN_UP: Duration = Duration::from_millis(2_500);
+/// How long a tail is measured at least: the p99.9 of a second at 20 % load is its 19 latest
+/// answers, and one pause of the machine makes as many late.
+const TAIL: Duration = Duration::from_secs(4);
 
 impl Row {
     /// Runs it once.
@@ -78,8 +82,8 @@ impl Row {
             Self::Up1 => bench.bulk(Direction::Up, 1),
             Self::Up16 => bench.bulk(Direction::Up, 16),
             Self::Mixed => bench.mixed(),
-            Self::Latency20 => bench.latency(CAPACITY / 5),
-            Self::Latency60 => bench.latency(CAPACITY / 5 * 3),
+            Self::Latency20 => bench.tail(CAPACITY / 5),
+            Self::Latency60 => bench.tail(CAPACITY / 5 * 3),
             Self::Idle => bench.idle(),
             Self::Storm => bench.storm(),
             Self::Kubectl => bench.kubectl(around.cluster.as_ref()),
@@ -205,15 +209,27 @@ impl Bench<'_> {
         figures.failed = failed;
         Ok(figures)
     }
-    fn latency(&self, rate: u32) -> io::Result<Figures> {
+    /// Requests by the clock, for long enough that the tail is more than one pause of the
+    /// machine, and after what a proxy does once.
+    fn tail(&self, rate: u32) -> io::Result<Figures> {
+        let Size { warm_up, time, .. } = self.size;
+        self.latency(rate, warm_up.max(GROWN_UP), time.max(TAIL))
+    }
+
+    fn latency(
+        &self,
+        rate: u32,
+        warm_up: Duration,
+        time: Duration,
+    ) -> io::Result<Figures> {
         let plan = open::Plan {
             address: self.proxy.address(KEPT, 0),
             connections: 50,
             rate,
             request: 200,
             reply: 1024,
-            warm_up: self.size.warm_up,
-            time: self.size.time,
+            warm_up,
+            time,
         };
         let core = usage::cores() - 1;
         let before = Spent::by(self.proxy)?;

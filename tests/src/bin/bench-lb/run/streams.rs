@@ -32,7 +32,7 @@ impl Bench<'_> {
         let stream = Streams::start(self, Direction::Down, 4)?;
         lab_sleep(self.size.warm_up);
         let bytes = stream.bytes();
-        let figures = self.latency(2_000)?;
+        let figures = self.latency(2_000, self.size.warm_up, self.size.time)?;
         let total = stream.bytes();
         stream.stop()?;
         Ok(Figures {
