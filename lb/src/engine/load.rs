@@ -15,7 +15,7 @@ pub(super) enum Load {
     Dial {
         /// The dials so far.
         dials: Dialling,
-        /// What decides among equal servers: [`Backend::lot`].
+        /// What decides among equal servers: [`crate::pool::Backend::lot`].
         lot: u64,
         /// The client's first bytes: what the server has of them, and what not yet.
         kept: Option<Box<Pending>>,

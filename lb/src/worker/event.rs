@@ -26,7 +26,7 @@ impl ConnectionId {
 /// What a worker tells control.
 #[derive(Debug)]
 pub enum Event {
-    /// Connections that have ended, at most [`ENDED`]. Sent when the snapshot wants ends
+    /// Connections that have ended, at most [`super::ENDED`]. Sent when the snapshot wants ends
     /// reported.
     Ended(Vec<Record>),
     /// A dial failed or timed out; the client went on to another server or was given up.
