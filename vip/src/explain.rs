@@ -32,6 +32,14 @@ pub fn explain(
     words.extend(standing(router, record));
     words.extend(checks(router, tracks));
     words.extend(others(router, record, now));
+    if !record.waits_for.is_empty() {
+        let (group, names) = (router.sync_group.as_deref(), record.waits_for.join(", "));
+        words.push(format!(
+            "It would take the addresses, and waits for the others of sync group {}: \
+             {names}.",
+            group.unwrap_or_default()
+        ));
+    }
     if !record.running {
         words.push(format!("Interface {} is down or gone.", router.interface));
     }
@@ -57,6 +65,11 @@ fn standing(router: &Router, record: &Record) -> Option<String> {
         Some(Out::Released) => Some(
             "It was released: it takes the addresses only if nobody else does, until \
              `vip-daemon release --resume`."
+                .to_owned(),
+        ),
+        Some(Out::Together) => Some(
+            "Another router of its sync group stays out: it takes the addresses only if \
+             nobody else does."
                 .to_owned(),
         ),
         Some(Out::Fault) => Some(
@@ -153,6 +166,7 @@ fn reason(reason: Reason) -> &'static str {
         Reason::AddressLost => "somebody took the addresses away again and again",
         Reason::Yielded => "it gave them away, as it was told to or as a check failed",
         Reason::HandedOver => "the router that held them handed them over",
+        Reason::Together => "it moved with the other routers of its sync group",
     }
 }
 
@@ -247,6 +261,7 @@ mod tests {
         let now = Instant::now();
         let mut record = record(State::Backup, 1, Some(100), now);
         record.out = Some(Out::Released);
+        record.waits_for = vec!["inside".to_owned()];
         record.running = false;
         record.alarm = Some("10.55.0.13: another password".to_owned());
         record.foreign = vec!["10.55.0.100/24".parse().unwrap()];
@@ -254,6 +269,7 @@ mod tests {
         let told = explain(&router(""), &record, &seen(Verdict::Up), now).join("\n");
         for words in [
             "release --resume",
+            "sync group : inside",
             "Interface eth0 is down",
             "10.55.0.13: another password",
             "has put 10.55.0.100/24",

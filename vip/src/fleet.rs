@@ -3,6 +3,7 @@
 //! Lives on the control runtime. Each [`Member`] is one router on the adverts' thread
 //! together with its checks, which stay here.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,13 +16,14 @@ use tokio::time::{Instant, timeout};
 use crate::ask::Board;
 use crate::channel::message::Name;
 use crate::channel::{Client, Entry};
-use crate::config::{Notify, Router};
+use crate::config::{Config, Notify, Router, SyncGroup};
 use crate::driver::{COMMANDS, Command, Handed, Record, Yield, chain};
 use crate::flight::dump;
 use crate::guard::{Facts, Keeper};
 use crate::linux::{Linux, OpenError};
 use crate::live::Life;
-use crate::notify::Teller;
+use crate::notify::{Subject, Teller};
+use crate::sync::{Book, Seat};
 use crate::thread::Thread;
 use crate::track::{Tracker, follow};
 use crate::upgrade::Resume;
@@ -78,6 +80,8 @@ pub struct Fleet {
     memory: std::io::Result<()>,
     guard: Keeper,
     members: Mutex<Vec<Arc<Member>>>,
+    /// The books of the sync groups, by name.
+    groups: Mutex<BTreeMap<String, Arc<watch::Sender<Book>>>>,
     /// Where checks of another router look.
     board: Arc<Board>,
     /// How routers tell their successors.
@@ -106,6 +110,7 @@ impl Fleet {
             memory,
             guard,
             members: Mutex::new(Vec::new()),
+            groups: Mutex::default(),
             board: Arc::new(Board::default()),
             channel,
             flights,
@@ -137,12 +142,23 @@ impl Fleet {
             .clone()
     }
 
-    /// Starts all of `routers`, or none.
+    /// The sync groups, each with how its routers stand.
+    pub fn groups(&self) -> Vec<(String, Book)> {
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let books = groups.iter();
+        books
+            .map(|(name, book)| (name.clone(), book.borrow().clone()))
+            .collect()
+    }
+
+    /// Starts all routers of `config`, or none.
     ///
     /// # Errors
     /// That of the first router that does not start; those before it are stopped again.
-    pub async fn start(&self, routers: &[Router]) -> Result<(), StartError> {
-        self.teller.add(routers.iter().map(told));
+    pub async fn start(&self, config: &Config) -> Result<(), StartError> {
+        let routers = &config.routers;
+        self.gather(&config.sync_groups);
+        self.teller.add(told(config));
         let mut started = Vec::new();
         for router in routers {
             match self.member(router).await {
@@ -154,24 +170,27 @@ impl Fleet {
             }
         }
         self.set(started);
+        self.teller.set(told(config).collect());
         let mut resume = self.resume.lock().unwrap_or_else(PoisonError::into_inner);
         *resume = Resume::default();
         Ok(())
     }
 
-    /// Makes what runs what `routers` say. Routers that did not change keep their state;
+    /// Makes what runs what `config` says. Routers that did not change keep their state;
     /// where only the priority or the checks did, the address stays too; others stop in
     /// good order and start anew. When one that is to start cannot, nothing changes: an
     /// address is not given up for a router that will not run.
     ///
     /// # Errors
     /// One per router that cannot start.
-    pub async fn change(&self, routers: &[Router]) -> Vec<StartError> {
+    pub async fn change(&self, config: &Config) -> Vec<StartError> {
+        let routers = &config.routers;
         let errors = self.unable(routers);
         if !errors.is_empty() {
             return errors;
         }
-        self.teller.add(routers.iter().map(told));
+        self.gather(&config.sync_groups);
+        self.teller.add(told(config));
         let mut before = self.members();
         let mut after = Vec::new();
         let mut fresh = Vec::new();
@@ -196,7 +215,24 @@ impl Fleet {
             }
         }
         self.set(after);
+        self.teller.set(told(config).collect());
         errors
+    }
+
+    /// The books of these groups, and of no other.
+    fn gather(&self, wanted: &[SyncGroup]) {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.retain(|name, _| wanted.iter().any(|group| group.name == *name));
+        for group in wanted {
+            let book = groups.entry(group.name.clone()).or_default();
+            book.send_modify(|book| book.set_members(&group.routers));
+        }
+    }
+
+    fn seat(&self, router: &Router) -> Option<Seat> {
+        let name = router.sync_group.as_ref()?;
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Seat::new(name, &router.name, groups.get(name)?))
     }
 
     /// Tries to open what would start anew; that changes nothing on the machine.
@@ -240,10 +276,6 @@ impl Fleet {
             };
             channel.set_routers(members.iter().map(entry).collect());
         }
-        if !members.is_empty() {
-            let routers = members.iter().map(|member| told(&member.router));
-            self.teller.set(routers.collect());
-        }
         *self.members.lock().unwrap_or_else(PoisonError::into_inner) = members;
     }
 
@@ -270,6 +302,7 @@ impl Fleet {
             channel: self.channel.clone(),
             flight: Arc::clone(tracker.flight()),
             moves: self.teller.line(),
+            seat: self.seat(router),
         };
         let flight = Arc::clone(tracker.flight());
         let (name, folder) = (router.name.clone(), self.flights.clone());
@@ -333,8 +366,12 @@ async fn stop(members: Vec<Arc<Member>>) {
     futures_util::future::join_all(all).await;
 }
 
-fn told(router: &Router) -> (String, Notify) {
-    (router.name.clone(), router.notify.clone())
+fn told(config: &Config) -> impl Iterator<Item = (Subject, Notify)> {
+    let routers = config.routers.iter();
+    let routers = routers.map(|it| (Subject::Router(it.name.clone()), it.notify.clone()));
+    let groups = config.sync_groups.iter();
+    let groups = groups.map(|it| (Subject::Group(it.name.clone()), it.notify.clone()));
+    routers.chain(groups)
 }
 
 /// Can a running router become this one without an election?

@@ -39,6 +39,7 @@ pub mod privileges;
 pub mod run;
 pub mod scripts;
 pub mod status;
+pub mod sync;
 pub mod thread;
 pub mod track;
 pub mod upgrade;

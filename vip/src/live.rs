@@ -23,6 +23,7 @@ use crate::flight::Flight;
 use crate::guard::Line;
 use crate::linux::{Claimant, Linux, Monitor, Notice, OpenError, Receiver, Witness};
 use crate::notify::Move;
+use crate::sync::Seat;
 use crate::track::Standing;
 
 /// Between two attempts to open a router again that no notice of the kernel leads to.
@@ -46,6 +47,8 @@ pub struct Life {
     pub flight: Arc<Flight>,
     /// Whom it tells of transitions.
     pub moves: Option<mpsc::Sender<Move>>,
+    /// Its place in a sync group.
+    pub seat: Option<Seat>,
     /// Who takes its addresses away when nothing here can.
     pub guard: Line,
 }
@@ -124,6 +127,7 @@ impl Life {
             channel: self.channel.clone(),
             flight: Arc::clone(&self.flight),
             moves: self.moves.clone(),
+            seat: self.seat.clone(),
         };
         let driver = Driver::new(setup, linux)
             .map_err(|error| self.failed(std::io::Error::other(error)))?;

@@ -48,18 +48,37 @@ const SCRIPT: Duration = Duration::from_secs(60);
 /// How long the end of the daemon waits for the scripts of its last transitions.
 const LAST: Duration = Duration::from_secs(2);
 
+/// Whose transition it is, by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A router's.
+    Router(String),
+    /// A sync group's.
+    Group(String),
+}
+
+impl Subject {
+    /// The name, and the word that keepalived puts before it.
+    fn named(&self) -> (&str, &str) {
+        match self {
+            Self::Router(name) => ("INSTANCE", name),
+            Self::Group(name) => ("GROUP", name),
+        }
+    }
+}
+
 /// A transition.
 #[derive(Debug, Clone)]
 pub struct Move {
-    /// Which router.
-    pub router: String,
+    /// Whose.
+    pub subject: Subject,
     /// Before.
     pub from: State,
     /// After.
     pub to: State,
     /// Why.
     pub reason: Reason,
-    /// Its priority.
+    /// Its priority; 0 for a group.
     pub priority: Priority,
 }
 
@@ -77,9 +96,10 @@ pub fn word(state: State) -> &'static str {
 /// What keepalived appends to the command of `notify`.
 #[must_use]
 pub fn arguments(moved: &Move) -> [String; 4] {
+    let (kind, name) = moved.subject.named();
     [
-        "INSTANCE".to_owned(),
-        moved.router.clone(),
+        kind.to_owned(),
+        name.to_owned(),
         word(moved.to).to_owned(),
         moved.priority.get().to_string(),
     ]
@@ -88,8 +108,8 @@ pub fn arguments(moved: &Move) -> [String; 4] {
 /// The line that keepalived writes into its FIFO.
 #[must_use]
 pub fn line(moved: &Move) -> String {
-    let (router, priority) = (&moved.router, moved.priority.get());
-    format!("INSTANCE \"{router}\" {} {priority}\n", word(moved.to))
+    let ((kind, name), priority) = (moved.subject.named(), moved.priority.get());
+    format!("{kind} \"{name}\" {} {priority}\n", word(moved.to))
 }
 
 /// The latest events, numbered from 1.
@@ -112,8 +132,13 @@ impl Events {
     fn add(&self, moved: &Move, at: SystemTime) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let number = *self.newest.borrow() + 1;
+        let key = match moved.subject {
+            Subject::Router(_) => "router",
+            Subject::Group(_) => "syncGroup",
+        };
+        let (_, name) = moved.subject.named();
         let event = json!({
-            "event": number, "at": rfc3339(at), "router": moved.router,
+            "event": number, "at": rfc3339(at), key: name,
             "from": moved.from.name(), "to": moved.to.name(),
             "reason": moved.reason.name(), "priority": moved.priority.get(),
         });
@@ -141,7 +166,7 @@ impl Events {
 #[derive(Debug, Default)]
 struct Wanted {
     fifo: Option<PathBuf>,
-    routers: BTreeMap<String, Notify>,
+    programs: BTreeMap<Subject, Notify>,
 }
 
 /// Tells others of transitions.
@@ -160,8 +185,8 @@ impl Teller {
     pub fn start(fifo: Option<PathBuf>) -> Self {
         let (moves, queue) = mpsc::channel(MOVES);
         let events = Arc::new(Events::default());
-        let routers = BTreeMap::new();
-        let wanted = Arc::new(Mutex::new(Wanted { fifo, routers }));
+        let programs = BTreeMap::new();
+        let wanted = Arc::new(Mutex::new(Wanted { fifo, programs }));
         let lost = Arc::new(AtomicU64::new(0));
         let task = tokio::spawn(tell(
             queue,
@@ -194,16 +219,16 @@ impl Teller {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// What routers want told that are about to start, or to change.
-    pub fn add(&self, routers: impl IntoIterator<Item = (String, Notify)>) {
+    /// What routers and groups want told that are about to start, or to change.
+    pub fn add(&self, programs: impl IntoIterator<Item = (Subject, Notify)>) {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.routers.extend(routers);
+        wanted.programs.extend(programs);
     }
 
-    /// What each router wants told from here on; others are gone.
-    pub fn set(&self, routers: BTreeMap<String, Notify>) {
+    /// What each router and group wants told from here on; others are gone.
+    pub fn set(&self, programs: BTreeMap<Subject, Notify>) {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.routers = routers;
+        wanted.programs = programs;
     }
 
     /// Waits for what the last transitions lead to, when every driver has ended.
@@ -233,7 +258,7 @@ async fn tell(
     wanted: Arc<Mutex<Wanted>>,
     lost: Arc<AtomicU64>,
 ) {
-    let mut queues: BTreeMap<String, mpsc::Sender<(Move, Notify)>> = BTreeMap::new();
+    let mut queues: BTreeMap<Subject, mpsc::Sender<(Move, Notify)>> = BTreeMap::new();
     let mut running = Vec::new();
     while let Some(moved) = moves.recv().await {
         events.add(&moved, SystemTime::now());
@@ -241,7 +266,7 @@ async fn tell(
             let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
             (
                 wanted.fifo.clone(),
-                wanted.routers.get(&moved.router).cloned(),
+                wanted.programs.get(&moved.subject).cloned(),
             )
         };
         if let Some(fifo) = fifo
@@ -253,7 +278,7 @@ async fn tell(
         let Some(notify) = notify.filter(|notify| *notify != Notify::default()) else {
             continue;
         };
-        let queue = queues.entry(moved.router.clone()).or_insert_with(|| {
+        let queue = queues.entry(moved.subject.clone()).or_insert_with(|| {
             let (queue, scripts) = mpsc::channel(QUEUE);
             running.push(tokio::spawn(run(scripts, Arc::clone(&lost))));
             queue
@@ -286,7 +311,8 @@ async fn run(mut queue: mpsc::Receiver<(Move, Notify)>, lost: Arc<AtomicU64>) {
         let own = own.as_ref().map(|script| (script, Vec::new()));
         for (script, more) in own.into_iter().chain(every) {
             let ended = scripts::ask_with(script, more, SCRIPT).await;
-            let (router, command) = (&moved.router, script.command.join(" "));
+            let ((_, router), command) =
+                (moved.subject.named(), script.command.join(" "));
             if ended == scripts::Ended::Passed {
                 tracing::debug!(router, command, "notified");
             } else {
@@ -316,7 +342,7 @@ mod tests {
 
     fn moved(to: State, priority: u8) -> Move {
         Move {
-            router: "VI_1".to_owned(),
+            subject: Subject::Router("VI_1".to_owned()),
             from: State::Backup,
             to,
             reason: Reason::ActiveDown,
@@ -337,6 +363,16 @@ mod tests {
             let words = expected.replace('"', "");
             assert_eq!(arguments(&moved).join(" "), words.trim());
         }
+    }
+
+    #[test]
+    fn n4_a_group_has_priority_0() {
+        let moved = Move {
+            subject: Subject::Group("VG_1".to_owned()),
+            ..moved(State::Active, 0)
+        };
+        assert_eq!(line(&moved), "GROUP \"VG_1\" MASTER 0\n");
+        assert_eq!(arguments(&moved), ["GROUP", "VG_1", "MASTER", "0"]);
     }
 
     #[tokio::test]

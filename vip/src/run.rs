@@ -83,7 +83,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let fleet = Arc::new(Fleet::new(
         thread, memory, guard, channel, flights, teller, resume,
     ));
-    fleet.start(&config.routers).await?;
+    fleet.start(&config).await?;
     let identity = Arc::new(Identity::new("vip-daemon", path, SystemTime::now()));
     let (stop, stopped) = oneshot::channel::<()>();
     let surface = Arc::new(Status {
@@ -148,7 +148,7 @@ async fn reload(path: &Path, fleet: &Fleet, identity: &Identity, log: &Log) {
         }
         Ok(config) => {
             warn(&config);
-            let errors = fleet.change(&config.routers).await;
+            let errors = fleet.change(&config).await;
             for error in &errors {
                 tracing::error!("{}", chain(error));
             }

@@ -34,6 +34,8 @@ pub enum Out {
     Fault,
     /// `vip-daemon release`.
     Released,
+    /// Another router of its sync group stays out.
+    Together,
 }
 
 impl Out {
@@ -42,6 +44,7 @@ impl Out {
         match self {
             Self::Fault => "fault",
             Self::Released => "released",
+            Self::Together => "together",
         }
     }
 }

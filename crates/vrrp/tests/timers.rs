@@ -438,6 +438,22 @@ fn yield_leaves_a_lower_active_alone_for_so_long() {
 }
 
 #[test]
+fn rise_makes_a_backup_active_and_fall_an_active_a_backup() {
+    let table = "
+        0   | rise              | (NoMatter) | initialize | -
+        0   | start             | initialize>backup started | backup | 360.9375
+        1   | fall              | (NoMatter) | backup | 360.9375
+        10  | rise              | advert 100, acquire, announce, backup>active together | active | 30
+        11  | rise              | (NoMatter) | active | 30
+        12  | fall              | advert 0, release, active>backup together | backup | 372.9375
+        13  | fault             | backup>fault fault | fault | -
+        14  | rise              | (NoMatter) | fault | -
+        15  | fall              | (NoMatter) | fault | -
+    ";
+    check(settings(), table);
+}
+
+#[test]
 fn take_makes_a_backup_active_at_once_and_nobody_else() {
     let table = "
         0   | take              | (NoMatter) | initialize | -

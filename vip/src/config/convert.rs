@@ -50,7 +50,7 @@ pub(super) fn convert(
     if file.routers.is_empty() {
         reader.refuse::<()>(&at, "is empty; write at least one router");
     }
-    let routers: Vec<_> = file
+    let mut routers: Vec<_> = file
         .routers
         .iter()
         .enumerate()
@@ -60,6 +60,7 @@ pub(super) fn convert(
     if routers.len() == file.routers.len() {
         reader.related(&routers, &at);
     }
+    let sync_groups = reader.sync_groups(&file.sync_groups, file, &mut routers);
     let at = KeyPath::root().key("channel");
     let channel = file.channel.as_ref();
     let channel = channel.and_then(|channel| reader.channel(channel, &at));
@@ -76,6 +77,7 @@ pub(super) fn convert(
         fifo: file.notify.fifo.clone(),
         channel,
         routers,
+        sync_groups,
         admin: file.admin.address.map_or(ADMIN, |address| address.0),
         socket: file.socket.clone().unwrap_or_else(|| PathBuf::from(SOCKET)),
         log: file.log.clone(),
@@ -126,6 +128,7 @@ impl Reader<'_> {
             announce: announce?,
             tracks: tracks?,
             notify: notify?,
+            sync_group: None,
         })
     }
 

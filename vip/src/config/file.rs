@@ -28,6 +28,22 @@ pub struct File {
     /// Who is told of every router's transitions.
     #[serde(default)]
     pub notify: Told,
+    /// Routers that move together.
+    #[serde(default)]
+    pub sync_groups: Vec<SyncGroup>,
+}
+
+/// `syncGroups[]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncGroup {
+    /// Its name.
+    pub name: String,
+    /// The names of its routers.
+    pub routers: Vec<String>,
+    /// Programs that are told of its transitions.
+    #[serde(default)]
+    pub notify: Notify,
 }
 
 /// `admin`.

@@ -6,6 +6,7 @@ mod convert;
 pub mod file;
 mod reader;
 mod side;
+mod sync;
 mod target;
 mod tracks;
 
@@ -35,6 +36,8 @@ pub const KIND: &str = "VipDaemon";
 pub struct Config {
     /// One VRRP instance each; their names differ.
     pub routers: Vec<Router>,
+    /// Routers that move together; each is in one group at most.
+    pub sync_groups: Vec<SyncGroup>,
     /// Where the admin endpoint listens.
     pub admin: SocketAddr,
     /// Where commands are taken.
@@ -49,6 +52,17 @@ pub struct Config {
     pub fifo: Option<PathBuf>,
     /// What is allowed and probably not meant, for the log and for `check`.
     pub warnings: Vec<String>,
+}
+
+/// Routers that hold their addresses together or not at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SyncGroup {
+    /// Its name in logs, metrics and notices.
+    pub name: String,
+    /// The names of its routers: two or more.
+    pub routers: Vec<String>,
+    /// Programs that are told of its transitions.
+    pub notify: Notify,
 }
 
 /// One VRRP instance. Two are equal when running one is running the other.
@@ -82,6 +96,8 @@ pub struct Router {
     pub tracks: Vec<Track>,
     /// Programs that are told of its transitions.
     pub notify: Notify,
+    /// The sync group that it is in.
+    pub sync_group: Option<String>,
 }
 
 /// Programs that are told of transitions.

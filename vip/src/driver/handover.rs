@@ -50,6 +50,8 @@ pub(super) enum Cause {
     Asked(Yield),
     /// The router is to stay out: with or without a successor.
     Out,
+    /// Another router of its sync group has lost its addresses: with or without one.
+    Together,
     /// Its priority has fallen: only to a higher one, which takes over anyway.
     Lower,
 }
@@ -60,7 +62,7 @@ impl Cause {
         match self {
             Self::Lower => 0,
             Self::Asked(_) => 1,
-            Self::Out => 2,
+            Self::Out | Self::Together => 2,
             Self::Stop(_) => 3,
         }
     }
@@ -74,7 +76,7 @@ fn refuse(cause: Cause) {
             // Whoever asked may have stopped waiting.
             let _ = asked.done.send(Handed::Kept(Declined::NotAccepted));
         }
-        Cause::Stop(_) | Cause::Out | Cause::Lower => {}
+        Cause::Stop(_) | Cause::Out | Cause::Together | Cause::Lower => {}
     }
 }
 
@@ -99,7 +101,9 @@ pub(super) async fn answered(handing: &mut Option<Handing>) -> Result<Go, Declin
 
 impl<E: Effects> Driver<E> {
     /// What tracking makes of the priority has changed.
-    pub(super) fn stand(&mut self, standing: Standing) {
+    pub(super) fn stand(&mut self, own: Standing) {
+        self.own = own;
+        let standing = self.beside_others(own);
         let before = std::mem::replace(&mut self.standing, standing);
         if before == standing {
             return;
@@ -145,11 +149,11 @@ impl<E: Effects> Driver<E> {
             group: self.group,
             to: match &cause {
                 Cause::Asked(asked) => asked.to.clone(),
-                Cause::Stop(_) | Cause::Out | Cause::Lower => None,
+                Cause::Stop(_) | Cause::Out | Cause::Together | Cause::Lower => None,
             },
             above: match &cause {
                 Cause::Lower => Some(self.standing.priority.get()),
-                Cause::Stop(_) | Cause::Asked(_) | Cause::Out => None,
+                Cause::Stop(_) | Cause::Asked(_) | Cause::Out | Cause::Together => None,
             },
             answer,
         };
@@ -185,11 +189,13 @@ impl<E: Effects> Driver<E> {
     }
 
     fn give(&mut self, handing: Handing, go: &Go) -> Option<Ended> {
-        let hold = match &handing.cause {
-            Cause::Asked(asked) => asked.hold,
-            Cause::Stop(_) | Cause::Out | Cause::Lower => Duration::ZERO,
-        };
-        self.handle(Event::Yield { hold });
+        self.handle(match &handing.cause {
+            Cause::Asked(asked) => Event::Yield { hold: asked.hold },
+            Cause::Together => Event::Fall,
+            Cause::Stop(_) | Cause::Out | Cause::Lower => Event::Yield {
+                hold: Duration::ZERO,
+            },
+        });
         let sent = go.send();
         let (router, successor) = (&self.name, &go.successor);
         let asked = handing.begun.elapsed();
@@ -215,6 +221,7 @@ impl<E: Effects> Driver<E> {
             Cause::Out => self.handle(Event::Yield {
                 hold: Duration::ZERO,
             }),
+            Cause::Together => self.handle(Event::Fall),
             // The peers take over by themselves, if one of them is higher.
             Cause::Lower | Cause::Stop(_) => {}
         }
@@ -233,7 +240,7 @@ impl<E: Effects> Driver<E> {
                 // Whoever asked may have stopped waiting.
                 let _ = asked.done.send(how);
             }
-            Cause::Out | Cause::Lower => {}
+            Cause::Out | Cause::Together | Cause::Lower => {}
         }
         None
     }

@@ -120,16 +120,22 @@ impl<E: Effects> Driver<E> {
             }
         }
         if self.broken_until.is_some() {
+            self.faulty = true;
             self.handle(Event::Fault);
         } else if running {
+            self.faulty = false;
             // Neighbours may have forgotten us, or a switch where we are.
             if self.hold_off.link.take().is_some() {
                 self.handle(Event::Foreign);
             }
-            self.handle(Event::Recover);
+            self.handle(match self.faulty_beside() {
+                true => Event::Fault,
+                false => Event::Recover,
+            });
         } else if self.machine.state() == State::Active {
             self.hold_off.link_lost(Instant::now());
         } else {
+            self.faulty = true;
             self.handle(Event::Fault);
         }
     }

@@ -14,6 +14,7 @@ mod record;
 mod setup;
 #[cfg(test)]
 mod tests;
+mod together;
 mod truth;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ use crate::config::{MisconfiguredPeer, Router};
 use crate::flight::Flight;
 use crate::linux::{Claimant, Notice};
 use crate::notify::Move;
+use crate::sync::Seat;
 use crate::track::Standing;
 
 pub use effects::{Datagram, Effects, Failure, Survey};
@@ -45,6 +47,7 @@ pub use handover::{Handed, Yield};
 use holdoff::HoldOff;
 pub(crate) use perform::chain;
 pub use record::{Counts, Heard, OVERFLOW, Record};
+use together::{Together, Turn};
 use truth::Inquiry;
 pub use truth::Mac;
 
@@ -145,7 +148,13 @@ pub struct Driver<E> {
     expected: Expected,
     effects: E,
     fence: Fence,
+    /// What the router's own checks make of it.
+    own: Standing,
+    /// What is left of that beside the other routers of its group.
     standing: Standing,
+    /// Its own link, or its own addresses, make it unable.
+    faulty: bool,
+    together: Option<Together>,
     /// The next renewal; set while addresses of ours are on the interface.
     renew_at: Option<Instant>,
     /// Until then the interface is taken to refuse our addresses.
@@ -187,6 +196,8 @@ pub struct Setup<'a> {
     pub flight: Arc<Flight>,
     /// Whom it tells of transitions.
     pub moves: Option<mpsc::Sender<Move>>,
+    /// Its place in a sync group.
+    pub seat: Option<Seat>,
 }
 
 impl<E: Effects> Driver<E> {
@@ -209,7 +220,10 @@ impl<E: Effects> Driver<E> {
             expected: setup::expected(router, setup.source)?,
             effects,
             fence: Fence::Open,
+            own: setup.standing,
             standing: setup.standing,
+            faulty: false,
+            together: setup.seat.map(Together::new),
             renew_at: None,
             broken_until: None,
             running: true,
@@ -234,6 +248,9 @@ impl<E: Effects> Driver<E> {
         if let Some(lost) = self.start() {
             return self.lose(lost);
         }
+        if let Some(ended) = self.beside() {
+            return ended;
+        }
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let wake = self.wake();
@@ -246,6 +263,11 @@ impl<E: Effects> Driver<E> {
                 }
                 answer = answered(&mut self.handing) => {
                     if let Some(ended) = self.settle(answer) {
+                        return ended;
+                    }
+                }
+                () = together::changed(&mut self.together) => {
+                    if let Some(ended) = self.beside() {
                         return ended;
                     }
                 }
@@ -302,6 +324,7 @@ impl<E: Effects> Driver<E> {
     fn lose(&mut self, lost: Lost) -> Ended {
         // Nothing can be sent through an interface that is gone.
         self.running &= lost != Lost::Interface;
+        self.faulty = true;
         self.handle(Event::Fault);
         Ended::Lost(lost)
     }
@@ -336,7 +359,9 @@ impl<E: Effects> Driver<E> {
 
     /// When to come back even if nothing happens.
     fn wake(&self) -> Instant {
-        let machine = self.machine.deadline().map(Instant::from_std);
+        let waits = self.together.as_ref().is_some_and(Together::waits);
+        let machine = self.machine.deadline().filter(|_| !waits);
+        let machine = machine.map(Instant::from_std);
         let hold_off = self.hold_off.deadline();
         let all = [machine, self.renew_at, self.broken_until, hold_off];
         let first = all.into_iter().flatten().min();
@@ -371,11 +396,16 @@ impl<E: Effects> Driver<E> {
             return Some(Lost::Source);
         }
         if self.hold_off.link.take_if(|until| *until <= now).is_some() {
+            self.faulty = true;
             self.handle(Event::Fault);
         }
         let deadline = self.machine.deadline().map(Instant::from_std);
         if deadline.is_some_and(|deadline| deadline <= now) {
-            self.handle(Event::Deadline);
+            match self.turn() {
+                Turn::Own => self.handle(Event::Deadline),
+                Turn::Together => self.handle(Event::Rise),
+                Turn::Wait => self.publish(),
+            }
         }
         if self.renew_at.is_some_and(|at| at <= now) {
             self.renew_at = Some(now + RENEW);

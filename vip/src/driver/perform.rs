@@ -10,7 +10,7 @@ use vrrp::fsm::{Action, Actions, Event, Note, Reason};
 use super::{Driver, Effects, Failure, RENEW, Record};
 use crate::claim::{self, Verdict, Wish};
 use crate::flight::{Decision, What};
-use crate::notify::Move;
+use crate::notify::{Move, Subject};
 
 /// How long a router whose interface refused an address stays at fault.
 const RETRY: Duration = Duration::from_secs(5);
@@ -24,6 +24,7 @@ impl<E: Effects> Driver<E> {
         let decision = decision.led_to(self.machine.state(), &actions);
         self.flight.record(What::Decision(decision), now);
         self.perform(actions);
+        self.tell_group();
         self.publish();
     }
 
@@ -86,18 +87,14 @@ impl<E: Effects> Driver<E> {
     fn moved(&mut self, from: State, to: State, reason: Reason) {
         let (router, reason_name) = (&self.name, reason.name());
         tracing::info!(router, %from, %to, reason = reason_name, "state changed");
-        if let Some(moves) = &self.moves {
-            let moved = Move {
-                router: self.name.clone(),
-                from,
-                to,
-                reason,
-                priority: self.machine.priority(),
-            };
-            // A full queue costs a notice, never an election.
-            let told = moves.try_send(moved);
-            self.keep(|record| record.counts.untold += u64::from(told.is_err()));
-        }
+        self.fell(from, to, reason);
+        self.tell(Move {
+            subject: Subject::Router(self.name.clone()),
+            from,
+            to,
+            reason,
+            priority: self.machine.priority(),
+        });
         self.record.send_modify(|record| {
             record.since = Instant::now();
             record.reason = reason;
@@ -107,6 +104,14 @@ impl<E: Effects> Driver<E> {
                 .entry((to.name(), reason_name))
                 .or_default() += 1;
         });
+    }
+
+    /// A full queue costs a notice, never an election.
+    pub(super) fn tell(&self, moved: Move) {
+        if let Some(moves) = &self.moves {
+            let told = moves.try_send(moved);
+            self.keep(|record| record.counts.untold += u64::from(told.is_err()));
+        }
     }
 
     fn note(&mut self, note: Note) {
@@ -178,6 +183,7 @@ impl<E: Effects> Driver<E> {
         let state = self.machine.state();
         let (standing, running) = (self.standing, self.running);
         let holding = self.renew_at.is_some();
+        let waits_for = self.waits_for();
         let told = self.record.send_if_modified(|record| {
             let facts = |record: &Record| {
                 let Record {
@@ -186,9 +192,17 @@ impl<E: Effects> Driver<E> {
                     out,
                     running,
                     holding,
+                    waits_for,
                     ..
                 } = record;
-                (*state, *priority, *out, *running, *holding)
+                (
+                    *state,
+                    *priority,
+                    *out,
+                    *running,
+                    *holding,
+                    waits_for.clone(),
+                )
             };
             let before = facts(record);
             record.state = state;
@@ -196,6 +210,7 @@ impl<E: Effects> Driver<E> {
             record.out = standing.out;
             record.running = running;
             record.holding = holding;
+            record.waits_for = waits_for;
             facts(record) != before
         });
         if let Some(channel) = self.channel.as_ref().filter(|_| told) {

@@ -28,6 +28,8 @@ pub struct Record {
     pub running: bool,
     /// Whether the addresses are on the interface by our hand.
     pub holding: bool,
+    /// The routers of its sync group that it waits for, its own time having come.
+    pub waits_for: Vec<String>,
     /// The Active that was heard last, its priority, and when.
     pub heard: Option<Heard>,
     /// Virtual addresses that are on this host by another's hand.
@@ -96,6 +98,7 @@ impl Record {
             out: None,
             running: false,
             holding: false,
+            waits_for: Vec::new(),
             heard: None,
             foreign: Vec::new(),
             failing: BTreeMap::new(),

@@ -7,6 +7,7 @@ mod election;
 mod handover;
 mod heard;
 mod interface;
+mod together;
 
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
@@ -148,6 +149,7 @@ fn router() -> Router {
         },
         notify: crate::config::Notify::default(),
         tracks: Vec::new(),
+        sync_group: None,
     }
 }
 
@@ -163,6 +165,10 @@ fn bench(survey: Survey) -> Bench {
 }
 
 fn bench_with(survey: Survey, channel: Option<Client>) -> Bench {
+    bench_of(survey, channel, None)
+}
+
+fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Bench {
     let router = router();
     let world = Arc::new(World {
         deeds: Mutex::default(),
@@ -190,6 +196,7 @@ fn bench_with(survey: Survey, channel: Option<Client>) -> Bench {
         channel,
         flight: Arc::default(),
         moves: None,
+        seat,
         lateness: Arc::new(Histogram::new(daemon::metrics::NETWORK)),
     };
     let driver = Driver::new(setup, Recorded(Arc::clone(&world), None)).unwrap();

@@ -114,7 +114,9 @@ impl Decision {
             | Event::Stranger
             | Event::AddressLost
             | Event::Yield { .. }
-            | Event::Take => (None, None),
+            | Event::Take
+            | Event::Rise
+            | Event::Fall => (None, None),
         };
         Self {
             event: name(event),
@@ -164,6 +166,8 @@ fn name(event: &Event<'_>) -> &'static str {
         Event::AddressLost => "addressLost",
         Event::Yield { .. } => "yield",
         Event::Take => "take",
+        Event::Rise => "rise",
+        Event::Fall => "fall",
     }
 }
 

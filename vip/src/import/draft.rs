@@ -7,6 +7,16 @@ use serde_json::json;
 pub(super) struct Draft {
     pub(super) fifo: Option<String>,
     pub(super) routers: Vec<Router>,
+    pub(super) groups: Vec<Group>,
+}
+
+/// One `vrrp_sync_group` in our terms.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) routers: Vec<String>,
+    /// Which program is told of what, as flow YAML.
+    pub(super) notify: Vec<String>,
 }
 
 /// One `vrrp_instance` in our terms.
@@ -36,7 +46,7 @@ pub(super) struct Router {
 }
 
 /// One check.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Track {
     pub(super) line: usize,
     /// `tcp: {address: …}` and the like, as flow YAML.
@@ -62,7 +72,9 @@ impl Draft {
         ];
         let mut tracks = self.routers.iter().flat_map(|router| &router.tracks);
         let scripts = tracks.any(|track| track.target.starts_with("script:"));
-        if scripts || self.routers.iter().any(|router| !router.notify.is_empty()) {
+        let routers = self.routers.iter().map(|router| &router.notify);
+        let mut told = routers.chain(self.groups.iter().map(|group| &group.notify));
+        if scripts || told.any(|notify| !notify.is_empty()) {
             lines.push("scripts: {}".to_owned());
         }
         if let Some(fifo) = &self.fifo {
@@ -72,16 +84,32 @@ impl Draft {
         for router in &self.routers {
             lines.extend(router.yaml());
         }
+        if !self.groups.is_empty() {
+            lines.push("syncGroups:".to_owned());
+        }
+        lines.extend(self.groups.iter().map(Group::yaml));
         lines.join("\n") + "\n"
+    }
+}
+
+fn list(all: &[String]) -> String {
+    let all: Vec<_> = all.iter().map(|one| quoted(one)).collect();
+    format!("[{}]", all.join(", "))
+}
+
+impl Group {
+    fn yaml(&self) -> String {
+        let (name, routers) = (quoted(&self.name), list(&self.routers));
+        let notify = match self.notify.is_empty() {
+            true => String::new(),
+            false => format!(", notify: {{{}}}", self.notify.join(", ")),
+        };
+        format!("- {{name: {name}, routers: {routers}{notify}}}")
     }
 }
 
 impl Router {
     fn yaml(&self) -> Vec<String> {
-        let list = |all: &[String]| {
-            let all: Vec<_> = all.iter().map(|one| quoted(one)).collect();
-            format!("[{}]", all.join(", "))
-        };
         let mut lines = vec![
             format!("- name: {}", quoted(&self.name)),
             format!("  interface: {}", quoted(&self.interface)),

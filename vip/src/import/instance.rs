@@ -1,9 +1,10 @@
 //! `vrrp_instance`: one router.
 
-use super::draft::{Router, Track, quoted};
+use super::draft::Router;
 use super::global::Defaults;
 use super::report::Report;
-use super::script::{Definitions, Kind, split, weighed};
+use super::script::Definitions;
+use super::shared::{Tracking, programs};
 use super::words::Directive;
 
 /// What a router is read from, and into.
@@ -200,89 +201,21 @@ impl Reading<'_> {
     }
 
     fn tracking(&mut self, at: &Directive) -> bool {
-        let kind = match at.name() {
-            "track_script" => Kind::Script,
-            "track_process" => Kind::Process,
-            "track_file" => Kind::File,
-            "track_interface" => {
-                self.report.honoured(at, "track");
-                at.inner().iter().for_each(|one| self.interface(one));
-                return true;
-            }
-            _ => return false,
+        let interface = self.router.interface.clone();
+        let mut tracking = Tracking {
+            user: self.defaults.script_user.as_deref(),
+            definitions: self.definitions,
+            report: self.report,
         };
-        self.report.honoured(at, "track");
-        let user = self.defaults.script_user.clone();
-        for one in at.inner() {
-            let user = user.as_deref();
-            let track = self.definitions.track(kind, one, user, self.report);
-            self.router.tracks.extend(track);
-        }
-        true
+        let tracks = tracking.tracks(at, &interface);
+        let known = tracks.is_some();
+        self.router.tracks.extend(tracks.into_iter().flatten());
+        known
     }
 
     fn notify(&mut self, at: &Directive) -> bool {
-        let key = match at.name() {
-            "notify" => "any",
-            "notify_master" => "master",
-            "notify_backup" => "backup",
-            "notify_fault" => "fault",
-            "notify_stop" => "stop",
-            _ => return false,
-        };
-        if self
-            .router
-            .notify
-            .iter()
-            .any(|one| one.starts_with(&format!("{key}: ")))
-        {
-            let why = "keepalived runs the first of them alone, which is taken over";
-            self.report.not_needed(at, why);
-            return true;
-        }
-        let command = match at.words.get(1..) {
-            // A quoted command with its arguments, and perhaps a user after it.
-            Some([command, user @ ..]) if command.contains(' ') || user.is_empty() => {
-                split(command)
-            }
-            Some([program, ..]) => vec![program.clone()],
-            Some([]) | None => Vec::new(),
-        };
-        if command
-            .first()
-            .is_some_and(|program| program.starts_with("/container/"))
-        {
-            let sentence = "that program exists only in keepalived's container image; \
-                            copy it to the host";
-            self.report.trap(at.line, sentence);
-        }
-        let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
-        let notify = format!("{key}: [{}]", words.join(", "));
-        let how = format!("notify.{key}; enable vip-daemon-scripts.service");
-        self.report.honoured(at, how);
-        if self.router.notify.is_empty() {
-            let user = self.defaults.script_user.as_deref().unwrap_or("root");
-            self.router.notify.push(format!("user: {}", quoted(user)));
-        }
-        self.router.notify.push(notify);
-        true
-    }
-
-    fn interface(&mut self, at: &Directive) {
-        if at.name() == self.router.interface && at.words.len() == 1 {
-            let why = "a router steps out when its own interface is down";
-            return self.report.not_needed(at, why);
-        }
-        let (weight, reverse) = weighed(at, 0, false);
-        let target = format!("interface: {{name: {}}}", quoted(at.name()));
-        self.report.honoured(at, format!("track {target}"));
-        self.router.tracks.push(Track {
-            line: at.line,
-            target,
-            weight,
-            reverse,
-            rest: vec!["interval: 100ms".to_owned(), "fall: 1, rise: 1".to_owned()],
-        });
+        let user = self.defaults.script_user.as_deref();
+        programs(at, user, &mut self.router.notify, self.report)
     }
 }
 
@@ -305,7 +238,7 @@ pub(super) fn seconds(text: &str) -> Option<String> {
 }
 
 /// A name that our files allow.
-fn named(name: &str) -> String {
+pub(super) fn named(name: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name: String = name
         .chars()

@@ -12,12 +12,14 @@
 mod beside;
 mod draft;
 mod global;
+mod group;
 mod instance;
 mod lint;
 mod native;
 mod report;
 mod script;
 mod settle;
+mod shared;
 mod words;
 
 use draft::Draft;
@@ -121,7 +123,7 @@ fn read(
         }
     })?;
     let (mut definitions, mut defaults) = (script::Definitions::default(), None);
-    let mut instances = Vec::new();
+    let (mut instances, mut groups) = (Vec::new(), Vec::new());
     for directive in &tree {
         match directive.name() {
             "global_defs" => {
@@ -133,6 +135,7 @@ fn read(
             }
             "vrrp_track_file" | "track_file" => definitions.file(directive, report),
             "vrrp_instance" => instances.push(directive),
+            "vrrp_sync_group" => groups.push(directive),
             _ => elsewhere(directive, report),
         }
     }
@@ -148,6 +151,9 @@ fn read(
         let router = instance::read(directive, &defaults, &mut definitions, report);
         draft.routers.push(router);
     }
+    for directive in groups {
+        group::read(directive, &defaults, &mut definitions, &mut draft, report);
+    }
     definitions.unused(report);
     Ok(draft)
 }
@@ -155,9 +161,6 @@ fn read(
 /// Blocks that are no router's.
 fn elsewhere(directive: &Directive, report: &mut Report) {
     let what = match directive.name() {
-        "vrrp_sync_group" => {
-            "routers move each by itself; let each track the other (track: router)"
-        }
         "virtual_server" | "virtual_server_group" | "virtual_server_by_name" => {
             "vip-daemon moves addresses; what balances behind them is api-lb"
         }

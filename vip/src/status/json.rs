@@ -24,9 +24,15 @@ pub(super) fn whole(fleet: &Fleet) -> Value {
         Ok(()) => Value::Null,
         Err(error) => json!(error.to_string()),
     };
+    let groups = fleet.groups().into_iter();
+    let groups = groups.map(|(name, book)| {
+        let members: Vec<_> = book.members().collect();
+        json!({"name": name, "state": book.state().name(), "routers": members})
+    });
     let guard = fleet.guard();
     json!({
         "routers": routers,
+        "syncGroups": groups.collect::<Vec<_>>(),
         "guard": {"pid": guard.pid, "starts": guard.starts, "refused": guard.refused},
         "channel": fleet.channel().map(channel),
         "realtime": fleet.realtime().is_ok(),
@@ -62,6 +68,8 @@ pub(super) fn router(member: &Member) -> Value {
         "holding": record.holding,
         "priority": record.priority.get(),
         "configuredPriority": config.priority.get(),
+        "syncGroup": config.sync_group,
+        "waitsFor": record.waits_for,
         "out": record.out.map(Out::name),
         "heard": record.heard.as_ref().map(heard),
         "alarm": record.alarm,

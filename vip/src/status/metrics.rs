@@ -31,6 +31,16 @@ pub(super) fn write(fleet: &Fleet, out: &mut Text) {
         "Times it was started; once, unless it died.",
     )
     .sample(&[], guard.starts);
+    for (group, book) in fleet.groups() {
+        let mut states = out.gauge(
+            "vip_daemon_sync_group_state",
+            "1 for the state the sync group is in.",
+        );
+        for state in State::ALL {
+            let labels = [("group", group.as_str()), ("state", state.name())];
+            states = states.sample(&labels, book.state() == state);
+        }
+    }
     for member in fleet.members() {
         gauges(out, &member);
         counters(out, &member);
@@ -82,6 +92,11 @@ fn gauges(out: &mut Text, member: &Member) {
             "vip_daemon_released",
             "1 while the router was told to stay out.",
             u64::from(record.out == Some(Out::Released)),
+        ),
+        (
+            "vip_daemon_waits_for_sync_group",
+            "1 while the router would be active, and others of its group would not.",
+            u64::from(!record.waits_for.is_empty()),
         ),
         (
             "vip_daemon_peer_misconfigured",

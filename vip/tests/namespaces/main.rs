@@ -9,6 +9,7 @@ mod interface;
 mod ipv6;
 mod live;
 mod start;
+mod sync;
 mod truth;
 
 use lab::requirement::{Requirement, trial};
@@ -32,6 +33,7 @@ fn main() {
         .chain(guard::TESTS)
         .chain(handover::TESTS)
         .chain(ipv6::TESTS)
+        .chain(sync::TESTS)
         .chain(truth::TESTS);
     let trials = tests.map(|(name, test)| {
         trial(format!("namespaces::{name}"), &[Requirement::Root], test)

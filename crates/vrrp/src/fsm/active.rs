@@ -27,14 +27,19 @@ impl Step<'_> {
                 self.step_down(State::Fault, Reason::Fault);
                 return Mode::Fault(FaultEnds::WhenTold);
             }
-            Event::Yield { hold } => return self.give_way(hold),
+            Event::Yield { hold } => return self.give_way(hold, Reason::Yielded),
+            Event::Fall => return self.give_way(Duration::ZERO, Reason::Together),
             Event::Deadline => self.due(&mut active),
             Event::Foreign => self.contradict(&mut active),
             Event::Priority(priority) => match self.set_priority(priority) {
                 Some(_) => self.advertise_soon(&mut active),
                 None => self.note(Note::NoMatter),
             },
-            Event::Start { .. } | Event::Stranger | Event::Recover | Event::Take => {
+            Event::Start { .. }
+            | Event::Stranger
+            | Event::Recover
+            | Event::Take
+            | Event::Rise => {
                 self.note(Note::NoMatter);
             }
         }
@@ -139,8 +144,8 @@ impl Step<'_> {
         self.release(State::Active, to, reason);
     }
 
-    fn give_way(&mut self, hold: Duration) -> Mode {
-        self.step_down(State::Backup, Reason::Yielded);
+    fn give_way(&mut self, hold: Duration, reason: Reason) -> Mode {
+        self.step_down(State::Backup, reason);
         let wait = self.down(self.rules.interval);
         let backup = Backup::waiting(self.rules, self.now, wait, Reason::ActiveDown);
         Mode::Backup(Backup {

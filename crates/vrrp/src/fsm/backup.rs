@@ -14,6 +14,7 @@ impl Step<'_> {
         match event {
             Event::Advert { from, advert } => self.heard(&mut backup, from, advert),
             Event::Take => return self.promote(State::Backup, Reason::HandedOver),
+            Event::Rise => return self.promote(State::Backup, Reason::Together),
             Event::Deadline if self.now >= backup.down => return self.silence(backup),
             Event::Priority(priority) => self.rebase(&mut backup, priority),
             Event::Yield { hold } => backup.held = Some(self.now + hold),
@@ -34,7 +35,7 @@ impl Step<'_> {
                 self.drop_leftover(&mut backup);
                 return self.stopped(State::Backup);
             }
-            Event::Deadline | Event::Start { .. } | Event::Recover => {
+            Event::Deadline | Event::Start { .. } | Event::Recover | Event::Fall => {
                 self.note(Note::NoMatter);
             }
         }

@@ -49,6 +49,12 @@ pub enum Event<'a> {
     /// The Active gives its addresses to us and has let go of them: a Backup takes over
     /// at once, whatever its priority.
     Take,
+    /// Routers that move together with this one are Active, or as ready to be so as a
+    /// Backup whose timer has fired: it takes over with them.
+    Rise,
+    /// A router that moves together with this one has lost its addresses: an Active
+    /// releases.
+    Fall,
 }
 
 /// Addresses of ours found on the interface at the start.
@@ -117,11 +123,13 @@ pub enum Reason {
     Yielded,
     /// The Active gave its addresses to us.
     HandedOver,
+    /// With the routers that move together with it.
+    Together,
 }
 
 impl Reason {
     /// Every reason, for counters that list them all.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Started,
         Self::Stopped,
         Self::ActiveDown,
@@ -136,6 +144,7 @@ impl Reason {
         Self::AddressLost,
         Self::Yielded,
         Self::HandedOver,
+        Self::Together,
     ];
 
     /// camelCase name for logs, metrics and JSON.
@@ -155,6 +164,7 @@ impl Reason {
             Self::AddressLost => "addressLost",
             Self::Yielded => "yielded",
             Self::HandedOver => "handedOver",
+            Self::Together => "together",
         }
     }
 }

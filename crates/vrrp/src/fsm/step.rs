@@ -62,7 +62,9 @@ impl Step<'_> {
             | Event::Stranger
             | Event::AddressLost
             | Event::Yield { .. }
-            | Event::Take => {
+            | Event::Take
+            | Event::Rise
+            | Event::Fall => {
                 self.note(Note::NoMatter);
                 Mode::Initialize
             }
@@ -92,7 +94,9 @@ impl Step<'_> {
                 | Event::Stranger
                 | Event::AddressLost
                 | Event::Yield { .. }
-                | Event::Take,
+                | Event::Take
+                | Event::Rise
+                | Event::Fall,
                 _,
             ) => {
                 self.note(Note::NoMatter);

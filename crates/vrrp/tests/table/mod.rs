@@ -118,6 +118,8 @@ fn happen(router: &mut Router, version: Version, event: &str, at: Instant) -> Ac
         ["foreign"] => Event::Foreign,
         ["stranger"] => Event::Stranger,
         ["take"] => Event::Take,
+        ["rise"] => Event::Rise,
+        ["fall"] => Event::Fall,
         ["lost"] => Event::AddressLost,
         ["priority", to] => Event::Priority(Priority::new(to.parse().unwrap())),
         ["yield", hold] => Event::Yield {

@@ -1,0 +1,162 @@
+//! Moving together with the other routers of a sync group: what they are told of this
+//! one, and what this one does about them.
+
+use tokio::time::Instant;
+use vrrp::fsm::Reason;
+use vrrp::{Priority, State};
+
+use super::handover::Cause;
+use super::{Driver, Effects, Ended};
+use crate::notify::{Move, Subject};
+use crate::sync::{Around, Seat, Stance};
+use crate::track::Standing;
+
+/// A router's part in a group.
+pub(super) struct Together {
+    seat: Seat,
+    around: Around,
+    falls: u64,
+    /// Its timer has fired, and it waits for the others since then.
+    waiting: bool,
+}
+
+/// What a router whose timer has fired does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// What its state machine says.
+    Own,
+    /// It takes over, having waited for the others.
+    Together,
+    /// It waits for the others.
+    Wait,
+}
+
+/// The next change in the group; for ever without one.
+pub(super) async fn changed(together: &mut Option<Together>) {
+    match together {
+        Some(together) => together.seat.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Together {
+    pub(super) fn new(seat: Seat) -> Self {
+        // What was before is nothing that has happened to this router.
+        let falls = seat.around().falls;
+        Self {
+            around: Around {
+                falls,
+                ..Around::default()
+            },
+            seat,
+            falls: 0,
+            waiting: false,
+        }
+    }
+
+    /// Does the router wait, and would go on waiting?
+    pub(super) fn waits(&self) -> bool {
+        self.waiting && !self.seat.missing().is_empty()
+    }
+}
+
+impl<E: Effects> Driver<E> {
+    /// Looks at the others.
+    pub(super) fn beside(&mut self) -> Option<Ended> {
+        let together = self.together.as_mut()?;
+        let around = together.seat.around();
+        let before = std::mem::replace(&mut together.around, around);
+        if around.faulty != before.faulty {
+            self.link(self.running);
+        }
+        if around.out != before.out {
+            self.stand(self.own);
+        }
+        if around.falls > before.falls && self.machine.state() == State::Active {
+            return self.hand_over(Cause::Together);
+        }
+        self.publish();
+        None
+    }
+
+    /// What is left of a standing beside the others.
+    pub(super) fn beside_others(&self, own: Standing) -> Standing {
+        let together = self.together.as_ref();
+        together.map_or(own, |together| together.around.standing(own))
+    }
+
+    /// Is another router of the group unable?
+    pub(super) fn faulty_beside(&self) -> bool {
+        let together = self.together.as_ref();
+        together.is_some_and(|together| together.around.faulty)
+    }
+
+    /// The timer has fired: may the router act?
+    pub(super) fn turn(&mut self) -> Turn {
+        let backup = self.machine.state() == State::Backup;
+        match &mut self.together {
+            Some(together) if backup => {
+                let waited = std::mem::replace(&mut together.waiting, true);
+                if !together.seat.missing().is_empty() {
+                    self.tell_group();
+                    return Turn::Wait;
+                }
+                together.waiting = false;
+                if waited { Turn::Together } else { Turn::Own }
+            }
+            Some(_) | None => Turn::Own,
+        }
+    }
+
+    /// It has lost its addresses; the others follow, unless it was one that followed.
+    pub(super) fn fell(&mut self, from: State, to: State, reason: Reason) {
+        if let Some(together) = &mut self.together
+            && from == State::Active
+            && to != State::Initialize
+            && reason != Reason::Together
+        {
+            together.falls += 1;
+        }
+    }
+
+    /// Tells the others how this router stands.
+    pub(super) fn tell_group(&mut self) {
+        let deadline = self.machine.deadline().map(Instant::from_std);
+        let state = self.machine.state();
+        let due = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let Some(together) = &mut self.together else {
+            return;
+        };
+        let ready = state == State::Backup && due;
+        together.waiting &= ready;
+        let moved = together.seat.post(Stance {
+            state,
+            ready,
+            faulty: self.faulty,
+            out: self.own.out,
+            falls: together.falls,
+        });
+        let Some((from, to)) = moved else {
+            return;
+        };
+        let group = together.seat.group().to_owned();
+        let reason = self.record.borrow().reason;
+        tracing::info!(group, %from, %to, "the sync group changed");
+        self.tell(Move {
+            subject: Subject::Group(group),
+            from,
+            to,
+            reason,
+            // As keepalived's scripts know it.
+            priority: Priority::RELEASE,
+        });
+    }
+
+    /// Whom the router waits for; nobody when its time has not come.
+    pub(super) fn waits_for(&self) -> Vec<String> {
+        match &self.together {
+            Some(together) if together.waiting => together.seat.missing(),
+            Some(_) | None => Vec::new(),
+        }
+    }
+}
