@@ -314,6 +314,7 @@ impl Sessions {
         {
             dials.failed(server.id, failure);
         }
+        self.look = Duration::ZERO;
         server
             .counters
             .dial_failures

@@ -1,7 +1,8 @@
 //! Clients that wait for a place at a server, in the order in which they came.
 //!
-//! Each worker has a line of its own and looks at it as it goes round, at least every
-//! [`LOOK`]: a place may come free at any worker. How many wait is counted for all workers in
+//! Each worker has a line of its own. It looks at it when one of its own sessions has ended or
+//! been given up by a server, and every [`LOOK`]: a place may come free at any worker. It does
+//! not at every event: a long line would slow down those who have a place. How many wait is counted for all workers in
 //! the backend's cursor; who comes while others wait, waits behind them.
 
 use std::rc::Rc;
@@ -17,7 +18,7 @@ use crate::pool::{Cursor, Refusal};
 use crate::worker::End;
 
 /// How often a worker looks whether there is a place for the first in its line.
-pub(super) const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(5);
 
 impl Sessions {
     /// Puts a session at the end of the line.
@@ -39,6 +40,11 @@ impl Sessions {
     /// Dials for those for whom there is a place. `current` knows where the sessions of a
     /// frontend go by now.
     pub(super) fn on_line(&mut self, current: impl Fn(&str) -> Option<Rc<Origin>>) {
+        let now = self.now();
+        if self.line.is_empty() || now < self.look {
+            return;
+        }
+        self.look = now + LOOK;
         let mut line = std::mem::take(&mut self.line);
         let mut full = Vec::new();
         line.retain(|&key| self.still_waits(key, &current, &mut full));

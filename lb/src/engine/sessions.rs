@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::carry::SCRATCH;
 use super::compact::{Moment, Peer};
 use super::crew::Crew;
+use super::dial;
 use super::dials::Words;
 use super::load::Load;
 use super::machine::{Action, Admission, Event, Machine, Waits, end_of, resets};
@@ -30,7 +31,6 @@ use super::slab::{Key, Slab};
 use super::tools::Tools;
 use super::turn::Turn;
 use super::wheel::{Tick, Wheel};
-use super::{dial, line};
 use crate::pool::{Backend, Dialling, ServerId, Snapshot};
 use crate::worker::{self, ConnectionId, ENDED, End, Gauges, Outlet, Record, Which};
 
@@ -56,6 +56,8 @@ pub(super) struct Sessions {
     queue: VecDeque<Key>,
     /// Who waits for a place at a server.
     pub(super) line: VecDeque<Key>,
+    /// When the line is looked at next: at once where a place may have come free.
+    pub(super) look: Duration,
     pub(super) tools: Tools,
     start: Instant,
     pub(super) count: u64,
@@ -96,6 +98,7 @@ impl Sessions {
             due: Vec::new(),
             queue: VecDeque::new(),
             line: VecDeque::new(),
+            look: Duration::ZERO,
             tools: Tools {
                 scratch,
                 stores,
@@ -145,7 +148,8 @@ impl Sessions {
         if !self.queue.is_empty() {
             return Some(Duration::ZERO);
         }
-        let line = (!self.line.is_empty()).then_some(line::LOOK);
+        let line = self.look.saturating_sub(self.tools.now);
+        let line = (!self.line.is_empty()).then_some(line);
         [self.wheel.sleep(self.tick()), line]
             .into_iter()
             .flatten()
@@ -154,6 +158,7 @@ impl Sessions {
 
     /// Routes by this snapshot: sessions that have to be dialled anew go by it, too.
     pub(super) fn route_by(&mut self, snapshot: &Snapshot) {
+        self.look = Duration::ZERO;
         self.report = snapshot.report_ends;
         self.backends = snapshot
             .backends()
@@ -429,6 +434,7 @@ impl Sessions {
         let Some(mut session) = self.slab.remove(key) else {
             return;
         };
+        self.look = Duration::ZERO;
         if session.machine.waits() == Waits::Yes {
             session.origin.backend.cursor.waited();
         }
