@@ -1,5 +1,7 @@
 //! What is done at the API server: asked for rights, decided, told.
 
+mod alive;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +12,11 @@ use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{self as core, Event, Secret};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use policy::{Access, Decision, Node, Verdict};
+use policy::{Access, Decision, Node, Token, Verdict};
 use serde_json::json;
+
+use self::alive::Alive;
+pub use self::alive::Held;
 
 use crate::api::{self, TOKEN, USED_BY};
 use crate::book::Seen;
@@ -30,6 +35,7 @@ pub struct Writer {
     requests: Api<CertificateSigningRequest>,
     reviews: Api<SubjectAccessReview>,
     secrets: Api<Secret>,
+    tokens: Alive,
     nodes: Api<core::Node>,
     events: Api<Event>,
     tray: Arc<Tray>,
@@ -44,6 +50,8 @@ pub enum Done {
     Overtaken,
     /// The Node is not as the decision took it to be, but like this.
     NodeIs(Box<Node>),
+    /// The token is not as the decision took it to be, but like this, or gone.
+    TokenIs(Option<Box<Held>>),
 }
 
 /// Why an act failed; never a verdict.
@@ -55,6 +63,9 @@ pub enum ActError {
     /// It took too long.
     #[error("the API server took longer than {}s", PATIENCE.as_secs())]
     Slow,
+    /// The token could not be looked at.
+    #[error("the token could not be looked at")]
+    Token(#[source] Arc<ActError>),
 }
 
 /// A claim on a token with limits: whoever writes it first has used it.
@@ -77,6 +88,15 @@ pub struct Join {
     pub seen: Option<Node>,
 }
 
+/// The token that a decision to approve believes in.
+#[derive(Debug, Clone)]
+pub struct Believed {
+    /// Its id.
+    pub id: String,
+    /// As it was seen. Watches tell late.
+    pub seen: Token,
+}
+
 /// All that is written of one decision.
 #[derive(Debug, Clone)]
 pub struct Act {
@@ -86,6 +106,8 @@ pub struct Act {
     pub verdict: Verdict,
     /// The name it gives away.
     pub join: Option<Join>,
+    /// The token that asked for it.
+    pub token: Option<Believed>,
     /// The token it uses up.
     pub claim: Option<Claim>,
 }
@@ -93,10 +115,12 @@ pub struct Act {
 impl Writer {
     /// At the API server behind `client`; what it approves goes into `tray`.
     pub fn new(client: &Client, tray: Arc<Tray>) -> Self {
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), "kube-system");
         Self {
             requests: Api::all(client.clone()),
             reviews: Api::all(client.clone()),
-            secrets: Api::namespaced(client.clone(), "kube-system"),
+            tokens: Alive::new(secrets.clone()),
+            secrets,
             nodes: Api::all(client.clone()),
             events: Api::namespaced(client.clone(), "default"),
             tray,
@@ -144,10 +168,17 @@ impl Writer {
     /// The API server did not do it; nothing is decided then.
     pub async fn write(&self, act: &Act) -> Result<Done, ActError> {
         let Act { seen, verdict, .. } = act;
-        if let Some(join) = &act.join
-            && let Some(node) = self.look(join).await?
-        {
+        // At once: the one needs not wait for the other.
+        let (node, token) = futures_util::future::try_join(
+            self.look(act.join.as_ref()),
+            self.is_believed(act.token.as_ref(), act.claim.as_ref()),
+        )
+        .await?;
+        if let Some(node) = node {
             return Ok(Done::NodeIs(Box::new(node)));
+        }
+        if let Some(changed) = token {
+            return Ok(Done::TokenIs(changed.map(Box::new)));
         }
         if let Some(claim) = &act.claim
             && self.claim(claim).await? == Done::Overtaken
@@ -191,13 +222,29 @@ impl Writer {
 
     /// The Node of that name, where it is not as it was seen. A watch may be behind, and a
     /// name that was just taken is not to be given.
-    async fn look(&self, join: &Join) -> Result<Option<Node>, ActError> {
+    async fn look(&self, join: Option<&Join>) -> Result<Option<Node>, ActError> {
+        let Some(join) = join else { return Ok(None) };
         let there = within(self.nodes.get_opt(&join.node)).await?;
         let there = there.as_ref().map(api::node);
         Ok(
             there
                 .filter(|node| !join.seen.as_ref().is_some_and(|seen| alike(seen, node))),
         )
+    }
+
+    /// What the token is, where it is not as it was believed to be. A claim asks nothing: it
+    /// is written on the version of the Secret that was seen, or not at all.
+    async fn is_believed(
+        &self,
+        token: Option<&Believed>,
+        claim: Option<&Claim>,
+    ) -> Result<Option<Option<Held>>, ActError> {
+        let Some(token) = token.filter(|_| claim.is_none()) else {
+            return Ok(None);
+        };
+        let there = self.tokens.look(&token.id).await.map_err(ActError::Token)?;
+        let same = there.as_ref().is_some_and(|(now, _)| *now == token.seen);
+        Ok((!same).then_some(there))
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Done, ActError> {

@@ -134,15 +134,16 @@ pub fn lease(object: &Lease) -> Option<Change> {
 /// What a token's Secret changes.
 pub fn token(object: &Secret) -> Option<Change> {
     let (id, token) = api::token(object)?;
-    let ledger = Ledger {
+    Some(Change::Token(id, token, ledger(object)))
+}
+
+/// What a token's Secret says of its uses.
+pub fn ledger(object: &Secret) -> Ledger {
+    let uses = object.annotations().get(api::USED_BY);
+    Ledger {
         version: object.resource_version().unwrap_or_default(),
-        used_by: object
-            .annotations()
-            .get(api::USED_BY)
-            .cloned()
-            .unwrap_or_default(),
-    };
-    Some(Change::Token(id, token, ledger))
+        used_by: uses.cloned().unwrap_or_default(),
+    }
 }
 
 /// The name under which the book knows an object.

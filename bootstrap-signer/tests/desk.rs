@@ -51,19 +51,22 @@ enum Answer {
 type Calls = Arc<Mutex<Vec<(u128, &'static str)>>>;
 
 /// An API server that answers as told, and what it was asked with the millisecond.
-fn api(reviews: &[Answer], approvals: &[Answer]) -> (Client, Calls) {
+fn api(reviews: &[Answer], approvals: &[Answer], tokens: &[Answer]) -> (Client, Calls) {
     let calls = Calls::default();
     let noted = Arc::clone(&calls);
     let script = |answers: &[Answer]| -> Arc<Mutex<VecDeque<Answer>>> {
         Arc::new(Mutex::new(answers.iter().copied().collect()))
     };
     let (reviews, approvals) = (script(reviews), script(approvals));
+    let tokens = script(tokens);
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let path = request.uri().path();
         let (call, script) = if path.ends_with("/subjectaccessreviews") {
             ("review", Some(&reviews))
         } else if path.ends_with("/approval") {
             ("approval", Some(&approvals))
+        } else if path.ends_with("/secrets/bootstrap-token-abc123") {
+            ("token", Some(&tokens))
         } else if path.contains("/nodes/") {
             ("node", None)
         } else {
@@ -83,6 +86,8 @@ fn api(reviews: &[Answer], approvals: &[Answer]) -> (Client, Calls) {
                 (_, Some(Answer::Never)) => std::future::pending().await,
                 (_, Some(Answer::Fails)) => (500, failure(500)),
                 ("node", _) => (404, failure(404)),
+                ("token", Some(Answer::Yes)) => (200, secret()),
+                ("token", _) => (404, failure(404)),
                 ("review", answer) => (201, review(answer)),
                 ("approval", _) => (200, request_object()),
                 (_, _) => (201, json!({ "metadata": {}, "involvedObject": {} })),
@@ -108,6 +113,16 @@ fn failure(code: u16) -> Value {
 fn review(answer: Option<Answer>) -> Value {
     let allowed = matches!(answer, Some(Answer::Yes));
     json!({ "spec": {}, "status": { "allowed": allowed } })
+}
+
+/// As [`Token::default`] is.
+fn secret() -> Value {
+    json!({
+        "metadata": { "name": "bootstrap-token-abc123", "resourceVersion": "1" },
+        "type": "bootstrap.kubernetes.io/token",
+        // "abc123", "true"
+        "data": { "token-id": "YWJjMTIz", "usage-bootstrap-authentication": "dHJ1ZQ==" },
+    })
 }
 
 fn request_object() -> Value {
@@ -152,10 +167,11 @@ fn seen() -> Seen {
 async fn timeline(
     reviews: &[Answer],
     approvals: &[Answer],
+    tokens: &[Answer],
     until: Duration,
 ) -> Vec<(u128, &'static str)> {
     since();
-    let (client, calls) = api(reviews, approvals);
+    let (client, calls) = api(reviews, approvals, tokens);
     let rules = Rulebook {
         settings: Settings::default(),
         inventory: None,
@@ -194,7 +210,7 @@ async fn timeline(
 #[tokio::test(start_paused = true)]
 async fn a_right_is_asked_for_again_while_it_is_missing() {
     use Answer::{No, Yes};
-    let calls = timeline(&[No, No, Yes], &[Yes], Duration::from_secs(2)).await;
+    let calls = timeline(&[No, No, Yes], &[Yes], &[Yes], Duration::from_secs(2)).await;
     assert_eq!(
         calls,
         [
@@ -202,6 +218,7 @@ async fn a_right_is_asked_for_again_while_it_is_missing() {
             (400, "review"),
             (800, "review"),
             (800, "node"),
+            (800, "token"),
             (800, "approval"),
             (800, "event"),
         ]
@@ -211,15 +228,18 @@ async fn a_right_is_asked_for_again_while_it_is_missing() {
 #[tokio::test(start_paused = true)]
 async fn what_failed_is_tried_again() {
     use Answer::{Fails, Yes};
-    let calls = timeline(&[Fails, Yes], &[Fails, Yes], Duration::from_secs(2)).await;
+    let calls =
+        timeline(&[Fails, Yes], &[Fails, Yes], &[Yes], Duration::from_secs(2)).await;
     assert_eq!(
         calls,
         [
             (0, "review"),
             (500, "review"),
             (500, "node"),
+            (500, "token"),
             (500, "approval"),
             (1_000, "node"),
+            (1_000, "token"),
             (1_000, "approval"),
             (1_000, "event"),
         ]
@@ -229,16 +249,44 @@ async fn what_failed_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_hangs_is_given_up() {
     use Answer::{Never, Yes};
-    let calls = timeline(&[Yes], &[Never, Yes], Duration::from_secs(6)).await;
+    let calls = timeline(&[Yes], &[Never, Yes], &[Yes], Duration::from_secs(6)).await;
     assert_eq!(
         calls,
         [
             (0, "review"),
             (0, "node"),
+            (0, "token"),
             (0, "approval"),
             (5_500, "node"),
+            (5_500, "token"),
             (5_500, "approval"),
             (5_500, "event"),
+        ]
+    );
+}
+
+/// The watch still shows it.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_gone_by_now_is_not_honoured() {
+    use Answer::{No, Yes};
+    let calls = timeline(&[Yes], &[Yes], &[No], Duration::from_secs(2)).await;
+    assert_eq!(calls, [(0, "review"), (0, "node"), (0, "token")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_cannot_be_looked_at_is_looked_at_again() {
+    use Answer::{Fails, Yes};
+    let calls = timeline(&[Yes], &[Yes], &[Fails, Yes], Duration::from_secs(2)).await;
+    assert_eq!(
+        calls,
+        [
+            (0, "review"),
+            (0, "node"),
+            (0, "token"),
+            (500, "node"),
+            (500, "token"),
+            (500, "approval"),
+            (500, "event"),
         ]
     );
 }

@@ -3,7 +3,7 @@
 use policy::{Decision, Known, Reason, Requester, Settings, Uses, Verdict};
 
 use super::Desk;
-use crate::act::{Act, Claim, Join};
+use crate::act::{Act, Believed, Claim, Join};
 use crate::book::Seen;
 
 impl Desk {
@@ -13,6 +13,7 @@ impl Desk {
             join: (verdict.reason == Reason::NewNode)
                 .then(|| self.join(&seen))
                 .flatten(),
+            token: approves.then(|| self.believed(&seen, settings)).flatten(),
             claim: approves.then(|| self.claim(&seen, settings)).flatten(),
             seen,
             verdict,
@@ -24,6 +25,18 @@ impl Desk {
         Some(Join {
             node: node.to_owned(),
             seen: self.book.node_called(node).cloned(),
+        })
+    }
+
+    /// The token that asks, as the decision saw it.
+    fn believed(&self, seen: &Seen, settings: &Settings) -> Option<Believed> {
+        let Requester::Token(id) = Requester::of(&seen.submitted, settings) else {
+            return None;
+        };
+        let (token, _) = self.book.token(id)?;
+        Some(Believed {
+            id: id.to_owned(),
+            seen: token.clone(),
         })
     }
 
