@@ -11,6 +11,7 @@
     reason = "how many and how long belongs to the result"
 )]
 
+mod booted;
 mod cases;
 mod inspect;
 mod kubelet;
@@ -37,74 +38,85 @@ type Tried = wait::Res<()>;
 
 type Test = fn() -> Tried;
 
+/// Trials of a cluster without nodes.
+const TESTS: [(&str, Test); 20] = [
+    ("every_case_is_decided_as_it_expects", || {
+        on_runtime(cases::all())
+    }),
+    ("a_right_that_comes_late_is_seen", || {
+        on_runtime(load::late_right())
+    }),
+    ("five_hundred_at_once", || on_runtime(load::burst())),
+    ("a_flood_stops_nobody_else", || on_runtime(load::flood())),
+    ("a_token_is_used_as_often_as_it_may", || {
+        on_runtime(load::limited_tokens())
+    }),
+    ("a_name_is_given_once", || {
+        on_runtime(names::one_name_for_two())
+    }),
+    ("one_request_alone", || on_runtime(latency::idle())),
+    ("an_address_that_comes_late_is_seen", || {
+        on_runtime(latency::late_address())
+    }),
+    ("what_a_newer_request_replaces_is_closed", || {
+        on_runtime(latency::superseded())
+    }),
+    ("a_request_of_the_cluster_is_explained", || {
+        on_runtime(inspect::explained())
+    }),
+    ("another_approver_is_found", || {
+        on_runtime(inspect::another_approver())
+    }),
+    ("an_apiserver_dies", || on_runtime(paths::apiserver_dies())),
+    ("a_pod_s_credentials_do", || on_runtime(paths::in_a_pod())),
+    ("one_of_three_is_killed", || on_runtime(load::killed())),
+    ("certificates_are_as_upstream_s_and_work", || {
+        on_runtime(signing::as_upstream())
+    }),
+    ("two_signers_make_one_certificate", || {
+        on_runtime(signers::two_signers())
+    }),
+    ("authorities_are_rotated", || {
+        on_runtime(rotation::rotation())
+    }),
+    ("cluster_info_is_signed_as_upstream_does", || {
+        on_runtime(tokens::as_upstream())
+    }),
+    ("a_token_lives_and_dies", || on_runtime(tokens::life())),
+    ("five_hundred_issued_at_once", || {
+        on_runtime(signers::burst())
+    }),
+];
+
+/// Trials with a real kubelet.
+const NODES: [(&str, Test); 2] = [
+    ("a_kubelet_joins_and_renews", || {
+        on_runtime(kubelet::renews())
+    }),
+    ("a_kubelet_joins_by_us_alone", || {
+        on_runtime(kubelet::signed_here())
+    }),
+];
+
 fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
-    let tests: [(&str, Test); 20] = [
-        ("every_case_is_decided_as_it_expects", || {
-            on_runtime(cases::all())
-        }),
-        ("a_right_that_comes_late_is_seen", || {
-            on_runtime(load::late_right())
-        }),
-        ("five_hundred_at_once", || on_runtime(load::burst())),
-        ("a_flood_stops_nobody_else", || on_runtime(load::flood())),
-        ("a_token_is_used_as_often_as_it_may", || {
-            on_runtime(load::limited_tokens())
-        }),
-        ("a_name_is_given_once", || {
-            on_runtime(names::one_name_for_two())
-        }),
-        ("one_request_alone", || on_runtime(latency::idle())),
-        ("an_address_that_comes_late_is_seen", || {
-            on_runtime(latency::late_address())
-        }),
-        ("what_a_newer_request_replaces_is_closed", || {
-            on_runtime(latency::superseded())
-        }),
-        ("a_request_of_the_cluster_is_explained", || {
-            on_runtime(inspect::explained())
-        }),
-        ("another_approver_is_found", || {
-            on_runtime(inspect::another_approver())
-        }),
-        ("an_apiserver_dies", || on_runtime(paths::apiserver_dies())),
-        ("a_pod_s_credentials_do", || on_runtime(paths::in_a_pod())),
-        ("one_of_three_is_killed", || on_runtime(load::killed())),
-        ("certificates_are_as_upstream_s_and_work", || {
-            on_runtime(signing::as_upstream())
-        }),
-        ("two_signers_make_one_certificate", || {
-            on_runtime(signers::two_signers())
-        }),
-        ("authorities_are_rotated", || {
-            on_runtime(rotation::rotation())
-        }),
-        ("cluster_info_is_signed_as_upstream_does", || {
-            on_runtime(tokens::as_upstream())
-        }),
-        ("a_token_lives_and_dies", || on_runtime(tokens::life())),
-        ("five_hundred_issued_at_once", || {
-            on_runtime(signers::burst())
-        }),
-    ];
     let needs = [Requirement::Root, Requirement::Kubernetes];
-    let trials = tests
+    let trials = TESTS
         .into_iter()
         .map(|(name, test)| trial(name, &needs, move || in_namespace(test)));
-    let nodes: [(&str, Test); 2] = [
-        ("a_kubelet_joins_and_renews", || {
-            on_runtime(kubelet::renews())
-        }),
-        ("a_kubelet_joins_by_us_alone", || {
-            on_runtime(kubelet::signed_here())
-        }),
-    ];
     let needs = [&needs[..], &[Requirement::Runtime]].concat();
-    let with_nodes = nodes
+    let with_nodes = NODES
         .into_iter()
         .map(|(name, test)| trial(name, &needs, move || in_namespace(test)));
-    let trials = trials.chain(with_nodes);
+    let needs = [
+        Requirement::Root,
+        Requirement::Kubernetes,
+        Requirement::Machine,
+    ];
+    let unit = "the_unit_works_on_a_booted_machine";
+    let with_machine = trial(unit, &needs, booted::trial);
+    let trials = trials.chain(with_nodes).chain([with_machine]);
     let mut arguments = Arguments::from_args();
     // Each stands up a cluster, which is a machine's work.
     arguments.test_threads = Some(1);

@@ -14,7 +14,7 @@ use lab::requirement::kubernetes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::servers::{APISERVER, Running, apiserver, controller_manager, etcd};
+use crate::servers::{APISERVER, REACHED, Running, apiserver, controller_manager, etcd};
 use crate::wait::{Res, within};
 
 /// Daemons listen above this port, each by its name.
@@ -36,7 +36,7 @@ impl Cluster {
             endpoint: SocketAddr::from((Ipv4Addr::LOCALHOST, APISERVER)),
             masters: vec![pki::Node {
                 name: "m1".into(),
-                addresses: vec![Ipv4Addr::LOCALHOST.into()],
+                addresses: vec![Ipv4Addr::LOCALHOST.into(), REACHED.into()],
             }],
             apiserver_port: APISERVER,
             service_networks: vec!["10.96.0.0/16".parse()?],

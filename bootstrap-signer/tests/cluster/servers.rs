@@ -2,6 +2,7 @@
 //! namespace, where every port is free. What is started dies with the trial.
 
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -13,6 +14,8 @@ use crate::wait::{Res, within};
 
 /// Where the API server listens.
 pub(crate) const APISERVER: u16 = 6443;
+/// Its address for other hosts, where the trial has some.
+pub(crate) const REACHED: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 50);
 const ETCD: &str = "127.0.0.1:2379";
 const ETCD_PEER: &str = "http://127.0.0.1:2380";
 const CONTROLLER_MANAGER: u16 = 10257;
@@ -113,7 +116,8 @@ pub(crate) fn apiserver_at(folder: &Path, port: u16) -> Res<Running> {
         format!("{flag}={}", folder.join("pki").join(name).display())
     };
     let arguments = [
-        "--bind-address=127.0.0.1".to_owned(),
+        // In the trial's own namespace.
+        "--bind-address=0.0.0.0".to_owned(),
         // One that is not loopback must be there; nothing is made of it.
         "--advertise-address=192.0.2.1".to_owned(),
         format!("--secure-port={port}"),

@@ -33,7 +33,7 @@ fn token_command(cluster: &Cluster, arguments: &[&str]) -> Res<Output> {
     Ok(output)
 }
 
-fn said(cluster: &Cluster, arguments: &[&str]) -> Res<String> {
+pub(crate) fn said(cluster: &Cluster, arguments: &[&str]) -> Res<String> {
     let output = token_command(cluster, arguments)?;
     if output.status.success() {
         return Ok(String::from_utf8(output.stdout)?.trim().to_owned());
@@ -41,7 +41,7 @@ fn said(cluster: &Cluster, arguments: &[&str]) -> Res<String> {
     Err(format!("token {arguments:?}: {output:?}").into())
 }
 
-async fn write_info(admin: &Client) -> Res<()> {
+pub(crate) async fn write_info(admin: &Client) -> Res<()> {
     let map: ConfigMap = serde_json::from_value(json!({
         "metadata": { "name": "cluster-info" },
         "data": { "kubeconfig": KUBECONFIG, "jws-kubeconfig-gonego": "old", "other": "x" },
@@ -52,7 +52,10 @@ async fn write_info(admin: &Client) -> Res<()> {
 }
 
 /// The data of cluster-info once it is signed by so many.
-async fn signed(admin: &Client, count: usize) -> Res<BTreeMap<String, String>> {
+pub(crate) async fn signed(
+    admin: &Client,
+    count: usize,
+) -> Res<BTreeMap<String, String>> {
     let maps: Api<ConfigMap> = Api::namespaced(admin.clone(), "kube-public");
     within(&format!("{count} signatures"), None, async || {
         let data = maps.get("cluster-info").await.ok()?.data?;
