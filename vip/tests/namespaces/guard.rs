@@ -16,6 +16,9 @@ use crate::hosts::{Lab, PATIENCE, assert_within};
 
 /// The bound for an address whose daemon is gone.
 const DEAD_MAN: Duration = Duration::from_millis(1300);
+/// The same beside an address with a lifetime of its own: the kernel looks at all of them
+/// together, and later.
+const DEAD_MAN_BESIDE: Duration = Duration::from_millis(2300);
 /// Four intervals of 100 ms, and what it takes to die, to notice and to remove.
 const CRASH: Duration = Duration::from_millis(500);
 /// With the guard dead too, only the kernel's own lifetime is left. Its timer does not
@@ -23,9 +26,13 @@ const CRASH: Duration = Duration::from_millis(500);
 const KERNEL_ALONE: Duration = Duration::from_secs(5);
 
 /// The tests of this file.
-pub(crate) const TESTS: [(&str, Test); 8] = [
+pub(crate) const TESTS: [(&str, Test); 9] = [
     ("kill_9_leaves_the_address_for_four_intervals", crash),
     ("kill_9_leaves_the_address_for_1_3_s_at_most", slow_crash),
+    (
+        "beside_a_leased_address_kill_9_leaves_it_for_2_3_s_at_most",
+        beside_leased,
+    ),
     ("a_frozen_daemon_loses_the_address_within_1_3_s", frozen),
     (
         "a_daemon_that_is_back_in_time_keeps_the_address",
@@ -63,6 +70,36 @@ fn stays_at_most(name: &str, interval: &str, bound: Duration) -> Result<(), Fail
         daemon.kill();
         gone_within(&lab, struck, bound)?;
         ended(guard)?;
+    }
+    Ok(())
+}
+
+/// As a DHCP client would have put it there, for an hour.
+fn beside_leased() -> Result<(), Failed> {
+    const LEASED: &str = "10.55.0.77/24";
+    let lab = Lab::new("beside_leased")?;
+    lab.ip(
+        "a",
+        &format!("address add {LEASED} dev eth0 valid_lft 3600 preferred_lft 3600"),
+    )?;
+    let config = lab.config("a", 255, "")?;
+    let text = fs::read_to_string(&config)?;
+    fs::write(
+        &config,
+        text.replace("advertInterval: 100ms", "advertInterval: 1s"),
+    )?;
+    for _ in 0..3 {
+        let mut daemon = lab.start("a", &config)?;
+        lab.held_by(&["a"])?;
+        let guard = guard(&lab)?;
+        let struck = Instant::now();
+        daemon.kill();
+        gone_within(&lab, struck, DEAD_MAN_BESIDE)?;
+        ended(guard)?;
+    }
+    let shown = lab.ip("a", "address show dev eth0")?;
+    if !shown.contains(LEASED) {
+        return Err(format!("the leased one went too:\n{shown}").into());
     }
     Ok(())
 }

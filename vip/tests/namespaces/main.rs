@@ -8,9 +8,12 @@ mod hosts;
 mod interface;
 mod ipv6;
 mod live;
+mod scene;
 mod start;
 mod sync;
+mod told;
 mod truth;
+mod upgrade;
 
 use lab::requirement::{Requirement, trial};
 use lab::{netns, schedule, signals};
@@ -34,7 +37,9 @@ fn main() {
         .chain(handover::TESTS)
         .chain(ipv6::TESTS)
         .chain(sync::TESTS)
-        .chain(truth::TESTS);
+        .chain(told::TESTS)
+        .chain(truth::TESTS)
+        .chain(upgrade::TESTS);
     let trials = tests.map(|(name, test)| {
         trial(format!("namespaces::{name}"), &[Requirement::Root], test)
     });

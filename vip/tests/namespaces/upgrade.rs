@@ -1,0 +1,80 @@
+//! The program is replaced in place.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use lab::holders::{Event, What};
+use lab::host::Host;
+use lab::process::Program;
+use lab::wait;
+use libtest_mimic::Failed;
+
+use crate::Test;
+use crate::hosts::{BINARY, Lab, PATIENCE, assert_is};
+use crate::scene::{INTERVALS, KEY, Scene, judge};
+
+pub(crate) const TESTS: [(&str, Test); 2] = [
+    ("upgrade_keeps_the_address_and_makes_no_election", upgraded),
+    (
+        "an_upgrade_to_what_does_not_run_changes_nothing",
+        not_upgraded,
+    ),
+];
+
+fn upgraded() -> Result<(), Failed> {
+    let (_, interval) = INTERVALS[0];
+    let scene = Scene::new("upgrade")?;
+    let track =
+        "  track: [{tcp: {address: \"10.55.0.11:1\"}, weight: 50, interval: 1s}]\n";
+    let _a = scene.start("a", 200, interval, KEY, track)?;
+    scene.settled("a")?;
+    let _b = scene.start("b", 100, interval, KEY, "")?;
+    scene.acquainted("a")?;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let events = scene.lab.timeline.events().len();
+        let begun = Instant::now();
+        scene.lab.command("a", &["upgrade"])?;
+        // Longer than the grace of the old guard, and than a lifetime.
+        wait::pass(Duration::from_millis(1200), || false);
+        scene.settled("a")?;
+        let after = scene.lab.timeline.events();
+        let new = after.get(events..).unwrap_or_default();
+        let moved = |event: &&Event| event.host == "b" || event.what == What::LetsGo;
+        if let Some(event) = new.iter().find(moved) {
+            return Err(format!("the address did not stay: {event:?}").into());
+        }
+        seen.push(scene.seen(begun));
+        let router = scene.lab.router("a")?;
+        assert_is("reason", router.pointer("/reason"), "handedOver")?;
+        assert_is("priority", router.pointer("/priority"), 200)?;
+    }
+    judge("upgrade", &seen)
+}
+
+fn not_upgraded() -> Result<(), Failed> {
+    let lab = Lab::new("not-upgraded")?;
+    let host = lab.segment.host("a")?;
+    let program = host.file("vip-daemon");
+    fs::copy(BINARY, &program)?;
+    let config = lab.config("a", 200, "")?.display().to_string();
+    let run = Program::new("vip-daemon", &program, lab.segment.logs());
+    let mut daemon = host.start(&run.args(["run", "--config", &config]))?;
+    daemon.ready(PATIENCE)?;
+    lab.held_by(&["a"])?;
+    let since = lab.status("a")?.pointer("/since").cloned();
+    fs::remove_file(&program)?;
+    fs::write(&program, "#!/bin/sh\necho no >&2\nexit 2\n")?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let refused = format!("{:?}", lab.command("a", &["upgrade"]).err());
+    if !refused.contains("the old program goes on") {
+        return Err(refused.into());
+    }
+    lab.held_by(&["a"])?;
+    let after = lab.status("a")?.pointer("/since").cloned();
+    if after != since {
+        return Err(format!("it started anew: {since:?}, {after:?}").into());
+    }
+    Ok(())
+}
