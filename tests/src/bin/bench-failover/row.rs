@@ -223,11 +223,11 @@ impl Row {
         }
     }
 
-    /// Whether it is measured in this round. Those of 20 s are in every second one, so that
+    /// Whether it is measured in this round. Those of 20 s are in every third one, so that
     /// five rounds stay below 20 minutes.
     pub(crate) fn is_in(self, round: u32) -> bool {
         match self.event() {
-            Event::Overload => round.is_multiple_of(2),
+            Event::Overload => round.is_multiple_of(3),
             Event::HostDeath
             | Event::Stop
             | Event::Return
@@ -247,15 +247,16 @@ impl Row {
     pub(crate) fn watched(self) -> Duration {
         let down = self.speech().interval * 4;
         match self.event() {
-            Event::HostDeath | Event::Return => down + Duration::from_millis(500),
+            Event::HostDeath | Event::Return => down + Duration::from_millis(300),
             // Of priority 0 the skew is left, a second at most.
             Event::Stop | Event::Delete => Duration::from_millis(1500),
             Event::Kill => Duration::from_secs(3),
             // keepalived's move, and its move back.
             Event::Flap | Event::SourceAway | Event::Flush => {
-                down + Duration::from_millis(1500)
+                down + Duration::from_millis(800)
             }
-            Event::Recreate => down + Duration::from_secs(3),
+            // Away for a second first.
+            Event::Recreate => down + Duration::from_millis(1800),
             // keepalived looks once a second, and its others wait for a whole down interval.
             Event::EndpointDies => down + Duration::from_millis(1500),
             Event::Overload => Duration::from_secs(20),
