@@ -13,15 +13,24 @@ const NICE: &str = "-15";
 /// a build beside it: a stand-in that waits for a core looks like a slow load balancer. Call
 /// it first in `main`: threads and programs inherit it. Without the right to it, nothing.
 pub fn prefer_run() {
+    place_run(NICE);
+}
+
+/// Takes that back, for threads and programs that are started from here on.
+pub fn ordinary_run() {
+    place_run("0");
+}
+
+fn place_run(nice: &str) {
     let own = process::id().to_string();
     let renice = Command::new("renice")
-        .args(["-n", NICE, "-p", &own])
+        .args(["-n", nice, "-p", &own])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
     drop(renice);
     // Where sessions are scheduled as groups, it is the group that counts.
-    drop(fs::write("/proc/self/autogroup", NICE));
+    drop(fs::write("/proc/self/autogroup", nice));
 }
 
 /// Puts the calling thread on SCHED_RR. Where that is not allowed it stays as it is, and the

@@ -12,7 +12,7 @@ use crate::row::Row;
 
 /// Letters of a line.
 const WIDTH: u32 = 60;
-/// What is shown beyond the longest outage, as a share of it.
+/// What is shown beyond the longest outage or the move, as a share of it.
 const MARGIN: f64 = 1.25;
 /// Below it a line would show the prober's own pace.
 const SHORTEST: f64 = 10.0;
@@ -51,9 +51,10 @@ pub(crate) fn drawn(row: Row, cycles: &[(Peer, &Figures)]) -> String {
         .iter()
         .filter(|(_, it)| !it.answers.is_empty())
         .collect();
+    let length = |it: &Figures| it.outage.max(it.elsewhere.unwrap_or_default());
     let longest = told
         .iter()
-        .map(|(_, it)| it.outage)
+        .map(|(_, it)| length(it))
         .fold(SHORTEST, f64::max);
     let span = longest * MARGIN;
     let mut text = String::new();
