@@ -21,13 +21,14 @@ impl Cursor {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// One more waits. Whether there was room: at most `most` do.
+    /// One more waits. Whether there was room: at most `most` do. Who finds none is not counted
+    /// even for a moment, in which another might be turned away for it.
     pub fn wait(&self, most: u64) -> bool {
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        if before >= most {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-        before < most
+        let more = |waiting: u64| (waiting < most).then_some(waiting + 1);
+        let waits = self
+            .waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        waits.is_ok()
     }
 
     /// One that waited does so no longer.

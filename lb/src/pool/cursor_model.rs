@@ -40,3 +40,19 @@ fn no_more_wait_than_there_is_room_for_and_none_is_counted_twice() {
         assert_eq!(cursor.waiting(), 0);
     });
 }
+
+/// One waits and leaves while two come: the place is somebody's.
+#[test]
+fn who_is_turned_away_takes_no_room_from_another() {
+    loom::model(|| {
+        let cursor = Arc::new(Cursor::default());
+        assert!(cursor.wait(1));
+        let others = Arc::clone(&cursor);
+        let other = thread::spawn(move || others.wait(1));
+        cursor.waited();
+        let own = cursor.wait(1);
+        let other = other.join().unwrap();
+        assert!(own ^ other, "{own} {other}");
+        assert_eq!(cursor.waiting(), 1);
+    });
+}

@@ -17,11 +17,11 @@ impl Seat {
     /// A place at this server; none when all that it may have are taken.
     #[must_use]
     pub fn take(server: &Arc<Server>) -> Option<Self> {
-        let seats = &server.counters.seats;
-        let taken = seats.fetch_add(1, Ordering::Relaxed);
-        // Built before the test, so that one too many is given back at once.
-        let seat = Self(Arc::clone(server));
-        (taken < server.terms.seats()).then_some(seat)
+        let (seats, most) = (&server.counters.seats, server.terms.seats());
+        // Not counted and taken back: in that moment another would find no place that is free.
+        let more = |taken: u64| (taken < most).then_some(taken + 1);
+        let taken = seats.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| Self(Arc::clone(server)))
     }
 
     /// The server it is at.
