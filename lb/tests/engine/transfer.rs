@@ -50,10 +50,30 @@ fn chunk(at: usize, len: usize) -> &'static [u8] {
     &noise[start..noise.len().min(start + len)]
 }
 
-/// Lengths around everything that has a size in the data path, and ordinary ones.
+/// Lengths around everything that has a size in the data path, and ordinary ones: a page, the
+/// scratch buffer and a usual pipe (64 KiB), the two full reads after which a flow is spliced,
+/// and a wide pipe (1 MiB).
 fn length(random: &mut Random) -> usize {
-    const EDGES: [usize; 12] = [
-        0, 1, 2, 1_448, 4_096, 16_384, 32_768, 65_535, 65_536, 65_537, 131_072, 262_145,
+    const KIB: usize = 1024;
+    const EDGES: [usize; 18] = [
+        0,
+        1,
+        2,
+        1_448,
+        4 * KIB,
+        16 * KIB,
+        32 * KIB,
+        64 * KIB - 1,
+        64 * KIB,
+        64 * KIB + 1,
+        128 * KIB - 1,
+        128 * KIB,
+        128 * KIB + 1,
+        192 * KIB,
+        256 * KIB + 1,
+        1024 * KIB - 1,
+        1024 * KIB,
+        1024 * KIB + 1,
     ];
     let n = match random.below(100) {
         0..25 => EDGES[random.below(EDGES.len() as u64) as usize] as u64,
