@@ -26,6 +26,13 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_vip-daemon");
 /// Far above anything awaited with it; only a hang is that slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Copies the program under test, by a process of its own: a program that another thread of
+/// this one starts meanwhile would hold the copy open for writing, and it could not be run.
+pub(crate) fn copy_program(to: &std::path::Path) -> Result<(), Failed> {
+    lab::command::run("cp", &[BINARY, &to.display().to_string()])?;
+    Ok(())
+}
+
 /// A bound of time.
 pub(crate) fn assert_within(
     what: &str,

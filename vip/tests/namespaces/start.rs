@@ -11,7 +11,7 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use crate::Test;
-use crate::hosts::{BINARY, Lab, PATIENCE, assert_is};
+use crate::hosts::{BINARY, Lab, PATIENCE, assert_is, copy_program};
 
 pub(crate) const TESTS: [(&str, Test); 3] = [
     ("rights_are_given_up", rights),
@@ -47,7 +47,7 @@ fn own_user() -> Result<(), Failed> {
     fs::set_permissions(lab.segment.files(), fs::Permissions::from_mode(0o777))?;
     // The place the binary was built in may be root's alone.
     let binary = lab.segment.files().join("vip-daemon");
-    fs::copy(BINARY, &binary)?;
+    copy_program(&binary)?;
     let config = config.display().to_string();
     let program = Program::new(
         "vip-daemon",

@@ -11,7 +11,7 @@ use lab::wait;
 use libtest_mimic::Failed;
 
 use crate::Test;
-use crate::hosts::{BINARY, Lab, PATIENCE, assert_is};
+use crate::hosts::{Lab, PATIENCE, assert_is, copy_program};
 use crate::scene::{INTERVALS, KEY, Scene, judge};
 
 pub(crate) const TESTS: [(&str, Test); 2] = [
@@ -57,7 +57,7 @@ fn not_upgraded() -> Result<(), Failed> {
     let lab = Lab::new("not-upgraded")?;
     let host = lab.segment.host("a")?;
     let program = host.file("vip-daemon");
-    fs::copy(BINARY, &program)?;
+    copy_program(&program)?;
     let config = lab.config("a", 200, "")?.display().to_string();
     let run = Program::new("vip-daemon", &program, lab.segment.logs());
     let mut daemon = host.start(&run.args(["run", "--config", &config]))?;
