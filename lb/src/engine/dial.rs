@@ -46,6 +46,13 @@ pub(super) fn kind(errno: Errno) -> ErrorKind {
     std::io::Error::from(errno).kind()
 }
 
+/// Whether a dial that failed so says something of its server. That no local port is free
+/// towards it (EADDRNOTAVAIL of connect(2)) does not, though another server may be reached.
+#[must_use]
+pub(super) fn blames(kind: ErrorKind) -> bool {
+    kind != ErrorKind::AddrNotAvailable
+}
+
 /// Whether the process or the system has run out of something that comes back.
 #[must_use]
 pub(super) fn is_shortage(errno: Errno) -> bool {
@@ -75,4 +82,25 @@ pub(super) fn settle(socket: impl AsFd, options: &Tcp) {
 /// complete one.
 pub(super) fn reset_on_close(socket: impl AsFd) {
     tcp::reset_on_close(&SockRef::from(&socket));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_here_is_no_fault_of_the_server() {
+        for (errno, is_ours) in [
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::NOBUFS, true),
+            (Errno::NOMEM, true),
+            (Errno::ADDRNOTAVAIL, true),
+            (Errno::CONNREFUSED, false),
+            (Errno::NETUNREACH, false),
+        ] {
+            let seen = is_shortage(errno) || !blames(kind(errno));
+            assert_eq!(seen, is_ours, "{errno}");
+        }
+    }
 }

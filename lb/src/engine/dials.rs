@@ -319,7 +319,9 @@ impl Sessions {
             .counters
             .dial_failures
             .fetch_add(1, Ordering::Relaxed);
-        self.strike(server, Observed::unreachable(server.id));
+        if dial::blames(kind) {
+            self.strike(server, Observed::unreachable(server.id));
+        }
         self.outlet.send(worker::Event::DialFailed {
             server: server.id,
             kind,
