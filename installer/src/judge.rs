@@ -145,12 +145,24 @@ fn signed(
     }
 }
 
+/// Seconds until the certificate in `pem` ends; less than none when it has, nothing when it
+/// cannot be read.
+#[must_use]
+pub fn left(pem: &str, now: SystemTime) -> Option<i64> {
+    let (_, block) = parse_x509_pem(pem.as_bytes()).ok()?;
+    let ends = block.parse_x509().ok()?.validity().not_after.timestamp();
+    Some(ends.saturating_sub(since_1970(now)))
+}
+
+fn since_1970(now: SystemTime) -> i64 {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
+}
+
 fn lasting(leaf: &X509Certificate<'_>, now: SystemTime) -> Result<(), Why> {
-    let now = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-        });
+    let now = since_1970(now);
     let (begins, ends) = (
         leaf.validity().not_before.timestamp(),
         leaf.validity().not_after.timestamp(),

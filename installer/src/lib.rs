@@ -13,14 +13,17 @@
 
 pub mod agent;
 pub mod apply;
+pub mod certs;
 pub mod checksums;
 pub mod cli;
 pub mod facts;
 pub mod import;
 pub mod judge;
+pub mod kubeconfig;
 pub mod layout;
 pub mod listing;
 pub mod plan;
+pub mod preflight;
 pub mod render;
 pub mod resource;
 pub mod spec;

@@ -1,11 +1,15 @@
 //! The command line.
 
 mod apply;
+mod certs;
+mod kubeconfig;
 mod plan;
+mod preflight;
+mod reach;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use daemon::exit;
 
 use crate::agent::{Agent, Systemd};
@@ -33,6 +37,14 @@ enum Command {
     },
     /// Make the hosts what the description says, all at once; what is so already is left.
     Apply(apply::Apply),
+    /// Name every certificate of every host, the days it has left, and why it is to be issued
+    /// anew. Ends with 1 when one of them is.
+    Certs(certs::Certs),
+    /// Print a kubeconfig for an administrator, or add it to the one that is there.
+    Kubeconfig(kubeconfig::Kubeconfig),
+    /// Look at every machine and name what speaks against it, with the way out. Ends with 1
+    /// when something does.
+    Preflight(preflight::Preflight),
     /// Take orders on standard input, as `apply` gives them on each host.
     #[command(hide = true)]
     Agent {
@@ -77,6 +89,15 @@ struct SpecFile {
     spec: PathBuf,
 }
 
+/// How something is printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// With all that is in it.
+    Json,
+}
+
 /// Why a command was not done, for the person who gave it.
 type Sentence = String;
 
@@ -92,6 +113,9 @@ impl Cli {
                 containerd,
             } => rendered(&spec.spec, host.as_deref(), interface, containerd),
             Command::Apply(apply) => apply.execute(),
+            Command::Certs(certs) => certs.execute(),
+            Command::Kubeconfig(kubeconfig) => kubeconfig.execute(),
+            Command::Preflight(preflight) => preflight.execute(),
             Command::Agent { root } => agent(&root),
             Command::Import { file, strict } => imported(&file, strict),
             Command::Plan(plan) => plan.execute(),

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use daemon::{chain, exit};
 
-use super::{Sentence, SpecFile};
+use super::{Output, Sentence, SpecFile};
 use crate::agent::{Agent, Answer, Order, Systemd};
 use crate::checksums::Checksums;
 use crate::facts::{Facts, Wanted};
@@ -35,14 +35,6 @@ pub(super) struct Plan {
     /// How it is printed.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
-    /// A line a step, with the difference of every file.
-    Text,
-    /// Every step with all that is in it.
-    Json,
 }
 
 impl Plan {

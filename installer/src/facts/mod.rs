@@ -3,6 +3,7 @@
 
 mod look;
 mod survey;
+mod system;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use look::{LookError, Wanted, look};
 pub(crate) use look::{hexadecimal, sha256};
 pub use survey::{Interface, Machine, SurveyError, survey};
+pub use system::System;
 
 /// What was found on a host, of what was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

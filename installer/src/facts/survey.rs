@@ -9,6 +9,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::System;
 use super::look::below;
 use crate::layout;
 
@@ -27,6 +28,9 @@ pub struct Machine {
     pub resolv_conf: Option<String>,
     /// Whether its kubelet has had its first certificate.
     pub joined: bool,
+    /// What there is of it.
+    #[serde(default)]
+    pub system: Box<System>,
 }
 
 /// An interface.
@@ -76,6 +80,7 @@ pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
     Ok(Machine {
         interfaces,
         resolv_conf: real.then(|| RESOLVED.to_owned()),
+        system: Box::new(System::look(root)),
         joined: below(root, &layout::kubeconfig("kubelet")).exists(),
     })
 }

@@ -271,26 +271,33 @@ fn rights(entry: &Entry, mode: u32, owner: Owner) -> Option<Change> {
 }
 
 fn issue(certificate: &Certificate, inputs: Inputs<'_>) -> Option<Step> {
-    let there = inputs.facts.certificates.get(&certificate.name);
-    let trust = inputs.trust.certificate(certificate.authority);
-    let why = match (there, trust) {
-        (None, _) => Why::Missing,
-        (Some(_), None) => Why::Authority,
-        (Some(there), Some(_))
-            if !there.key_fits
-                || there.key_owner.as_deref() != Some(certificate.owner.name()) =>
-        {
-            Why::Key
-        }
-        (Some(there), Some(trust)) => {
-            judge(&there.pem, &certificate.profile, trust, inputs.now).err()?
-        }
-    };
+    let why = why(certificate, inputs.facts, inputs.trust, inputs.now)?;
     Some(Step::Issue {
         name: certificate.name.clone(),
         authority: certificate.authority.common_name(),
         why: why.to_string(),
     })
+}
+
+/// Why a certificate is issued anew; nothing when the one that is there will do.
+#[must_use]
+pub fn why(
+    certificate: &Certificate,
+    facts: &Facts,
+    trust: &dyn Trust,
+    now: SystemTime,
+) -> Option<Why> {
+    let Some(there) = facts.certificates.get(&certificate.name) else {
+        return Some(Why::Missing);
+    };
+    let Some(trust) = trust.certificate(certificate.authority) else {
+        return Some(Why::Authority);
+    };
+    let owned = there.key_owner.as_deref() == Some(certificate.owner.name());
+    if !there.key_fits || !owned {
+        return Some(Why::Key);
+    }
+    judge(&there.pem, &certificate.profile, trust, now).err()
 }
 
 /// What is shared is brought where a file of it is missing, is another, or has the wrong

@@ -1,0 +1,122 @@
+//! `sternpost certs`: every certificate of every host, and whether it will do.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use clap::Args;
+use daemon::exit;
+use serde_json::json;
+
+use super::reach::{self, Answers, Reach};
+use super::{Output, Sentence};
+use crate::agent::{Answer, Order};
+use crate::certs::{self, Line};
+use crate::facts::Wanted;
+use crate::plan::Trust;
+use crate::render::{self, Generation, Known, Newcomers};
+use crate::resource::{Authority, Shared};
+use crate::spec::{Cluster, Host};
+use crate::transport::Piped;
+
+/// What is asked for.
+#[derive(Debug, Args)]
+pub(super) struct Certs {
+    #[command(flatten)]
+    reach: Reach,
+    /// How it is printed.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+impl Certs {
+    /// A line a certificate; 1 when one of them is to be issued anew, or a host is silent.
+    pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
+        let cluster = self.reach.cluster()?;
+        let answers =
+            self.reach
+                .each(&cluster, |_| true, |host, way| of_host(&cluster, host, way));
+        let good = |answer: &Result<Vec<Line>, String>| {
+            answer
+                .as_ref()
+                .is_ok_and(|lines| lines.iter().all(|line| line.why.is_none()))
+        };
+        let code = match answers.values().all(good) {
+            true => exit::DONE,
+            false => exit::FAILED,
+        };
+        let text = match self.output {
+            Output::Text => text(&answers),
+            Output::Json => {
+                let hosts = answers.iter().map(|(host, answer)| match answer {
+                    Ok(lines) => json!({"host": host, "certificates": lines}),
+                    Err(error) => json!({"host": host, "error": error}),
+                });
+                let hosts: Vec<_> = hosts.collect();
+                serde_json::to_string_pretty(&hosts).map_err(|e| e.to_string())?
+            }
+        };
+        Ok((text, code))
+    }
+}
+
+/// The authorities' certificates of a host.
+struct There(BTreeMap<String, String>);
+
+impl Trust for There {
+    fn certificate(&self, authority: Authority) -> Option<&str> {
+        let paths = Shared::Trust(authority).paths();
+        let (path, _) = paths.first()?;
+        self.0.get(path).map(String::as_str)
+    }
+}
+
+fn of_host(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Vec<Line>, String> {
+    // No certificate says anything of these.
+    let known = Known {
+        interface: String::new(),
+        resolv_conf: None,
+        containerd: Generation::Two,
+        newcomers: Newcomers::None,
+    };
+    let wanted = render::host(cluster, host, &known);
+    let asked = Wanted {
+        certificates: Wanted::of(&wanted).certificates,
+        ..Wanted::default()
+    };
+    let answer = reach::asked(way, Order::Look(asked))?;
+    let Answer::Facts(facts) = answer else {
+        return Err(format!("the agent answered {answer:?}"));
+    };
+    let trusts = Authority::ALL
+        .into_iter()
+        .flat_map(|one| Shared::Trust(one).paths());
+    let paths = trusts.map(|(path, _)| path).collect();
+    let there = There(reach::fetched(way, paths)?);
+    Ok(certs::lines(&wanted, &facts, &there, SystemTime::now()))
+}
+
+fn text(answers: &Answers<Vec<Line>>) -> String {
+    let mut lines = Vec::new();
+    for (host, answer) in answers {
+        match answer {
+            Err(error) => lines.push(format!("{host}: it does not answer: {error}")),
+            Ok(all) => lines.extend(all.iter().map(|line| {
+                let days = match line.days {
+                    Some(days) => format!("{days} days"),
+                    None => "none".to_owned(),
+                };
+                let verdict = line.why.as_deref().unwrap_or("good");
+                let Line {
+                    name,
+                    subject,
+                    authority,
+                    ..
+                } = line;
+                format!(
+                    "{host}  {name:<26} {days:>10}  {subject} by {authority}: {verdict}"
+                )
+            })),
+        }
+    }
+    lines.join("\n")
+}
