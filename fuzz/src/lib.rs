@@ -131,7 +131,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "keepalived",
         run: targets::files::keepalived,
-        seeds: &[("vip/tests/import", ".conf")],
+        seeds: &[
+            ("vip/tests/import", ".conf"),
+            ("fuzz/seeds/keepalived", ".conf"),
+        ],
     },
     Target {
         name: "env.sh",

@@ -62,6 +62,17 @@ pub(super) fn quoted(text: &str) -> String {
     json!(text).to_string()
 }
 
+/// A number or a duration as YAML: bare where it can be one, else as a text, which the
+/// check of the result then names.
+pub(super) fn number(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        quoted(text)
+    }
+}
+
 impl Draft {
     /// The file.
     pub(super) fn yaml(&self, from: &str) -> String {
@@ -135,12 +146,16 @@ impl Router {
             lines.push(format!("  preemptDelay: {delay}"));
         }
         let announce = [
-            self.burst.as_ref().map(|burst| format!("burst: {burst}")),
-            self.again.as_ref().map(|again| format!("again: {again}")),
+            self.burst
+                .as_ref()
+                .map(|burst| format!("burst: {}", number(burst))),
+            self.again
+                .as_ref()
+                .map(|again| format!("again: {}", number(again))),
             // keepalived's default is never.
             Some(format!(
                 "refresh: {}",
-                self.refresh.as_deref().unwrap_or("0s")
+                number(self.refresh.as_deref().unwrap_or("0s"))
             )),
         ];
         let announce: Vec<_> = announce.into_iter().flatten().collect();

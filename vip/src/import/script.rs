@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Track, quoted};
+use super::draft::{Track, number, quoted};
 use super::native::native;
 use super::report::Report;
 use super::words::Directive;
@@ -232,7 +232,7 @@ impl Definition {
         let duration = |text: &String| super::instance::seconds(text);
         let interval = self.interval.as_ref().and_then(duration);
         let timeout = self.timeout.as_ref().and_then(duration);
-        let number = |number: &Option<String>| number.clone().unwrap_or("1".to_owned());
+        let number = |text: &Option<String>| number(text.as_deref().unwrap_or("1"));
         let mut rest = vec![
             format!("interval: {}", interval.unwrap_or_else(|| "1s".to_owned())),
             format!("fall: {}", number(&self.fall)),
