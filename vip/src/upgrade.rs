@@ -10,17 +10,16 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsString;
-use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use daemon::notify;
+use daemon::upgrade::UpgradeError;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use serde::{Deserialize, Serialize};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use vrrp::State;
 
 use crate::fleet::Fleet;
@@ -100,34 +99,12 @@ async fn reap(guard: u32) {
     }
 }
 
-/// Why the old program goes on.
-#[derive(Debug, thiserror::Error)]
-pub enum UpgradeError {
-    /// Where the program lies cannot be said.
-    #[error("cannot tell where the program lies")]
-    Where(#[source] io::Error),
-    /// It does not run.
-    #[error("{0} does not run; the old program goes on")]
-    Run(PathBuf, #[source] io::Error),
-    /// It refuses the configuration.
-    #[error("{program} refuses the configuration, the old program goes on:\n{said}")]
-    Refuses {
-        /// The new program.
-        program: PathBuf,
-        /// What it said.
-        said: String,
-    },
-    /// It did not answer.
-    #[error("{0} did not answer within {limit} s; the old program goes on", limit = CHECK.as_secs())]
-    Silent(PathBuf),
-}
-
 /// Replaces the program that runs by the one that lies where it was started from. Returns
 /// only when that failed.
 pub async fn upgrade(fleet: &Fleet, config: &Path) -> UpgradeError {
-    let program = match program() {
+    let program = match daemon::upgrade::program() {
         Ok(program) => program,
-        Err(error) => return UpgradeError::Where(error),
+        Err(error) => return error,
     };
     if let Err(error) = check(&program, config).await {
         return error;
@@ -143,34 +120,10 @@ pub async fn upgrade(fleet: &Fleet, config: &Path) -> UpgradeError {
     UpgradeError::Run(program, error)
 }
 
-/// The path that the process was started with, which an update has put a new file at.
-fn program() -> io::Result<PathBuf> {
-    let first = env::args_os().next().map(PathBuf::from);
-    if let Some(path) = first.filter(|path| path.is_absolute()) {
-        return Ok(path);
-    }
-    let path: OsString = env::current_exe()?.into();
-    // The kernel's word for a file that was replaced.
-    let text = path.to_string_lossy();
-    Ok(PathBuf::from(text.trim_end_matches(" (deleted)")))
-}
-
 async fn check(program: &Path, config: &Path) -> Result<(), UpgradeError> {
-    let mut check = tokio::process::Command::new(program);
-    check
-        .args(["check", "--config"])
-        .arg(config)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    match timeout(CHECK, check.output()).await {
-        Err(_) => Err(UpgradeError::Silent(program.to_owned())),
-        Ok(Err(error)) => Err(UpgradeError::Run(program.to_owned(), error)),
-        Ok(Ok(output)) if output.status.success() => Ok(()),
-        Ok(Ok(output)) => Err(UpgradeError::Refuses {
-            program: program.to_owned(),
-            said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        }),
-    }
+    let arguments = ["check".as_ref(), "--config".as_ref(), config.as_os_str()];
+    let said = daemon::upgrade::trial(program, &arguments, Stdio::null(), CHECK).await;
+    said.map(drop)
 }
 
 #[cfg(test)]

@@ -137,6 +137,12 @@ impl Log {
         Lines::new(&self.queue, self.format, self.journal)
     }
 
+    /// Writes what is queued, for at most a second, and nothing more after that: another
+    /// program is about to take this one's place.
+    pub fn finish(&self) {
+        self.queue.finish();
+    }
+
     /// Lines thrown away because whoever reads the log did not take them.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()
