@@ -1,6 +1,7 @@
 //! The command line: `run`, `check`, `status`, `import`, and the commands to a running daemon.
 
 mod live;
+mod upgrade;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use daemon::exit;
 use serde_json::Value;
 
 use crate::import::{self, Dialect, PublicPage, Surroundings};
+use crate::upgrade::swap::{self, Handed, TakeError};
 use crate::{config, control, recorder, status};
 
 /// A TCP load balancer in front of kube-apiservers.
@@ -48,6 +50,27 @@ enum Task {
         /// The daemon's socket.
         #[arg(long, value_name = "PATH", default_value = SOCKET)]
         socket: PathBuf,
+    },
+    /// Replace the running program by the one that lies where it was started from.
+    ///
+    /// Put the new program there first (a package does). It is tried beside the running one;
+    /// when it will do, it takes the place of the running one, with the same process id, and
+    /// every connection goes on. When it will not, nothing happens, and this says why (exit
+    /// code 1).
+    Upgrade {
+        /// How it went, as JSON.
+        #[arg(long)]
+        json: bool,
+        /// The daemon's socket.
+        #[arg(long, value_name = "PATH", default_value = SOCKET)]
+        socket: PathBuf,
+    },
+    /// Say whether this program would go on with the state on standard input.
+    #[command(hide = true)]
+    Adopt {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
+        config: PathBuf,
     },
     #[command(flatten)]
     Live(live::Live),
@@ -125,6 +148,8 @@ impl Cli {
                 (false, true) => show(&socket, &|status| format!("{status:#}\n")),
                 (false, false) => show(&socket, &as_table),
             },
+            Task::Upgrade { json, socket } => upgrade::upgrade(&socket, json),
+            Task::Adopt { config } => upgrade::adopt(&config),
             Task::Live(live) => live.go(),
             Task::Explain { what, file, socket } => explain(&what, file, &socket),
             Task::Dump { socket } => dump(&socket),
@@ -150,28 +175,51 @@ impl Cli {
 }
 
 fn run(path: &std::path::Path) -> u8 {
-    let config = match config::read(path) {
-        Ok(config) => config,
-        Err(errors) => return fail(exit::USAGE, &errors),
+    let mut handed = match swap::received() {
+        Ok(handed) => handed,
+        Err(error) => return give_back(&error),
     };
-    let log = match daemon::log::init(&config.log) {
-        Ok(log) => Arc::new(log),
-        Err(error) => return fail(exit::FAILED, &error),
+    let (code, error) = match start(path, &mut handed) {
+        Ok(()) => return exit::DONE,
+        Err(failed) => failed,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let code = match runtime {
-        Err(error) => fail(exit::FAILED, &control::StartError::System(error)),
-        Ok(runtime) => {
-            match runtime.block_on(control::run(path, config, Arc::clone(&log))) {
-                Ok(()) => exit::DONE,
-                Err(error) => fail(exit::FAILED, &error),
-            }
-        }
-    };
-    drop(log);
-    code
+    // Given back once: the old program has no other to give it back to.
+    if let Some(Handed {
+        state,
+        parcel,
+        returned: None,
+    }) = handed
+    {
+        let why = format!(
+            "api-lb {} could not go on: {}",
+            daemon::VERSION,
+            daemon::chain(&*error)
+        );
+        swap::go_back(&state.arguments, &parcel, &why);
+    }
+    fail(code, &*error)
+}
+
+/// What was handed over does not read: the program that wrote it gets it back.
+fn give_back(error: &TakeError) -> u8 {
+    if let TakeError::Blob { parcel, .. } = error {
+        let arguments: Vec<_> = std::env::args_os().collect();
+        swap::go_back(&arguments, parcel, &error.to_string());
+    }
+    fail(exit::FAILED, error)
+}
+
+fn start(
+    path: &std::path::Path,
+    handed: &mut Option<Handed>,
+) -> Result<(), (u8, AskError)> {
+    let config = config::read(path).map_err(|errors| (exit::USAGE, errors.into()))?;
+    let failed = |error: AskError| (exit::FAILED, error);
+    let log = daemon::log::init(&config.log).map_err(|error| failed(error.into()))?;
+    let log = Arc::new(log);
+    let runtime = runtime().map_err(|e| failed(control::StartError::System(e).into()))?;
+    let run = control::run(path, config, Arc::clone(&log), handed);
+    runtime.block_on(run).map_err(|error| failed(error.into()))
 }
 
 fn check(path: &std::path::Path) -> u8 {

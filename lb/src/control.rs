@@ -1,7 +1,11 @@
 //! The control thread: owns the roster, the listeners and the workers; obeys signals and
 //! the results of checks. Everything that changes, changes here.
+//!
+//! `start` puts the parts together; `swap` is how control gives everything to the next program,
+//! and goes on with what the one before has given.
 
 mod start;
+mod swap;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use daemon::Identity;
+use daemon::log::Log;
 use daemon::signals::{Signal, Signals};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -25,10 +30,12 @@ use crate::recorder::Keeper;
 use crate::roster::{Cause, Change, Consequence, Roster, View};
 use crate::surface::Phase;
 use crate::trail::Trail;
+use crate::upgrade::History;
 use crate::worker::{Command, Observed};
 use crate::workers::{LOOK, Workers};
 
 pub use start::{StartError, run};
+pub use swap::Answer;
 
 /// How often a drain looks whether the last connection is over.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
@@ -48,6 +55,8 @@ struct Inlets {
     checked: mpsc::Receiver<Checked>,
     observations: mpsc::Receiver<Observed>,
     asked: mpsc::Receiver<Asked>,
+    /// Who wants the program replaced.
+    wanted: mpsc::Receiver<Answer>,
 }
 
 struct Control {
@@ -61,16 +70,38 @@ struct Control {
     watches: HashMap<ServerId, Watch>,
     trail: Arc<Mutex<Trail>>,
     workers: Workers,
+    /// When the clock of the connections began.
+    began: Instant,
     results: mpsc::Sender<Checked>,
     view: watch::Sender<Arc<View>>,
     phase: watch::Sender<Phase>,
+    history: watch::Sender<History>,
+    log: Arc<Log>,
+    /// Ends with the last worker.
+    reporter: Option<std::thread::JoinHandle<()>>,
     drain_delay: Duration,
     drain_timeout: Duration,
+}
+
+/// Why the loop of control has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finish {
+    /// It was told to stop, and has drained.
+    Stopped,
+    /// It has given everything away, and no program has taken it.
+    Abandoned,
 }
 
 impl Control {
     /// Runs by this configuration from here on. Everything that can fail has been done.
     async fn take(&mut self, config: &Config, listeners: Vec<Arc<Listener>>) {
+        self.mean(config, listeners);
+        self.watch();
+        self.publish().await;
+    }
+
+    /// Means this configuration; nobody is told yet.
+    fn mean(&mut self, config: &Config, listeners: Vec<Arc<Listener>>) {
         self.roster.replace(config, &listeners, SystemTime::now());
         for frontend in &config.frontends {
             set_options(frontend, &listeners);
@@ -78,8 +109,6 @@ impl Control {
         self.listeners = listeners;
         self.drain_delay = config.drain_delay;
         self.drain_timeout = config.drain_timeout;
-        self.watch();
-        self.publish().await;
     }
 
     /// Watches the servers by the plans of the configuration. All are told, since their
@@ -109,14 +138,18 @@ impl Control {
         self.view.send_replace(Arc::new(self.roster.view()));
     }
 
-    async fn work(&mut self, inlets: Inlets) {
+    /// Works until it is told to stop, or has nothing left; `stops` when it was told already.
+    async fn work(&mut self, inlets: Inlets, stops: Option<Stop>) -> Finish {
         let Inlets {
             mut signals,
             mut checked,
             mut observations,
             mut asked,
+            mut wanted,
         } = inlets;
-        let mut stop = None;
+        let mut stop = stops;
+        let (trials, mut tried) = mpsc::channel(1);
+        let mut is_trying = false;
         let path = self.path.clone();
         let mut reading = Reading::new(Arc::new(move || config::read(&path)));
         let mut results = Vec::with_capacity(RESULTS);
@@ -134,16 +167,29 @@ impl Control {
                     }
                     (Signal::Reload, Some(_)) => tracing::warn!("no reload while stopping"),
                     (Signal::Terminate, None) => stop = Some(self.leave()),
-                    (Signal::Terminate, Some(_)) => return,
+                    (Signal::Terminate, Some(_)) => return Finish::Stopped,
                 },
                 read = reading.result(), if stop.is_none() => self.reload(read).await,
                 _ = checked.recv_many(&mut results, RESULTS) => self.check(&mut results).await,
                 // Ends with the last worker, which ends with this.
                 Some(observed) = observations.recv() => self.observe(observed).await,
                 Some(asked) = asked.recv() => self.order(asked).await,
+                Some(answer) = wanted.recv() => {
+                    let busy = match stop {
+                        Some(_) => Some("the daemon is ending"),
+                        None => is_trying.then_some("an upgrade is under way"),
+                    };
+                    is_trying |= self.try_out(answer, busy, &trials);
+                }
+                Some(tried) = tried.recv() => {
+                    is_trying = false;
+                    if self.upgrade(tried, stop, &mut signals).await.is_err() {
+                        return Finish::Abandoned;
+                    }
+                }
                 () = over(&self.workers, stop) => match stop {
                     Some(Stop::Leaving { .. }) => stop = Some(self.drain().await),
-                    Some(Stop::Draining { .. }) | None => return,
+                    Some(Stop::Draining { .. }) | None => return Finish::Stopped,
                 },
                 () = passes(self.roster.rises_in(SystemTime::now())) => self.publish().await,
                 _ = shed.tick() => self.shed().await,
@@ -274,10 +320,13 @@ impl Control {
     }
 
     /// Ends the workers and waits for the last line of the log.
-    async fn end(self, reporter: std::thread::JoinHandle<()>) {
+    async fn end(self) {
         let left = self.workers.open();
         // The reporter ends with the last worker.
-        if self.workers.end().await && reporter.join().is_err() {
+        if self.workers.end().await
+            && let Some(reporter) = self.reporter
+            && reporter.join().is_err()
+        {
             tracing::error!("the reporter had panicked");
         }
         tracing::info!(cut = left, "stopped");
@@ -339,10 +388,6 @@ async fn over(workers: &Workers, stop: Option<Stop>) {
     }
 }
 
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
 /// Returns after this time; never without one.
 async fn passes(time: Option<Duration>) {
     match time {
@@ -356,4 +401,8 @@ async fn tick(beat: &mut Option<tokio::time::Interval>) {
         Some(beat) => drop(beat.tick().await),
         None => std::future::pending().await,
     }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }

@@ -77,7 +77,7 @@ fn server(
     let failed: u64 = member
         .checks
         .iter()
-        .filter(|(name, _)| **name != "passed")
+        .filter(|(name, _)| &***name != "passed")
         .map(|(_, n)| n)
         .sum();
     row.set("chkfail", failed);

@@ -34,5 +34,6 @@ pub mod status;
 pub mod surface;
 pub mod tcp;
 pub mod trail;
+pub mod upgrade;
 pub mod worker;
 pub mod workers;

@@ -166,7 +166,7 @@ fn server(out: &mut Text, back: &Back, member: &Member) {
         get(&member.server.counters.failovers),
     );
     for (outcome, count) in &member.checks {
-        let labels = [backend, server, ("outcome", *outcome)];
+        let labels = [backend, server, ("outcome", &**outcome)];
         counter(
             out,
             "server_checks_total",

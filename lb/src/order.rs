@@ -33,7 +33,8 @@ pub const NAMES: [&str; 7] = [
 const MOST_KILLS: usize = 1000;
 
 /// What is wanted of a server, besides what the file says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Mode {
     /// New connections go elsewhere as long as another server is up; checks go on.
     Drain,

@@ -12,11 +12,13 @@
 //! [`Snapshot`]: crate::pool::Snapshot
 
 mod hear;
+mod keep;
 mod picture;
 mod shed;
 mod take;
 mod will;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use crate::trail::Memory;
 use crate::worker::Which;
 
 use hear::Heard;
+pub use keep::Kept;
 pub use will::{Told, Unknown, Will};
 
 /// Frontends, backends and servers as they stand.
@@ -106,7 +109,7 @@ pub struct Member {
     /// The last check.
     pub last: Option<Last>,
     /// Checks by outcome.
-    pub checks: BTreeMap<&'static str, u64>,
+    pub checks: BTreeMap<Cow<'static, str>, u64>,
     /// What was ordered for it.
     pub will: Will,
     /// It came up after it had not been, so that a slow start applies.

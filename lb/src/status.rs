@@ -12,6 +12,7 @@ use crate::order::Mode;
 use crate::pool::{Counters, Rank};
 use crate::roster::{Back, Front, Member, View};
 use crate::surface::Phase;
+use crate::upgrade::History;
 use crate::worker::End;
 
 /// The keys of api-lb in `/status`.
@@ -22,6 +23,7 @@ pub fn json(
     ready: Result<(), String>,
     connections: u64,
     limits: &Limits,
+    history: &History,
 ) -> Value {
     json!({
         "phase": phase.name(),
@@ -29,6 +31,7 @@ pub fn json(
         "notReadyBecause": ready.err(),
         "connections": connections,
         "limits": {"openFiles": limits.open_files, "connections": limits.connections},
+        "upgrades": history.json(),
         "frontends": view.frontends.iter().map(frontend).collect::<Vec<_>>(),
         "backends": view.backends.iter().map(backend).collect::<Vec<_>>(),
     })

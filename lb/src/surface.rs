@@ -10,13 +10,15 @@ use daemon::log::Log;
 use daemon::metrics::Text;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::beside::Router;
+use crate::control::Answer;
 use crate::limits::Limits;
 use crate::order::{self, Asked, Order, Orders};
 use crate::recorder::Keeper;
 use crate::roster::View;
+use crate::upgrade::History;
 use crate::worker::Gauges;
 use crate::{csv, metrics, page, status};
 
@@ -43,12 +45,12 @@ impl Phase {
     }
 }
 
-/// Orders to control, and what is told by the recorder.
-const COMMANDS: [&str; order::NAMES.len() + 2] = {
-    let mut all = ["dump"; order::NAMES.len() + 2];
+/// Orders to control, what is told by the recorder, and the replacement of the program.
+const COMMANDS: [&str; order::NAMES.len() + 3] = {
+    let mut all = ["dump"; order::NAMES.len() + 3];
     let (orders, rest) = all.split_at_mut(order::NAMES.len());
     orders.copy_from_slice(&order::NAMES);
-    rest.copy_from_slice(&["dump", "recorder"]);
+    rest.copy_from_slice(&["dump", "recorder", "upgrade"]);
     all
 };
 
@@ -59,6 +61,8 @@ pub struct Outside {
     pub view: watch::Receiver<Arc<View>>,
     /// Where the process is in its life.
     pub phase: watch::Receiver<Phase>,
+    /// How upgrades went.
+    pub history: watch::Receiver<History>,
     /// One for each worker, in their order.
     pub workers: Vec<Arc<Gauges>>,
     /// Who has the address that clients use, where a vip-daemon says so.
@@ -67,6 +71,8 @@ pub struct Outside {
     pub limits: Limits,
     /// Where orders go.
     pub orders: Orders,
+    /// Where it is asked for that the program be replaced.
+    pub wants: mpsc::Sender<Answer>,
     /// Has what has happened lately, and writes it to files.
     pub keeper: Arc<Keeper>,
     /// Knows how many lines it could not write.
@@ -100,6 +106,17 @@ impl Outside {
         })
     }
 
+    /// Has control replace the program; there is no answer when that works.
+    fn upgrade(&self) -> BoxFuture<'_, Result<Value, CommandError>> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            // Either fails only when control has left.
+            let _ = self.wants.send(answer).await;
+            let ends = |_| CommandError::Conflict("the daemon is ending".to_owned());
+            answered.await.map_err(ends)?
+        })
+    }
+
     fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.borrow())
     }
@@ -122,6 +139,7 @@ impl Surface for Outside {
         let is_ready = self.ready().is_ok();
         metrics::view(out, &self.view());
         metrics::process(out, &self.workers, &self.limits, is_ready);
+        self.history.borrow().metrics(out);
         self.log.metrics("api_lb", out);
         self.keeper.metrics(out);
     }
@@ -135,6 +153,7 @@ impl Surface for Outside {
             self.ready(),
             connections,
             &self.limits,
+            &self.history.borrow(),
         );
         let routers = self.routers.borrow();
         let routers = routers.as_deref();
@@ -187,6 +206,7 @@ impl Surface for Outside {
                 })?;
                 Ok(json!({ "file": path }))
             }),
+            "upgrade" => self.upgrade(),
             _ => self.order(Order::parse(name, &body)),
         }
     }

@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use crate::worker::{ConnectionId, Record};
 
 /// How much is remembered.
@@ -35,6 +37,18 @@ pub struct Entry {
     pub from: SystemTime,
     /// When it ended.
     pub until: SystemTime,
+}
+
+/// An [`Entry`], written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Past {
+    source: SocketAddr,
+    client: SocketAddr,
+    server: String,
+    id: ConnectionId,
+    from: SystemTime,
+    until: SystemTime,
 }
 
 /// The connections that are over.
@@ -76,6 +90,36 @@ impl Trail {
         }
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
+        }
+    }
+
+    /// Writes all of it down, oldest first.
+    #[must_use]
+    pub fn keep(&self) -> Vec<Past> {
+        let past = |entry: &Entry| Past {
+            source: entry.source,
+            client: entry.client,
+            server: entry.server.to_string(),
+            id: entry.id,
+            from: entry.from,
+            until: entry.until,
+        };
+        self.entries.iter().map(past).collect()
+    }
+
+    /// The inverse of [`Trail::keep`].
+    #[must_use]
+    pub fn of(past: Vec<Past>) -> Self {
+        let entry = |past: Past| Entry {
+            source: past.source,
+            client: past.client,
+            server: past.server.into(),
+            id: past.id,
+            from: past.from,
+            until: past.until,
+        };
+        Self {
+            entries: past.into_iter().map(entry).collect(),
         }
     }
 
@@ -150,6 +194,16 @@ mod tests {
         trail.note(&record(4, None, 12), &MEMORY);
         assert_eq!(clients(&trail, 7), [3, 1]);
         assert!(clients(&trail, 9).is_empty());
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let mut trail = Trail::default();
+        trail.note(&record(1, Some(7), 10), &MEMORY);
+        trail.note(&record(2, Some(8), 11), &MEMORY);
+        let text = serde_json::to_string(&trail.keep()).unwrap();
+        let read = Trail::of(serde_json::from_str(&text).unwrap());
+        assert_eq!(read.entries, trail.entries);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod end;
 mod event;
+mod luggage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::pool::{ServerId, Snapshot};
 
 pub use end::End;
 pub use event::{ConnectionId, Event, Observed, Record};
+pub use luggage::{Adoption, Frozen, Luggage};
 
 /// Commands waiting for one worker. They are rare (state changes, reloads, operators), and
 /// control waits when the queue is full.
@@ -57,6 +59,14 @@ pub enum Command {
     Shed(Arc<Shed>),
     /// Show these connections.
     Show(Arc<Sought>, mpsc::Sender<Vec<Shown>>),
+    /// Accept nobody, and leave the listeners open: who comes waits in their queues. The
+    /// next [`Command::Snapshot`] ends it.
+    Hold,
+    /// Give all connections away as they are, and leave the thread.
+    Freeze(mpsc::Sender<Frozen>),
+    /// Go on with connections that another process image gave away. Before the first
+    /// [`Command::Snapshot`].
+    Adopt(Arc<Adoption>),
     /// Do nothing: to obey is a sign of life.
     Pulse,
     /// End everything at once ([`End::Shutdown`]) and leave the thread.

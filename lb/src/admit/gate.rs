@@ -138,6 +138,11 @@ impl Gate {
         self.books.sources.enter(ip, &self.rules.sources, now)
     }
 
+    /// A client of this address is here already: it counts, whatever the limits say.
+    pub fn readmit(&self, ip: IpAddr) {
+        self.books.sources.keep(ip, &self.rules.sources);
+    }
+
     /// A client of this address that was admitted is gone.
     pub fn dismiss(&self, ip: IpAddr) {
         // Who came by these rules is in the table when they have a limit.

@@ -78,6 +78,23 @@ impl Sources {
         Ok(())
     }
 
+    /// A connection of this source is open already.
+    pub fn keep(&self, ip: IpAddr, limits: &Limits) {
+        if limits.are_none() {
+            return;
+        }
+        let ip = key(ip);
+        let mut part = self.part(ip);
+        if part.len() >= (limits.table as usize).div_ceil(PARTS)
+            && !part.contains_key(&ip)
+        {
+            self.uncounted.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let known = part.entry(ip).or_default();
+        known.open = known.open.saturating_add(1);
+    }
+
     /// A connection of this source is over.
     pub fn leave(&self, ip: IpAddr) {
         let ip = key(ip);

@@ -14,13 +14,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-use super::{Control, Inlets, now};
+use super::{Control, Finish, Inlets, now, swap};
 use crate::beside::{self, Router};
 use crate::check::RESULTS;
 use crate::config::Config;
 use crate::engine::{self, Crew};
 use crate::limits::{self, Limits};
-use crate::listener::{self, BindError};
+use crate::listener::BindError;
 use crate::order::ORDERS;
 use crate::pool::ListenerId;
 use crate::recorder::{self, Keeper, Recorder};
@@ -28,6 +28,8 @@ use crate::report;
 use crate::roster::{Roster, View};
 use crate::surface::{Outside, Phase};
 use crate::trail::Trail;
+use crate::upgrade::swap::Handed;
+use crate::upgrade::{self, History};
 use crate::worker::{self, EVENTS, OBSERVED, Observed};
 use crate::workers::Workers;
 
@@ -45,80 +47,143 @@ pub enum StartError {
         "the system gives no thread or no descriptor; raise LimitNOFILE and TasksMax in the unit (by hand `ulimit -n` and `ulimit -u`)"
     )]
     System(#[from] std::io::Error),
+    /// Neither the new program nor the old one could be run in the end.
+    #[error(
+        "an upgrade has left nothing that runs: neither the new program nor the old one"
+    )]
+    Abandoned,
 }
 
+/// Runs the daemon with this configuration until it is told to stop. What another image has
+/// handed over is taken once nothing can fail any more.
 ///
 /// # Errors
-/// When it cannot start; nothing is left open then.
-pub async fn run(path: &Path, config: Config, log: Arc<Log>) -> Result<(), StartError> {
+/// When it cannot start; nothing is left open then, and what was handed over is still there.
+pub async fn run(
+    path: &Path,
+    config: Config,
+    log: Arc<Log>,
+    handed: &mut Option<Handed>,
+) -> Result<(), StartError> {
     let limits = Limits::raise();
     limits::widen_table(&limits);
     let signals = Signals::new()?;
-    let mut last_listener = ListenerId(0);
-    let listeners = listener::open_all(&config, &[], &mut last_listener)?;
+    upgrade::swap::release_signals();
+    let (listeners, last_listener) = swap::listeners(&config, handed.as_ref())?;
     let admin = bind_admin(&config)?;
-    let identity = Arc::new(Identity::new("api-lb", path, SystemTime::now()));
-    let (events, inlet) = mpsc::channel(EVENTS);
-    let (observed, observations) = mpsc::channel(OBSERVED);
-    let (orders, asked) = mpsc::channel(ORDERS);
-    let trail = Arc::new(Mutex::new(Trail::default()));
-    let (view, seen) = watch::channel(Arc::new(View::default()));
-    let (reporter, keeper) = begin_telling(&config, inlet, &seen, &log, &trail)?;
-    let workers = begin_workers(&config, &limits, &events, &observed)?;
-    drop((events, observed));
-    let (phase, phase_seen) = watch::channel(Phase::Accepting);
-    let (routers, asking) = see_beside(&config);
-    let outside = Arc::new(Outside {
-        routers,
-        keeper: Arc::clone(&keeper),
-        view: seen,
-        phase: phase_seen,
-        workers: workers.gauges(),
-        limits,
-        orders,
-        log,
-    });
-    let (results, checked) = mpsc::channel(RESULTS);
-    let mut control = Control {
-        keeper: Arc::clone(&keeper),
-        path: path.to_owned(),
-        started_with: config.clone(),
-        identity: Arc::clone(&identity),
-        roster: Roster::default(),
-        listeners: Vec::new(),
-        last_listener,
-        watches: HashMap::new(),
-        trail,
-        workers,
-        results,
-        view,
-        phase,
-        drain_delay: config.drain_delay,
-        drain_timeout: config.drain_timeout,
+    let Parts {
+        mut control,
+        outside,
+        inlets,
+        asking,
+    } = assemble(path, &config, log, (signals, limits), handed.as_ref())?;
+    control.last_listener = last_listener;
+    let stops = match handed.take() {
+        Some(handed) => control.go_on(&config, listeners, handed).await,
+        None => {
+            control.take(&config, listeners).await;
+            None
+        }
     };
-    control.take(&config, listeners).await;
     log_start(&config, &limits);
-    let others = begin_others(&outside, keeper, asking);
+    let others = begin_others(&outside, Arc::clone(&control.keeper), asking);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let identity = Arc::clone(&control.identity);
     let serving = tokio::spawn(admin.serve(identity, outside, async {
         // Either way it is time to stop.
         let _ = stopped.await;
     }));
     daemon::notify::ready();
-    let inlets = Inlets {
-        signals,
-        checked,
-        observations,
-        asked,
-    };
-    control.work(inlets).await;
-    control.end(reporter).await;
+    if control.work(inlets, stops).await == Finish::Abandoned {
+        return Err(StartError::Abandoned);
+    }
+    control.end().await;
     drop(stop);
     others.iter().for_each(JoinHandle::abort);
     if let Ok(Err(error)) = serving.await {
         tracing::error!(%error, "the admin listeners failed");
     }
     Ok(())
+}
+
+/// What the daemon consists of.
+struct Parts {
+    control: Control,
+    outside: Arc<Outside>,
+    /// What control waits for.
+    inlets: Inlets,
+    /// Asks who has the address.
+    asking: Option<JoinHandle<()>>,
+}
+
+/// Puts the parts together; nothing is carried yet.
+fn assemble(
+    path: &Path,
+    config: &Config,
+    log: Arc<Log>,
+    (signals, limits): (Signals, Limits),
+    handed: Option<&Handed>,
+) -> std::io::Result<Parts> {
+    let (events, inlet) = mpsc::channel(EVENTS);
+    let (observed, observations) = mpsc::channel(OBSERVED);
+    let (orders, asked) = mpsc::channel(ORDERS);
+    let (wants, wanted) = mpsc::channel(1);
+    let (results, checked) = mpsc::channel(RESULTS);
+    let trail = Arc::new(Mutex::new(swap::trail(handed)));
+    let (view, seen) = watch::channel(Arc::new(View::default()));
+    let (reporter, keeper) = begin_telling(config, inlet, &seen, &log, &trail)?;
+    let began = swap::began(handed);
+    let crew = Crew::since(began, usize::from(config.workers.get()), &limits)?;
+    let workers = begin_workers(config, &crew, &events, &observed)?;
+    let (phase, phase_seen) = watch::channel(Phase::Accepting);
+    let (history, history_seen) = watch::channel(History::default());
+    let (routers, asking) = see_beside(config);
+    let outside = Arc::new(Outside {
+        routers,
+        keeper: Arc::clone(&keeper),
+        view: seen,
+        phase: phase_seen,
+        history: history_seen,
+        workers: workers.gauges(),
+        limits,
+        orders,
+        wants,
+        log: Arc::clone(&log),
+    });
+    let control = Control {
+        keeper,
+        path: path.to_owned(),
+        started_with: config.clone(),
+        identity: Arc::new(Identity::new("api-lb", path, SystemTime::now())),
+        roster: Roster::default(),
+        listeners: Vec::new(),
+        last_listener: ListenerId(0),
+        watches: HashMap::new(),
+        trail,
+        workers,
+        began,
+        results,
+        view,
+        phase,
+        history,
+        log,
+        reporter: Some(reporter),
+        drain_delay: config.drain_delay,
+        drain_timeout: config.drain_timeout,
+    };
+    let inlets = Inlets {
+        signals,
+        checked,
+        observations,
+        asked,
+        wanted,
+    };
+    Ok(Parts {
+        control,
+        outside,
+        inlets,
+        asking,
+    })
 }
 
 /// The tasks that end with control: they change nothing that it answers for.
@@ -170,13 +235,12 @@ fn begin_telling(
 
 fn begin_workers(
     config: &Config,
-    limits: &Limits,
+    crew: &Arc<Crew>,
     events: &mpsc::Sender<worker::Event>,
     observed: &mpsc::Sender<Observed>,
 ) -> std::io::Result<Workers> {
-    let crew = Crew::new(usize::from(config.workers.get()), limits)?;
     let workers = (0..config.workers.get()).map(|number| {
-        let crew = Arc::clone(&crew);
+        let crew = Arc::clone(crew);
         let (events, observed) = (events.clone(), observed.clone());
         worker::spawn(number, events, observed, |setup| engine::run(setup, crew))
     });

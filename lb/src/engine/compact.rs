@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A client's address in 24 bytes: a `SocketAddr` takes 32, for an IPv6 flow label that
 /// nobody asks for.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +44,7 @@ impl Peer {
 
 /// A point of the worker's clock in 8 bytes: microseconds since its start. Lasts for half a
 /// million years.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Moment(u64);
 
 impl Moment {

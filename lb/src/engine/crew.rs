@@ -56,6 +56,18 @@ impl Crew {
     /// # Errors
     /// When the process has no file descriptors left.
     pub fn new(size: usize, limits: &Limits) -> std::io::Result<Arc<Self>> {
+        Self::since(Instant::now(), size, limits)
+    }
+
+    /// The same, whose clock began at `began`: it goes on with the ticks of another crew.
+    ///
+    /// # Errors
+    /// As [`Crew::new`].
+    pub fn since(
+        began: Instant,
+        size: usize,
+        limits: &Limits,
+    ) -> std::io::Result<Arc<Self>> {
         let member = |_| {
             Ok(Member {
                 gauges: OnceLock::new(),
@@ -68,7 +80,7 @@ impl Crew {
         Ok(Arc::new(Self {
             members,
             limits,
-            began: Instant::now(),
+            began,
             budget: Arc::new(Mutex::new(Budget::new())),
         }))
     }
@@ -81,7 +93,7 @@ impl Crew {
 
     /// When the ticks of all workers began.
     #[must_use]
-    pub(super) const fn began(&self) -> Instant {
+    pub const fn began(&self) -> Instant {
         self.began
     }
 

@@ -121,6 +121,14 @@ impl Listeners {
         (gone, errors)
     }
 
+    /// Accepts from nobody until the next snapshot; the sockets go on to listen.
+    pub(super) fn hold_all(&mut self, poll: &Poll) {
+        for entrance in std::mem::take(&mut self.entrances) {
+            unwatch(&entrance, poll);
+        }
+        self.rest = None;
+    }
+
     /// Lets accepting rest until a session ends or [`REST`] is over.
     pub(super) fn pause(&mut self, now: Duration, poll: &Poll) {
         if self.rest.is_none() {

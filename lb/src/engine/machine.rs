@@ -10,12 +10,14 @@
 //! ```
 //!
 //! What is carried in which order is decided by [`Relay`], which server is dialled by
-//! [`crate::pool::Dialling`], who is slow by [`super::pace`]; here is only where the session stands. The whole life, with the
-//! states that are to come, is drawn in `docs/life-of-a-connection.md`.
+//! [`crate::pool::Dialling`], who is slow by [`super::pace`]; here is only where the session stands. The whole life is
+//! drawn in `docs/life-of-a-connection.md`.
 
 mod words;
 
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::relay::{Fault, Flow, Over, Ready, Relay, Side};
 use super::wheel::Tick;
@@ -24,7 +26,7 @@ use crate::worker::{End, Which};
 
 pub(super) use words::{Action, Event};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     /// The PROXY header is still to come, at the latest at the deadline.
     Header { deadline: Tick },
@@ -60,7 +62,7 @@ pub(super) enum Admission {
 }
 
 /// Where one session stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Machine {
     phase: Phase,
     relay: Relay,
@@ -121,6 +123,37 @@ impl Machine {
             Phase::Dialling { .. } => "dial",
             Phase::Silent { .. } => "asked",
             Phase::Relaying { .. } => "relay",
+        }
+    }
+
+    /// Whether it has a server that has taken the connection.
+    #[must_use]
+    pub(super) const fn is_connected(&self) -> bool {
+        match self.phase {
+            Phase::Silent { .. } | Phase::Relaying { .. } => true,
+            Phase::Header { .. }
+            | Phase::Hello { .. }
+            | Phase::Waiting { .. }
+            | Phase::Dialling { .. } => false,
+        }
+    }
+
+    /// Whether its client's first words are waited for.
+    #[must_use]
+    pub(super) const fn is_listening(&self) -> bool {
+        matches!(self.phase, Phase::Hello { .. })
+    }
+
+    /// When a session that has a server is to be looked at next, if it is.
+    #[must_use]
+    pub(super) const fn looks_at(&self) -> Option<Tick> {
+        match self.phase {
+            Phase::Silent { look, .. } => Some(look),
+            Phase::Relaying { settle } => settle,
+            Phase::Header { .. }
+            | Phase::Hello { .. }
+            | Phase::Waiting { .. }
+            | Phase::Dialling { .. } => None,
         }
     }
 
@@ -223,6 +256,12 @@ impl Machine {
             | Phase::Dialling { .. }
             | Phase::Relaying { .. } => None,
         }
+    }
+
+    /// Bytes that were read in this direction and not yet written.
+    #[must_use]
+    pub(super) const fn pending(&self, flow: Flow) -> u32 {
+        self.relay.pending(flow)
     }
 
     /// The relay, whose steps are performed once the server is connected.

@@ -16,6 +16,7 @@
 //!
 //! `docs/life-of-a-connection.md` draws the states and says what an idle connection costs.
 
+mod adopt;
 mod bell;
 mod carry;
 mod compact;
@@ -23,10 +24,12 @@ mod crew;
 mod dial;
 mod dials;
 mod entry;
+mod freeze;
 mod greet;
 mod inbox;
 #[cfg(test)]
 mod inbox_model;
+mod kept;
 mod line;
 mod listeners;
 mod load;
@@ -54,4 +57,5 @@ mod sync {
 }
 
 pub use crew::Crew;
+pub use kept::{Bytes, Kept};
 pub use worker::run;

@@ -57,6 +57,19 @@ impl Origin {
         to(&frontend.backend, None, reception)
     }
 
+    /// What is left of a frontend that is in no configuration any more.
+    #[must_use]
+    pub(super) fn left(frontend: &str, backend: Arc<Backend>) -> Rc<Self> {
+        Rc::new(Self {
+            frontend: frontend.into(),
+            counters: Arc::default(),
+            gate: Arc::default(),
+            backend,
+            route: None,
+            reception: None,
+        })
+    }
+
     /// Where a session of this frontend goes that went by this route before.
     #[must_use]
     pub(super) fn by(self: &Rc<Self>, route: Option<usize>) -> Rc<Self> {

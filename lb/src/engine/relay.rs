@@ -6,170 +6,11 @@
 //! so it is remembered until an attempt shows that it is used up; an end of file that was
 //! announced stays announced (see [`Relay::ready`]) until it has been read.
 
-/// One of the two peers of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// Whoever connected to the frontend.
-    Client,
-    /// The server that was dialled.
-    Server,
-}
+mod words;
 
-/// One direction of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flow {
-    /// From the client to the server.
-    Up,
-    /// From the server to the client.
-    Down,
-}
+use serde::{Deserialize, Serialize};
 
-impl Flow {
-    /// The flow that reads from `side`.
-    #[must_use]
-    pub(super) const fn from(side: Side) -> Self {
-        match side {
-            Side::Client => Self::Up,
-            Side::Server => Self::Down,
-        }
-    }
-
-    /// The side that this flow reads from.
-    #[must_use]
-    pub(super) const fn source(self) -> Side {
-        match self {
-            Self::Up => Side::Client,
-            Self::Down => Side::Server,
-        }
-    }
-
-    /// The side that this flow writes to.
-    #[must_use]
-    pub(super) const fn destination(self) -> Side {
-        self.opposite().source()
-    }
-
-    /// The other direction.
-    #[must_use]
-    pub(super) const fn opposite(self) -> Self {
-        match self {
-            Self::Up => Self::Down,
-            Self::Down => Self::Up,
-        }
-    }
-}
-
-/// How bytes cross: through the worker's scratch buffer or through a pipe in the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Via {
-    /// `recv` and `send`.
-    Copy,
-    /// `splice` into a pipe and out of it.
-    Pipe,
-}
-
-/// What a poll reported about one socket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "the four bits that epoll reports"
-)]
-pub(super) struct Ready {
-    /// There may be something to read.
-    pub(super) readable: bool,
-    /// There may be room to write.
-    pub(super) writable: bool,
-    /// The peer will send no more: an end of file follows the bytes that are queued.
-    pub(super) hup: bool,
-    /// The socket has an error; the next call on it says which.
-    pub(super) error: bool,
-}
-
-/// Why a socket failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The peer reset the connection, or was written to after it had closed.
-    Reset,
-    /// The kernel gave the peer up: keepalive or unacknowledged data.
-    TimedOut,
-    /// The network said that the peer cannot be reached.
-    Unreachable,
-    /// Any other error.
-    Other,
-}
-
-/// What a read took from a flow's source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Took {
-    /// Some bytes; `full` when the read was filled, so that more may be waiting.
-    Bytes {
-        /// How many.
-        len: u32,
-        /// Whether the read ended because it was full.
-        full: bool,
-    },
-    /// Nothing to read yet.
-    Empty,
-    /// The source has ended.
-    Eof,
-    /// The source failed.
-    Failed(Fault),
-}
-
-/// What a write gave to a flow's destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gave {
-    /// Everything that there was.
-    All,
-    /// The destination took no more; `left` bytes are pending.
-    Part {
-        /// How many bytes are pending.
-        left: u32,
-    },
-    /// The destination failed.
-    Failed(Fault),
-}
-
-/// How a relay is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Over {
-    /// Both directions ended in order; `first` is the side that ended first.
-    Closed {
-        /// Who ended first.
-        first: Side,
-    },
-    /// One side failed; the other is to see a reset, not an end of file.
-    Broken {
-        /// Who failed.
-        by: Side,
-        /// How.
-        fault: Fault,
-    },
-}
-
-/// The one thing to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Read once from the source and write that to the destination; answer with
-    /// [`Relay::carried`].
-    Carry {
-        /// In which direction.
-        flow: Flow,
-        /// In which way.
-        via: Via,
-    },
-    /// Write what is pending; answer with [`Relay::flushed`].
-    Flush(Flow),
-    /// Tell the destination that no more comes; answer with [`Relay::shut`].
-    Shut(Flow),
-    /// Ask the socket for its error, which no read will meet; answer with
-    /// [`Relay::failed`].
-    Inquire(Side),
-    /// Nothing, until a poll reports something.
-    Wait,
-    /// Close both sockets.
-    Over(Over),
-}
+pub(super) use words::{Fault, Flow, Gave, Over, Ready, Side, Step, Took, Via};
 
 /// Full reads in a row after which a flow is bulk: what fits into one read never is.
 const BULK_AFTER: u8 = 2;
@@ -180,7 +21,7 @@ const SMALL_SPLICE: u32 = 16 * 1024;
 /// because a bulk stream that keeps up with its sender also sees small chunks.
 const SMALL_AFTER: u8 = 16;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Course {
     /// Carrying.
     Open,
@@ -190,7 +31,7 @@ enum Course {
     Finished,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Half {
     course: Course,
     via: Via,
@@ -247,12 +88,24 @@ impl Socket {
         hup: false,
         error: false,
     };
+
+    /// What is known before the first report of another poll. That it takes something is found
+    /// out: an end of file goes on to a destination that is full, for which no report comes.
+    const fn anew() -> Self {
+        Self {
+            writable: true,
+            ..Self::NEW
+        }
+    }
 }
 
-/// The relay of one session.
-#[derive(Clone, Copy, Debug)]
+/// The relay of one session. What is known of its sockets is not written down: a poll that
+/// begins to watch them says all of it anew.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Relay {
+    #[serde(skip, default = "Socket::anew")]
     client: Socket,
+    #[serde(skip, default = "Socket::anew")]
     server: Socket,
     up: Half,
     down: Half,

@@ -95,6 +95,8 @@ enum Deed {
         client: bool,
         len: u32,
     },
+    /// The relay is written down and read again, and another poll watches its sockets.
+    Freeze,
     /// The poll reports to the relay, which runs this many steps at most.
     Turn {
         steps: u8,
@@ -168,7 +170,24 @@ impl World {
                 socket.room += len;
                 socket.edge.writable |= std::mem::take(&mut socket.wants_room);
             }
+            Deed::Freeze => self.freeze(),
             Deed::Turn { steps } => self.turn(*steps),
+        }
+    }
+
+    fn freeze(&mut self) {
+        let written = serde_json::to_string(&self.relay).unwrap();
+        self.relay = serde_json::from_str(&written).unwrap();
+        for side in [Side::Client, Side::Server] {
+            let socket = self.socket(side);
+            let is_full = socket.room == 0 && !socket.reset;
+            socket.wants_room = is_full;
+            socket.edge = Ready {
+                readable: socket.inbox > 0 || socket.fin || socket.reset,
+                writable: !is_full,
+                hup: socket.fin || socket.reset,
+                error: socket.reset && !socket.error_told,
+            };
         }
     }
 
@@ -292,6 +311,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => any::<bool>().prop_map(|client| Deed::Ends { client }),
         4 => (any::<bool>(), 1u32..60).prop_map(|(client, len)| Deed::TakesMore { client, len }),
         6 => (0u8..12).prop_map(|steps| Deed::Turn { steps }),
+        1 => Just(Deed::Freeze),
     ]
 }
 

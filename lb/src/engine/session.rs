@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::compact::{Moment, Peer};
 use super::load::Load;
 use super::machine::Machine;
@@ -22,7 +24,7 @@ use crate::worker::End;
 
 /// How often the server's socket was written to: its first write leaves at once by itself,
 /// from the second on TCP_NODELAY has to be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Writes {
     /// Not yet.
     None,

@@ -62,7 +62,7 @@ pub(super) struct Sessions {
     start: Instant,
     pub(super) count: u64,
     pub(super) outlet: Outlet,
-    gauges: Arc<Gauges>,
+    pub(super) gauges: Arc<Gauges>,
     /// How fast the servers are.
     pub(super) paces: Paces,
     /// Extra dials that may be made.
@@ -90,11 +90,12 @@ impl Sessions {
     ) -> Self {
         let stores = Stores::new(pipes);
         let scratch = vec![0; SCRATCH].into_boxed_slice();
+        let now = crew.began().elapsed();
         Self {
             number,
             poll,
             slab: Slab::default(),
-            wheel: Wheel::new(Tick::at(Duration::ZERO)),
+            wheel: Wheel::new(Tick::at(now)),
             due: Vec::new(),
             queue: VecDeque::new(),
             line: VecDeque::new(),
@@ -102,7 +103,7 @@ impl Sessions {
             tools: Tools {
                 scratch,
                 stores,
-                now: Duration::ZERO,
+                now,
                 small: None,
                 round: 0,
             },

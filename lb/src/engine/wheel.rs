@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::slab::Key;
 
 /// The wheel's resolution. A deadline fires at its tick or up to one tick later: fine enough
@@ -16,7 +18,7 @@ const SLOTS: u32 = 1024;
 
 /// A point in time, in [`TICK`]s since the crew of workers began. 32 bits last for 198 days; the
 /// arithmetic wraps, and no deadline is half that far away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tick(u32);
 
 impl Tick {

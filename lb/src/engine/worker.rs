@@ -133,6 +133,10 @@ impl Worker {
                 return;
             }
         }
+        self.take_handed();
+    }
+
+    fn take_handed(&mut self) {
         self.crew.take(self.me, &mut self.handed);
         let mut handed = std::mem::take(&mut self.handed);
         for Handed {
@@ -164,6 +168,14 @@ impl Worker {
                 let _ = out.try_send(self.sessions.show(sought));
             }
             Command::Shed(shed) => self.sessions.shed(shed),
+            Command::Hold => self.listeners.hold_all(&self.sessions.poll),
+            Command::Freeze(out) => {
+                self.take_handed();
+                // Control has room for one answer of each worker.
+                let _ = out.try_send(self.sessions.freeze());
+                self.stopped = true;
+            }
+            Command::Adopt(adoption) => self.sessions.adopt(adoption),
             Command::Pulse => {}
             Command::Kill(id) => self.sessions.kill(*id),
             Command::Shutdown => {

@@ -1,7 +1,10 @@
 //! What many workers count and others read.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
 
 use super::recent::{Rate, Recent};
 use super::voice::Voice;
@@ -35,7 +38,63 @@ pub struct Counters {
     pub recent: Recent,
 }
 
+/// The totals of [`Counters`], written down. What is open is counted anew by whoever goes on
+/// with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    connections: u64,
+    dial_failures: u64,
+    hedges: u64,
+    failovers: u64,
+    sent: u64,
+    received: u64,
+    ends: BTreeMap<String, u64>,
+    voice: [u32; 3],
+}
+
 impl Counters {
+    /// The totals so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let ends = End::ALL.into_iter().map(|end| (end, self.ended(end)));
+        let ends = ends.filter(|(_, count)| *count > 0);
+        Totals {
+            connections: get(&self.connections),
+            dial_failures: get(&self.dial_failures),
+            hedges: get(&self.hedges),
+            failovers: get(&self.failovers),
+            sent: get(&self.sent),
+            received: get(&self.received),
+            ends: ends
+                .map(|(end, count)| (end.name().to_owned(), count))
+                .collect(),
+            voice: self.voice.keep(),
+        }
+    }
+
+    /// Goes on from these totals.
+    pub fn go_on(&self, totals: &Totals) {
+        for (count, total) in [
+            (&self.connections, totals.connections),
+            (&self.dial_failures, totals.dial_failures),
+            (&self.hedges, totals.hedges),
+            (&self.failovers, totals.failovers),
+            (&self.sent, totals.sent),
+            (&self.received, totals.received),
+        ] {
+            count.fetch_add(total, Ordering::Relaxed);
+        }
+        for end in End::ALL {
+            let total = totals.ends.get(end.name()).copied().unwrap_or(0);
+            if let Some(count) = self.ends.get(end.index()) {
+                count.fetch_add(total, Ordering::Relaxed);
+            }
+        }
+        self.voice.restore(totals.voice);
+    }
+
     /// Notes what the second up to `now` brought.
     pub fn look(&self, now: Instant) {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);

@@ -16,6 +16,16 @@ impl Cursor {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Whose turn is next.
+    pub fn turn(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Goes on from this turn.
+    pub fn go_on(&self, turn: u64) {
+        self.next.store(turn, Ordering::Relaxed);
+    }
+
     /// How many clients wait for a place at a server.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)

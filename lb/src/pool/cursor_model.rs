@@ -17,12 +17,14 @@ use loom::thread;
 fn each_turn_is_taken_once_and_none_is_left_out() {
     loom::model(|| {
         let cursor = Arc::new(Cursor::default());
+        cursor.go_on(7);
         let others = Arc::clone(&cursor);
         let other = thread::spawn(move || [others.take(), others.take()]);
         let mut turns = vec![cursor.take(), cursor.take()];
         turns.extend(other.join().unwrap());
         turns.sort_unstable();
-        assert_eq!(turns, [0, 1, 2, 3]);
+        assert_eq!(turns, [7, 8, 9, 10]);
+        assert_eq!(cursor.turn(), 11);
     });
 }
 

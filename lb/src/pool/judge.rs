@@ -10,7 +10,7 @@ use super::State;
 /// lead up and `fall` failures away from up. How bad a failing server looks is judged by
 /// the best of the last `fall` results, so that one lost SYN does not make a draining
 /// server unreachable and cut what it still serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Judge {
     rise: NonZeroU32,
     fall: NonZeroU32,

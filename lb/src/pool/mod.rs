@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub use counters::Counters;
+pub use counters::{Counters, Totals};
 pub use cursor::Cursor;
 pub use cuts::{Standing, cuts};
 pub use dialling::{Attempt, Dialling, Failure, Refusal};
@@ -230,6 +230,31 @@ impl Backend {
             servers,
             groups,
         }
+    }
+
+    /// What is left of a backend that is in no configuration any more: this server, if any,
+    /// for connections that have it already.
+    #[must_use]
+    pub fn left(name: &str, server: Option<&Arc<Server>>) -> Arc<Self> {
+        let dial = Dial {
+            connect: Duration::ZERO,
+            time: Duration::ZERO,
+            attempts: 0,
+        };
+        let tcp = Tcp {
+            keepalive: None,
+            user_timeout: None,
+        };
+        let servers = server.map(|server| (Arc::clone(server), State::Unknown));
+        let servers = servers.into_iter().collect();
+        Arc::new(Self::new(
+            name.into(),
+            dial,
+            tcp,
+            None,
+            Arc::default(),
+            servers,
+        ))
     }
 
     /// The same, balanced in this way.

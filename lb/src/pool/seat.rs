@@ -24,6 +24,13 @@ impl Seat {
         taken.is_ok().then(|| Self(Arc::clone(server)))
     }
 
+    /// The place of a connection that is there already, however many there are.
+    #[must_use]
+    pub fn keep(server: Arc<Server>) -> Self {
+        server.counters.seats.fetch_add(1, Ordering::Relaxed);
+        Self(server)
+    }
+
     /// The server it is at.
     #[must_use]
     pub const fn server(&self) -> &Arc<Server> {

@@ -1,7 +1,10 @@
 //! The states of a server, and what each means for new connections.
 
 /// What is known of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
 pub enum State {
     /// Not checked yet; counts as down.
     Unknown,

@@ -37,6 +37,19 @@ impl Voice {
         }
     }
 
+    /// All of it, as numbers: when it spoke, what it answered, its strikes.
+    #[must_use]
+    pub fn keep(&self) -> [u32; 3] {
+        [&self.spoke, &self.answered, &self.strikes].map(|n| n.load(Ordering::Relaxed))
+    }
+
+    /// The inverse of [`Voice::keep`].
+    pub fn restore(&self, [spoke, answered, strikes]: [u32; 3]) {
+        self.spoke.store(spoke, Ordering::Relaxed);
+        self.answered.store(answered, Ordering::Relaxed);
+        self.strikes.store(strikes, Ordering::Relaxed);
+    }
+
     /// When it last said a first byte.
     #[must_use]
     pub fn spoke(&self) -> Option<u32> {

@@ -1,5 +1,6 @@
 //! What checks and traffic say of servers, and what follows.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +12,7 @@ use crate::pool::{ServerId, Standing, State, cuts};
 use crate::worker::{Observed, Which};
 
 /// When a server was heard, by a count of the results of its backend.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Heard {
     /// Its last result.
     result: Option<u64>,
@@ -136,7 +137,10 @@ impl Member {
     pub(super) fn record(&mut self, report: probe::Report, now: SystemTime) -> State {
         let outcome = report.outcome;
         self.is_pending = false;
-        *self.checks.entry(outcome.name()).or_default() += 1;
+        *self
+            .checks
+            .entry(Cow::Borrowed(outcome.name()))
+            .or_default() += 1;
         self.last = Some(Last {
             at: now,
             outcome,

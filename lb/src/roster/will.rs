@@ -10,7 +10,9 @@ use crate::order::Mode;
 use crate::pool::{Judge, Server, State};
 
 /// What was ordered for a server; nothing, at first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
+)]
 pub struct Will {
     /// How it is to be used.
     pub mode: Option<Mode>,

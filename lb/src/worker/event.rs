@@ -12,7 +12,18 @@ use crate::pool::{ListenerId, ServerId};
 /// Names a connection for the life of the process: the worker in the bits from 46 on, a
 /// count from 1 in those below. With at most 64 workers it stays below 2^53, up to where
 /// those who read numbers of JSON as floats (jq, JavaScript) tell any two apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct ConnectionId(pub u64);
 
 impl ConnectionId {

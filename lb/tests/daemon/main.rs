@@ -30,6 +30,8 @@ mod shortage;
 mod stall;
 mod start;
 mod states;
+mod streams;
 mod stuck;
 mod targets;
 mod unit;
+mod upgrade;

@@ -117,6 +117,15 @@ impl Lb {
 
     /// As [`Lb::start`], with this done by the shell before.
     pub(crate) fn start_after(body: &str, before: &str) -> Fallible<Self> {
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_api-lb")), body, before)
+    }
+
+    /// As [`Lb::start_after`], with the program that lies there.
+    pub(crate) fn start_program(
+        program: &Path,
+        body: &str,
+        before: &str,
+    ) -> Fallible<Self> {
         let folder = tempfile::tempdir()?;
         let notify = folder.path().join("notify.sock");
         let ready = UnixDatagram::bind(&notify)?;
@@ -127,7 +136,7 @@ impl Lb {
         )?;
         let mut child = Command::new("sh")
             .args(["-c", &format!("{before} exec \"$0\" run --config \"$1\"")])
-            .arg(env!("CARGO_BIN_EXE_api-lb"))
+            .arg(program)
             .arg(folder.path().join("lb.yaml"))
             .env("NOTIFY_SOCKET", &notify)
             .stderr(Stdio::piped())

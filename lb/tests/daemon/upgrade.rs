@@ -1,0 +1,346 @@
+//! One program after another in the same process, under load, with everything that goes on.
+//!
+//! Leaves to the booted machine: the rights and the watchdog of the unit.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::rig::{CHECK_ONCE, Fallible, Lb, PATIENCE, loopback, run_to_end, simple};
+use crate::servers::{Echo, Manual};
+use crate::streams::{Manner, Stream};
+
+/// Streams that last over all upgrades.
+const STREAMS: u64 = 60;
+/// Upgrades, and how far apart.
+const UPGRADES: u64 = 5;
+const APART: Duration = Duration::from_secs(2);
+/// New connections: one in so much time, 500 a second.
+const EACH: Duration = Duration::from_millis(2);
+
+/// So many at once; more would only measure the machine.
+const AT_ONCE: usize = 200;
+
+const REAL: &str = env!("CARGO_BIN_EXE_api-lb");
+const HELLO: &[u8] = include_bytes!("../../src/hello/corpus/openssl-tls13-alpn.bin");
+
+/// Has the daemon replaced: exit code, standard output, standard error.
+async fn upgrade(lb: &Lb) -> Fallible<(i32, String, String)> {
+    let socket = lb.socket().display().to_string();
+    let run = move || run_to_end(&["upgrade", "--socket", &socket]);
+    tokio::task::spawn_blocking(run).await?
+}
+
+async fn upgrades(lb: &Lb) -> Fallible<Value> {
+    Ok(lb.get("/status").await?["upgrades"].clone())
+}
+
+/// A place for programs, one after the other.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Fallible<Self> {
+        let place = Self {
+            folder: tempfile::tempdir()?,
+        };
+        place.link(Path::new(REAL))?;
+        Ok(place)
+    }
+
+    fn program(&self) -> PathBuf {
+        self.folder.path().join("api-lb")
+    }
+
+    /// The program is this one from here on.
+    fn link(&self, to: &Path) -> Fallible<()> {
+        let new = self.folder.path().join("new");
+        std::fs::copy(to, &new)?;
+        Ok(std::fs::rename(new, self.program())?)
+    }
+
+    /// The program is this text from here on, with these rights.
+    fn write(&self, text: &str, mode: u32) -> Fallible<()> {
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, text)?;
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode))?;
+        Ok(std::fs::rename(new, self.program())?)
+    }
+}
+
+async fn exchange(bind: SocketAddr) -> std::io::Result<()> {
+    let mut client = TcpStream::connect(bind).await?;
+    client.write_all(b"x").await?;
+    let mut answer = [0; 2];
+    client.read_exact(&mut answer).await?;
+    client.shutdown().await?;
+    match (answer, client.read(&mut answer).await?) {
+        ([_, b'x'], 0) => Ok(()),
+        _ => Err(std::io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// New connections at an even pace: as long as the machine keeps up, whatever becomes of those
+/// before.
+async fn load(bind: SocketAddr, stop: Arc<AtomicBool>) -> (u64, Vec<String>) {
+    let mut each = interval(EACH);
+    each.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut open = JoinSet::new();
+    let (mut made, mut failed) = (0, Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        each.tick().await;
+        made += 1;
+        open.spawn(timeout(PATIENCE, exchange(bind)));
+        while let Some(one) = ended(&mut open).await {
+            failed.extend(one.err());
+        }
+    }
+    while let Some(one) = open.join_next().await {
+        failed.extend(outcome(one).err());
+    }
+    (made, failed)
+}
+
+type Exchange = Result<std::io::Result<()>, tokio::time::error::Elapsed>;
+
+/// One that has ended; waited for only where too many are open.
+async fn ended(open: &mut JoinSet<Exchange>) -> Option<Result<(), String>> {
+    if open.len() > AT_ONCE {
+        return open.join_next().await.map(outcome);
+    }
+    open.try_join_next().map(outcome)
+}
+
+fn outcome(one: Result<Exchange, tokio::task::JoinError>) -> Result<(), String> {
+    match one {
+        Ok(Ok(Ok(()))) => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn five_upgrades_under_load_fail_nobody() {
+    let (a, b) = (
+        Echo::start(b'a').await.unwrap(),
+        Echo::start(b'b').await.unwrap(),
+    );
+    let bind = loopback(6443);
+    // Nobody listens at the third; one check of each server tells, and each program makes one.
+    let body = simple(bind, &[a.address, b.address, loopback(1)], CHECK_ONCE);
+    let mut lb = Lb::start(&body).unwrap();
+    lb.enters("s2", "unreachable").unwrap();
+    let since =
+        lb.get("/status").await.unwrap()["backends"][0]["servers"][2]["since"].clone();
+
+    let moved = Arc::new(AtomicU64::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut streams = JoinSet::new();
+    for seed in 0..STREAMS {
+        let manner = match seed % 3 {
+            0 => Manner::Bulk,
+            1 => Manner::Small,
+            _ => Manner::Stalled,
+        };
+        let stream = Stream::open(bind, seed, manner).await.unwrap();
+        streams.spawn(stream.run(Arc::clone(&stop), Arc::clone(&moved)));
+    }
+    let loading = tokio::spawn(load(bind, Arc::clone(&stop)));
+    let mut last = 0;
+    for n in 1..=UPGRADES {
+        tokio::time::sleep(APART).await;
+        let (code, said, error) = upgrade(&lb).await.unwrap();
+        assert_eq!(code, 0, "{said}{error}");
+        let so_far = moved.load(Ordering::Relaxed);
+        assert!(so_far > last, "the streams stand still");
+        last = so_far;
+        assert_eq!(upgrades(&lb).await.unwrap()["done"], n);
+    }
+    stop.store(true, Ordering::Relaxed);
+    let (made, failed) = loading.await.unwrap();
+    let ends = lb.get("/status").await.unwrap()["frontends"][0]["ends"].clone();
+    assert!(
+        failed.is_empty(),
+        "{} of {made}: {:?} {ends}",
+        failed.len(),
+        &failed[..1]
+    );
+    assert!(made >= UPGRADES * 100, "{made}");
+    let mut kept = 0;
+    while let Some(stream) = streams.join_next().await {
+        let whole = stream.unwrap();
+        assert!(whole.is_ok(), "{whole:?} {ends}");
+        kept += 1;
+    }
+    assert_eq!(kept, STREAMS);
+    let status = lb.get("/status").await.unwrap();
+    // Those of the streams have ended by now, and those of the load long before.
+    assert_eq!(status["frontends"][0]["connections"], made + STREAMS);
+    let dead = &status["backends"][0]["servers"][2];
+    assert_eq!(
+        (&dead["state"], &dead["since"]),
+        (&"unreachable".into(), &since)
+    );
+    let metrics = lb.get("/metrics").await.unwrap();
+    let done = "\napi_lb_upgrades_total{result=\"done\"} 5\n";
+    assert!(metrics.as_str().unwrap().contains(done), "{metrics}");
+    assert_eq!(status["connections"], 0, "{status}");
+}
+
+/// Each way in which a program may not do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_will_not_do_leaves_the_old_one() {
+    let a = Echo::start(b'a').await.unwrap();
+    let bind = loopback(6443);
+    let place = Place::new().unwrap();
+    let body = simple(bind, &[a.address], CHECK_ONCE);
+    let mut lb = Lb::start_program(&place.program(), &body, "").unwrap();
+    let mut client = TcpStream::connect(bind).await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b'a');
+    for (n, text, mode, expected) in [
+        (
+            1,
+            "#!/bin/sh\necho no such luck >&2\nexit 1\n",
+            0o755,
+            "no such luck",
+        ),
+        (2, "#!/bin/sh\nexit 7\n", 0o755, "exit status: 7"),
+        (3, "#!/bin/sh\nkill -9 $$\n", 0o755, "signal: 9"),
+        (4, "not a program", 0o755, "does not run"),
+        (5, "#!/bin/sh\nexit 0\n", 0o644, "does not run"),
+        (
+            6,
+            "#!/bin/sh\nexec sleep 60\n",
+            0o755,
+            "did not answer within 5 s",
+        ),
+    ] {
+        place.write(text, mode).unwrap();
+        let (code, said, error) = upgrade(&lb).await.unwrap();
+        assert_eq!(code, 1, "{said}");
+        assert!(error.contains(expected), "{error}");
+        let upgrades = upgrades(&lb).await.unwrap();
+        assert_eq!(
+            (&upgrades["done"], &upgrades["failed"]),
+            (&0.into(), &n.into())
+        );
+        assert!(
+            upgrades["failure"]["error"]
+                .as_str()
+                .unwrap()
+                .contains(expected)
+        );
+        lb.line(|line| line["message"] == "upgrade refused; what ran before goes on")
+            .unwrap();
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'x');
+        exchange(bind).await.unwrap();
+    }
+    // And one that will.
+    place.link(Path::new(REAL)).unwrap();
+    let (code, said, error) = upgrade(&lb).await.unwrap();
+    assert_eq!(code, 0, "{said}{error}");
+    assert!(said.contains("1 connections go on"), "{said}");
+    client.write_all(b"y").await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b'y');
+}
+
+/// It passes the trial and cannot start: everything goes back, twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_cannot_start_gives_everything_back() {
+    let a = Echo::start(b'a').await.unwrap();
+    let bind = loopback(6443);
+    let place = Place::new().unwrap();
+    let body = simple(bind, &[a.address], CHECK_ONCE);
+    let mut lb = Lb::start_program(&place.program(), &body, "").unwrap();
+    let mut client = TcpStream::connect(bind).await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b'a');
+    let broken = format!(
+        "#!/bin/sh\n[ \"$1\" = adopt ] && exec {REAL} \"$@\"\nexec {REAL} run --config /no/such/file.yaml\n"
+    );
+    for n in 1..=2 {
+        place.write(&broken, 0o755).unwrap();
+        let (code, said, error) = upgrade(&lb).await.unwrap();
+        assert_eq!(code, 1, "{said}");
+        assert!(error.contains("the old program is back"), "{error}");
+        assert!(error.contains("/no/such/file.yaml"), "{error}");
+        assert_eq!(upgrades(&lb).await.unwrap()["failed"], n);
+        lb.line(|line| line["message"] == "upgrade failed; the old program is back")
+            .unwrap();
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'x');
+        exchange(bind).await.unwrap();
+    }
+    place.link(Path::new(REAL)).unwrap();
+    let (code, said, error) = upgrade(&lb).await.unwrap();
+    assert_eq!(code, 0, "{said}{error}");
+    client.write_all(b"y").await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b'y');
+}
+
+/// Clients that have no answer yet: one whose hello is half here, one whose server is silent,
+/// and one that waits for a place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_answer_yet_gets_it_from_the_next_program() {
+    let server = Manual::start().await.unwrap();
+    let bind = loopback(6443);
+    // One worker has one line, in the order in which they came.
+    let body = format!(
+        "workers: 1\nfrontends:\n- {{name: f, bind: [\"{bind}\"], backend: b, tls: {{only: on}}}}\nbackends:\n- name: b\n{CHECK_ONCE}  queue: {{timeout: 1m}}\n  servers: [{{name: s, address: \"{}\", maxConnections: 1}}]\n",
+        server.address
+    );
+    let lb = Lb::start(&body).unwrap();
+    let (half, rest) = HELLO.split_at(100);
+    let mut first = TcpStream::connect(bind).await.unwrap();
+    first.write_all(HELLO).await.unwrap();
+    let mut to_first = server.next().await.unwrap();
+    let mut waiting = TcpStream::connect(bind).await.unwrap();
+    waiting.write_all(HELLO).await.unwrap();
+    let mut slow = TcpStream::connect(bind).await.unwrap();
+    slow.write_all(half).await.unwrap();
+    let stages = async || {
+        let socket = lb.socket();
+        let asked = daemon::client::post(&socket, "/connections", &Value::Null);
+        let shown = asked.await.unwrap();
+        let all = shown["connections"].as_array().unwrap();
+        let mut all: Vec<String> =
+            all.iter().map(|one| one["stage"].to_string()).collect();
+        all.sort();
+        all
+    };
+    let expected = ["\"asked\"", "\"hello\"", "\"queue\""];
+    while stages().await != expected {
+        tokio::task::yield_now().await;
+    }
+
+    let (code, said, error) = upgrade(&lb).await.unwrap();
+    assert_eq!(code, 0, "{said}{error}");
+    assert_eq!(stages().await, expected);
+    // The server that was asked is still the one, and has the hello once.
+    let mut heard = vec![0; HELLO.len()];
+    to_first.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, HELLO);
+    to_first.write_all(b"1").await.unwrap();
+    assert_eq!(first.read_u8().await.unwrap(), b'1');
+    slow.write_all(rest).await.unwrap();
+    drop((first, to_first));
+    for (client, name) in [(&mut waiting, b'2'), (&mut slow, b'3')] {
+        let mut server = server.next().await.unwrap();
+        server.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard, HELLO);
+        server.write_all(&[name]).await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), name);
+        drop(server);
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        client.shutdown().await.unwrap();
+    }
+}
