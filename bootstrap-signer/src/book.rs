@@ -1,24 +1,31 @@
 //! All that was seen of the cluster, and which requests it makes worth a decision.
 //! Without clock, client or runtime: changes go in, questions come out.
 
+mod content;
 mod facts;
 mod index;
 mod line;
 mod seen;
+mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use policy::{Node, Nodes, Request, State, Token, Unreadable};
+use policy::{Node, Nodes, State, Token};
 
+use self::content::Content;
 use self::line::Line;
 pub use self::seen::{Change, Kind, Ledger, Seen};
+use self::shelf::Shelf;
+pub use self::shelf::{FEW, IN_ALL, OF_ONE};
 
 struct Entry {
     seen: Seen,
     /// The order in which requests were first seen. Their own times are whole seconds.
     turn: u64,
-    request: Option<Result<Request, Unreadable>>,
+    content: Content,
+    /// What it takes on the shelf.
+    weight: usize,
     again: Option<SystemTime>,
     /// Where the API server put it among all changes: the order in which requests were
     /// made, the same for all who see it.
@@ -55,13 +62,32 @@ pub struct Book {
     again: BTreeSet<At>,
     dirty: BTreeSet<Turn>,
     turns: u64,
+    shelf: Shelf,
+    /// A request that is held whole, whatever becomes of it.
+    kept: Option<String>,
 }
 
 impl Book {
+    /// A book in which the request `name` is always held, and whole.
+    #[must_use]
+    pub fn about(name: &str) -> Self {
+        Self {
+            kept: Some(name.to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// Takes a change in.
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Request(seen) => self.put_request(*seen),
+            Change::ReadAgain => self.shelf.read_again(),
+            Change::Again(seen) => {
+                // The watch says what became of those that are known.
+                if !self.requests.contains_key(&seen.submitted.name) {
+                    self.put_request(*seen);
+                }
+            }
             Change::Node(name, mut node) => {
                 if let Some(renewed) = self.leases.get(&name) {
                     node.renewed = node.renewed.max(*renewed);
@@ -91,6 +117,16 @@ impl Book {
             Change::Gone(kind, name) => self.remove(kind, &name),
             Change::Whole(kind, names) => self.forget_all_but(kind, &names),
         }
+    }
+
+    /// Whether there is room for requests that were left in the API server; asked once.
+    pub fn wants_again(&mut self) -> bool {
+        self.shelf.take_again()
+    }
+
+    /// Requesters of whom more requests are there than are held.
+    pub fn crowded(&self) -> usize {
+        self.shelf.crowded()
     }
 
     /// Whether everything was seen once.
@@ -203,10 +239,9 @@ impl Book {
         self.requests.get(name).map(|entry| &entry.seen)
     }
 
-    /// The node `name` asks for, once it was decided about.
+    /// The node `name` asks for.
     pub fn node(&self, name: &str) -> Option<&str> {
-        let request = self.requests.get(name)?.request.as_ref()?;
-        request.as_ref().ok()?.node()
+        self.requests.get(name)?.content.node()
     }
 
     /// The Node called `node`.
@@ -247,6 +282,8 @@ impl Book {
         match kind {
             Kind::Requests => {
                 if let Some(entry) = self.take_out(name) {
+                    let who = &entry.seen.submitted.username;
+                    self.shelf.give(who, entry.weight);
                     self.make_room(&entry.seen.submitted.username);
                 }
             }

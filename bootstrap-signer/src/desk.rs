@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use policy::{Access, Decision, Inventory, Known, Reason, Settings, Signer, Verdict};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::act::{Act, ActError, Done, Writer};
@@ -33,6 +33,9 @@ const TELLING: usize = 2;
 const EVENTS: usize = 1_024;
 /// The desk looks at the clock at least so often, for a clock that is set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// Between two readings of what there was no room for.
+const PACE: Duration = Duration::from_secs(1);
 
 /// What time it is: the world's, or a test's.
 pub type Clock = fn() -> SystemTime;
@@ -75,6 +78,12 @@ pub struct Desk {
     telling: usize,
     shown: Arc<Shown>,
     clock: Clock,
+    /// Tells the watch to read again what there was no room for.
+    again: Arc<Notify>,
+    /// When it was told last.
+    read: Option<tokio::time::Instant>,
+    /// Requesters of whom not all is held.
+    crowded: usize,
 }
 
 impl Desk {
@@ -99,7 +108,16 @@ impl Desk {
             telling: 0,
             shown,
             clock,
+            again: Arc::default(),
+            read: None,
+            crowded: 0,
         }
+    }
+
+    /// Notified when requests that were left in the API server are to be read again.
+    #[must_use]
+    pub fn again(&self) -> Arc<Notify> {
+        Arc::clone(&self.again)
     }
 
     /// Works until `stop`; what is on its way to the API server is finished.
@@ -111,6 +129,7 @@ impl Desk {
         loop {
             let more = self.decide_some();
             self.dispatch();
+            self.read_again();
             self.shown.standing(&self.book);
             let sleep = self.sleep();
             tokio::select! {
@@ -151,30 +170,38 @@ impl Desk {
     }
 
     fn apply(&mut self, change: Change) {
+        let mut stranger = None;
         match &change {
             Change::Gone(Kind::Requests, name) => _ = self.told.remove(name),
             Change::Gone(Kind::Nodes, node) => self.shown.node_gone(node),
             Change::Whole(Kind::Nodes, nodes) => self.shown.only_nodes(nodes),
-            Change::Request(seen) => self.notice(seen),
-            Change::Gone(Kind::Leases | Kind::Tokens, _)
+            Change::Request(seen) | Change::Again(seen) => {
+                stranger = self.strange(seen);
+            }
+            Change::ReadAgain
+            | Change::Gone(Kind::Leases | Kind::Tokens, _)
             | Change::Whole(Kind::Requests | Kind::Leases | Kind::Tokens, _)
             | Change::Node(..)
             | Change::Renewed(..)
             | Change::Token(..) => {}
         }
         let issued = match &change {
-            Change::Request(seen) => seen.issued.map(|validity| {
+            Change::Request(seen) | Change::Again(seen) => seen.issued.map(|validity| {
                 let submitted = &seen.submitted;
                 let signer = Signer::named(&submitted.signer);
                 (submitted.name.clone(), signer, validity)
             }),
-            Change::Node(..)
+            Change::ReadAgain
+            | Change::Node(..)
             | Change::Renewed(..)
             | Change::Token(..)
             | Change::Gone(..)
             | Change::Whole(..) => None,
         };
         self.book.apply(change);
+        if let Some((name, who)) = stranger {
+            self.notice(&name, &who);
+        }
         if let Some((name, Some(signer), validity)) = issued
             && let Some(node) = self.book.node(&name)
         {
@@ -182,17 +209,42 @@ impl Desk {
         }
     }
 
-    /// Another program decided: once for each request.
-    fn notice(&self, seen: &Seen) {
+    /// Which request another program decided about, and who, where that is news.
+    fn strange(&self, seen: &Seen) -> Option<(String, String)> {
         let before = self.book.seen(&seen.submitted.name);
         let known = before.is_some_and(|before| before.stranger.is_some());
-        if let Some(who) = seen.stranger.as_ref().filter(|_| !known) {
-            self.shown.stranger(who);
+        let who = seen.stranger.as_ref().filter(|_| !known)?;
+        Some((seen.submitted.name.clone(), who.clone()))
+    }
+
+    /// Another program decided: once for each request that is held.
+    fn notice(&self, request: &str, approver: &str) {
+        if self.book.seen(request).is_some() {
+            self.shown.stranger(approver);
             tracing::warn!(
-                request = seen.submitted.name,
-                approver = who,
+                request,
+                approver,
                 "somebody else decided; `check --cluster` says more"
             );
+        }
+    }
+
+    /// Where requests can be read again for which there is room by now. Paced, since each
+    /// reading is one of all that there are.
+    fn read_again(&mut self) {
+        let crowded = self.book.crowded();
+        if crowded > self.crowded {
+            tracing::warn!(
+                requesters = crowded,
+                "more requests of one requester than are held; the rest is read later"
+            );
+        }
+        self.crowded = crowded;
+        let now = tokio::time::Instant::now();
+        let rested = self.read.is_none_or(|at| now.duration_since(at) >= PACE);
+        if rested && self.book.wants_again() {
+            self.read = Some(now);
+            self.again.notify_one();
         }
     }
 
@@ -200,7 +252,12 @@ impl Desk {
         let until = self.book.due().map_or(LONGEST_SLEEP, |at| {
             at.duration_since(self.now()).unwrap_or_default()
         });
-        until.min(LONGEST_SLEEP)
+        let longest = if self.crowded > 0 {
+            PACE
+        } else {
+            LONGEST_SLEEP
+        };
+        until.min(longest)
     }
 
     /// Decides on a batch; whether more is left.

@@ -48,7 +48,7 @@ pub async fn explain(
     config: &Config,
     name: &str,
 ) -> Result<Explanation, LookError> {
-    let mut book = look(client, name).await?;
+    let book = look(client, name).await?;
     if book.seen(name).is_none() {
         return Err(LookError::NoRequest(name.to_owned()));
     }
@@ -71,7 +71,7 @@ pub async fn explain(
 }
 
 async fn look(client: &Client, name: &str) -> Result<Book, LookError> {
-    let mut book = Book::default();
+    let mut book = Book::about(name);
     let mut requests: Vec<Csr> = list(&Api::all(client.clone()), "", "requests").await?;
     // The daemon saw them in the order they came.
     requests.sort_by_key(|csr| (csr.metadata.creation_timestamp.clone(), csr.name_any()));

@@ -73,7 +73,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let (stop_desk, desk_stopped) = oneshot::channel::<()>();
     let keeping = tokens::work(client.clone(), seen.clone(), Arc::clone(&shown));
     let keeping = tokio::spawn(keeping);
-    let watching = tokio::spawn(watch::all(client, changes, tray));
+    let watching = tokio::spawn(watch::all(client, changes, tray, desk.again()));
     let deciding = tokio::spawn(desk.work(inlet, desk_stopped));
     let serving = tokio::spawn(admin.serve(Arc::clone(&identity), shown, async {
         // Sent or dropped: both mean the end.

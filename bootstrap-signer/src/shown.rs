@@ -21,6 +21,7 @@ struct Counts {
     dropped_events: u64,
     pending: usize,
     oldest: Option<SystemTime>,
+    crowded: usize,
     missing: Vec<&'static str>,
     objects: BTreeMap<&'static str, usize>,
     strangers: BTreeMap<String, u64>,
@@ -64,6 +65,7 @@ impl Shown {
         let mut counts = self.counts();
         counts.pending = pending;
         counts.oldest = oldest;
+        counts.crowded = book.crowded();
         for kind in Kind::ALL {
             counts.objects.insert(kind.name(), book.count(kind));
         }
@@ -206,6 +208,11 @@ impl Surface for Shown {
         out.gauge("bootstrap_signer_pending", "Requests nobody decided on.")
             .sample(&[], u64::try_from(counts.pending).unwrap_or(u64::MAX));
         out.gauge(
+            "bootstrap_signer_crowded_requesters",
+            "Requesters with more requests than are held; the rest is read later.",
+        )
+        .sample(&[], u64::try_from(counts.crowded).unwrap_or(u64::MAX));
+        out.gauge(
             "bootstrap_signer_pending_oldest_seconds",
             "Age of the oldest of them.",
         )
@@ -233,6 +240,7 @@ impl Surface for Shown {
             .collect();
         json!({
             "pending": counts.pending,
+            "crowdedRequesters": counts.crowded,
             "oldestPending": counts.oldest.map(daemon::rfc3339),
             "notSeenYet": counts.missing,
             "objects": counts.objects,

@@ -2,6 +2,8 @@
 //! through one bounded channel and starts over, from where it was, when the API server
 //! dies. Ends with the receiver.
 
+mod again;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -17,9 +19,11 @@ use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use policy::Signer;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
+use self::again::{Again, Told};
 use crate::api;
 use crate::book::{Change, Kind, Ledger, Seen};
 use crate::signing::Tray;
@@ -69,8 +73,13 @@ const PAGE: u32 = 50;
 /// Secrets that are bootstrap tokens.
 pub const TOKENS: &str = "type=bootstrap.kubernetes.io/token";
 
-/// Watches everything a decision needs.
-pub async fn all(client: Client, changes: Sender<Change>, tray: Arc<Tray>) {
+/// Watches everything a decision needs; requests are read once more when `asked` to.
+pub async fn all(
+    client: Client,
+    changes: Sender<Change>,
+    tray: Arc<Tray>,
+    asked: Arc<Notify>,
+) {
     let every = || watch::Config::default().timeout(WATCH);
     let tokens = every().fields(TOKENS);
     let requests: Api<CertificateSigningRequest> = Api::all(client.clone());
@@ -84,17 +93,19 @@ pub async fn all(client: Client, changes: Sender<Change>, tray: Arc<Tray>) {
         }
         request(csr)
     };
+    let again = Again::new(requests.clone(), asked);
     tokio::join!(
         follow(
             requests,
             every().page_size(PAGE),
             Kind::Requests,
             changes.clone(),
-            seen
+            seen,
+            Some(again)
         ),
-        follow(nodes, every(), Kind::Nodes, changes.clone(), node),
-        follow(leases, every(), Kind::Leases, changes.clone(), lease),
-        follow(secrets, tokens, Kind::Tokens, changes, token),
+        follow(nodes, every(), Kind::Nodes, changes.clone(), node, None),
+        follow(leases, every(), Kind::Leases, changes.clone(), lease, None),
+        follow(secrets, tokens, Kind::Tokens, changes, token, None),
     );
 }
 
@@ -161,6 +172,7 @@ async fn follow<K>(
     kind: Kind,
     changes: Sender<Change>,
     read: impl Fn(&K) -> Option<Change>,
+    mut again: Option<Again<K>>,
 ) where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -168,7 +180,17 @@ async fn follow<K>(
         std::pin::pin!(watcher::watcher(api, config).backoff(Pause::default()));
     let mut listed = BTreeSet::new();
     loop {
-        let change = match events.try_next().await {
+        let event = tokio::select! {
+            biased;
+            event = events.try_next() => event,
+            told = told(&mut again) => {
+                if send(&changes, told, &read).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let change = match event {
             Ok(None) => return,
             Err(error) => {
                 tracing::warn!(kind = kind.name(), %error, "the watch broke");
@@ -176,7 +198,8 @@ async fn follow<K>(
             }
             Ok(Some(Event::Init)) => {
                 listed.clear();
-                continue;
+                // All of them come anew, also those there was no room for.
+                again.as_ref().map(|_| Change::ReadAgain)
             }
             Ok(Some(Event::InitDone)) => {
                 Some(Change::Whole(kind, std::mem::take(&mut listed)))
@@ -187,7 +210,11 @@ async fn follow<K>(
             }
             Ok(Some(Event::Apply(object))) => read(&object),
             Ok(Some(Event::Delete(object))) => {
-                Some(Change::Gone(kind, key(kind, &object)))
+                let name = key(kind, &object);
+                if let Some(again) = &mut again {
+                    again.gone(&name);
+                }
+                Some(Change::Gone(kind, name))
             }
         };
         if let Some(change) = change
@@ -196,4 +223,41 @@ async fn follow<K>(
             return;
         }
     }
+}
+
+/// What a reading says, where there is one.
+async fn told<K>(again: &mut Option<Again<K>>) -> Told<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    match again {
+        Some(again) => again.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends on what was read again; fails with the receiver.
+async fn send<K>(
+    changes: &Sender<Change>,
+    told: Told<K>,
+    read: &impl Fn(&K) -> Option<Change>,
+) -> Result<(), ()> {
+    let objects = match told {
+        Told::Begins => return changes.send(Change::ReadAgain).await.map_err(drop),
+        Told::There(objects) => objects,
+    };
+    for change in objects.iter().filter_map(read) {
+        let change = match change {
+            Change::Request(seen) => Change::Again(seen),
+            other @ (Change::ReadAgain
+            | Change::Again(_)
+            | Change::Node(..)
+            | Change::Renewed(..)
+            | Change::Token(..)
+            | Change::Gone(..)
+            | Change::Whole(..)) => other,
+        };
+        changes.send(change).await.map_err(drop)?;
+    }
+    Ok(())
 }

@@ -285,3 +285,83 @@ fn a_name_goes_to_the_first_in_line() {
     book.apply(Change::Gone(Kind::Requests, "again".to_owned()));
     assert_eq!(reason(&mut book, "second", at(3)), Reason::NewNode);
 }
+
+/// As many as fill a requester's room, and as many again.
+const FLOOD: usize = 5_000;
+
+#[test]
+fn a_flood_fills_its_own_room_and_no_more() {
+    let key = KeyPair::generate().unwrap();
+    let mut book = whole();
+    let text = pem("flood", &key);
+    let name = |i: usize| format!("flood-{i}");
+    for i in 0..FLOOD {
+        put(&mut book, seen(&name(i), text.clone(), at(0)));
+    }
+    let held = book.count(Kind::Requests);
+    assert!(held > 1_000 && held < bootstrap_signer::book::OF_ONE / text.len() / 4);
+    assert_eq!((book.crowded(), book.wants_again()), (1, false));
+    let mut other = seen("other", pem("new-1", &KeyPair::generate().unwrap()), at(0));
+    other.submitted.username = "system:bootstrap:def456".to_owned();
+    put(&mut book, other);
+    assert!(book.seen("other").is_some());
+    // It is said once that there is room for more.
+    let mut gone = 0;
+    while !book.wants_again() {
+        book.apply(Change::Gone(Kind::Requests, name(gone)));
+        gone += 1;
+    }
+    assert_eq!((gone, book.wants_again()), (held.div_ceil(2), false));
+    book.apply(Change::ReadAgain);
+    assert_eq!(book.crowded(), 0);
+    for i in gone..FLOOD {
+        let again = seen(&name(i), text.clone(), at(0));
+        book.apply(Change::Again(Box::new(again)));
+    }
+    assert_eq!((book.count(Kind::Requests), book.crowded()), (held + 1, 1));
+    for i in 0..FLOOD {
+        book.apply(Change::Gone(Kind::Requests, name(i)));
+    }
+    book.apply(Change::ReadAgain);
+    assert_eq!((book.count(Kind::Requests), book.crowded()), (1, 0));
+}
+
+/// What was read again is what was there when the reading began: what a watch said since is
+/// newer.
+#[test]
+fn what_is_known_is_not_read_again() {
+    let key = KeyPair::generate().unwrap();
+    let mut book = whole();
+    let mut now = seen("a", pem("new-1", &key), at(0));
+    let before = now.clone();
+    now.submitted.state = State::Decided;
+    put(&mut book, now);
+    book.apply(Change::Again(Box::new(before)));
+    assert_eq!(book.pending().0, 0);
+}
+
+/// Keys and names of what is decided count for what comes later.
+#[test]
+fn who_has_more_decided_than_is_held_waits() {
+    let mut book = whole();
+    let text = pem("old", &KeyPair::generate().unwrap());
+    for i in 0..2 * FLOOD {
+        let mut old = seen(&format!("old-{i}"), text.clone(), at(0));
+        old.submitted.state = State::Issued;
+        old.approved = Some(at(0));
+        put(&mut book, old);
+    }
+    assert!(book.count(Kind::Requests) < 2 * FLOOD);
+    for i in 0..10 {
+        book.apply(Change::Gone(Kind::Requests, format!("old-{i}")));
+    }
+    let new = |name: &str| pem(name, &KeyPair::generate().unwrap());
+    put(&mut book, seen("a", new("new-1"), at(0)));
+    assert_eq!(reason(&mut book, "a", at(0)), Reason::FactsUnknown);
+    let mut other = seen("b", new("new-2"), at(0));
+    other.submitted.username = "system:bootstrap:def456".to_owned();
+    let token = Token::default();
+    book.apply(Change::Token("def456".to_owned(), token, Ledger::default()));
+    put(&mut book, other);
+    assert_eq!(reason(&mut book, "b", at(0)), Reason::NewNode);
+}

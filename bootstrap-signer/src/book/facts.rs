@@ -14,7 +14,7 @@ use super::{Book, Entry, Kind, Seen, Turn};
 impl Book {
     /// Decides about `name` with `access` as the answer of the API, if it was asked.
     pub fn decide(
-        &mut self,
+        &self,
         name: &str,
         settings: &Settings,
         inventory: Option<&Inventory>,
@@ -28,7 +28,7 @@ impl Book {
 
     /// The same with what every rule finds.
     pub fn explain(
-        &mut self,
+        &self,
         name: &str,
         settings: &Settings,
         inventory: Option<&Inventory>,
@@ -39,7 +39,7 @@ impl Book {
     }
 
     fn question<T>(
-        &mut self,
+        &self,
         name: &str,
         settings: &Settings,
         inventory: Option<&Inventory>,
@@ -47,9 +47,8 @@ impl Book {
         now: SystemTime,
         then: impl FnOnce(&Question<'_>) -> T,
     ) -> Option<T> {
-        self.read(name);
         let entry = self.requests.get(name)?;
-        let request = entry.request.as_ref()?;
+        let request = entry.content.whole()?;
         let submitted = &entry.seen.submitted;
         let mut question = Question {
             submitted,
@@ -74,6 +73,12 @@ impl Book {
     ) -> Facts<'a> {
         let seen = |kind: Kind| self.whole.contains(&kind);
         let submitted = &entry.seen.submitted;
+        let others = seen(Kind::Requests) && !self.shelf.hides(&submitted.username);
+        let unseen = if seen(Kind::Requests) {
+            "the requester has more than are held"
+        } else {
+            "not all requests were seen yet"
+        };
         let token = match Requester::of(submitted, settings) {
             Requester::Token(id) => self.tokens.get(id).map(|(token, _)| token),
             Requester::Node(_)
@@ -86,22 +91,14 @@ impl Book {
             nodes: known(known_nodes, &self.nodes, "not all Nodes were seen yet"),
             token: known(seen(Kind::Tokens), token, "not all tokens were seen yet"),
             access: Known::Unknown("not asked"),
-            key_users: known(
-                seen(Kind::Requests),
-                self.key_users(entry),
-                "not all requests were seen yet",
-            ),
+            key_users: known(others, self.key_users(entry), unseen),
             ahead: known(
                 seen(Kind::Requests),
                 self.ahead(entry, settings, now),
                 "not all requests were seen yet",
             ),
             superseded_by: self.superseded_by(entry),
-            rivals: known(
-                seen(Kind::Requests),
-                self.rivals(entry, settings),
-                "not all requests were seen yet",
-            ),
+            rivals: known(others, self.rivals(entry, settings), unseen),
             inventory,
         }
     }
@@ -111,8 +108,7 @@ impl Book {
     fn key_users(&self, entry: &Entry) -> BTreeSet<&str> {
         const NODES: usize = 64;
         const REQUESTS: usize = 8;
-        let key = entry.request.as_ref().and_then(|read| read.as_ref().ok());
-        let users = key.and_then(|request| self.keys.get(&request.key_id));
+        let users = entry.content.key().and_then(|key| self.keys.get(key));
         let earlier = |name: &String| {
             self.requests.get(name).is_some_and(|other| {
                 other.seen.submitted.state != State::Pending || other.turn < entry.turn
@@ -145,8 +141,8 @@ impl Book {
     }
 
     fn superseded_by(&self, entry: &Entry) -> Option<&str> {
-        let request = entry.request.as_ref()?.as_ref().ok()?;
-        let siblings = self.siblings.get(&sibling_key(&entry.seen, request)?)?;
+        let key = sibling_key(&entry.seen, entry.content.node()?);
+        let siblings = self.siblings.get(&key)?;
         let (created, name) = siblings.last()?;
         // Times are whole seconds: which of two of one second is the newer is not known.
         (*created > entry.seen.submitted.created).then_some(name.as_str())

@@ -3,45 +3,59 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Request, Signer, State, Submitted, Unreadable};
+use policy::{Signer, State, Submitted};
 
-use super::{At, Book, Entry, Seen, Who};
+use super::{At, Book, Content, Entry, Seen, Who};
 
 impl Book {
-    pub(super) fn put_request(&mut self, seen: Seen) {
+    pub(super) fn put_request(&mut self, mut seen: Seen) {
         let name = seen.submitted.name.clone();
         let old = self.take_out(&name);
         let turn = old.as_ref().map_or(self.turns, |old| old.turn);
         self.turns += 1;
+        let kept = self.kept.as_ref() == Some(&name);
+        let before = self.make_way(old.as_ref(), &seen);
         let uid = &seen.submitted.uid;
         let old = old.filter(|old| old.seen.submitted.uid == *uid);
         let made = old.as_ref().map(|old| old.made);
         // What was changed while it was pending, a person changed; it goes to the end.
         let made = made.unwrap_or_else(|| seen.version.parse().unwrap_or(u64::MAX));
-        // A request's content never changes.
-        let request = old.and_then(|old| old.request);
+        let room = self.shelf.take(&seen, before);
+        if room.is_none() && !kept {
+            return;
+        }
+        // A request's content never changes. Also those that wait for their quota are read:
+        // they stand in line for their names.
+        let read = old.map(|old| old.content);
+        let content = read.unwrap_or_else(|| Content::read(&seen.pem));
+        let pending = seen.submitted.state == State::Pending;
+        let content = if pending || kept {
+            content
+        } else {
+            seen.submitted.usages = Vec::new();
+            seen.extra.clear();
+            content.digest()
+        };
+        seen.pem = Vec::new();
         if counts(&seen) {
             let counting = self.counting.entry(seen.submitted.username.clone());
             counting.or_default().insert((turn, name.clone()));
         } else {
             self.make_room(&seen.submitted.username);
         }
-        if seen.submitted.state == State::Pending {
+        if pending {
             self.pending.insert((turn, name.clone()));
         }
         let entry = Entry {
             seen,
             turn,
-            request: None,
+            content,
+            weight: room.unwrap_or_default(),
             again: None,
             made,
         };
+        self.index(&name, &entry);
         self.requests.insert(name.clone(), entry);
-        match request {
-            Some(request) => self.index(&name, request),
-            // Also those that wait for their quota: they stand in line for their names.
-            None => self.read(&name),
-        }
         self.ask(&name);
     }
 
@@ -68,42 +82,36 @@ impl Book {
         }
     }
 
-    pub(super) fn read(&mut self, name: &str) {
-        let Some(entry) = self.requests.get(name) else {
-            return;
-        };
-        if entry.request.is_none() {
-            let request = Request::read(&entry.seen.pem);
-            self.index(name, request);
+    /// What of the requester's own is free again where `old` was. A name can come again, and
+    /// be another requester's.
+    fn make_way(&mut self, old: Option<&Entry>, seen: &Seen) -> usize {
+        let Some(old) = old else { return 0 };
+        let who = &old.seen.submitted.username;
+        if *who == seen.submitted.username {
+            return old.weight;
         }
+        self.shelf.give(who, old.weight);
+        0
     }
 
-    fn index(&mut self, name: &str, request: Result<Request, Unreadable>) {
-        let Some(entry) = self.requests.get_mut(name) else {
+    fn index(&mut self, name: &str, entry: &Entry) {
+        let (content, seen) = (&entry.content, &entry.seen);
+        let Some((node, key)) = content.node().zip(content.key()) else {
             return;
         };
-        if let Ok(read) = &request
-            && let Some(node) = read.node()
-        {
-            if !entry.seen.denied {
-                let users = self.keys.entry(read.key_id.clone()).or_default();
-                users
-                    .entry(node.to_owned())
-                    .or_default()
-                    .insert(name.to_owned());
-            }
-            if entry.seen.submitted.state == State::Pending
-                && let Some(key) = sibling_key(&entry.seen, read)
-            {
-                let siblings = self.siblings.entry(key).or_default();
-                siblings.insert(made(&entry.seen.submitted));
-            }
-            if entry.seen.submitted.signer == Signer::Client.name() {
-                let line = self.lines.entry(node.to_owned()).or_default();
-                line.join((entry.made, name.to_owned()), &entry.seen);
-            }
+        if !seen.denied {
+            let users = self.keys.entry(key.to_owned()).or_default();
+            let requests = users.entry(node.to_owned()).or_default();
+            requests.insert(name.to_owned());
         }
-        entry.request = Some(request);
+        if seen.submitted.state == State::Pending {
+            let siblings = self.siblings.entry(sibling_key(seen, node)).or_default();
+            siblings.insert(made(&seen.submitted));
+        }
+        if seen.submitted.signer == Signer::Client.name() {
+            let line = self.lines.entry(node.to_owned()).or_default();
+            line.join((entry.made, name.to_owned()), seen);
+        }
     }
 
     /// Takes a request out of everything.
@@ -117,17 +125,14 @@ impl Book {
             self.again.remove(&(at, name.to_owned()));
         }
         drop_from(&mut self.counting, &entry.seen.submitted.username, &own);
-        if let Some(Ok(request)) = &entry.request {
-            if let Some(key) = sibling_key(&entry.seen, request) {
-                drop_from(&mut self.siblings, &key, &made(&entry.seen.submitted));
-            }
-            self.leave_line(&entry, request, name);
-            if let (Some(node), Some(users)) =
-                (request.node(), self.keys.get_mut(&request.key_id))
-            {
+        if let Some((node, key)) = entry.content.node().zip(entry.content.key()) {
+            let siblings = sibling_key(&entry.seen, node);
+            drop_from(&mut self.siblings, &siblings, &made(&entry.seen.submitted));
+            self.leave_line(&entry, name);
+            if let Some(users) = self.keys.get_mut(key) {
                 drop_from(users, &node.to_owned(), &name.to_owned());
                 if users.is_empty() {
-                    self.keys.remove(&request.key_id);
+                    self.keys.remove(key);
                 }
             }
         }
@@ -143,13 +148,10 @@ fn counts(seen: &Seen) -> bool {
     seen.submitted.state == State::Pending || seen.denied
 }
 
-pub(super) fn sibling_key(
-    seen: &Seen,
-    request: &Request,
-) -> Option<(Who, String, String)> {
+pub(super) fn sibling_key(seen: &Seen, node: &str) -> (Who, String, String) {
     let submitted = &seen.submitted;
-    let node = request.node()?.to_owned();
-    Some((submitted.username.clone(), submitted.signer.clone(), node))
+    let (who, signer) = (submitted.username.clone(), submitted.signer.clone());
+    (who, signer, node.to_owned())
 }
 
 fn drop_from<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {

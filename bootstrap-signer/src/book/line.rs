@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use policy::{Request, Requester, Rival, Settings, Signer, State};
+use policy::{Requester, Rival, Settings, Signer, State};
 
 use super::{Book, Entry, Seen, Turn};
 
@@ -31,8 +31,10 @@ impl Line {
 
 impl Book {
     /// Takes a request out of its line; the first that is left may be the next.
-    pub(super) fn leave_line(&mut self, entry: &Entry, request: &Request, name: &str) {
-        let Some(node) = request.node() else { return };
+    pub(super) fn leave_line(&mut self, entry: &Entry, name: &str) {
+        let Some(node) = entry.content.node() else {
+            return;
+        };
         let Some(line) = self.lines.get_mut(node) else {
             return;
         };
@@ -50,17 +52,16 @@ impl Book {
 
     /// Those that ask for the same name with another key.
     pub(super) fn rivals(&self, entry: &Entry, settings: &Settings) -> Vec<Rival> {
-        let request = entry.request.as_ref().and_then(|read| read.as_ref().ok());
-        let Some(request) = request else {
+        let Some((node, key)) = entry.content.node().zip(entry.content.key()) else {
             return Vec::new();
         };
-        let line = request.node().and_then(|node| self.lines.get(node));
+        let line = self.lines.get(node);
         let own = entry.seen.submitted.signer == Signer::Client.name();
         let Some(line) = line.filter(|_| own) else {
             return Vec::new();
         };
         let place: Turn = (entry.made, entry.seen.submitted.name.clone());
-        let rival = |(_, name): &Turn| self.rival(name, &request.key_id, settings);
+        let rival = |(_, name): &Turn| self.rival(name, key, settings);
         let first = |turns: &mut dyn Iterator<Item = &Turn>| -> Option<SystemTime> {
             let mut last = None;
             for (count, turn) in turns.enumerate() {
@@ -99,9 +100,9 @@ impl Book {
     /// key than `key`.
     fn rival(&self, name: &str, key: &str, settings: &Settings) -> Option<SystemTime> {
         let other = self.requests.get(name)?;
-        let request = other.request.as_ref()?.as_ref().ok()?;
+        let its = other.content.key()?;
         let submitted = &other.seen.submitted;
         let joins = Requester::of(submitted, settings).bootstraps();
-        (joins && request.key_id != key).then_some(submitted.created)
+        (joins && its != key).then_some(submitted.created)
     }
 }

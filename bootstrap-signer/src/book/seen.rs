@@ -40,7 +40,7 @@ impl Kind {
 pub struct Seen {
     /// What the policy looks at.
     pub submitted: Submitted,
-    /// The PEM text.
+    /// The PEM text; empty once it was read.
     pub pem: Vec<u8>,
     /// `metadata.resourceVersion`: what a decision is about.
     pub version: String,
@@ -72,6 +72,10 @@ pub struct Ledger {
 pub enum Change {
     /// A request is there, or is different.
     Request(Box<Seen>),
+    /// All requests are read once more, for those there was no room for.
+    ReadAgain,
+    /// One of them.
+    Again(Box<Seen>),
     /// A Node is there, or is different.
     Node(String, Node),
     /// A node renewed its lease.

@@ -16,7 +16,6 @@ use serde_json::json;
 
 use crate::Tried;
 use crate::rig::{Cluster, condition};
-use crate::servers::Running;
 use crate::wait::{Res, measured, within};
 
 pub(crate) const USER: &str = "system:bootstrap:abc123";
@@ -51,7 +50,7 @@ async fn limited_token(admin: &Client, id: &str, notes: serde_json::Value) -> Re
 }
 
 /// A good request of a new node, with a key of its own.
-fn request(node: &str) -> Res<Csr> {
+pub(crate) fn request(node: &str) -> Res<Csr> {
     request_called(node, node)
 }
 
@@ -142,7 +141,7 @@ pub(crate) async fn late_right() -> Tried {
 }
 
 /// How many have a condition of that type.
-async fn count(requests: &Api<Csr>, wanted: &str) -> Option<u64> {
+pub(crate) async fn count(requests: &Api<Csr>, wanted: &str) -> Option<u64> {
     let list = requests.list(&ListParams::default()).await.ok()?;
     let found = list.iter().filter_map(condition);
     u64::try_from(found.filter(|(kind, _)| kind == wanted).count()).ok()
@@ -213,72 +212,6 @@ pub(crate) async fn burst() -> Tried {
         return Err(format!("{our:?} beside {their:?}").into());
     }
     Ok(())
-}
-
-pub(crate) async fn flood() -> Tried {
-    /// The default.
-    const QUOTA: u64 = 20;
-    let flood: u64 = match std::env::var("STERNPOST_FLOOD") {
-        Ok(number) => number.parse()?,
-        Err(_) => 2_000,
-    };
-    let cluster = Cluster::start().await?;
-    let admin = cluster.client(None).await?;
-    token(&admin, "abc123").await?;
-    token(&admin, "def456").await?;
-    cluster.bind_rights()?;
-    let daemon = cluster.daemon("a", SETTINGS).await?;
-    let flooder = cluster.client(Some((USER, &groups()))).await?;
-    let flooder: Api<Csr> = Api::all(flooder);
-    // Bad ones: what is refused counts for the quota.
-    let bad = (0..flood).map(|i| {
-        let mut csr = request(&format!("flood-{i}"))?;
-        csr.spec.usages = Some(vec!["digital signature".to_owned()]);
-        Ok(csr)
-    });
-    create(&flooder, bad.collect::<Res<Vec<_>>>()?).await?;
-    let other = cluster
-        .client(Some(("system:bootstrap:def456", &groups())))
-        .await?;
-    let other: Api<Csr> = Api::all(other);
-    other
-        .create(&PostParams::default(), &request("new-1")?)
-        .await?;
-    let made = Instant::now();
-    let seen: Api<Csr> = Api::all(admin);
-    within("another's approval", None, async || {
-        approved(&seen, "new-1").await
-    })
-    .await?;
-    let took = made.elapsed();
-    // Once all of them were looked at, no more are denied than the quota lets in.
-    let held = within("a look at all of the flood", None, async || {
-        let held = cluster.found("a", "QuotaExceeded").await?;
-        let denied = count(&seen, "Denied").await?;
-        (held + denied >= flood).then_some(held)
-    })
-    .await
-    .map_err(|error| format!("{error}\n{:?}", cluster.log("a").len()))?;
-    let denied = count(&seen, "Denied").await;
-    let memory = peak(&daemon)?;
-    println!("{denied:?} of {flood} denied, {held} held; at most {memory} KiB");
-    // 30 MiB at a thousand, and what a request takes beyond.
-    let most = 30 * 1_024 + flood.saturating_sub(1_000) * 8;
-    if memory > most {
-        return Err(format!("{memory} KiB of memory, more than {most}").into());
-    }
-    if denied != Some(QUOTA) {
-        return Err(format!("{denied:?} denied of {flood}").into());
-    }
-    measured("approved beside another's flood", took, 2 * SECOND)
-}
-
-/// The most memory it ever had, in KiB.
-fn peak(daemon: &Running) -> Res<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.ok_or("no VmHWM")?.parse()?)
 }
 
 /// Two daemons, two tokens that may make one and three nodes, ten requests of each.

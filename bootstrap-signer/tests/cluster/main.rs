@@ -13,6 +13,7 @@
 
 mod booted;
 mod cases;
+mod flood;
 mod inspect;
 mod kubelet;
 mod latency;
@@ -47,7 +48,7 @@ const TESTS: [(&str, Test); 20] = [
         on_runtime(load::late_right())
     }),
     ("five_hundred_at_once", || on_runtime(load::burst())),
-    ("a_flood_stops_nobody_else", || on_runtime(load::flood())),
+    ("a_flood_stops_nobody_else", || on_runtime(flood::flood())),
     ("a_token_is_used_as_often_as_it_may", || {
         on_runtime(load::limited_tokens())
     }),
