@@ -75,7 +75,10 @@ fn every_test_is_there() {
         assert!(needs_none || !tests.is_empty(), "{id} shows nothing");
         for test in tests {
             let (file, name) = test.split_once("::").unwrap_or_default();
-            assert!(names(&read(file), name), "{id}: no {name} in {file}");
+            assert!(
+                names(&read(file), name),
+                "docs/coverage.md: {id}: no {name} in {file}; name the test that shows it"
+            );
         }
     }
 }
