@@ -18,6 +18,7 @@ pub mod checksums;
 pub mod cli;
 pub mod facts;
 pub mod import;
+pub mod init;
 pub mod judge;
 pub mod kubeconfig;
 pub mod layout;

@@ -72,3 +72,69 @@ fn a_host_that_is_not_there_is_named_before_anything_is_asked() {
     let said = text(&output.stderr);
     assert!(said.starts_with("--host m9: is no host of"), "{said}");
 }
+
+#[test]
+fn init_writes_what_check_takes_and_leaves_a_file_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_sternpost"))
+            .current_dir(folder.path())
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let masters = [
+        "--master=m1=192.0.2.11",
+        "--master=m2=192.0.2.12",
+        "--master=m3=192.0.2.13",
+    ];
+    let without: Vec<_> = ["init"].into_iter().chain(masters).collect();
+    let said = text(&run(&without).stderr);
+    assert!(
+        said.starts_with("nobody is here to be asked; write --address"),
+        "{said}"
+    );
+    let whole: Vec<_> = without
+        .into_iter()
+        .chain(["--address=192.0.2.9/24"])
+        .collect();
+    assert_eq!(run(&whole).status.code(), Some(0));
+    assert_eq!(run(&["check"]).status.code(), Some(0));
+    let said = text(&run(&whole).stderr);
+    assert!(said.starts_with("cluster.yaml: is there already"), "{said}");
+    let outside: Vec<_> = ["init", "--spec=other.yaml", "--address=198.51.100.9/24"]
+        .into_iter()
+        .chain(masters)
+        .collect();
+    let said = text(&run(&outside).stderr);
+    assert!(said.contains("is outside the subnet of m1"), "{said}");
+    assert!(!folder.path().join("other.yaml").exists());
+}
+
+/// Every command of the manuals is one: with --help it is parsed as far as that, and not run.
+#[test]
+fn the_manuals_commands_are_known() {
+    let manuals = [
+        include_str!("../../docs/install.md"),
+        include_str!("../README.md"),
+    ];
+    let lines = manuals.iter().flat_map(|manual| manual.lines());
+    let commands = lines.filter_map(|line| line.strip_prefix("$ sternpost "));
+    let mut seen = 0;
+    for command in commands {
+        let words = command.split(['#', '>']).next().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_sternpost"))
+            .args(words.split_whitespace())
+            .arg("--help")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{command}: {}",
+            text(&output.stderr)
+        );
+        seen += 1;
+    }
+    assert!(seen > 12, "only {seen}");
+}

@@ -2,6 +2,7 @@
 
 mod apply;
 mod certs;
+mod init;
 mod kubeconfig;
 mod plan;
 mod preflight;
@@ -40,6 +41,8 @@ enum Command {
     /// Name every certificate of every host, the days it has left, and why it is to be issued
     /// anew. Ends with 1 when one of them is.
     Certs(certs::Certs),
+    /// Write a first description, with a word about each choice; ask for what flags leave open.
+    Init(init::Init),
     /// Print a kubeconfig for an administrator, or add it to the one that is there.
     Kubeconfig(kubeconfig::Kubeconfig),
     /// Look at every machine and name what speaks against it, with the way out. Ends with 1
@@ -114,6 +117,7 @@ impl Cli {
             } => rendered(&spec.spec, host.as_deref(), interface, containerd),
             Command::Apply(apply) => apply.execute(),
             Command::Certs(certs) => certs.execute(),
+            Command::Init(init) => init.execute(),
             Command::Kubeconfig(kubeconfig) => kubeconfig.execute(),
             Command::Preflight(preflight) => preflight.execute(),
             Command::Agent { root } => agent(&root),

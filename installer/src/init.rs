@@ -1,0 +1,162 @@
+//! A first description of a cluster, with a word about each choice: a function of what only
+//! its operator can know.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::versions::{NEWEST, Version};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answers {
+    /// Which Kubernetes.
+    pub version: Version,
+    /// The virtual address with its prefix; none where a single master is dialled directly.
+    pub address: Option<ipnet::IpNet>,
+    /// Masters: etcd and the control plane.
+    pub masters: Vec<Named>,
+    /// Hosts for Pods.
+    pub nodes: Vec<Named>,
+}
+
+/// A host, as `NAME=ADDRESS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+}
+
+/// Why a text is no host.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NamedError {
+    /// There is no `=`.
+    #[error("is not NAME=ADDRESS, such as m1=192.0.2.11")]
+    Shape,
+    /// What stands behind it is no address.
+    #[error("has no address behind the =; write NAME=ADDRESS, such as m1=192.0.2.11")]
+    Address,
+}
+
+impl FromStr for Named {
+    type Err = NamedError;
+
+    fn from_str(text: &str) -> Result<Self, NamedError> {
+        let (name, address) = text.split_once('=').ok_or(NamedError::Shape)?;
+        let address = address.parse().map_err(|_| NamedError::Address)?;
+        Ok(Self {
+            name: name.to_owned(),
+            address,
+        })
+    }
+}
+
+/// The version that is meant when nobody says another: the newest minor version's first.
+#[must_use]
+pub fn version() -> Version {
+    Version {
+        minor: NEWEST,
+        patch: 0,
+    }
+}
+
+/// The description.
+#[must_use]
+pub fn description(answers: &Answers) -> String {
+    let mut text = String::from(
+        "# A cluster. Every key stands in docs/config/cluster.md; `sternpost check` says whether all\n\
+         # is well, and connects to nothing.\n\
+         apiVersion: sternpost/v1\nkind: Cluster\n\n",
+    );
+    // Writing to a String does not fail.
+    let _ = write!(
+        text,
+        "# All three numbers: that of the programs in the folder `binaries`.\n\
+         kubernetes: {{version: {}}}\n\n",
+        answers.version
+    );
+    match &answers.address {
+        Some(address) => {
+            let _ = write!(
+                text,
+                "# Where clients find the API: an address of the masters' subnet that no host has. The\n\
+                 # masters hand it on among themselves. `name` may be a DNS name for it.\n\
+                 endpoint:\n  addresses: [\"{address}\"]\n  # name: k8s-api.example.org\n\n"
+            );
+        }
+        None => text.push_str(
+            "# One master, dialled directly. For three, write an address that they hand on among\n\
+             # themselves into endpoint.addresses, and leave the mode out.\n\
+             balancer: {mode: none}\n\n",
+        ),
+    }
+    text.push_str(
+        "# Networks that exist inside the cluster alone; neither may overlap the other or the hosts.\n\
+         networks:\n  services: [\"10.96.0.0/16\"]\n  pods: [\"10.244.0.0/16\"]\n\n\
+         # Roles: etcd (an odd number), controlPlane, node. A host may have several.\nhosts:\n",
+    );
+    for (hosts, roles) in [
+        (&answers.masters, "etcd, controlPlane"),
+        (&answers.nodes, "node"),
+    ] {
+        for Named { name, address } in hosts {
+            let _ = writeln!(
+                text,
+                "- {{name: {name}, addresses: [\"{address}\"], roles: [{roles}]}}"
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(texts: &[&str]) -> Vec<Named> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_good() {
+        let three = Answers {
+            version: version(),
+            address: Some("192.0.2.9/24".parse().unwrap()),
+            masters: named(&["m1=192.0.2.11", "m2=192.0.2.12", "m3=192.0.2.13"]),
+            nodes: named(&["n1=192.0.2.21"]),
+        };
+        let one = Answers {
+            address: None,
+            masters: named(&["m1=192.0.2.11"]),
+            ..three.clone()
+        };
+        for (answers, server) in [
+            (three, "https://192.0.2.9:6443"),
+            (one, "https://192.0.2.11:6443"),
+        ] {
+            let text = description(&answers);
+            let spec = crate::spec::parse("cluster.yaml", &text).unwrap();
+            assert_eq!(spec.warnings, Vec::<String>::new());
+            assert_eq!(spec.cluster.server(), server);
+            let hosts = answers.masters.len() + answers.nodes.len();
+            assert_eq!(spec.cluster.hosts.len(), hosts);
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_and_an_address() {
+        for (text, wanted) in [
+            ("m1", NamedError::Shape),
+            ("m1=", NamedError::Address),
+            ("m1=192.0.2", NamedError::Address),
+        ] {
+            assert_eq!(text.parse::<Named>(), Err(wanted), "{text}");
+        }
+        let v6 = "2001:db8::1".parse::<IpAddr>().unwrap();
+        assert_eq!(named(&["m1=2001:db8::1"]).remove(0).address, v6);
+    }
+}
