@@ -175,7 +175,11 @@ impl Lab {
         host.output("ip", &["addr", "flush", "dev", "eth0", "to", &vip])?;
         let elected = wait::until("an election", PATIENCE, || {
             let events = self.timeline.events();
-            let new = |event: &&Event| event.at >= struck && event.what == What::Holds;
+            // The owner renews until its cable is gone.
+            let new = |event: &&Event| {
+                let backup = event.host != OWNER.0 && event.at >= struck;
+                backup && event.what == What::Holds
+            };
             events.iter().find(new).map(|event| event.at)
         })?;
         wait::pass(SETTLED, || false);
@@ -184,7 +188,12 @@ impl Lab {
         let probes = self.prober.probes(elected, end);
         let (gap, late) = (outage(&probes), lateness(&probes));
         if gap > CONVERGED + late {
-            return Err(format!("{gap:?} after the election (prober {late:?})").into());
+            let (answers, said) = self.told(elected, end);
+            return Err(format!(
+                "{gap:?} after the election (prober {late:?}); {winner} holds it\n\
+                 answered: {answers}\nannounced: {said}"
+            )
+            .into());
         }
         self.last_word(&winner, elected, end)?;
         let both = overlap(&self.timeline.events(), elected, end);
@@ -194,16 +203,30 @@ impl Lab {
         Ok(Seen { gap, both })
     }
 
+    /// Who answered, and who announced, with milliseconds from the election: for a failure.
+    fn told(&self, elected: Instant, end: Instant) -> (String, String) {
+        let at = |then: Instant| then.saturating_duration_since(elected).as_millis();
+        let mut answers: Vec<(Option<usize>, u128)> = Vec::new();
+        for probe in self.prober.probes(elected, end) {
+            let place = probe.answered.map(|(_, place)| place);
+            if answers.last().is_none_or(|(last, _)| *last != place) {
+                answers.push((place, at(probe.sent)));
+            }
+        }
+        let seen = self.sniffer.seen(elected, end);
+        let mut said: Vec<(&str, u128)> = Vec::new();
+        for seen in seen.iter().filter(|seen| announces(&seen.what)) {
+            if said.last().is_none_or(|(last, _)| *last != seen.from) {
+                said.push((&seen.from, at(seen.at)));
+            }
+        }
+        (format!("{answers:?}"), format!("{said:?}"))
+    }
+
     /// Whoever announced last must be the one that holds it.
     fn last_word(&self, winner: &str, from: Instant, to: Instant) -> Result<(), Failed> {
         let seen = self.sniffer.seen(from, to);
-        let mut words = seen.iter().filter(|seen| match seen.what {
-            Frame::GratuitousArp(address) => address == VIP,
-            Frame::Advert(_)
-            | Frame::Garbled(_)
-            | Frame::ArpReply(_)
-            | Frame::UnsolicitedNa(_) => false,
-        });
+        let mut words = seen.iter().filter(|seen| announces(&seen.what));
         match words.next_back() {
             Some(last) if last.from == winner => Ok(()),
             Some(last) => {
@@ -221,6 +244,16 @@ impl Lab {
             hosts.contains(&one.as_str()).then(|| one.clone())
         })?;
         Ok(found)
+    }
+}
+
+fn announces(frame: &Frame) -> bool {
+    match frame {
+        Frame::GratuitousArp(address) => *address == VIP,
+        Frame::Advert(_)
+        | Frame::Garbled(_)
+        | Frame::ArpReply(_)
+        | Frame::UnsolicitedNa(_) => false,
     }
 }
 
