@@ -43,6 +43,12 @@ pub fn explain(
     if !record.running {
         words.push(format!("Interface {} is down or gone.", router.interface));
     }
+    for address in &record.unanswered {
+        words.push(format!(
+            "Another router advertises {address}, and nobody answers for it: look at the \
+             network between, and at that router's interface."
+        ));
+    }
     for address in &record.foreign {
         words.push(format!(
             "Another's hand has put {address} on this host: it is answered for whatever \
@@ -261,6 +267,7 @@ mod tests {
         let now = Instant::now();
         let mut record = record(State::Backup, 1, Some(100), now);
         record.out = Some(Out::Released);
+        record.unanswered = vec![[10, 55, 0, 101].into()];
         record.waits_for = vec!["inside".to_owned()];
         record.running = false;
         record.alarm = Some("10.55.0.13: another password".to_owned());
@@ -270,6 +277,7 @@ mod tests {
         for words in [
             "release --resume",
             "sync group : inside",
+            "advertises 10.55.0.101, and nobody answers",
             "Interface eth0 is down",
             "10.55.0.13: another password",
             "has put 10.55.0.100/24",

@@ -138,12 +138,10 @@ impl Life {
         let hearing = tokio::spawn(hear(name.clone(), receiver, advert_sender, record));
         let watching = tokio::spawn(watch_kernel(name, monitor, notice_sender));
         let (claimant_sender, claimants) = mpsc::channel(CLAIMANTS);
-        let mut feeders = Feeders(vec![hearing.abort_handle(), watching.abort_handle()]);
-        if let Some(witness) = witness {
-            let name = self.router.name.clone();
-            let listening = tokio::spawn(listen(name, witness, claimant_sender));
-            feeders.0.push(listening.abort_handle());
-        }
+        let name = self.router.name.clone();
+        let listening = tokio::spawn(listen(name, witness, claimant_sender));
+        let tasks = [hearing, watching, listening];
+        let feeders = Feeders(tasks.iter().map(|task| task.abort_handle()).collect());
         Ok(Open {
             driver,
             adverts,
@@ -262,7 +260,10 @@ async fn listen(router: String, witness: Witness, claimants: mpsc::Sender<Claima
             // The link is down: it is the monitor that says so, and that it is back.
             Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
             Err(error) => {
-                tracing::warn!(router, "cannot listen to ARP any more: {error}");
+                tracing::warn!(
+                    router,
+                    "cannot listen to ARP or neighbour discovery any more: {error}"
+                );
                 return;
             }
         }

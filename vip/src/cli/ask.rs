@@ -186,7 +186,15 @@ fn readable(status: &Value) -> String {
     ];
     let mut page = table::render(head, &rows);
     for router in routers {
-        for key in ["out", "waitsFor", "failing", "alarm", "conflict", "foreign"] {
+        for key in [
+            "out",
+            "waitsFor",
+            "failing",
+            "alarm",
+            "conflict",
+            "unanswered",
+            "foreign",
+        ] {
             let value = router.get(key).filter(|value| !value.is_null());
             if value.is_some_and(|value| *value != json!({}) && *value != json!([])) {
                 let (name, value) = (text(router, "name"), text(router, key));

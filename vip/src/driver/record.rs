@@ -40,6 +40,8 @@ pub struct Record {
     pub alarm: Option<String>,
     /// The last time somebody else said to have our address, in words, and when.
     pub conflict: Option<(String, Instant)>,
+    /// Addresses that an Active advertises and nobody answers for.
+    pub unanswered: Vec<IpAddr>,
     /// Counts since the start.
     pub counts: Counts,
 }
@@ -104,6 +106,7 @@ impl Record {
             failing: BTreeMap::new(),
             alarm: None,
             conflict: None,
+            unanswered: Vec::new(),
             counts: Counts::default(),
         }
     }

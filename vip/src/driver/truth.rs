@@ -2,10 +2,12 @@
 //!
 //! An Active that hears another host answer or announce one of them announces it again, no
 //! more often than the state machine allows, and it is counted and named. A Backup asks now
-//! and then who has them: two answers are a conflict that the two may not see.
+//! and then who has them: two answers are a conflict that the two may not see, and none is an
+//! Active that advertises what it does not have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,7 +28,10 @@ const ANSWERS: Duration = Duration::from_secs(1);
 /// themselves: frames must not use up all answers of a second.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Hosts that are remembered from one question.
+/// Questions in a row without an answer until that is said: one may be lost.
+const SILENT: u32 = 2;
+
+/// Answers that are remembered from one question.
 const HOSTS: usize = 16;
 
 /// A hardware address, for people.
@@ -46,7 +51,9 @@ pub(super) struct Inquiry {
     /// When to ask again, or to look at the answers.
     pub(super) at: Instant,
     asked: bool,
-    answers: BTreeSet<Mac>,
+    answers: BTreeSet<(IpAddr, Mac)>,
+    /// Questions in a row that nobody answered, by address.
+    unanswered: BTreeMap<IpAddr, u32>,
 }
 
 impl Inquiry {
@@ -55,6 +62,7 @@ impl Inquiry {
             at: now + ASK,
             asked: false,
             answers: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
         }
     }
 }
@@ -77,7 +85,7 @@ impl<E: Effects> Driver<E> {
             }
             State::Backup if self.inquiry.asked => {
                 if self.inquiry.answers.len() < HOSTS {
-                    self.inquiry.answers.insert(mac);
+                    self.inquiry.answers.insert((claimant.ip, mac));
                 }
             }
             State::Backup | State::Fault | State::Initialize => {}
@@ -88,19 +96,66 @@ impl<E: Effects> Driver<E> {
     pub(super) fn inquire(&mut self, now: Instant) {
         let due = std::mem::replace(&mut self.inquiry, Inquiry::new(now));
         if self.machine.state() != State::Backup {
-            return;
+            return self.unanswered(Vec::new());
         }
+        self.inquiry.unanswered = due.unanswered;
         if !due.asked {
             let asked = self.effects.probe();
-            self.outcome("probe", asked);
-            self.inquiry.asked = true;
-            self.inquiry.at = now + ANSWERS;
+            // What was not sent is not answered, and says nothing about anybody.
+            self.inquiry.asked = self.outcome("probe", asked).is_some();
+            if self.inquiry.asked {
+                self.inquiry.at = now + ANSWERS;
+            }
             return;
         }
-        let hosts: Vec<_> = due.answers.into_iter().collect();
-        if hosts.len() > 1 {
-            self.conflict("two hosts answer for the address", &hosts);
+        let advertised = self.advertised(now);
+        let mut silent = Vec::new();
+        let addresses: Vec<_> = self.expected.addresses.iter().copied().collect();
+        for ip in addresses {
+            let said = due.answers.iter().filter(|(about, _)| *about == ip);
+            let hosts: Vec<_> = said.map(|(_, mac)| *mac).collect();
+            if hosts.len() > 1 {
+                self.conflict("two hosts answer for the address", &hosts);
+            }
+            let questions = self.inquiry.unanswered.entry(ip).or_default();
+            *questions = match hosts.is_empty() && advertised {
+                true => questions.saturating_add(1),
+                false => 0,
+            };
+            if *questions >= SILENT {
+                silent.push(ip);
+            }
         }
+        self.unanswered(silent);
+    }
+
+    /// Is an Active heard at all? One that waits for its sync group may hear none.
+    fn advertised(&self, now: Instant) -> bool {
+        let heard = self.record.borrow().heard;
+        heard.is_some_and(|heard| {
+            now.saturating_duration_since(heard.at) < heard.interval.duration() * 4
+        })
+    }
+
+    /// An Active advertises, and nobody answers for these addresses: clients reach nothing.
+    fn unanswered(&mut self, addresses: Vec<IpAddr>) {
+        let before = self.record.borrow().unanswered.clone();
+        if before == addresses {
+            return;
+        }
+        let router = &self.name;
+        let names: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        let names = names.join(", ");
+        match addresses.is_empty() {
+            true => tracing::info!(router, "every address is answered for again"),
+            false => tracing::warn!(
+                router,
+                addresses = names,
+                "a router advertises the address, and nobody answers for it"
+            ),
+        }
+        self.record
+            .send_modify(|record| record.unanswered = addresses);
     }
 
     fn conflict(&mut self, what: &'static str, hosts: &[Mac]) {

@@ -52,7 +52,7 @@ pub struct Linux {
     wire: Wire,
     frames: Vec<Frame>,
     questions: Vec<Frame>,
-    /// Who has each of our addresses, asked by nobody (RFC 5227's probe).
+    /// Who has each of our addresses (RFC 5227's probe, RFC 4861's solicitation).
     probes: Vec<Frame>,
     /// Addresses that were there before us and are not ours to renew or remove.
     foreign: Vec<Address>,
@@ -81,7 +81,7 @@ impl Linux {
             advert: open::advert(router)?,
             frames,
             questions,
-            probes: open::probes(router, &link),
+            probes: open::probes(router, &link, source),
             router: router.clone(),
             link,
             source,
@@ -103,17 +103,13 @@ impl Linux {
             .map_err(|error| open::not_opened(&self.router, error))
     }
 
-    /// The socket that hears who else says to have our addresses; none over IPv6. Inside a
-    /// tokio runtime.
+    /// The socket that hears who else says to have our addresses. Inside a tokio runtime.
     ///
     /// # Errors
     /// [`OpenError::NotPermitted`], [`OpenError::Socket`].
-    pub fn witness(&self) -> Result<Option<Witness>, OpenError> {
+    pub fn witness(&self) -> Result<Witness, OpenError> {
         let addresses = self.router.addresses.iter().map(|address| address.ip);
-        let opened = match self.router.family() {
-            Family::V4 => Witness::open(&self.link, addresses.collect()).map(Some),
-            Family::V6 => Ok(None),
-        };
+        let opened = Witness::open(&self.link, self.router.family(), addresses.collect());
         opened.map_err(|error| open::not_opened(&self.router, error))
     }
 
@@ -316,7 +312,7 @@ impl Effects for Linux {
             return false;
         };
         (self.frames, self.questions) = frames;
-        self.probes = open::probes(&self.router, link);
+        self.probes = open::probes(&self.router, link, self.source);
         link.mac != before.mac
     }
 

@@ -19,10 +19,11 @@ const IP: usize = 40;
 /// Type, code, checksum, flags or reserved, target, and one option with a hardware address.
 const MESSAGE: usize = 32;
 /// Nothing of neighbour discovery may come from behind a router (RFC 4861 section 7.1).
-const HOPS: u8 = 255;
+pub(super) const HOPS: u8 = 255;
 
 const SOLICITATION: u8 = 135;
-const ADVERTISEMENT: u8 = 136;
+/// Of an advertisement, solicited or not.
+pub(super) const ADVERTISEMENT: u8 = 136;
 const SOURCE_OPTION: u8 = 1;
 const TARGET_OPTION: u8 = 2;
 /// Options are counted in units of eight octets.
@@ -60,6 +61,26 @@ pub fn solicitation(mac: [u8; 6], source: Ipv6Addr, target: Ipv6Addr) -> Frame {
     let head = [SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
     let message = message(head, target, [SOURCE_OPTION, ONE_UNIT], mac);
     frame(mac, source, solicited_node(target), &message)
+}
+
+/// The address that an advertisement is about, and where it is said to be; `None` for one
+/// that does not say where, and for anything else.
+pub(super) fn advertised(message: &[u8]) -> Option<(Ipv6Addr, [u8; 6])> {
+    let (head, rest) = message.split_first_chunk::<8>()?;
+    let (target, mut options) = rest.split_first_chunk::<16>()?;
+    let [ADVERTISEMENT, 0, ..] = head else {
+        return None;
+    };
+    // RFC 4861 section 4.6: each option says how long it is; none is empty.
+    while let [kind, units, ..] = *options {
+        let option = options.get(..usize::from(units) * 8)?;
+        if kind == TARGET_OPTION {
+            let mac = option.get(2..)?.try_into().ok()?;
+            return Some((Ipv6Addr::from(*target), mac));
+        }
+        options = options.get(option.len()..).filter(|_| units > 0)?;
+    }
+    None
 }
 
 fn message(head: [u8; 8], target: Ipv6Addr, option: [u8; 2], mac: [u8; 6]) -> Vec<u8> {
@@ -129,6 +150,26 @@ mod tests {
         let routed = hex(&unsolicited(mac, address, Role::Router));
         let wanted = KEEPALIVED.replace("57e320000000", "d7e2a0000000");
         assert_eq!(routed, wanted);
+    }
+
+    #[test]
+    fn an_advertisement_says_where_its_address_is() {
+        let mac = [2, 0, 0, 0, 0, 0x11];
+        let address: Ipv6Addr = "fd55::100".parse().unwrap();
+        let frame = unsolicited(mac, address, Role::Host);
+        let message = &frame[ETHERNET + IP..];
+        assert_eq!(advertised(message), Some((address, mac)));
+        for length in 0..message.len() {
+            assert_eq!(advertised(&message[..length]), None, "{length}");
+        }
+        // Another type; a code; an option of another kind, of no length, too long.
+        for (octet, value) in [(0, 135), (1, 1), (24, 1), (25, 0), (25, 2)] {
+            let mut bent = message.to_vec();
+            bent[octet] = value;
+            assert_eq!(advertised(&bent), None, "{octet}");
+        }
+        let other = [&message[..24], &[14, 1, 0, 0, 0, 0, 0, 0], &message[24..]].concat();
+        assert_eq!(advertised(&other), Some((address, mac)), "behind another");
     }
 
     #[test]

@@ -108,12 +108,17 @@ pub(super) fn frames(
     Some((announcements.collect(), questions(router, mac, source)))
 }
 
-/// Asks for each IPv4 address, and tells nobody who asks.
-pub(super) fn probes(router: &Router, link: &Link) -> Vec<Frame> {
+/// Asks for each address. Over ARP it tells nobody who asks; over IPv6 such a question
+/// would be one of duplicate address detection.
+pub(super) fn probes(router: &Router, link: &Link, source: IpAddr) -> Vec<Frame> {
     let addresses = router.addresses.iter();
-    let probes = addresses.filter_map(|address| match (address.ip, link.mac) {
-        (IpAddr::V4(ip), Some(mac)) => Some(question(mac, Ipv4Addr::UNSPECIFIED, ip)),
-        (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
+    let probes = addresses.filter_map(|address| {
+        let mac = link.mac?;
+        match (address.ip, source) {
+            (IpAddr::V4(ip), _) => Some(question(mac, Ipv4Addr::UNSPECIFIED, ip)),
+            (IpAddr::V6(ip), IpAddr::V6(source)) => Some(solicitation(mac, source, ip)),
+            (IpAddr::V6(_), IpAddr::V4(_)) => None,
+        }
     });
     probes.collect()
 }

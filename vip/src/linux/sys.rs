@@ -1,12 +1,13 @@
-//! The two system calls that no safe wrapper of our libraries offers. Every `unsafe`
+//! The three system calls that no safe wrapper of our libraries offers. Every `unsafe`
 //! block of this crate is here.
 
 #![expect(
     unsafe_code,
-    reason = "two of the kernel's C interfaces, each with its safety comment"
+    reason = "three of the kernel's C interfaces, each with its safety comment"
 )]
 
 use std::io;
+use std::os::fd::AsRawFd;
 
 use socket2::{SockAddr, Socket};
 
@@ -56,6 +57,38 @@ pub(super) fn bind_packet(
         })
     }?;
     socket.bind(&address)
+}
+
+/// `ICMPV6_FILTER` of linux/icmpv6.h; a bit that is set holds a type of message back.
+const ICMPV6_FILTER: libc::c_int = 1;
+
+/// Has an ICMPv6 socket receive one type of message and no other.
+///
+/// # Errors
+/// What setsockopt(2) says: the socket is no raw one for ICMPv6.
+pub(super) fn only_icmpv6(socket: &Socket, kind: u8) -> io::Result<()> {
+    let mut filter = [u32::MAX; 8];
+    if let Some(word) = filter.get_mut(usize::from(kind / 32)) {
+        *word &= !(1 << (kind % 32));
+    }
+    let length = libc::socklen_t::try_from(size_of_val(&filter));
+    let length = length.map_err(io::Error::other)?;
+    // SAFETY: the descriptor is open while `socket` is borrowed, and the kernel reads
+    // `length` octets of `filter`, which is as long as that.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_ICMPV6,
+            ICMPV6_FILTER,
+            filter.as_ptr().cast(),
+            length,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Puts the calling thread under `SCHED_RR` with the given priority (1–99).

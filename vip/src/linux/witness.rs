@@ -1,24 +1,33 @@
-//! Who says on the wire that it has one of our addresses (RFC 5227 section 2.4): whatever
-//! ARP comes by, questions and answers alike, names its sender.
+//! Who says on the wire that it has one of our addresses: whatever ARP comes by, questions
+//! and answers alike, names its sender (RFC 5227 section 2.4), and over IPv6 every neighbour
+//! advertisement does.
 //!
-//! Owns one packet socket; feeds whoever calls [`Witness::next`]; ends with the caller.
-//! What a socket sends is seen by it too, so the reader knows its own hardware address.
+//! Owns one raw socket; feeds whoever calls [`Witness::next`]; ends with the caller. What is
+//! sent here is heard by it too, so the reader knows its own hardware address.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsRawFd;
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg};
 use pnet_packet::Packet;
 use pnet_packet::arp::{ArpHardwareTypes, ArpPacket};
 use pnet_packet::ethernet::{EtherTypes, EthernetPacket};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use vrrp::Family;
 
 use super::arp::FRAME_LENGTH;
+use super::nd;
 use super::netlink::Link;
 use super::sys::{self, Receives};
 
 /// Ethernet's shortest frame, which carries an ARP packet and padding.
 const LONGEST: usize = 64;
+
+/// An advertisement has one option; those that have more begin with the same octets.
+const LONGEST_V6: usize = 256;
 
 /// Somebody says to have an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +38,20 @@ pub struct Claimant {
     pub mac: [u8; 6],
 }
 
-/// Listens to ARP on one interface.
+/// Listens to ARP, or to neighbour advertisements, on one interface.
 pub struct Witness {
-    /// A packet socket in the type of a datagram socket, as for adverts.
-    socket: UdpSocket,
+    ear: Ear,
     /// Of whom it is asked.
     addresses: Vec<IpAddr>,
+}
+
+/// A raw socket in the type of a datagram socket, as for adverts.
+enum Ear {
+    /// Whole frames of ARP.
+    Arp(UdpSocket),
+    /// Neighbour advertisements: whoever announces an address does so to all nodes, and
+    /// whom we ask answers to us.
+    Nd(UdpSocket),
 }
 
 impl Witness {
@@ -42,14 +59,25 @@ impl Witness {
     ///
     /// # Errors
     /// Without `CAP_NET_RAW`, or when the interface is gone.
-    pub fn open(link: &Link, addresses: Vec<IpAddr>) -> io::Result<Self> {
-        let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
-        sys::bind_packet(&socket, link.index, Receives::Arp)?;
-        socket.set_nonblocking(true)?;
-        Ok(Self {
-            socket: UdpSocket::from_std(socket.into())?,
-            addresses,
-        })
+    pub fn open(link: &Link, family: Family, addresses: Vec<IpAddr>) -> io::Result<Self> {
+        let ear = match family {
+            Family::V4 => {
+                let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
+                sys::bind_packet(&socket, link.index, Receives::Arp)?;
+                socket.set_nonblocking(true)?;
+                Ear::Arp(UdpSocket::from_std(socket.into())?)
+            }
+            Family::V6 => {
+                let socket =
+                    Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
+                sys::only_icmpv6(&socket, nd::ADVERTISEMENT)?;
+                socket.bind_device(Some(link.name.as_bytes()))?;
+                socket.set_recv_hoplimit_v6(true)?;
+                socket.set_nonblocking(true)?;
+                Ear::Nd(UdpSocket::from_std(socket.into())?)
+            }
+        };
+        Ok(Self { ear, addresses })
     }
 
     /// The next who says to have one of the addresses.
@@ -58,9 +86,17 @@ impl Witness {
     /// When the socket fails.
     pub async fn next(&self) -> io::Result<Claimant> {
         loop {
-            let mut frame = [0; LONGEST];
-            let length = self.socket.recv(&mut frame).await?;
-            let claimant = frame.get(..length).and_then(claimant);
+            let claimant = match &self.ear {
+                Ear::Arp(socket) => {
+                    let mut frame = [0; LONGEST];
+                    let length = socket.recv(&mut frame).await?;
+                    frame.get(..length).and_then(claimant)
+                }
+                Ear::Nd(socket) => {
+                    let read = || read_v6(socket);
+                    socket.async_io(Interest::READABLE, read).await?
+                }
+            };
             if let Some(claimant) = claimant
                 && self.addresses.contains(&claimant.ip)
             {
@@ -68,6 +104,30 @@ impl Witness {
             }
         }
     }
+}
+
+/// One advertisement; `None` for what comes from behind a router (RFC 4861 section 7.1.2)
+/// or says nothing. The kernel has looked at its checksum.
+fn read_v6(socket: &UdpSocket) -> io::Result<Option<Claimant>> {
+    let mut buffer = [0; LONGEST_V6];
+    let mut parts = [IoSliceMut::new(&mut buffer)];
+    let mut space = nix::cmsg_space!(libc::c_int);
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let read =
+        recvmsg::<SockaddrIn6>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let near = read.cmsgs()?.any(|message| {
+        let own = ControlMessageOwned::Ipv6HopLimit(nd::HOPS.into());
+        message == own
+    });
+    let length = read.bytes;
+    let said = buffer
+        .get(..length)
+        .filter(|_| near)
+        .and_then(nd::advertised);
+    Ok(said.map(|(ip, mac)| Claimant {
+        ip: IpAddr::V6(ip),
+        mac,
+    }))
 }
 
 /// The sender of an ARP packet; `None` for one that says nothing about itself (a probe has

@@ -74,6 +74,7 @@ pub(super) fn router(member: &Member) -> Value {
         "heard": record.heard.as_ref().map(heard),
         "alarm": record.alarm,
         "conflict": record.conflict.as_ref().map(conflict),
+        "unanswered": record.unanswered,
         "foreign": record.foreign.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "failing": record.failing,
         "tracks": tracks,

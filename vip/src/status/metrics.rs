@@ -99,6 +99,11 @@ fn gauges(out: &mut Text, member: &Member) {
             u64::from(!record.waits_for.is_empty()),
         ),
         (
+            "vip_daemon_unanswered_addresses",
+            "Addresses that another router advertises and nobody answers for.",
+            u64::try_from(record.unanswered.len()).unwrap_or(u64::MAX),
+        ),
+        (
             "vip_daemon_peer_misconfigured",
             "1 once a peer was heard that is configured otherwise.",
             u64::from(record.alarm.is_some()),

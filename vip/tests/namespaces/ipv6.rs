@@ -14,7 +14,7 @@ use libtest_mimic::Failed;
 use crate::Test;
 use crate::hosts::{Lab, PATIENCE, assert_within};
 
-const VIRTUAL: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x100);
+pub(crate) const VIRTUAL: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x100);
 /// Four intervals of 100 ms, and what it takes to die, to notice and to remove.
 const CRASH: Duration = Duration::from_millis(500);
 
@@ -71,7 +71,7 @@ fn crash() -> Result<(), Failed> {
     Ok(())
 }
 
-fn with_ipv6(name: &str) -> Result<Lab, Failed> {
+pub(crate) fn with_ipv6(name: &str) -> Result<Lab, Failed> {
     let lab = Lab::watching(name, VIRTUAL)?;
     for (host, last) in [("a", "11"), ("b", "12")] {
         // The kernel's own link-local address begins with a second of doubt.
@@ -83,7 +83,7 @@ fn with_ipv6(name: &str) -> Result<Lab, Failed> {
     Ok(lab)
 }
 
-fn config(lab: &Lab) -> Result<std::path::PathBuf, Failed> {
+pub(crate) fn config(lab: &Lab) -> Result<std::path::PathBuf, Failed> {
     let path = lab.config("a", 200, "")?;
     let socket = lab.segment.host("a")?.file("vip.sock");
     let text = format!(

@@ -8,16 +8,52 @@ use lab::sniffer::{Frame, Sniffer};
 use lab::wait;
 use libtest_mimic::Failed;
 use serde_json::Value;
-use vip_daemon::linux::{Netlink, Wire, gratuitous};
+use vip_daemon::linux::{Netlink, Role, Wire, gratuitous, unsolicited};
 
 use crate::Test;
 use crate::hosts::{Lab, PATIENCE, VIRTUAL, assert_is};
+use crate::ipv6::{self, with_ipv6};
 
 /// The tests of this file.
-pub(crate) const TESTS: [(&str, Test); 1] = [(
-    "another_host_that_announces_the_address_is_contradicted",
-    contradicted,
-)];
+pub(crate) const TESTS: [(&str, Test); 2] = [
+    (
+        "another_host_that_announces_the_address_is_contradicted",
+        contradicted,
+    ),
+    (
+        "another_host_that_advertises_an_ipv6_address_is_contradicted",
+        contradicted_v6,
+    ),
+];
+
+fn contradicted_v6() -> Result<(), Failed> {
+    let lab = with_ipv6("contradicted_v6")?;
+    let _daemon = lab.start("a", &ipv6::config(&lab)?)?;
+    lab.held_by(&["a"])?;
+    // Past the announcements of the election; ours are none of another.
+    wait::pass(std::time::Duration::from_millis(300), || false);
+    assert_is(
+        "conflicts",
+        lab.router("a")?.pointer("/counts/conflicts"),
+        0,
+    )?;
+    lab.segment.host("b")?.run(|| -> Result<(), String> {
+        let failed = |error: &dyn std::error::Error| error.to_string();
+        let mut netlink = Netlink::open().map_err(|error| failed(&error))?;
+        let link = netlink.link("eth0").map_err(|error| failed(&error))?;
+        let wire = Wire::open(link.ok_or("no eth0")?.index);
+        let wire = wire.map_err(|error| failed(&error))?;
+        let mac = [2, 0, 0, 0, 0, 0x66];
+        let frame = unsolicited(mac, ipv6::VIRTUAL, Role::Host);
+        wire.send(&frame).map_err(|error| failed(&error))
+    })??;
+    wait::until("a conflict", PATIENCE, || {
+        let router = lab.router("a").ok()?;
+        let what = router.pointer("/conflict/what")?.as_str()?.to_owned();
+        what.contains("02:00:00:00:00:66").then_some(())
+    })?;
+    assert_is("state", lab.router("a")?.pointer("/state"), "active")
+}
 
 fn contradicted() -> Result<(), Failed> {
     let lab = Lab::new("contradicted")?;

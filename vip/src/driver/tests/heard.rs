@@ -88,6 +88,32 @@ async fn a_backup_asks_now_and_then_and_counts_the_answers() {
     }
 }
 
+/// Hears an Active for so long.
+async fn follows(bench: &Bench, until: u128) {
+    while bench.world.began.elapsed().as_millis() < until {
+        bench.hears(201).await;
+        advance(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_says_when_nobody_answers_twice_for_what_an_active_advertises() {
+    let bench = bench(clear());
+    let unanswered = || bench.record.borrow().unanswered.clone();
+    // Asked at 10, 21 and 32 s; the answers are looked at a second later.
+    for (until, silent) in [
+        (20_900, &[][..]),
+        (22_200, &[VIRTUAL]),
+        (32_100, &[VIRTUAL]),
+    ] {
+        follows(&bench, until).await;
+        assert_eq!(unanswered(), silent, "{until}");
+    }
+    bench.claims([2, 0, 0, 0, 0, 0x66]).await;
+    follows(&bench, 33_200).await;
+    assert!(unanswered().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn w7_a_peer_with_our_addresses_that_is_configured_otherwise_is_left_alone() {
     let bench = bench(clear());
