@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub struct Answer {
     pub passed: bool,
     /// The way it ended, for logs and JSON.
     pub name: &'static str,
+    /// The number that was asked for; absent where yes or no is.
+    pub value: Option<i64>,
 }
 
 /// A question that can be asked again and again.
@@ -40,6 +44,8 @@ pub enum Asking {
     Process(String, Option<PathBuf>),
     /// Is the file there?
     File(PathBuf),
+    /// Which number stands in the file?
+    Value(PathBuf),
     /// Is the interface up, with a carrier?
     Interface(String),
     /// Is the other router Active?
@@ -76,6 +82,7 @@ impl Asking {
             Target::Script(script) => Self::Script(script.clone()),
             Target::Process(name) => Self::Process(name.clone(), None),
             Target::File(path) => Self::File(path.clone()),
+            Target::FileValue(path) => Self::Value(path.clone()),
             Target::Interface(name) => Self::Interface(name.clone()),
             Target::Router(name) => Self::Router(name.clone()),
             Target::Tcp(address)
@@ -95,6 +102,7 @@ impl Asking {
                 Answer {
                     passed: outcome.passed(),
                     name: outcome.name(),
+                    value: None,
                 }
             }
             Self::Script(script) => {
@@ -102,10 +110,12 @@ impl Asking {
                 Answer {
                     passed: ended == scripts::Ended::Passed,
                     name: ended.name(),
+                    value: None,
                 }
             }
             Self::Process(name, known) => yes_no(runs(name, known), "notRunning"),
             Self::File(path) => yes_no(path.exists(), "absent"),
+            Self::Value(path) => value(path),
             Self::Interface(name) => interface(name),
             Self::Router(name) => match board.state(name) {
                 Some(State::Active) => yes_no(true, ""),
@@ -120,7 +130,34 @@ impl Asking {
 
 fn yes_no(passed: bool, otherwise: &'static str) -> Answer {
     let name = if passed { "passed" } else { otherwise };
-    Answer { passed, name }
+    Answer {
+        passed,
+        name,
+        value: None,
+    }
+}
+
+/// As keepalived reads it: a file that is not there, or holds no number, counts as 0.
+fn value(path: &Path) -> Answer {
+    /// A number has twenty digits at most.
+    const LONGEST: u64 = 64;
+    let read = || {
+        let mut open = fs::OpenOptions::new();
+        // A FIFO would keep every other check waiting.
+        let file = open.read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let mut text = String::new();
+        file.take(LONGEST).read_to_string(&mut text)?;
+        Ok::<_, io::Error>(text)
+    };
+    let (name, value) = match read().map(|text| text.trim().parse()) {
+        Ok(Ok(value)) => ("passed", value),
+        Ok(Err(_)) => ("noNumber", 0),
+        Err(_) => ("absent", 0),
+    };
+    Answer {
+        value: Some(value),
+        ..yes_no(name == "passed", name)
+    }
 }
 
 fn interface(name: &str) -> Answer {
@@ -206,6 +243,26 @@ mod tests {
         assert_eq!(answer(&target, &board).await, "notActive");
         publish.send_modify(|record| record.state = State::Active);
         assert_eq!(answer(&target, &board).await, "passed");
+    }
+
+    #[tokio::test]
+    async fn a_value_is_the_number_in_its_file_or_0() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("value");
+        let mut asking = Asking::new(&Target::FileValue(path.clone())).unwrap();
+        for (text, name, value) in [
+            (None, "absent", 0),
+            (Some("-3\n"), "passed", -3),
+            (Some(" 12"), "passed", 12),
+            (Some("x"), "noNumber", 0),
+            (Some(""), "noNumber", 0),
+        ] {
+            if let Some(text) = text {
+                fs::write(&path, text).unwrap();
+            }
+            let answer = asking.ask(Duration::from_secs(1), &Board::default()).await;
+            assert_eq!((answer.name, answer.value), (name, Some(value)), "{text:?}");
+        }
     }
 
     #[test]

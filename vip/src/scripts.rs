@@ -26,7 +26,7 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::config::{Config, Script, Target};
+use crate::config::{Config, Notify, Script, Target};
 use crate::driver::chain;
 
 /// Scripts at a time. More than a machine's routers can have is a fault somewhere.
@@ -204,10 +204,13 @@ fn scripts_of(config: &Config) -> Vec<Script> {
         | Target::Https { .. }
         | Target::Process(_)
         | Target::File(_)
+        | Target::FileValue(_)
         | Target::Interface(_)
         | Target::Router(_) => None,
     });
-    let notify = config.routers.iter().flat_map(|router| router.notify.all());
+    let routers = config.routers.iter().map(|router| &router.notify);
+    let groups = config.sync_groups.iter().map(|group| &group.notify);
+    let notify = routers.chain(groups).flat_map(Notify::all);
     scripts.chain(notify.cloned()).collect()
 }
 
@@ -346,6 +349,19 @@ mod tests {
             Ended::NotAllowed,
         ];
         assert_eq!(ends, expected);
+    }
+
+    #[test]
+    fn scripts_of_routers_and_of_sync_groups_are_allowed() {
+        let text = "apiVersion: sternpost/v1\nkind: VipDaemon\nscripts: {}\nrouters:\n\
+            - {name: a, interface: eth0, vrid: 1, addresses: [10.0.0.1], \
+            notify: {any: [/a]}, track: [{script: {command: [/track]}}]}\n\
+            - {name: b, interface: eth0, vrid: 2, addresses: [10.0.0.2]}\nsyncGroups:\n\
+            - {name: both, routers: [a, b], notify: {master: [/group]}}\n";
+        let config = Config::parse("test", text).unwrap();
+        let scripts = scripts_of(&config);
+        let programs: Vec<_> = scripts.iter().map(|it| it.command.join(" ")).collect();
+        assert_eq!(programs, ["/track", "/a", "/group"]);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use vrrp::Priority;
 
 use crate::ask::{Asking, Board};
-use crate::config::{Effect, Initial, Router, Sense, TargetError, Track};
+use crate::config::{Effect, Initial, Router, Sense, Target, TargetError, Track};
 use crate::flight::{Flight, What};
 use crate::upgrade::Was;
 
@@ -76,6 +76,27 @@ pub fn standing(
     Standing { priority, out }
 }
 
+/// What a number does, as keepalived's `track_file`: multiplied by the weight it is added;
+/// at −254 or below, or with weight 0 at anything but 0, it is a fault.
+pub fn weighed(value: i64, weight: Effect) -> (Effect, Verdict) {
+    /// What keepalived allows a product to be.
+    const MOST: i64 = 253;
+    const LEAST: i64 = -MOST;
+    match weight {
+        Effect::Fault if value == 0 => (Effect::Fault, Verdict::Up),
+        Effect::Fault => (Effect::Fault, Verdict::Down),
+        Effect::Weight(weight) => {
+            let product = value.saturating_mul(weight.into());
+            let amount = i32::try_from(product.clamp(LEAST, MOST)).unwrap_or(0);
+            match product {
+                ..LEAST => (Effect::Fault, Verdict::Down),
+                LEAST..0 => (Effect::Weight(amount), Verdict::Down),
+                0.. => (Effect::Weight(amount), Verdict::Up),
+            }
+        }
+    }
+}
+
 /// The verdicts on one router, and whether it was told to stay out.
 pub struct Tracker {
     state: Mutex<State>,
@@ -116,11 +137,7 @@ pub struct Seen {
 impl Tracker {
     /// For a router without a verdict yet.
     pub fn new(router: &Router, released: bool) -> Self {
-        let checks: Vec<_> = router
-            .tracks
-            .iter()
-            .map(|track| (track.effect, initial(track)))
-            .collect();
+        let checks: Vec<_> = router.tracks.iter().map(initial).collect();
         let standing = standing(router.priority, &checks, released);
         let last = vec![None; checks.len()];
         Self {
@@ -183,22 +200,25 @@ impl Tracker {
         });
     }
 
+    /// Takes in what a number has come to.
+    pub fn weigh(&self, position: usize, effect: Effect, verdict: Verdict) {
+        self.change(|state| {
+            if let Some(known) = state.checks.get_mut(position) {
+                *known = (effect, Some(verdict));
+            }
+        });
+    }
+
     /// Takes on another priority and other checks without a stop: checks that stay keep
     /// their verdict.
     pub fn reconfigure(&self, before: &Router, after: &Router) {
         self.change(|state| {
             let known = |track: &Track| {
                 let position = before.tracks.iter().position(|old| old == track);
-                match position {
-                    Some(position) => state.checks.get(position)?.1,
-                    None => initial(track),
-                }
+                let known = position.and_then(|position| state.checks.get(position));
+                known.copied().unwrap_or_else(|| initial(track))
             };
-            let checks = after
-                .tracks
-                .iter()
-                .map(|track| (track.effect, known(track)));
-            state.checks = checks.collect();
+            state.checks = after.tracks.iter().map(known).collect();
             state.last = vec![None; state.checks.len()];
             state.base = after.priority;
             state.settling = true;
@@ -248,10 +268,12 @@ impl Tracker {
     }
 }
 
-fn initial(track: &Track) -> Option<Verdict> {
-    match track.initial {
-        Initial::Failed => None,
-        Initial::Passed => Some(Verdict::Up),
+/// What a check counts as before its first result. A number counts as nothing.
+fn initial(track: &Track) -> (Effect, Option<Verdict>) {
+    match (&track.target, track.initial) {
+        (Target::FileValue(_), _) => (Effect::Weight(0), None),
+        (_, Initial::Failed) => (track.effect, None),
+        (_, Initial::Passed) => (track.effect, Some(Verdict::Up)),
     }
 }
 
@@ -289,7 +311,14 @@ pub async fn follow(
             good,
         };
         tracker.flight.record(entry, Instant::now());
-        if let Some(verdict) = tally.record(good) {
+        if let Some(value) = answer.value {
+            let value = match track.sense {
+                Sense::AsIs => value,
+                Sense::Reversed => value.saturating_neg(),
+            };
+            let (effect, verdict) = weighed(value, track.effect);
+            tracker.weigh(position, effect, verdict);
+        } else if let Some(verdict) = tally.record(good) {
             let check = track.target.name();
             tracing::info!(router, check, outcome, ?verdict, "tracked check changed");
             tracker.record(position, verdict);
@@ -360,6 +389,25 @@ mod tests {
                 expected,
                 "{base} {verdicts:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_number_counts_times_its_weight_as_in_keepalived() {
+        for (value, weight, came_to) in [
+            (0, Fault, (Fault, Up)),
+            (1, Fault, (Fault, Down)),
+            (-1, Fault, (Fault, Down)),
+            (0, Weight(-10), (Weight(0), Up)),
+            (5, Weight(-10), (Weight(-50), Down)),
+            (-5, Weight(-10), (Weight(50), Up)),
+            (253, Weight(-1), (Weight(-253), Down)),
+            (254, Weight(-1), (Fault, Down)),
+            (300, Weight(1), (Weight(253), Up)),
+            (i64::MIN, Weight(-1), (Weight(253), Up)),
+            (i64::MAX, Weight(-1), (Fault, Down)),
+        ] {
+            assert_eq!(weighed(value, weight), came_to, "{value} {weight:?}");
         }
     }
 
@@ -456,6 +504,16 @@ mod tests {
         ] {
             let tracks = format!("[{{{target}, {weight}{more}}}]");
             becomes(&tracks, wanted).await;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let value = folder.path().join("value");
+        for (number, more, wanted) in
+            [("3", "", 170), ("3", ", reverse: true", 230), ("99", "", 1)]
+        {
+            std::fs::write(&value, number).unwrap();
+            let target = format!("fileValue: {{path: {}}}", value.display());
+            let track = format!("[{{{target}, weight: -10, interval: 10ms{more}}}]");
+            becomes(&track, wanted).await;
         }
         let passed = router(&format!("[{{{gone}, {weight}, init: passed}}]"));
         let standing = Tracker::new(&passed, false).standing();

@@ -177,6 +177,8 @@ pub struct Track {
     pub process: Option<Named>,
     /// A file that is there.
     pub file: Option<Path>,
+    /// A number in a file.
+    pub file_value: Option<Path>,
     /// A link that is up.
     pub interface: Option<Named>,
     /// Another router of this file that is Active.
@@ -244,7 +246,7 @@ pub struct Named {
     pub name: String,
 }
 
-/// `routers[].track[].file`.
+/// `routers[].track[].file`, `fileValue`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Path {

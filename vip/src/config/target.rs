@@ -36,6 +36,8 @@ pub enum Target {
     Process(String),
     /// A file that is there.
     File(PathBuf),
+    /// A number that stands in a file, and is multiplied by the weight.
+    FileValue(PathBuf),
     /// An interface that is up and has a carrier.
     Interface(String),
     /// Another router of this daemon that is Active.
@@ -79,6 +81,7 @@ impl Target {
             Self::Script(script) => format!("script {}", script.command.join(" ")),
             Self::Process(name) => format!("process {name}"),
             Self::File(path) => format!("file {}", path.display()),
+            Self::FileValue(path) => format!("value of {}", path.display()),
             Self::Interface(name) => format!("interface {name}"),
             Self::Router(name) => format!("router {name}"),
         }
@@ -111,6 +114,7 @@ impl Target {
             Self::Script(_)
             | Self::Process(_)
             | Self::File(_)
+            | Self::FileValue(_)
             | Self::Interface(_)
             | Self::Router(_) => None,
         })

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::KeyPath;
@@ -11,13 +12,14 @@ use super::target::url;
 use super::{Effect, Initial, Notify, Router, Script, Sense, Target, Track, file};
 
 /// What can be asked.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "https",
     "http",
     "tcp",
     "script",
     "process",
     "file",
+    "fileValue",
     "interface",
     "router",
 ];
@@ -111,11 +113,12 @@ impl Reader<'_> {
                 name => Some(Target::Process(name.to_owned())),
             }
         } else if let Some(file) = &file.file {
-            let at = at.key("file").key("path");
-            match file.path.is_absolute() {
-                true => Some(Target::File(file.path.clone())),
-                false => self.refuse(&at, ABSOLUTE),
-            }
+            let path = self.absolute(&file.path, &at.key("file"))?;
+            Some(Target::File(path))
+        } else if let Some(value) = &file.file_value {
+            let path = self.absolute(&value.path, &at.key("fileValue"))?;
+            self.immediate(file, at);
+            Some(Target::FileValue(path))
         } else if let Some(link) = &file.interface {
             let name = self.interface(&link.name, &at.key("interface").key("name"))?;
             Some(Target::Interface(name))
@@ -123,6 +126,29 @@ impl Reader<'_> {
             let router = file.router.as_ref()?;
             let name = self.name(&router.name, &at.key("router").key("name"))?;
             Some(Target::Router(name))
+        }
+    }
+
+    fn absolute(&mut self, path: &Path, at: &KeyPath) -> Option<PathBuf> {
+        match path.is_absolute() {
+            true => Some(path.to_owned()),
+            false => self.refuse(&at.key("path"), ABSOLUTE),
+        }
+    }
+
+    /// A value is what it is: nothing is waited for and nothing is counted.
+    fn immediate(&mut self, file: &file::Track, at: &KeyPath) {
+        for (key, written) in [
+            ("fall", file.fall.is_some()),
+            ("rise", file.rise.is_some()),
+            ("init", file.init.is_some()),
+            ("timeout", file.timeout.is_some()),
+        ] {
+            if written {
+                let problem = "has no meaning for fileValue, which counts at once; \
+                               remove it";
+                self.refuse::<()>(&at.key(key), problem);
+            }
         }
     }
 

@@ -52,7 +52,12 @@ impl Definitions {
     }
 
     pub(super) fn file(&mut self, block: &Directive, report: &mut Report) {
-        let (name, definition) = define(block, report);
+        let (name, mut definition) = define(block, report);
+        let said = |at: &Directive| at.name() == "weight";
+        if !block.inner().iter().any(said) {
+            // keepalived's default, for files only.
+            definition.weight = 1;
+        }
         self.files.insert(name, definition);
     }
 
@@ -84,7 +89,11 @@ impl Definitions {
         };
         definition.used = true;
         let (weight, reverse) = weighed(at, definition.weight, definition.reverse);
-        let rest = definition.rest();
+        let rest = match kind {
+            Kind::Script | Kind::Process => definition.rest(),
+            // keepalived is told of each change.
+            Kind::File => vec!["interval: 100ms".to_owned()],
+        };
         let (target, how) = match kind {
             Kind::Script => command(definition, user),
             Kind::Process => {
@@ -92,15 +101,11 @@ impl Definitions {
                 process.map(|(target, _)| (target, String::new()))?
             }
             Kind::File => {
-                let target = format!("file: {{path: {}}}", quoted(&definition.what));
-                let what = "only whether the file is there counts, not the number in it";
-                report.unsupported(at, what);
-                (target, String::new())
+                let path = quoted(&definition.what);
+                (format!("fileValue: {{path: {path}}}"), String::new())
             }
         };
-        if kind != Kind::File {
-            report.honoured(at, format!("track {target}{how}"));
-        }
+        report.honoured(at, format!("track {target}{how}"));
         Some(Track {
             line: at.line,
             target,
