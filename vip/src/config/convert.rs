@@ -24,8 +24,6 @@ const SOCKET: &str = "/run/sternpost/vip-daemon.sock";
 /// `IFNAMSIZ` less the closing NUL.
 const INTERFACE_BYTES: usize = 15;
 const NAME_BYTES: usize = 64;
-/// keepalived's limit; an advert with so many still fits every network's MTU.
-const ADDRESSES: usize = 20;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Converts, or says everything that is wrong.
@@ -110,6 +108,8 @@ impl Reader<'_> {
             tracks.as_deref().unwrap_or_default(),
             &at.key("track"),
         );
+        let excluded =
+            self.excluded(family, &addresses, &file.excluded, &at.key("excluded"));
         if let (Some(addresses), Some(travel)) = (&addresses, &travel) {
             self.near(addresses, travel, &at.key("addresses"));
         }
@@ -122,6 +122,7 @@ impl Reader<'_> {
             interval: interval?,
             travel: travel?,
             addresses: addresses?,
+            excluded: excluded?,
             preempt: preempt?,
             misconfigured_peer: file.misconfigured_peer,
             auth: auth?,
@@ -199,53 +200,6 @@ impl Reader<'_> {
                 "is not an interval of VRRPv3; allowed: 10ms to 40950ms in steps of 10ms",
             ),
         }
-    }
-
-    fn addresses(
-        &mut self,
-        version: Version,
-        texts: &[String],
-        at: &KeyPath,
-    ) -> Option<Vec<Address>> {
-        if texts.is_empty() || texts.len() > ADDRESSES {
-            return self.refuse(at, "must hold 1 to 20 addresses");
-        }
-        let read = texts.iter().enumerate().map(|(position, text)| {
-            let at = at.index(position);
-            match text.parse::<Address>() {
-                Ok(address)
-                    if Family::of(address.ip) == Family::V6 && version == Version::V2 =>
-                {
-                    self.refuse(
-                        &at,
-                        "is IPv6, which VRRPv2 does not carry; write version: 3",
-                    )
-                }
-                Ok(address) => Some(address),
-                Err(error) => self.refuse(&at, error),
-            }
-        });
-        let addresses: Vec<_> = read
-            .collect::<Vec<_>>()
-            .into_iter()
-            .collect::<Option<_>>()?;
-        let distinct: BTreeSet<_> = addresses.iter().map(|address| address.ip).collect();
-        if distinct.len() < addresses.len() {
-            return self.refuse(at, "names an address twice");
-        }
-        let family = |address: &Address| Family::of(address.ip);
-        let first = addresses.first().map(family);
-        let other = addresses
-            .iter()
-            .position(|address| Some(family(address)) != first);
-        if let Some(position) = other {
-            return self.refuse(
-                &at.index(position),
-                "is of another family than the first: IPv4 and IPv6 are two routers \
-                 (RFC 9568 section 1.1), which may share a VRID; write a second one",
-            );
-        }
-        Some(addresses)
     }
 
     /// `family`: of the addresses, where these could be read.
@@ -397,10 +351,15 @@ impl Reader<'_> {
                 let problem = "is the VRID of another router on this interface";
                 self.refuse::<()>(&at.key("vrid"), problem);
             }
-            for (position, address) in router.addresses.iter().enumerate() {
-                if !held.insert(address.ip) {
-                    let at = at.key("addresses").index(position);
-                    self.refuse::<()>(&at, "is an address of another router");
+            for (key, addresses) in [
+                ("addresses", &router.addresses),
+                ("excluded", &router.excluded),
+            ] {
+                for (position, address) in addresses.iter().enumerate() {
+                    if !held.insert(address.ip) {
+                        let at = at.key(key).index(position);
+                        self.refuse::<()>(&at, "is an address of another router");
+                    }
                 }
             }
         }

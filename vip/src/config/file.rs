@@ -74,6 +74,9 @@ pub struct Router {
     pub unicast: Option<Unicast>,
     /// The virtual addresses.
     pub addresses: Vec<String>,
+    /// Virtual addresses that stand in no advert.
+    #[serde(default)]
+    pub excluded: Vec<String>,
     /// Whether to take the address from a lower priority.
     pub preempt: Option<bool>,
     /// How long to wait before doing so.

@@ -2,6 +2,7 @@
 //! reports everything that is wrong with it at once.
 
 mod address;
+mod addresses;
 mod convert;
 pub mod file;
 mod reader;
@@ -84,6 +85,9 @@ pub struct Router {
     pub travel: Travel,
     /// The virtual addresses in the order they are advertised; never empty, one family.
     pub addresses: Vec<Address>,
+    /// Virtual addresses that are held with these and stand in no advert; of one family
+    /// with them.
+    pub excluded: Vec<Address>,
     /// Whether a lower priority is displaced.
     pub preempt: Preempt,
     /// What a misconfigured peer does to us.
@@ -137,6 +141,11 @@ impl Router {
             vrid: self.vrid.get(),
             address: first.map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip),
         }
+    }
+
+    /// Every address that it holds, those in its adverts first.
+    pub fn held(&self) -> impl Iterator<Item = Address> {
+        self.addresses.iter().chain(&self.excluded).copied()
     }
 
     /// The family of its addresses.

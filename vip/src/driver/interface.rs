@@ -77,7 +77,7 @@ impl<E: Effects> Driver<E> {
     }
 
     fn virtual_ip(&self, ip: IpAddr) -> bool {
-        self.expected.addresses.contains(&ip)
+        self.held.contains(&ip)
     }
 
     /// Looks at the interface: notices may be about a moment that has passed, such as our

@@ -146,6 +146,8 @@ pub struct Driver<E> {
     source: IpAddr,
     machine: fsm::Router,
     expected: Expected,
+    /// Every virtual address, advertised or not.
+    held: Vec<IpAddr>,
     effects: E,
     fence: Fence,
     /// What the router's own checks make of it.
@@ -218,6 +220,7 @@ impl<E: Effects> Driver<E> {
                 setup.standing,
             )),
             expected: setup::expected(router, setup.source)?,
+            held: router.held().map(|address| address.ip).collect(),
             effects,
             fence: Fence::Open,
             own: setup.standing,

@@ -139,6 +139,7 @@ fn router() -> Router {
         interval: AdvertInterval::new(Version::V3, interval).unwrap(),
         travel: Travel::Multicast,
         addresses: vec![virtual_address()],
+        excluded: Vec::new(),
         preempt: Preempt::After(Duration::ZERO),
         misconfigured_peer: MisconfiguredPeer::HoldBack,
         auth: Auth::None,

@@ -32,7 +32,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const SILENT: u32 = 2;
 
 /// Answers that are remembered from one question.
-const HOSTS: usize = 16;
+const HOSTS: usize = 256;
 
 /// A hardware address, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,8 +110,7 @@ impl<E: Effects> Driver<E> {
         }
         let advertised = self.advertised(now);
         let mut silent = Vec::new();
-        let addresses: Vec<_> = self.expected.addresses.iter().copied().collect();
-        for ip in addresses {
+        for ip in self.held.clone() {
             let said = due.answers.iter().filter(|(about, _)| *about == ip);
             let hosts: Vec<_> = said.map(|(_, mac)| *mac).collect();
             if hosts.len() > 1 {

@@ -47,10 +47,6 @@ impl Reading<'_> {
             | "notify_priority_changes" => {
                 "no program is told of that; `vip-daemon events` and /metrics say it"
             }
-            "virtual_ipaddress_excluded" => {
-                "addresses beside the adverts are not held; put them into addresses on \
-                 every node"
-            }
             "virtual_routes" | "virtual_rules" => "only addresses are moved",
             "use_vmac" | "use_vmac_addr" | "vmac_xmit_base" | "use_ipvlan" => {
                 "the address moves between the interfaces' own hardware addresses, which \

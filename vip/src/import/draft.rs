@@ -33,6 +33,7 @@ pub(super) struct Router {
     pub(super) source: Option<String>,
     pub(super) peers: Vec<String>,
     pub(super) addresses: Vec<String>,
+    pub(super) excluded: Vec<String>,
     pub(super) preempts: bool,
     pub(super) delay: Option<String>,
     /// The file that is to hold the password.
@@ -139,6 +140,9 @@ impl Router {
             lines.push(format!("  auth: {{passFile: {}}}", quoted(file)));
         }
         lines.push(format!("  addresses: {}", list(&self.addresses)));
+        if !self.excluded.is_empty() {
+            lines.push(format!("  excluded: {}", list(&self.excluded)));
+        }
         if !self.preempts {
             lines.push("  preempt: false".to_owned());
         }

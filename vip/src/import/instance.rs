@@ -7,6 +7,13 @@ use super::script::Definitions;
 use super::shared::{Tracking, programs};
 use super::words::Directive;
 
+/// Does an address stand in the adverts?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Advertised {
+    Yes,
+    No,
+}
+
 /// What a router is read from, and into.
 pub(super) struct Reading<'a> {
     pub(super) router: Router,
@@ -107,7 +114,16 @@ impl Reading<'_> {
             }
             "virtual_ipaddress" => {
                 self.report.honoured(at, "addresses");
-                at.inner().iter().for_each(|one| self.address(one));
+                at.inner()
+                    .iter()
+                    .for_each(|one| self.address(one, Advertised::Yes));
+                return true;
+            }
+            "virtual_ipaddress_excluded" => {
+                self.report.honoured(at, "excluded");
+                at.inner()
+                    .iter()
+                    .for_each(|one| self.address(one, Advertised::No));
                 return true;
             }
             _ => return false,
@@ -117,7 +133,7 @@ impl Reading<'_> {
     }
 
     /// `192.168.220.224/24 dev ens33 label ens33:0`, and keepalived's other words.
-    fn address(&mut self, at: &Directive) {
+    fn address(&mut self, at: &Directive, advertised: Advertised) {
         let mut lost = Vec::new();
         let mut words = at.words.iter().map(String::as_str).skip(1);
         while let Some(word) = words.next() {
@@ -135,7 +151,11 @@ impl Reading<'_> {
                 _ => lost.push(format!("{word} {value}").trim().to_owned()),
             }
         }
-        self.router.addresses.push(at.name().to_owned());
+        let addresses = match advertised {
+            Advertised::Yes => &mut self.router.addresses,
+            Advertised::No => &mut self.router.excluded,
+        };
+        addresses.push(at.name().to_owned());
         if lost.is_empty() {
             let bare = if at.name().contains('/') {
                 ""

@@ -108,7 +108,7 @@ impl Linux {
     /// # Errors
     /// [`OpenError::NotPermitted`], [`OpenError::Socket`].
     pub fn witness(&self) -> Result<Witness, OpenError> {
-        let addresses = self.router.addresses.iter().map(|address| address.ip);
+        let addresses = self.router.held().map(|address| address.ip);
         let opened = Witness::open(&self.link, self.router.family(), addresses.collect());
         opened.map_err(|error| open::not_opened(&self.router, error))
     }
@@ -135,7 +135,7 @@ impl Linux {
                 .iter()
                 .any(|there| !there.ours && there.address.covers(address.ip))
         };
-        let all = self.router.addresses.iter().copied();
+        let all = self.router.held();
         Ok(all.filter(|address| !covered(address)).collect())
     }
 
@@ -227,7 +227,7 @@ impl Linux {
     }
 
     fn own(&self) -> Vec<Address> {
-        let all = self.router.addresses.iter().copied();
+        let all = self.router.held();
         all.filter(|address| !self.foreign.contains(address))
             .collect()
     }
@@ -248,7 +248,7 @@ impl Effects for Linux {
     fn acquire(&mut self) -> Result<(), Failure> {
         self.foreign.clear();
         self.promote();
-        let all = self.router.addresses.clone();
+        let all: Vec<_> = self.router.held().collect();
         all.into_iter().try_for_each(|address| self.put(address))
     }
 
@@ -321,8 +321,7 @@ impl Effects for Linux {
         let everywhere = self.netlink.all_addresses().map_err(Failure::Netlink)?;
         let mine = |there: &&Present| there.interface == self.link.index;
         let present: Vec<_> = everywhere.iter().filter(mine).cloned().collect();
-        let virtual_ip =
-            |ip| (self.router.addresses.iter()).any(|address| address.ip == ip);
+        let virtual_ip = |ip| self.router.held().any(|address| address.ip == ip);
         let foreign = everywhere
             .iter()
             .filter(|there| !there.ours && virtual_ip(there.address.ip));
@@ -333,7 +332,7 @@ impl Effects for Linux {
             foreign: foreign.map(|there| there.address).collect(),
             ..Survey::default()
         };
-        for address in self.router.addresses.clone() {
+        for address in self.router.held().collect::<Vec<_>>() {
             let there = present.iter().find(|there| there.address == address);
             match there {
                 None => survey.missing.push(address),

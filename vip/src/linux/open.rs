@@ -100,7 +100,7 @@ pub(super) fn frames(
     source: IpAddr,
 ) -> Option<(Vec<Frame>, Vec<Frame>)> {
     let mac = link.mac?;
-    let addresses = router.addresses.iter();
+    let addresses = router.held();
     let announcements = addresses.map(|address| match address.ip {
         IpAddr::V4(ip) => gratuitous(mac, ip),
         IpAddr::V6(ip) => unsolicited(mac, ip, link.role),
@@ -111,7 +111,7 @@ pub(super) fn frames(
 /// Asks for each address. Over ARP it tells nobody who asks; over IPv6 such a question
 /// would be one of duplicate address detection.
 pub(super) fn probes(router: &Router, link: &Link, source: IpAddr) -> Vec<Frame> {
-    let addresses = router.addresses.iter();
+    let addresses = router.held();
     let probes = addresses.filter_map(|address| {
         let mac = link.mac?;
         match (address.ip, source) {
@@ -201,7 +201,7 @@ pub(super) fn source(
         let ip = there.address.ip;
         !there.ours
             && Family::of(ip) == family
-            && router.addresses.iter().all(|address| address.ip != ip)
+            && router.held().all(|address| address.ip != ip)
     });
     let wanted = match &router.travel {
         Travel::Unicast {

@@ -47,6 +47,7 @@ pub(super) fn router(member: &Member) -> Value {
     let record = member.record.borrow().clone();
     let config = &member.router;
     let addresses: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
+    let excluded: Vec<_> = config.excluded.iter().map(ToString::to_string).collect();
     let seen = member.tracker.seen();
     let tracks: Vec<_> = config
         .tracks
@@ -62,6 +63,7 @@ pub(super) fn router(member: &Member) -> Value {
         "version": config.version.number(),
         "advertInterval": config::Period(config.interval.duration()).to_string(),
         "addresses": addresses,
+        "excluded": excluded,
         "state": record.state.name(),
         "since": rfc3339(wall(record.since)),
         "reason": record.reason.name(),

@@ -2,6 +2,7 @@
 //! the command line make of the daemon. Elections and failover times on the wire are the
 //! scenarios of the lab.
 
+mod excluded;
 mod guard;
 mod handover;
 mod hosts;
@@ -33,6 +34,7 @@ fn main() {
         .into_iter()
         .chain(live::TESTS)
         .chain(start::TESTS)
+        .chain(excluded::TESTS)
         .chain(guard::TESTS)
         .chain(handover::TESTS)
         .chain(ipv6::TESTS)
