@@ -4,6 +4,7 @@
 mod contest;
 mod octets;
 mod pair;
+mod yields;
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -49,8 +50,15 @@ fn main() {
         ),
     ];
     let single = single.map(|(what, test)| (multicast.0, multicast.1, what, test));
+    let fallback: (_, _, _, Test) = (
+        "v3_multicast",
+        Tongue::V3Multicast,
+        "a_yield_to_them_falls_back_to_priority_0",
+        yields::to_them,
+    );
     let mut trials: Vec<_> = every
         .chain(single)
+        .chain([fallback])
         .map(|(group, tongue, what, test)| {
             let seats = Seats::OursIsLower;
             named(group, what, &needs, move |label| {
