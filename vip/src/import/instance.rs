@@ -151,6 +151,15 @@ impl Reading<'_> {
                 _ => lost.push(format!("{word} {value}").trim().to_owned()),
             }
         }
+        let v6 = |text: &str| text.contains(':');
+        let first = self.router.addresses.first();
+        if advertised == Advertised::No
+            && first.is_some_and(|first| v6(first) != v6(at.name()))
+        {
+            let what = "it is of another family than those in the adverts, and not \
+                        written; make a second router of it, and a sync group of the two";
+            return self.report.unsupported(at, what);
+        }
         let addresses = match advertised {
             Advertised::Yes => &mut self.router.addresses,
             Advertised::No => &mut self.router.excluded,
