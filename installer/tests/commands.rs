@@ -117,6 +117,7 @@ fn init_writes_what_check_takes_and_leaves_a_file_that_is_there() {
 fn the_manuals_commands_are_known() {
     let manuals = [
         include_str!("../../docs/install.md"),
+        include_str!("../../docs/troubleshooting.md"),
         include_str!("../README.md"),
     ];
     let lines = manuals.iter().flat_map(|manual| manual.lines());
