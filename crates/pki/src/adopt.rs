@@ -59,6 +59,12 @@ pub enum AdoptError {
          with RSA of 2048 to 4096 bits"
     )]
     KeyNotSupported(#[source] rcgen::Error),
+    /// An issuer says that no such authority may stand below it.
+    #[error(
+        "certificate {0} lets no authority stand below it (its path length): nobody would \
+         believe what is issued"
+    )]
+    TooDeep(usize),
     /// The key is another one's.
     #[error("the key is not that of the certificate")]
     KeyMismatch,
@@ -181,12 +187,24 @@ fn between(chain: &[CertificateDer<'_>]) -> Result<String, AdoptError> {
         {
             return Err(AdoptError::ChainBroken(place + 1));
         }
+        if !allows_below(&parsed, place) {
+            return Err(AdoptError::TooDeep(place + 1));
+        }
         if !is_root(&parsed) {
             issuers.push_str(&pem(certificate));
         }
         below = parsed;
     }
     Ok(issuers)
+}
+
+/// Whether so many authorities may stand between it and a leaf (RFC 5280, 4.2.1.9).
+fn allows_below(certificate: &X509Certificate<'_>, authorities: usize) -> bool {
+    let Ok(Some(basic)) = certificate.basic_constraints() else {
+        return false;
+    };
+    let most = basic.value.path_len_constraint;
+    most.is_none_or(|most| usize::try_from(most).is_ok_and(|most| authorities <= most))
 }
 
 /// What it may issue for; empty for everything.

@@ -23,6 +23,7 @@ type Test = fn(&Path) -> Result<(), Failed>;
 const TESTS: &[(&str, Test)] = &[
     ("every_key_that_can_sign_does", every_key),
     ("issuers_of_an_intermediate_go_along", intermediate),
+    ("one_below_an_issuer_that_allows_none_is_refused", too_deep),
     ("what_is_no_authority_is_refused", refused),
     ("what_it_may_issue_for_is_read", purposes),
     ("rsa_keys_of_nodes_are_certified", rsa_leaf),
@@ -170,8 +171,8 @@ fn every_key(folder: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-fn intermediate(folder: &Path) -> Result<(), Failed> {
-    authority(folder, "root", "genpkey -algorithm RSA")?;
+/// An authority below `root.crt` in `mid.crt`, that one behind it.
+fn below_root(folder: &Path) -> Result<(String, String), Failed> {
     openssl(
         folder,
         "ecparam -name prime256v1 -genkey -noout -out mid.key",
@@ -188,6 +189,25 @@ fn intermediate(folder: &Path) -> Result<(), Failed> {
     let read = |name: &str| fs::read_to_string(folder.join(name));
     let (mid, root) = (read("mid-only.crt")?, read("root.crt")?);
     fs::write(folder.join("mid.crt"), format!("{mid}{root}"))?;
+    Ok((mid, root))
+}
+
+/// Authorities that this crate makes have a path length of 0.
+fn too_deep(folder: &Path) -> Result<(), Failed> {
+    let root = Authority::new("shallow", SystemTime::now())?;
+    fs::write(folder.join("root.crt"), root.certificate_pem())?;
+    fs::write(folder.join("root.key"), root.key_pem().expose())?;
+    below_root(folder)?;
+    match adopt(folder, "mid") {
+        Err(AdoptError::TooDeep(2)) => Ok(()),
+        other => Err(format!("below one that allows none: {other:?}").into()),
+    }
+}
+
+fn intermediate(folder: &Path) -> Result<(), Failed> {
+    authority(folder, "root", "genpkey -algorithm RSA")?;
+    let (mid, root) = below_root(folder)?;
+    let read = |name: &str| fs::read_to_string(folder.join(name));
     let adopted = adopt(folder, "mid")?;
     issue_and_verify(folder, &adopted, "root.crt")?;
     let issued = read("leaf.crt")?;
