@@ -15,7 +15,7 @@ use crate::hosts::{Lab, PATIENCE, VIRTUAL, assert_is};
 use crate::ipv6::{self, with_ipv6};
 
 /// The tests of this file.
-pub(crate) const TESTS: [(&str, Test); 2] = [
+pub(crate) const TESTS: [(&str, Test); 3] = [
     (
         "another_host_that_announces_the_address_is_contradicted",
         contradicted,
@@ -24,7 +24,42 @@ pub(crate) const TESTS: [(&str, Test); 2] = [
         "another_host_that_advertises_an_ipv6_address_is_contradicted",
         contradicted_v6,
     ),
+    (
+        "a_backup_s_questions_are_answered_in_both_families",
+        answered,
+    ),
 ];
+
+/// Two questions without an answer would be an alarm. What becomes of one is tried on a
+/// paused clock; here, that hosts answer the questions as they are sent.
+fn answered() -> Result<(), Failed> {
+    let lab = with_ipv6("answered")?;
+    let both = |host: &str, priority: u8| -> Result<std::path::PathBuf, Failed> {
+        let path = lab.config(host, priority, "")?;
+        let second = format!(
+            "- {{name: six, interface: eth0, vrid: 51, priority: {priority}, \
+             advertInterval: 100ms, addresses: [\"{}/64\"]}}\nsocket:",
+            ipv6::VIRTUAL
+        );
+        let text = fs::read_to_string(&path)?.replace("socket:", &second);
+        fs::write(&path, text)?;
+        Ok(path)
+    };
+    let _a = lab.start("a", &both("a", 200)?)?;
+    lab.held_by(&["a"])?;
+    let _b = lab.start("b", &both("b", 100)?)?;
+    lab.state("b", "backup")?;
+    // Asked 10 s and 21 s after the start, looked at a second later.
+    wait::pass(std::time::Duration::from_secs(23), || false);
+    let status = lab.status("b")?;
+    for router in ["/routers/0", "/routers/1"] {
+        let of = |key: &str| status.pointer(&format!("{router}/{key}"));
+        assert_is("state", of("state"), "backup")?;
+        assert_is("unanswered", of("unanswered"), Vec::<Value>::new())?;
+        assert_is("conflicts", of("counts/conflicts"), 0)?;
+    }
+    Ok(())
+}
 
 fn contradicted_v6() -> Result<(), Failed> {
     let lab = with_ipv6("contradicted_v6")?;
