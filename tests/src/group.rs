@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
+use crate::binaries;
 use crate::error::LabError;
 use crate::fault::{self, Lost};
 use crate::holders::{Event, What};
@@ -103,6 +104,8 @@ pub enum Fault {
     Resume(Target),
     /// SIGHUP.
     Reload(Target),
+    /// `upgrade`: the program is replaced in place, by the same.
+    Upgrade(Target),
     /// Cable cut, everything on the host killed, and its virtual address flushed.
     KillHost(String),
     /// Cable back and every program started.
@@ -171,6 +174,7 @@ impl Fault {
             | Self::Start(_)
             | Self::Resume(_)
             | Self::Reload(_)
+            | Self::Upgrade(_)
             | Self::StartHost(_)
             | Self::Heal(_)
             | Self::Flap { .. }
@@ -315,6 +319,7 @@ impl Group {
             Fault::Pause(at) => self.process(at)?.pause(),
             Fault::Resume(at) => self.process(at)?.resume(),
             Fault::Reload(at) => self.process(at)?.signal(Signal::SIGHUP),
+            Fault::Upgrade(at) => self.upgrade(at)?,
             Fault::KillHost(host) => self.kill_host(host)?,
             Fault::StartHost(host) => self.start_host(host)?,
             Fault::Cut(host) => {
@@ -359,6 +364,15 @@ impl Group {
             Fault::Undeafen(host) => fault::undeafen(self.segment.host(host)?)?,
         }
         Ok(())
+    }
+
+    fn upgrade(&mut self, at: &Target) -> Result<(), LabError> {
+        let name = at.role.name();
+        let program = binaries::own(name)?.display().to_string();
+        let host = &self.member(&at.host)?.host;
+        let socket = host.file(&format!("{name}.sock")).display().to_string();
+        host.output(&program, &["upgrade", "--socket", &socket])
+            .map(drop)
     }
 
     /// When the kernel took the address away: the command that asks for it takes longer to

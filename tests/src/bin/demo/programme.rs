@@ -92,8 +92,17 @@ fn begin(
 /// Nothing that is opened later fails.
 const NONE_FAILED: Limits = Limits {
     failed: Some(0),
+    cuts: None,
     slowest: None,
     outage: None,
+    elsewhere: None,
+};
+/// Nobody notices anything.
+const UNNOTICED: Limits = Limits {
+    failed: Some(0),
+    cuts: Some(0),
+    slowest: Some(lab::client::SLOW),
+    outage: Some(Duration::from_millis(10)),
     elsewhere: None,
 };
 /// The address comes back to the preferred master.
@@ -103,7 +112,8 @@ const RETURNED: Limits = Limits {
 };
 
 fn acts() -> Vec<Act> {
-    apiservers().into_iter().chain(owners()).collect()
+    let stays = apiservers().into_iter().chain([upgrades()]);
+    stays.chain(owners()).collect()
 }
 
 fn on(host: &str, role: Role) -> Target {
@@ -121,13 +131,13 @@ fn outage(most: Duration) -> Limits {
 }
 
 /// The address stays where it is.
-fn apiservers() -> [Act; 2] {
+fn apiservers() -> [Act; 3] {
     // A request may wait once for a host that is gone, and then be as slow as any.
     let dialled = Limits {
         slowest: Some(DIAL + lab::client::SLOW),
         ..NONE_FAILED
     };
-    let api = on("m2", Role::Apiserver);
+    let (api, hung) = (on("m2", Role::Apiserver), on("m3", Role::Apiserver));
     [
         Act {
             fault: (
@@ -140,6 +150,15 @@ fn apiservers() -> [Act; 2] {
         },
         Act {
             fault: (
+                "API server of m3 hangs",
+                Fault::Pause(hung.clone()),
+                NONE_FAILED,
+            ),
+            heal: ("… goes on", Fault::Resume(hung), NONE_FAILED),
+            owner: "m1",
+        },
+        Act {
+            fault: (
                 "host of an API server (m3) cut off",
                 Fault::Cut("m3".into()),
                 dialled,
@@ -148,6 +167,20 @@ fn apiservers() -> [Act; 2] {
             owner: "m1",
         },
     ]
+}
+
+/// The owner's programs are replaced, one after the other, while everything goes on.
+fn upgrades() -> Act {
+    let (lb, vip) = (on("m1", Role::ApiLb), on("m1", Role::VipDaemon));
+    Act {
+        fault: ("owner's api-lb upgraded", Fault::Upgrade(lb), UNNOTICED),
+        heal: (
+            "owner's vip-daemon upgraded",
+            Fault::Upgrade(vip),
+            UNNOTICED,
+        ),
+        owner: "m1",
+    }
 }
 
 /// The address moves, and comes back.

@@ -19,6 +19,8 @@ const OVERLAP: Duration = Duration::from_millis(10);
 pub(crate) struct Limits {
     /// Requests opened after the fault and not answered.
     pub(crate) failed: Option<usize>,
+    /// Long-lived connections that were cut.
+    pub(crate) cuts: Option<usize>,
     /// The slowest answer.
     pub(crate) slowest: Option<Duration>,
     /// The longest time without an answered probe.
@@ -86,15 +88,16 @@ impl Row {
         let probes = instruments.prober.probes(at, to);
         let outage = prober::outage(&probes);
         let late = prober::lateness(&probes);
+        let cuts = instruments.watchers.cuts(at, to).len();
         let overlap = holders::overlap(&events, at, to);
         let elsewhere = elsewhere(&events, at, before);
         Self {
             title: title.to_owned(),
             at,
             outage: Some(outage),
-            cuts: instruments.watchers.cuts(at, to).len(),
+            cuts,
             holders: path(&events, at, to),
-            verdicts: limits.judge(&sum, outage, overlap, elsewhere),
+            verdicts: limits.judge(&sum, cuts, outage, (overlap, elsewhere)),
             disturbed: (late > prober::GAP).then_some(late),
             sum,
         }
@@ -134,14 +137,17 @@ impl Limits {
     fn judge(
         self,
         sum: &Sum,
+        cuts: usize,
         outage: Duration,
-        overlap: Duration,
-        elsewhere: Option<Duration>,
+        (overlap, elsewhere): (Duration, Option<Duration>),
     ) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         if let Some(most) = self.failed {
             let failed = sum.failed;
             verdicts.push(verdict(format!("{failed} failed ≤ {most}"), failed <= most));
+        }
+        if let Some(most) = self.cuts {
+            verdicts.push(verdict(format!("{cuts} cut ≤ {most}"), cuts <= most));
         }
         let mut time = |name: &str, took: Duration, most: Duration| {
             let text = format!("{name} {} ≤ {}", ms(took), ms(most));
