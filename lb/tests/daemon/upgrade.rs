@@ -21,8 +21,8 @@ use crate::streams::{Manner, Stream};
 
 /// Streams that last over all upgrades.
 const STREAMS: u64 = 60;
-/// Upgrades, and how far apart.
-const UPGRADES: u64 = 5;
+/// Upgrades or reloads, and how far apart.
+const CHANGES: u64 = 5;
 const APART: Duration = Duration::from_secs(2);
 /// New connections: one in so much time, 500 a second.
 const EACH: Duration = Duration::from_millis(2);
@@ -128,8 +128,9 @@ fn outcome(one: Result<Exchange, tokio::task::JoinError>) -> Result<(), String> 
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn five_upgrades_under_load_fail_nobody() {
+/// What five changes in ten seconds leave behind, under 500 new connections a second and with
+/// sixty streams: nobody failed, every stream whole, a dead server known as before.
+async fn under_load(changes: impl AsyncFn(&mut Lb, &str, u64)) -> Value {
     let (a, b) = (
         Echo::start(b'a').await.unwrap(),
         Echo::start(b'b').await.unwrap(),
@@ -139,8 +140,11 @@ async fn five_upgrades_under_load_fail_nobody() {
     let body = simple(bind, &[a.address, b.address, loopback(1)], CHECK_ONCE);
     let mut lb = Lb::start(&body).unwrap();
     lb.enters("s2", "unreachable").unwrap();
-    let since =
-        lb.get("/status").await.unwrap()["backends"][0]["servers"][2]["since"].clone();
+    let dead = |status: &Value| {
+        let server = &status["backends"][0]["servers"][2];
+        (server["state"].clone(), server["since"].clone())
+    };
+    let before = dead(&lb.get("/status").await.unwrap());
 
     let moved = Arc::new(AtomicU64::new(0));
     let stop = Arc::new(AtomicBool::new(false));
@@ -156,25 +160,24 @@ async fn five_upgrades_under_load_fail_nobody() {
     }
     let loading = tokio::spawn(load(bind, Arc::clone(&stop)));
     let mut last = 0;
-    for n in 1..=UPGRADES {
+    for n in 1..=CHANGES {
         tokio::time::sleep(APART).await;
-        let (code, said, error) = upgrade(&lb).await.unwrap();
-        assert_eq!(code, 0, "{said}{error}");
+        changes(&mut lb, &body, n).await;
         let so_far = moved.load(Ordering::Relaxed);
         assert!(so_far > last, "the streams stand still");
         last = so_far;
-        assert_eq!(upgrades(&lb).await.unwrap()["done"], n);
     }
     stop.store(true, Ordering::Relaxed);
     let (made, failed) = loading.await.unwrap();
-    let ends = lb.get("/status").await.unwrap()["frontends"][0]["ends"].clone();
+    let status = lb.get("/status").await.unwrap();
+    let ends = &status["frontends"][0]["ends"];
     assert!(
         failed.is_empty(),
         "{} of {made}: {:?} {ends}",
         failed.len(),
         &failed[..1]
     );
-    assert!(made >= UPGRADES * 100, "{made}");
+    assert!(made >= CHANGES * 100, "{made}");
     let mut kept = 0;
     while let Some(stream) = streams.join_next().await {
         let whole = stream.unwrap();
@@ -183,17 +186,33 @@ async fn five_upgrades_under_load_fail_nobody() {
     }
     assert_eq!(kept, STREAMS);
     let status = lb.get("/status").await.unwrap();
-    // Those of the streams have ended by now, and those of the load long before.
     assert_eq!(status["frontends"][0]["connections"], made + STREAMS);
-    let dead = &status["backends"][0]["servers"][2];
-    assert_eq!(
-        (&dead["state"], &dead["since"]),
-        (&"unreachable".into(), &since)
-    );
-    let metrics = lb.get("/metrics").await.unwrap();
+    assert_eq!(dead(&status), before);
+    assert_eq!(before.0, "unreachable");
+    lb.get("/metrics").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn five_upgrades_under_load_fail_nobody() {
+    let change = async |lb: &mut Lb, _: &str, n: u64| {
+        let (code, said, error) = upgrade(lb).await.unwrap();
+        assert_eq!(code, 0, "{said}{error}");
+        assert_eq!(upgrades(lb).await.unwrap()["done"], n);
+    };
+    let metrics = under_load(change).await;
     let done = "\napi_lb_upgrades_total{result=\"done\"} 5\n";
     assert!(metrics.as_str().unwrap().contains(done), "{metrics}");
-    assert_eq!(status["connections"], 0, "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn five_reloads_under_load_fail_nobody() {
+    let change = async |lb: &mut Lb, body: &str, _: u64| {
+        let said = lb.reload(body).unwrap();
+        assert_eq!(said["message"], "reloaded", "{said}");
+    };
+    let metrics = under_load(change).await;
+    let taken = "\napi_lb_config_reloads_total{outcome=\"taken\"} 5\n";
+    assert!(metrics.as_str().unwrap().contains(taken), "{metrics}");
 }
 
 /// Each way in which a program may not do.
