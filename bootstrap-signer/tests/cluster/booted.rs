@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest as Csr;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use lab::binaries;
 use lab::host::Host as _;
 use lab::machine::Machine;
@@ -212,6 +212,16 @@ async fn decides(cluster: &Cluster, machine: &Booted) -> Tried {
     within("a denial", None, async || {
         let (kind, reason) = condition(&seen.get("bad").await.ok()?)?;
         (kind == "Denied" && reason == "UsagesNotExact").then_some(())
+    })
+    .await?;
+    let events: Api<Event> = Api::namespaced(cluster.client(None).await?, "default");
+    within("an Event on it", None, async || {
+        let all = events.list(&ListParams::default()).await.ok()?;
+        let told = all.iter().find(|event| {
+            let about = event.involved_object.name.as_deref();
+            about == Some("bad") && event.reason.as_deref() == Some("UsagesNotExact")
+        });
+        told.map(drop)
     })
     .await?;
     let counted = r#"decision="deny",reason="UsagesNotExact"} 1"#;
