@@ -30,6 +30,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Res<Self> {
+        Self::trusting("").await
+    }
+
+    /// One that trusts further roots.
+    pub(crate) async fn trusting(roots: &str) -> Res<Self> {
         let folder = tempfile::tempdir()?;
         let spec = pki::ControlPlane {
             cluster: "test".into(),
@@ -47,6 +52,8 @@ impl Cluster {
         for node in &set.nodes {
             pki::write(folder.path(), &set.files(node))?;
         }
+        let trusted = folder.path().join("pki/ca.crt");
+        fs::write(&trusted, fs::read_to_string(&trusted)? + roots)?;
         let operator = folder.path().join("admin.conf");
         fs::write(operator, set.super_admin_kubeconfig().to_yaml())?;
         let etcd = etcd(folder.path()).await?;

@@ -84,7 +84,12 @@ async fn turned_on(cluster: &Cluster) -> Tried {
     certificate(cluster, "early").await.map(drop)
 }
 
-fn place(cluster: &Cluster, name: &str, certificate: &str, key: &str) -> Tried {
+pub(crate) fn place(
+    cluster: &Cluster,
+    name: &str,
+    certificate: &str,
+    key: &str,
+) -> Tried {
     use std::os::unix::fs::PermissionsExt as _;
     let file = |end: &str| cluster.path(&format!("pki/{name}.{end}"));
     fs::write(file("crt"), certificate)?;
