@@ -20,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::check::{Checked, RESULTS, Watch};
 use crate::config::{self, Config};
+use crate::discover::{Finder, Found, Heard};
 use crate::drain::Stop;
 use crate::listener::{self, BindError, Listener};
 use crate::operate::{self, Follow};
@@ -57,12 +58,16 @@ struct Inlets {
     asked: mpsc::Receiver<Asked>,
     /// Who wants the program replaced.
     wanted: mpsc::Receiver<Answer>,
+    found: mpsc::Receiver<Found>,
 }
 
 struct Control {
     keeper: Arc<Keeper>,
     path: PathBuf,
     started_with: Config,
+    /// As it was read last.
+    config: Config,
+    finder: Finder,
     identity: Arc<Identity>,
     roster: Roster,
     listeners: Vec<Arc<Listener>>,
@@ -102,7 +107,10 @@ impl Control {
 
     /// Means this configuration; nobody is told yet.
     fn mean(&mut self, config: &Config, listeners: Vec<Arc<Listener>>) {
-        self.roster.replace(config, &listeners, SystemTime::now());
+        self.config = config.clone();
+        self.finder.follow(config);
+        let merged = self.finder.merged(config);
+        self.roster.replace(&merged, &listeners, SystemTime::now());
         for frontend in &config.frontends {
             set_options(frontend, &listeners);
         }
@@ -135,7 +143,11 @@ impl Control {
     }
 
     fn show(&self) {
-        self.view.send_replace(Arc::new(self.roster.view()));
+        let view = View {
+            ledgers: self.finder.ledgers(),
+            ..self.roster.view()
+        };
+        self.view.send_replace(Arc::new(view));
     }
 
     /// Works until it is told to stop, or has nothing left; `stops` when it was told already.
@@ -146,6 +158,7 @@ impl Control {
             mut observations,
             mut asked,
             mut wanted,
+            mut found,
         } = inlets;
         let mut stop = stops;
         let (trials, mut tried) = mpsc::channel(1);
@@ -187,15 +200,14 @@ impl Control {
                         return Finish::Abandoned;
                     }
                 }
+                Some(found) = found.recv() => self.find(found).await,
                 () = over(&self.workers, stop) => match stop {
                     Some(Stop::Leaving { .. }) => stop = Some(self.drain().await),
                     Some(Stop::Draining { .. }) | None => return Finish::Stopped,
                 },
                 () = passes(self.roster.rises_in(SystemTime::now())) => self.publish().await,
                 _ = shed.tick() => self.shed().await,
-                _ = look.tick() => if self.workers.look() {
-                    self.publish().await;
-                },
+                _ = look.tick() => self.look().await,
                 () = tick(&mut beat) => if self.workers.all_work() {
                     daemon::notify::watchdog();
                 },
@@ -207,6 +219,38 @@ impl Control {
     async fn shed(&mut self) {
         for shed in self.roster.sheds(SystemTime::now()) {
             self.workers.command(&Command::Shed(Arc::new(shed))).await;
+        }
+    }
+
+    async fn look(&mut self) {
+        let is_behind = self.workers.look();
+        let gone = self.roster.forget();
+        for (backend, server) in &gone {
+            tracing::info!(
+                backend = &**backend,
+                server = &**server,
+                "server gone: its last connection is over"
+            );
+        }
+        if !gone.is_empty() {
+            self.watch();
+        }
+        if is_behind || !gone.is_empty() {
+            self.publish().await;
+        }
+    }
+
+    /// Takes in which servers were found.
+    async fn find(&mut self, found: Found) {
+        let now = SystemTime::now();
+        match self.finder.hear(found, now) {
+            Heard::Changed { .. } => {
+                let merged = self.finder.merged(&self.config);
+                self.roster.replace(&merged, &self.listeners, now);
+                self.watch();
+                self.publish().await;
+            }
+            Heard::Same | Heard::Fails | Heard::StillFails => self.show(),
         }
     }
 

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod csv;
+pub mod discover;
 pub mod drain;
 pub mod engine;
 pub mod hello;

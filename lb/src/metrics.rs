@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use daemon::metrics::{Number, Text};
 
+use crate::discover::Ledger;
 use crate::limits::Limits;
 use crate::pool::{Counters, State};
 use crate::roster::{Back, Front, Member, View};
@@ -25,6 +26,9 @@ pub fn view(out: &mut Text, view: &View) {
         );
         for member in &back.members {
             server(out, back, member);
+        }
+        if let Some(ledger) = view.ledgers.get(&back.meant.name) {
+            discovery(out, &back.meant.name, ledger);
         }
     }
 }
@@ -183,6 +187,33 @@ fn server(out: &mut Text, back: &Back, member: &Member) {
             help,
             &labels,
             last.took,
+        );
+    }
+}
+
+fn discovery(out: &mut Text, backend: &str, ledger: &Ledger) {
+    let labels = [("backend", backend)];
+    gauge(
+        out,
+        "discovery_servers",
+        "Servers that are known from discovery.",
+        &labels,
+        u64::try_from(ledger.servers().len()).unwrap_or(u64::MAX),
+    );
+    gauge(
+        out,
+        "discovery_failing",
+        "1 when the last answer of discovery could not be used.",
+        &labels,
+        u64::from(ledger.failure.is_some()),
+    );
+    for (outcome, count) in &ledger.answers {
+        counter(
+            out,
+            "discovery_answers_total",
+            "Answers of discovery by what became of them.",
+            &[("backend", backend), ("outcome", *outcome)],
+            *count,
         );
     }
 }

@@ -13,6 +13,7 @@
 
 mod hear;
 mod keep;
+mod leave;
 mod picture;
 mod shed;
 mod take;
@@ -26,7 +27,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::admit::Gate;
 use crate::check::Plan;
-use crate::config::{self, Pace, Switch};
+use crate::config::{self, Origin, Pace, Switch};
+use crate::discover::Ledger;
 use crate::listener::Listener;
 use crate::pool::{Ceiling, Counters, Cursor, Judge, Server, ServerId, State};
 use crate::trail::Memory;
@@ -68,6 +70,8 @@ pub struct View {
     pub log_rate: Option<NonZeroU32>,
     /// What is remembered of connections that are over.
     pub who: Option<Memory>,
+    /// What is known of the servers of each backend that seeks them.
+    pub ledgers: BTreeMap<Arc<str>, Ledger>,
 }
 
 /// A frontend.
@@ -100,6 +104,8 @@ pub struct Back {
 pub struct Member {
     /// Who it is.
     pub server: Arc<Server>,
+    /// As configured, or found.
+    pub meant: config::Server,
     /// Its state.
     pub state: State,
     /// Since when.
@@ -209,6 +215,7 @@ impl Roster {
             log_connections: self.log_connections,
             log_rate: self.log_rate,
             who: self.who,
+            ledgers: BTreeMap::new(),
         }
     }
 }
@@ -233,6 +240,17 @@ impl Back {
 }
 
 impl Member {
+    /// The state that follows from what the checks say. One that nobody names any more is
+    /// drained.
+    const fn stand(&self, judged: State) -> State {
+        match (self.meant.origin, judged) {
+            (Origin::Left, State::Up) => State::Draining,
+            (Origin::File | Origin::Found | Origin::Left, judged) => {
+                self.will.state(judged)
+            }
+        }
+    }
+
     /// From the start of its last check to the start of the next.
     fn interval(&self, pace: Pace) -> Duration {
         if self.judge.is_wavering() {

@@ -33,7 +33,7 @@ pub fn json(
         "limits": {"openFiles": limits.open_files, "connections": limits.connections},
         "upgrades": history.json(),
         "frontends": view.frontends.iter().map(frontend).collect::<Vec<_>>(),
-        "backends": view.backends.iter().map(backend).collect::<Vec<_>>(),
+        "backends": view.backends.iter().map(|back| backend(back, view)).collect::<Vec<_>>(),
     })
 }
 
@@ -53,13 +53,31 @@ fn frontend(front: &Front) -> Value {
     Value::Object(all)
 }
 
-fn backend(back: &Back) -> Value {
+fn backend(back: &Back, view: &View) -> Value {
     json!({
         "name": &*back.meant.name,
         "balance": back.meant.balance.name(),
         "waiting": back.waiting(),
+        "discovery": discovery(back, view),
         "servers": back.members.iter().map(server).collect::<Vec<_>>(),
     })
+}
+
+/// What is known of servers besides those of the file; null where nothing is sought.
+fn discovery(back: &Back, view: &View) -> Value {
+    let sought = back.meant.discovery.as_ref();
+    let known = sought.zip(view.ledgers.get(&back.meant.name));
+    let known = known.map(|(discovery, ledger)| {
+        json!({
+            "source": discovery.source.name(),
+            "servers": ledger.servers(),
+            "from": ledger.from.name(),
+            "answered": ledger.answered.map(rfc3339),
+            "failure": ledger.failure,
+            "file": discovery.file,
+        })
+    });
+    known.unwrap_or_default()
 }
 
 fn server(member: &Member) -> Value {
@@ -78,6 +96,7 @@ fn server(member: &Member) -> Value {
     all.insert("weight".to_owned(), json!(member.server.weight));
     all.insert("backup".to_owned(), json!(terms.rank == Rank::Backup));
     all.insert("maxConnections".to_owned(), json!(terms.max_connections));
+    all.insert("origin".to_owned(), json!(member.meant.origin.name()));
     all.insert("state".to_owned(), json!(member.state.name()));
     all.insert("since".to_owned(), json!(rfc3339(member.since)));
     all.insert("stateChanges".to_owned(), json!(member.changes));

@@ -96,6 +96,11 @@ fn examples(folder: &Path) -> Vec<String> {
     write("ca.crt", authority.certificate_pem());
     write("check.crt", &issued.certificate_pem);
     write("check.key", issued.key_pem.expose());
+    let server = "https://192.168.220.224:6443";
+    let authority = authority.certificate_pem();
+    let kubeconfig =
+        pki::Kubeconfig::new("kubernetes", server, authority, "api-lb", &issued);
+    write("check-api-lb.kubeconfig", &kubeconfig.to_yaml());
     let folder = format!("{}/", folder.display());
     pages
         .iter()
@@ -103,6 +108,12 @@ fn examples(folder: &Path) -> Vec<String> {
         .filter_map(|rest| rest.split("```").next())
         .filter(|text| text.contains("kind: ApiLb"))
         .map(|text| text.replace("/etc/kubernetes/pki/", &folder))
+        .map(|text| {
+            text.replace(
+                "/etc/sternpost/api-lb.k",
+                &format!("{folder}check-api-lb.k"),
+            )
+        })
         .map(|text| text.replace("/etc/sternpost/check", &format!("{folder}check")))
         .collect()
 }
@@ -111,7 +122,7 @@ fn examples(folder: &Path) -> Vec<String> {
 fn the_examples_of_the_manual_are_good() {
     let folder = tempfile::tempdir().unwrap();
     let examples = examples(folder.path());
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     for text in examples {
         let config =
             parse("manual", &text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));

@@ -25,6 +25,7 @@
 mod check;
 mod connect;
 mod exchange;
+mod open;
 mod outcome;
 mod run;
 mod tally;
@@ -34,6 +35,7 @@ mod wire;
 pub use check::{
     Check, Http, Https, RequestError, Secrecy, Statuses, StatusesError, Target,
 };
+pub use open::{Secured, open};
 pub use outcome::{Heard, LocalFault, Outcome, Reach, Stage, Untrusted};
 pub use run::{Report, run};
 pub use tally::{Tally, Verdict};

@@ -15,6 +15,7 @@ const LACKS_ZONE: &str =
 pub(super) fn refuse(config: &Config, reading: &mut Reading<'_>) {
     listeners(config, reading);
     servers(config, reading);
+    memories(config, reading);
     references(config, reading);
 }
 
@@ -97,6 +98,17 @@ fn servers(config: &Config, reading: &mut Reading<'_>) {
     }
 }
 
+/// Whether an address that was found cannot be that of a server: it is none, or leads back
+/// to one of these binds.
+pub(crate) fn is_unfit(server: SocketAddr, binds: &[SocketAddr]) -> bool {
+    lacks_zone(server)
+        || in_six(server).is_some()
+        || server.ip().is_unspecified()
+        || is_for_many(server)
+        || server.port() == 0
+        || binds.iter().any(|bind| is_ourselves(*bind, server))
+}
+
 /// A link-local address says nothing without the number of its interface.
 fn lacks_zone(address: SocketAddr) -> bool {
     match address {
@@ -128,6 +140,26 @@ fn is_for_many(address: SocketAddr) -> bool {
 /// again, until no descriptor is left.
 fn is_ourselves(bind: SocketAddr, server: SocketAddr) -> bool {
     bind == server || (overlap(bind, server) && here::is_ours(server.ip()))
+}
+
+/// Two backends that keep their servers in one file would each start with the other's.
+fn memories(config: &Config, reading: &mut Reading<'_>) {
+    let mut seen = Vec::new();
+    for (i, backend) in config.backends.iter().enumerate() {
+        let file = backend
+            .discovery
+            .as_ref()
+            .and_then(|found| found.file.as_ref());
+        let Some(file) = file else { continue };
+        if seen.contains(&file) {
+            let at = KeyPath::root().key("backends").index(i).key("discovery");
+            reading.refuse(
+                &at.key("file"),
+                "is another backend's as well; write one for each",
+            );
+        }
+        seen.push(file);
+    }
 }
 
 fn references(config: &Config, reading: &mut Reading<'_>) {

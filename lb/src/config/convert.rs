@@ -13,9 +13,10 @@ use config::{Document, Errors, KeyPath, Period, Source};
 
 use super::file::{self, File, Limit, RebalanceMode};
 use super::meant::{
-    Backend, Balance, Config, Dial, Frontend, Keepalive, Queue, Server, Switch, Tcp,
+    Backend, Balance, Config, Dial, Frontend, Keepalive, Origin, Queue, Server, Switch,
+    Tcp,
 };
-use super::{admission, checks, collide, lint, routes};
+use super::{admission, checks, collide, discovery, lint, routes};
 use crate::pool::{Ceiling, Rank, rebalance};
 use crate::trail::Memory;
 
@@ -47,7 +48,7 @@ const KEEPALIVE_PROBES: u32 = 3;
 /// would also end a client that reads slowly, since it counts behind a closed window too.
 const CLIENT_USER_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const SERVER_USER_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_WEIGHT: u32 = 256;
+pub(super) const MAX_WEIGHT: u32 = 256;
 /// The most descriptors that Linux gives one process by default (fs.nr_open).
 pub(super) const MAX_CONNECTIONS: u32 = 1 << 20;
 /// Those who wait cost a descriptor each, and one who waits behind more than this gives up
@@ -244,6 +245,10 @@ impl Reading<'_> {
         let rebalance = self.rebalance(at, &backend);
         let queue = self.queue(&at.key("queue"), &backend.queue);
         let send_proxy = admission::send_proxy(self, at, &backend);
+        let key = at.key("discovery");
+        self.somebody(at, &backend);
+        let discovery =
+            discovery::discovery(self, &key, &backend.name, backend.discovery);
         let servers = self.servers(&at.key("servers"), backend.servers);
         let check = checks::check(self, &at.key("check"), backend.check);
         Backend {
@@ -257,6 +262,7 @@ impl Reading<'_> {
             idle,
             tcp,
             check,
+            discovery,
             servers,
         }
     }
@@ -353,8 +359,19 @@ impl Reading<'_> {
         })
     }
 
+    /// Servers are written or found. The cluster's are found through one that is written.
+    fn somebody(&mut self, at: &KeyPath, backend: &file::Backend) {
+        let list = at.key("servers");
+        match &backend.discovery {
+            None => self.some(&list, backend.servers.len(), "a server"),
+            Some(found) if found.kubernetes.is_some() && backend.servers.is_empty() => {
+                self.refuse(&list, "is empty, so that discovery.kubernetes has nobody to ask at the first start; write at least one apiserver");
+            }
+            Some(_) => {}
+        }
+    }
+
     fn servers(&mut self, at: &KeyPath, all: Vec<file::Server>) -> Vec<Server> {
-        self.some(at, all.len(), "a server");
         self.names(at, all.iter().map(|server| server.name.as_str()));
         let each = all.into_iter().enumerate();
         each.map(|(i, server)| self.server(&at.index(i), server))
@@ -378,6 +395,7 @@ impl Reading<'_> {
             },
             max_connections: most.and_then(NonZeroU32::new),
             disabled: server.disabled,
+            origin: Origin::File,
         }
     }
 

@@ -189,7 +189,30 @@ pub(super) struct Backend {
     pub(super) tcp_keepalive: Keepalive,
     pub(super) tcp_user_timeout: Option<Limit>,
     pub(super) check: Option<Check>,
+    pub(super) discovery: Option<Discovery>,
+    #[serde(default)]
     pub(super) servers: Vec<Server>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Discovery {
+    pub(super) dns: Option<Dns>,
+    pub(super) kubernetes: Option<Kubernetes>,
+    pub(super) weight: Option<u32>,
+    pub(super) max_connections: Option<u32>,
+    pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Dns {
+    pub(super) names: Vec<String>,
+    pub(super) interval: Option<Period>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Kubernetes {
+    pub(super) kubeconfig: PathBuf,
 }
 
 #[derive(Debug, Default, Deserialize)]

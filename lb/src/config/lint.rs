@@ -107,7 +107,7 @@ fn servers(at: &KeyPath, backend: &Backend, reading: &mut Reading<'_>) {
         .iter()
         .filter(|server| !server.disabled)
         .count();
-    if used == 2 && backend.servers.len() == 2 {
+    if used == 2 && backend.servers.len() == 2 && backend.discovery.is_none() {
         reading.warn(
             &list,
             "names two servers; control planes have one, three or five: is one missing?",

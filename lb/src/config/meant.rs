@@ -132,7 +132,10 @@ pub struct Backend {
     pub tcp: Tcp,
     /// How the servers are watched.
     pub check: Check,
-    /// In the order of the file; names and addresses are unique; at least one.
+    /// Where more servers are found; nowhere, when absent.
+    pub discovery: Option<Discovery>,
+    /// In the order of the file; names and addresses are unique; at least one, unless more
+    /// are found.
     pub servers: Vec<Server>,
 }
 
@@ -244,4 +247,82 @@ pub struct Server {
     pub max_connections: Option<NonZeroU32>,
     /// Whether the operator has taken it out of use.
     pub disabled: bool,
+    /// Who says that it is one.
+    pub origin: Origin,
+}
+
+/// Who says that a server is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The file.
+    #[default]
+    File,
+    /// A source of the backend's discovery.
+    Found,
+    /// Nobody any more: it is drained until its last connection is over.
+    Left,
+}
+
+impl Origin {
+    /// The word in `/status`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Found => "found",
+            Self::Left => "left",
+        }
+    }
+}
+
+/// Where more servers of a backend are found, and how they are used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// Who is asked.
+    pub source: Source,
+    /// The share of each server that is found.
+    pub weight: u16,
+    /// The most connections at a time of each; no limit when absent.
+    pub max_connections: Option<NonZeroU32>,
+    /// Where they are kept for the next start; nowhere, when absent.
+    pub file: Option<PathBuf>,
+    /// What stood there when the configuration was read.
+    pub remembered: Vec<SocketAddr>,
+}
+
+/// Who is asked for servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The system's resolver.
+    Dns {
+        /// The names; at least one.
+        hosts: Vec<Host>,
+        /// From one round of answers to the next questions.
+        interval: Duration,
+    },
+    /// The cluster itself, through any of the backend's servers.
+    Kubernetes {
+        /// Who we are there, and whom we trust.
+        kubeconfig: PathBuf,
+    },
+}
+
+impl Source {
+    /// The word in the log and in `/status`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Dns { .. } => "dns",
+            Self::Kubernetes { .. } => "kubernetes",
+        }
+    }
+}
+
+/// A name with a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// As it is asked for.
+    pub name: Arc<str>,
+    /// Where its servers listen.
+    pub port: u16,
 }

@@ -4,6 +4,7 @@ mod admission;
 mod checks;
 mod collide;
 mod convert;
+mod discovery;
 mod file;
 mod here;
 mod lint;
@@ -14,10 +15,11 @@ use std::path::Path;
 
 use config::Errors;
 
+pub(crate) use collide::is_unfit;
 pub use file::File;
 pub use meant::{
-    Backend, Balance, Check, Config, Dial, Frontend, Keepalive, Pace, Queue, Server,
-    Switch, Tcp,
+    Backend, Balance, Check, Config, Dial, Discovery, Frontend, Host, Keepalive, Origin,
+    Pace, Queue, Server, Source, Switch, Tcp,
 };
 
 /// What `kind` must say.

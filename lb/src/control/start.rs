@@ -18,6 +18,7 @@ use super::{Control, Finish, Inlets, now, swap};
 use crate::beside::{self, Router};
 use crate::check::RESULTS;
 use crate::config::Config;
+use crate::discover::Finder;
 use crate::engine::{self, Crew};
 use crate::limits::{self, Limits};
 use crate::listener::BindError;
@@ -100,9 +101,7 @@ pub async fn run(
     control.end().await;
     drop(stop);
     others.iter().for_each(JoinHandle::abort);
-    if let Ok(Err(error)) = serving.await {
-        tracing::error!(%error, "the admin listeners failed");
-    }
+    log_served(serving.await);
     Ok(())
 }
 
@@ -138,6 +137,7 @@ fn assemble(
     let (phase, phase_seen) = watch::channel(Phase::Accepting);
     let (history, history_seen) = watch::channel(History::default());
     let (routers, asking) = see_beside(config);
+    let (finder, found) = Finder::new(seen.clone());
     let outside = Arc::new(Outside {
         routers,
         keeper: Arc::clone(&keeper),
@@ -154,6 +154,8 @@ fn assemble(
         keeper,
         path: path.to_owned(),
         started_with: config.clone(),
+        config: config.clone(),
+        finder,
         identity: Arc::new(Identity::new("api-lb", path, SystemTime::now())),
         roster: Roster::default(),
         listeners: Vec::new(),
@@ -177,6 +179,7 @@ fn assemble(
         observations,
         asked,
         wanted,
+        found,
     };
     Ok(Parts {
         control,
@@ -262,6 +265,12 @@ fn log_start(config: &Config, limits: &Limits) {
         connections = limits.connections,
         "limits"
     );
+}
+
+fn log_served(served: Result<std::io::Result<()>, tokio::task::JoinError>) {
+    if let Ok(Err(error)) = served {
+        tracing::error!(%error, "the admin listeners failed");
+    }
 }
 
 /// Notes what each second brought, for rates and sparklines.

@@ -100,7 +100,8 @@ impl Back {
             return None;
         }
         let from = member.state;
-        let to = member.will.state(member.judge.observe(reach));
+        let judged = member.judge.observe(reach);
+        let to = member.stand(judged);
         member.enter(to, now);
         (from != to).then(|| Change {
             backend: Arc::clone(&self.meant.name),
@@ -148,7 +149,7 @@ impl Member {
         });
         let before = self.state;
         let judged = self.judge.record(outcome.passed(), outcome.reach());
-        let state = self.will.state(judged);
+        let state = self.stand(judged);
         self.enter(state, now);
         before
     }

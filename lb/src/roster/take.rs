@@ -68,10 +68,13 @@ impl Roster {
     fn back(&mut self, meant: &config::Backend, old: &[Back], now: SystemTime) -> Back {
         let old = old.iter().find(|back| back.meant.name == meant.name);
         let members = meant.servers.iter();
+        let mut members: Vec<Member> = members
+            .map(|server| self.member(server, meant, old, now))
+            .collect();
+        let left = old.map(|back| back.leaving(&members, meant, now));
+        members.extend(left.unwrap_or_default());
         Back {
-            members: members
-                .map(|server| self.member(server, meant, old, now))
-                .collect(),
+            members,
             cursor: old.map(|back| Arc::clone(&back.cursor)).unwrap_or_default(),
             results: old.map_or(0, |back| back.results),
             meant: Arc::new(meant.clone()),
@@ -117,6 +120,7 @@ impl Roster {
                 terms: terms(server),
                 counters: Arc::default(),
             }),
+            meant: server.clone(),
             state: State::Unknown,
             since: now,
             changes: 0,

@@ -153,10 +153,9 @@ impl Roster {
         let back = self.backends.get_mut(at).ok_or_else(unknown)?;
         let meant = Arc::clone(&back.meant);
         let member = back.members.get_mut(place).ok_or_else(unknown)?;
-        let file = meant.servers.get(place).ok_or_else(unknown)?;
         order(&mut member.will);
         let from = member.state;
-        member.obey(file, &meant, now);
+        member.obey(&member.meant.clone(), &meant, now);
         Ok(Told {
             backend: Arc::clone(&meant.name),
             server: Arc::clone(&member.server.name),
@@ -183,6 +182,7 @@ impl Member {
             terms: super::take::terms(file),
             counters: Arc::clone(&self.server.counters),
         });
+        self.meant = file.clone();
         let is_disabled = self.will.is_disabled(file);
         let (rise, fall) = (backend.check.rise, backend.check.fall);
         let returns = !is_disabled && self.state == State::Disabled;
@@ -196,7 +196,7 @@ impl Member {
         let state = if is_disabled {
             State::Disabled
         } else {
-            self.will.state(self.judge.state())
+            self.stand(self.judge.state())
         };
         self.enter(state, now);
     }

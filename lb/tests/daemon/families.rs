@@ -42,10 +42,13 @@ fn described(manual: &str) -> Families {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_manual_lists_every_metric_with_its_type_and_labels() {
     let server = Echo::start(b'a').await.unwrap();
-    let body = simple(loopback(6443), &[server.address], CHECK_ONCE);
+    let discovery = "  discovery: {dns: {names: [\"localhost:1\"]}, file: off}\n";
+    let more = format!("{CHECK_ONCE}{discovery}");
+    let body = simple(loopback(6443), &[server.address], &more);
     let mut lb = Lb::start(&body).unwrap();
     // What is known of checks is printed from the first one on.
     lb.enters("s0", "up").unwrap();
+    lb.line(|line| line["message"] == "servers found").unwrap();
     let metrics = lb.get("/metrics").await.unwrap();
     let manual = std::fs::read_to_string(MANUAL).unwrap();
     assert_eq!(described(&manual), printed(metrics.as_str().unwrap()));

@@ -11,6 +11,8 @@
 
 mod admission;
 mod balance;
+mod cluster;
+mod discovery;
 mod failure;
 mod families;
 mod flood;
