@@ -144,7 +144,13 @@ fn what_turns_clients_away_is_written_or_said_to_be_lost() {
         ("rules-haproxy.cfg", "content reject", true),
         ("rules-nginx.conf", "deny 10.1.0.0/16", false),
         ("rules-nginx.conf", "limit_conn sources 20", true),
-        ("rules-nginx.conf", "map ", false),
+        ("rules-nginx.conf", "map ", true),
+        ("routes-haproxy.cfg", "use_backend konnectivity", true),
+        ("routes-haproxy.cfg", "-m end .example.com", false),
+        ("routes-haproxy.cfg", "use_backend gone", false),
+        ("routes-haproxy.cfg", "no default_backend", false),
+        ("routes-nginx.conf", "~^rke", false),
+        ("routes-nginx.conf", "no default", false),
     ] {
         let report = imported(&Path::new(FOLDER).join(file)).report;
         let mut found = report.findings().iter().filter(|f| f.text.contains(words));

@@ -25,7 +25,15 @@ pub(super) struct Frontend {
     pub(super) name: String,
     pub(super) binds: Vec<SocketAddr>,
     pub(super) backend: String,
+    pub(super) routes: Vec<Route>,
     pub(super) terms: Terms,
+}
+
+/// Where clients go that ask for one of these names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) names: Vec<String>,
+    pub(super) backend: String,
 }
 
 /// On which terms clients come in.
@@ -36,7 +44,10 @@ pub(super) struct Terms {
     pub(super) allow: Vec<String>,
     pub(super) deny: Vec<String>,
     pub(super) accept_proxy: Vec<String>,
+    pub(super) max_rate: Option<u32>,
     pub(super) tls_only: Option<Duration>,
+    /// How long routes wait for a ClientHello, where it is not TLS alone.
+    pub(super) hello: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +78,8 @@ pub(super) struct Check {
     pub(super) ca_file: Option<String>,
     pub(super) server_name: Option<String>,
     pub(super) interval: Option<Duration>,
+    pub(super) down_interval: Option<Duration>,
+    pub(super) fast_interval: Option<Duration>,
     pub(super) timeout: Option<Duration>,
     pub(super) rise: Option<u32>,
     pub(super) fall: Option<u32>,
@@ -137,6 +150,18 @@ impl Frontend {
         add(out, format_args!("  bind: [{}]", binds.join(", ")));
         add(out, format_args!("  backend: {}", self.backend));
         self.terms.write(out);
+        if !self.routes.is_empty() {
+            *out += "  routes:\n";
+        }
+        for route in &self.routes {
+            let names: Vec<String> =
+                route.names.iter().map(|name| quoted(name)).collect();
+            let (names, backend) = (names.join(", "), &route.backend);
+            add(
+                out,
+                format_args!("  - {{serverNames: [{names}], backend: {backend}}}"),
+            );
+        }
     }
 }
 
@@ -144,6 +169,9 @@ impl Terms {
     fn write(&self, out: &mut String) {
         if let Some(most) = self.max_connections {
             add(out, format_args!("  maxConnections: {most}"));
+        }
+        if let Some(most) = self.max_rate {
+            add(out, format_args!("  maxRate: {most}"));
         }
         if let Some(most) = self.source_connections {
             add(out, format_args!("  sources: {{maxConnections: {most}}}"));
@@ -161,6 +189,11 @@ impl Terms {
             add(
                 out,
                 format_args!("  tls: {{only: on, helloTimeout: {}}}", Period(time)),
+            );
+        } else if let Some(time) = self.hello {
+            add(
+                out,
+                format_args!("  tls: {{helloTimeout: {}}}", Period(time)),
             );
         }
     }
@@ -242,7 +275,13 @@ impl Check {
             out,
             format_args!("  check:\n    {name}: {{{}}}", keys.join(", ")),
         );
-        for (key, time) in [("interval", self.interval), ("timeout", self.timeout)] {
+        let times = [
+            ("interval", self.interval),
+            ("downInterval", self.down_interval),
+            ("fastInterval", self.fast_interval),
+            ("timeout", self.timeout),
+        ];
+        for (key, time) in times {
             if let Some(time) = time {
                 add(out, format_args!("    {key}: {}", Period(time)));
             }
@@ -283,6 +322,8 @@ pub(super) const QUEUE: RangeInclusive<Duration> =
 /// The most clients that may wait, and connections that a server may have.
 pub(super) const MOST_WAITING: u32 = 65_536;
 pub(super) const MOST_CONNECTIONS: u32 = 1_048_576;
+/// The most new connections a second that may be written.
+pub(super) const MOST_RATE: u32 = 1_000_000;
 
 fn add(out: &mut String, line: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.

@@ -16,6 +16,7 @@ mod haproxy;
 mod nginx;
 pub mod outside;
 mod report;
+mod servers;
 mod times;
 
 use std::net::IpAddr;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use config::Period;
 
-use super::super::address::Host;
 use super::super::draft::{self, Backend, Draft, Frontend, Kind as CheckKind, Terms};
 use super::super::report::Report;
+use super::super::servers;
 use super::super::times::fit;
 use super::super::{PublicPage, Surroundings};
 use super::proxy::{Mode, Settings};
 use super::server::{Parameters, Server};
-use super::{Kind, Proxy};
+use super::{Kind, Proxy, routes};
 
 const CONNECT: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(60);
@@ -37,9 +37,12 @@ pub(super) fn build(
     }
     let leads_to = |proxy: &&Proxy| {
         let is_named = |other: &Proxy| {
-            let name = other.settings.default_backend.as_ref();
+            let settings = &other.settings;
+            let name = settings.default_backend.as_ref();
+            let mut routes = settings.routes.iter();
             other.kind != Kind::Backend
-                && name.is_some_and(|(_, name)| *name == proxy.name)
+                && (name.is_some_and(|(_, name)| *name == proxy.name)
+                    || routes.any(|route| route.backend == proxy.name))
         };
         proxies.iter().any(is_named)
     };
@@ -96,7 +99,7 @@ fn entry(
             }
             found
         }
-        None => None,
+        None => first_route(proxy, proxies, report),
     };
     let binds: Vec<SocketAddr> = settings
         .binds
@@ -116,13 +119,33 @@ fn entry(
         report.unsupported(target.line, &text, what);
         return;
     };
+    let routes = routes::build(proxy, proxies, &binds, draft, around, report);
     let taken: Vec<&str> = draft.frontends.iter().map(|f| f.name.as_str()).collect();
     draft.frontends.push(Frontend {
         name: draft::name(&proxy.name, &taken),
         binds: unique(binds, draft),
         backend,
+        routes,
         terms: terms(proxy, report),
     });
+}
+
+/// Where the first name leads, when nothing is said of other clients.
+fn first_route<'a>(
+    proxy: &Proxy,
+    proxies: &'a [Proxy],
+    report: &mut Report,
+) -> Option<&'a Proxy> {
+    let first = proxy.settings.routes.first()?;
+    let is_it = |p: &&Proxy| p.kind != Kind::Frontend && p.name == first.backend;
+    let found = proxies.iter().find(is_it)?;
+    let text = format!("{}: no default_backend", proxy.name);
+    let what = format!(
+        "haproxy closes clients of other names; here they go to {}",
+        found.name
+    );
+    report.unsupported(proxy.line, &text, what);
+    Some(found)
 }
 
 fn terms(proxy: &Proxy, report: &mut Report) -> Terms {
@@ -145,11 +168,13 @@ fn terms(proxy: &Proxy, report: &mut Report) -> Terms {
     };
     Terms {
         max_connections: settings.max_connections,
+        max_rate: settings.max_rate,
         source_connections: None,
         allow: settings.admission.allow.clone(),
         deny: settings.admission.deny.clone(),
         accept_proxy,
         tls_only: settings.admission.tls_only,
+        hello: settings.admission.hello,
     }
 }
 
@@ -228,7 +253,7 @@ fn unique(binds: Vec<SocketAddr>, draft: &Draft) -> Vec<SocketAddr> {
 }
 
 /// The name of the backend, which is written once; none without a server.
-fn backend(
+pub(super) fn backend(
     proxy: &Proxy,
     front: &Settings,
     binds: &[SocketAddr],
@@ -300,63 +325,26 @@ fn add_server(
     around: &Surroundings<'_>,
     report: &mut Report,
 ) {
-    let text = format!("server {} {}", server.name, server.written);
     let taken: Vec<&str> = backend.servers.iter().map(|s| s.name.as_str()).collect();
     let name = draft::name(&server.name, &taken);
-    let Some((address, how)) = address(server, binds, around) else {
-        report.unsupported(
-            server.line,
-            &text,
-            "no address is known for it; it stands in what is written as a comment",
-        );
-        backend.missing.push(format!(
-            "- {{name: {name}, address: \"{}\"}}",
-            server.written
-        ));
-        return;
+    // Without a port haproxy dials the one that the client came to.
+    let port = binds.first().map(SocketAddr::port);
+    let known = servers::address(server.place.clone(), port, around);
+    let written = servers::Written {
+        line: server.line,
+        text: format!("server {} {}", server.name, server.written),
+        address: &server.written,
     };
-    if backend.servers.iter().any(|known| known.address == address) {
-        report.unsupported(
-            server.line,
-            &text,
-            "its address stands twice; it is left out, write a weight instead",
-        );
-        return;
-    }
-    report.honoured(server.line, &text, how);
-    backend.servers.push(draft::Server {
+    let parameters = &server.parameters;
+    let made = |name, address| draft::Server {
         name,
         address,
-        weight: server.parameters.weight,
-        max_connections: server.parameters.max_connections,
-        backup: server.parameters.backup,
-        disabled: server.parameters.disabled,
-    });
-}
-
-/// Where it is, and how that is known.
-fn address(
-    server: &Server,
-    binds: &[SocketAddr],
-    around: &Surroundings<'_>,
-) -> Option<(SocketAddr, String)> {
-    let place = server.place.clone()?;
-    // Without a port haproxy dials the one that the client came to.
-    let port = match &place.port {
-        Some(port) => port.parse().ok()?,
-        None => binds.first()?.port(),
+        weight: parameters.weight,
+        max_connections: parameters.max_connections,
+        backup: parameters.backup,
+        disabled: parameters.disabled,
     };
-    match place.host {
-        Host::Any => None,
-        Host::Ip(ip) if ip.is_unspecified() || port == 0 => None,
-        Host::Ip(ip) => Some(((ip, port).into(), String::new())),
-        Host::Name(name) => {
-            let ip = (around.resolve)(&name)?;
-            let how =
-                format!("{name} is {ip} as of this import; it is not looked up again");
-            Some(((ip, port).into(), how))
-        }
-    }
+    servers::add(&written, name, known, made, backend, report);
 }
 
 /// One check for all servers of a backend: what the first checked one says.
@@ -382,7 +370,9 @@ fn check(settings: &Settings, backend: &mut Backend, report: &mut Report) {
         check.server_name.clone_from(&parameters.server_name);
     }
     let within = |time: Duration, allowed| fit(time, allowed).0;
-    check.interval = parameters.shortest.map(|time| within(time, &INTERVAL));
+    check.interval = parameters.inter.map(|time| within(time, &INTERVAL));
+    check.down_interval = parameters.down_inter.map(|time| within(time, &INTERVAL));
+    check.fast_interval = parameters.fast_inter.map(|time| within(time, &INTERVAL));
     check.timeout = settings.check_timeout.map(|time| within(time, &CONNECT));
     check.rise = parameters.rise;
     check.fall = parameters.fall;
@@ -394,8 +384,10 @@ fn check(settings: &Settings, backend: &mut Backend, report: &mut Report) {
 }
 
 fn differing(server: &Server, first: &Parameters, report: &mut Report) {
-    let own =
-        |p: &Parameters| (p.shortest, p.rise, p.fall, p.check_tls, p.ca_file.clone());
+    let own = |p: &Parameters| {
+        let times = (p.inter, p.fast_inter, p.down_inter);
+        (times, p.rise, p.fall, p.check_tls, p.ca_file.clone())
+    };
     if server.parameters.is_checked && own(&server.parameters) != own(first) {
         let text = format!("server {}: its own check", server.name);
         let what = "a backend has one check; the first server's is written";

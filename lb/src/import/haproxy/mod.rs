@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod global;
 mod proxy;
+mod routes;
 mod rules;
 mod server;
 mod stats;

@@ -8,6 +8,7 @@ use super::super::{Surroundings, draft};
 use super::Kind;
 use super::bind::{self, Bind};
 use super::check::{self, Plan};
+use super::routes::{self, Route};
 use super::rules::{self, Admission, Rules};
 use super::server::{self, Parameters, Server};
 use super::stats::{self, Stats};
@@ -36,7 +37,11 @@ pub(super) struct Settings {
     pub(super) binds: Vec<Bind>,
     pub(super) servers: Vec<Server>,
     pub(super) default_backend: Option<(usize, String)>,
-    /// Backends that a condition leads to.
+    /// Where names lead.
+    pub(super) routes: Vec<Route>,
+    /// New connections a second.
+    pub(super) max_rate: Option<u32>,
+    /// Backends that another condition leads to.
     pub(super) conditional: Vec<String>,
     pub(super) stats: Stats,
     /// Answers requests itself: `monitor-uri`.
@@ -80,7 +85,7 @@ pub(super) fn read(
     }
     // Rules of defaults are read again with each proxy, in which they count.
     if scene.kind != Kind::Defaults {
-        settings.admission = settings.rules.decide(scene.lines, report);
+        settings.admission = settings.rules.decide(scene.lines, &settings.routes, report);
     }
     settings
 }
@@ -107,6 +112,11 @@ impl Settings {
                 report.honoured(number, &text, "");
             }
             ["use_backend" | "use-server", name, ..] => {
+                if let Some(route) = Route::read(line, scene.lines) {
+                    // Its verdict is known when its backend is.
+                    self.routes.push(route);
+                    return true;
+                }
                 self.conditional.push(name.to_owned());
                 let what = "every connection goes to the default backend";
                 report.unsupported(number, &text, what);
@@ -135,7 +145,8 @@ impl Settings {
             ["no", ..] => return no(line, report),
             ["tcp-request", ..] => self.rules.add(line, report),
             ["maxconn", most] => self.maxconn(line, most, report),
-            ["acl", name, ..] => acl(number, &text, name, scene, report),
+            ["rate-limit", "sessions", most] => self.max_rate(line, most, report),
+            ["acl", name, ..] => Self::acl(line, name, scene, report),
             _ => return plain(line, scene, report),
         }
         true
@@ -291,6 +302,49 @@ impl Settings {
             None => report.unsupported(number, &text, "its value is not one"),
         }
     }
+
+    fn max_rate(&mut self, line: &Line, most: &str, report: &mut Report) {
+        let (number, text) = (line.number, line.text());
+        match most.parse::<u32>().ok().filter(|most| *most > 0) {
+            Some(most) => {
+                let most = most.min(draft::MOST_RATE);
+                self.max_rate = Some(most);
+                let how = format!("maxRate: {most} of each frontend; more wait");
+                report.honoured(number, &text, how);
+            }
+            None => report.unsupported(number, &text, "its value is not one"),
+        }
+    }
+
+    /// An ACL is a condition; alone it does nothing.
+    fn acl(line: &Line, name: &str, scene: &Scene<'_>, report: &mut Report) {
+        let (number, text) = (line.number, line.text());
+        let uses = |line: &&Line| {
+            let words = line.words();
+            let condition = words.iter().position(|w| matches!(*w, "if" | "unless"));
+            let rest = condition.and_then(|at| words.get(at..)).unwrap_or_default();
+            words.first() != Some(&"acl")
+                && rest.iter().any(|word| word.trim_start_matches('!') == name)
+        };
+        let used: Vec<&Line> = scene.lines.iter().filter(uses).collect();
+        let is_list = rules::acl(name, scene.lines).is_some();
+        let is_name = routes::acl(name, scene.lines).is_some();
+        let is_rule = |line: &&Line| line.words().first() == Some(&"tcp-request");
+        let is_route = |line: &&Line| Route::read(line, scene.lines).is_some();
+        if used.is_empty() {
+            report.not_needed(number, &text, "no rule uses it: alone it does nothing");
+        } else if is_list && used.iter().all(is_rule) {
+            report.honoured(number, &text, "as the rules that use it");
+        } else if is_name && used.iter().all(is_route) {
+            report.honoured(number, &text, "as the routes that use it");
+        } else {
+            report.unsupported(
+                number,
+                &text,
+                "the rules that use it have no effect here",
+            );
+        }
+    }
 }
 
 fn log(line: &Line, scene: &Scene<'_>, report: &mut Report) {
@@ -319,27 +373,6 @@ fn http(line: &Line, scene: &Scene<'_>, report: &mut Report) {
         report.unsupported(number, &text, REQUESTS);
     } else {
         report.not_needed(number, &text, IDLE_HTTP);
-    }
-}
-
-/// An ACL is a condition; alone it does nothing.
-fn acl(number: usize, text: &str, name: &str, scene: &Scene<'_>, report: &mut Report) {
-    let uses = |line: &Line| {
-        let words = line.words();
-        let condition = words.iter().position(|w| matches!(*w, "if" | "unless"));
-        let rest = condition.and_then(|at| words.get(at..)).unwrap_or_default();
-        words.first() != Some(&"acl")
-            && rest.iter().any(|word| word.trim_start_matches('!') == name)
-    };
-    let used: Vec<&Line> = scene.lines.iter().filter(|line| uses(line)).collect();
-    let is_list = rules::acl(name, scene.lines).is_some();
-    let is_rule = |line: &&Line| line.words().first() == Some(&"tcp-request");
-    if is_list && used.iter().all(is_rule) && !used.is_empty() {
-        report.honoured(number, text, "as the rules that use it");
-    } else if !used.is_empty() {
-        report.unsupported(number, text, "the rules that use it have no effect here");
-    } else {
-        report.not_needed(number, text, "no rule uses it: alone it does nothing");
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::report::Report;
 use super::super::times::{Bare, fit, time};
+use super::routes::Route;
 use super::words::Line;
 
 /// How long a ClientHello may take, as ours may say.
@@ -18,6 +19,8 @@ pub(super) struct Admission {
     pub(super) deny: Vec<String>,
     /// Only clients that speak TLS, with the time they have.
     pub(super) tls_only: Option<Duration>,
+    /// How long the routes wait for a ClientHello, where other clients come in too.
+    pub(super) hello: Option<Duration>,
 }
 
 /// The rules of a section, in their order.
@@ -53,8 +56,14 @@ impl Rules {
         }
     }
 
-    /// What they come to, each with its verdict. `lines` has the section's ACLs.
-    pub(super) fn decide(&self, lines: &[Line], report: &mut Report) -> Admission {
+    /// What they come to, each with its verdict. `lines` has the section's ACLs, `routes` are
+    /// what waits for a ClientHello.
+    pub(super) fn decide(
+        &self,
+        lines: &[Line],
+        routes: &[Route],
+        report: &mut Report,
+    ) -> Admission {
         let rules: Vec<(&Line, Rule)> = self
             .rules
             .iter()
@@ -72,7 +81,10 @@ impl Rules {
                 .map_or(Duration::from_secs(5), |(_, time)| *time);
             admission.tls_only = Some(fit(time, &HELLO).0);
         }
-        if let Some((line, _)) = &self.delay {
+        if let Some((line, time)) = &self.delay {
+            if admission.tls_only.is_none() && waits && !routes.is_empty() {
+                admission.hello = Some(fit(*time, &HELLO).0);
+            }
             wait_verdict(line, &admission, waits, report);
         }
         for (line, rule) in rules {
@@ -84,7 +96,7 @@ impl Rules {
 
 fn wait_verdict(line: &Line, admission: &Admission, waits: bool, report: &mut Report) {
     let (number, text) = (line.number, line.text());
-    if admission.tls_only.is_some() {
+    if admission.tls_only.is_some() || admission.hello.is_some() {
         report.honoured(number, &text, "tls.helloTimeout");
     } else if waits {
         report.not_needed(number, &text, NOBODY);
@@ -134,6 +146,9 @@ impl Rule {
         match self {
             Self::AcceptHello if admission.tls_only.is_some() => {
                 report.honoured(number, &text, "tls.only: on");
+            }
+            Self::AcceptHello if admission.hello.is_some() => {
+                report.honoured(number, &text, "routes wait for the ClientHello");
             }
             Self::AcceptHello => {
                 report.not_needed(number, &text, NOBODY);

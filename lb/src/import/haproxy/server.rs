@@ -34,7 +34,8 @@ pub(super) struct Parameters {
     pub(super) ca_file: Option<String>,
     pub(super) server_name: Option<String>,
     pub(super) inter: Option<Duration>,
-    pub(super) shortest: Option<Duration>,
+    pub(super) fast_inter: Option<Duration>,
+    pub(super) down_inter: Option<Duration>,
     pub(super) rise: Option<u32>,
     pub(super) fall: Option<u32>,
 }
@@ -267,12 +268,13 @@ fn number(option: &str, value: &str, all: &mut Parameters) -> Verdict {
             let Some(time) = time(value, Bare::Milliseconds) else {
                 return wrong();
             };
-            if option == "inter" {
-                all.inter = Some(time);
-            }
-            let shortest = all.shortest.map_or(time, |known| known.min(time));
-            all.shortest = Some(shortest);
-            honoured("check.interval, the shortest of them in every state".to_owned())
+            let (kept, key) = match option {
+                "fastinter" => (&mut all.fast_inter, "check.fastInterval"),
+                "downinter" => (&mut all.down_inter, "check.downInterval"),
+                _ => (&mut all.inter, "check.interval"),
+            };
+            *kept = Some(time);
+            honoured(key.to_owned())
         }
         "rise" | "fall" => match value.parse().ok().filter(|n| (1..=100).contains(n)) {
             Some(count) if option == "rise" => {

@@ -2,13 +2,17 @@
 
 mod admission;
 mod block;
+mod build;
 mod main_block;
+mod map;
 mod server;
 mod upstream;
 
 use super::draft::Draft;
 use super::{ImportError, Report, Surroundings};
 use block::Directive;
+use build::Targets;
+use map::Map;
 use server::{Entry, Shared};
 use upstream::Upstream;
 
@@ -16,6 +20,7 @@ use upstream::Upstream;
 #[derive(Debug, Default)]
 struct Stream {
     upstreams: Vec<Upstream>,
+    maps: Vec<Map>,
     entries: Vec<Entry>,
     shared: Shared,
 }
@@ -34,13 +39,11 @@ pub(super) fn read(
     let mut stream = Stream::default();
     let all = block::parse(file, text)?;
     main_level(&all, &mut draft, &mut stream, around, report, 0)?;
-    server::build(
-        &stream.upstreams,
-        stream.entries,
-        &mut draft,
-        around,
-        report,
-    );
+    let targets = Targets {
+        upstreams: stream.upstreams,
+        maps: stream.maps,
+    };
+    build::build(&targets, stream.entries, &mut draft, around, report);
     Ok(draft)
 }
 
@@ -92,7 +95,10 @@ fn stream_level(
                     report.within(outer);
                 }
             }
-            _ => server::shared(directive, &mut stream.shared, report),
+            _ => match Map::read(directive, report) {
+                Some(map) => stream.maps.push(map),
+                None => server::shared(directive, &mut stream.shared, report),
+            },
         }
     }
     for directive in all.iter().filter(|directive| directive.name() == "server") {

@@ -6,45 +6,38 @@ use std::time::Duration;
 
 use super::super::Surroundings;
 use super::super::address::{Host, Place, place};
-use super::super::draft::{self, Backend, Draft, Frontend};
 use super::super::report::Report;
 use super::super::times::{Bare, fit, time};
 use super::admission;
 use super::block::Directive;
-use super::upstream::{self, Upstream};
 
 const CONNECT: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(60);
 const IDLE: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 60 * 60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-
-/// nginx's own: `proxy_timeout 10m`, which cuts watches that are quiet.
-const NGINX_IDLE: Duration = Duration::from_secs(10 * 60);
-
 /// What holds for all servers, or for one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shared {
-    connect: Option<Duration>,
-    idle: Option<(usize, Duration)>,
+    pub(super) connect: Option<Duration>,
+    pub(super) idle: Option<(usize, Duration)>,
     /// `allow` and `deny` with whom they name, in their order.
     pub(super) lists: Vec<(Directive, String)>,
     /// A zone counts the connections of each source.
     pub(super) limits_sources: bool,
     pub(super) source_connections: Option<u32>,
     pub(super) proxies: Vec<String>,
-    sends_proxy: bool,
+    pub(super) sends_proxy: bool,
 }
 
 /// A server.
 #[derive(Debug)]
 pub(super) struct Entry {
-    file: Option<String>,
-    line: usize,
-    binds: Vec<SocketAddr>,
-    target: Option<(usize, String)>,
-    accepts_proxy: bool,
-    shared: Shared,
+    pub(super) file: Option<String>,
+    pub(super) line: usize,
+    pub(super) binds: Vec<SocketAddr>,
+    pub(super) target: Option<(usize, String)>,
+    pub(super) accepts_proxy: bool,
+    pub(super) shared: Shared,
 }
 
 pub(super) fn read(
@@ -110,11 +103,9 @@ pub(super) fn shared(directive: &Directive, shared: &mut Shared, report: &mut Re
             report.honoured(line, &text, "sendProxy: v1, of the backend");
             report.trap(line, "an apiserver does not understand a PROXY header: it ends every connection");
         }
-        ["ssl_preread", ..] => report.unsupported(
-            line,
-            &text,
-            "the name in a ClientHello chooses no backend",
-        ),
+        ["ssl_preread", ..] => {
+            report.honoured(line, &text, "routes, where proxy_pass is a map of the name");
+        }
         [
             "allow" | "deny" | "limit_conn" | "limit_conn_zone" | "set_real_ip_from",
             ..,
@@ -255,201 +246,5 @@ fn option(line: usize, option: &str, report: &mut Report) {
             report.not_needed(line, &text, "it tunes the inside of nginx");
         }
         _ => report.unsupported(line, &text, "api-lb does not know it"),
-    }
-}
-
-/// Makes frontends and backends of all that was read.
-pub(super) fn build(
-    upstreams: &[Upstream],
-    entries: Vec<Entry>,
-    draft: &mut Draft,
-    around: &Surroundings<'_>,
-    report: &mut Report,
-) {
-    let used: Vec<String> = entries
-        .iter()
-        .filter_map(|entry| Some(entry.target.clone()?.1))
-        .collect();
-    for entry in entries {
-        let outer = report.within(entry.file.clone());
-        self::entry(entry, upstreams, draft, around, report);
-        report.within(outer);
-    }
-    for upstream in upstreams.iter().filter(|u| !used.contains(&u.name)) {
-        let text = format!("upstream {}", upstream.name);
-        report.not_needed(upstream.line, &text, "no server of `stream` leads to it");
-        for server in &upstream.servers {
-            let text = format!("server {}", server.written);
-            report.not_needed(server.line, &text, "nothing leads to it");
-        }
-    }
-}
-
-fn entry(
-    entry: Entry,
-    upstreams: &[Upstream],
-    draft: &mut Draft,
-    around: &Surroundings<'_>,
-    report: &mut Report,
-) {
-    let Some((line, target)) = &entry.target else {
-        report.unsupported(entry.line, "server", "it leads nowhere, so it is left out");
-        return;
-    };
-    let text = format!("proxy_pass {target}");
-    let single;
-    let upstream = match upstreams.iter().find(|upstream| upstream.name == *target) {
-        Some(upstream) => upstream,
-        None => {
-            single = alone(entry.file.clone(), *line, target);
-            &single
-        }
-    };
-    if entry.binds.is_empty() {
-        report.unsupported(
-            entry.line,
-            "server",
-            "nothing is listened on, so it is left out",
-        );
-        return;
-    }
-    let Some(backend) = backend(&entry, upstream, draft, around, report) else {
-        report.unsupported(*line, &text, "no server has an address, so it is left out");
-        return;
-    };
-    report.honoured(*line, &text, format!("backend {backend}"));
-    let taken: Vec<&str> = draft.frontends.iter().map(|f| f.name.as_str()).collect();
-    draft.frontends.push(Frontend {
-        name: draft::name(&upstream.name, &taken),
-        terms: admission::terms(&entry.shared, entry.accepts_proxy, report),
-        binds: entry.binds,
-        backend,
-    });
-}
-
-/// `proxy_pass ADDRESS` without an upstream.
-fn alone(file: Option<String>, line: usize, target: &str) -> Upstream {
-    let server = upstream::Server {
-        file,
-        line,
-        written: target.to_owned(),
-        place: place(target),
-        weight: None,
-        slow_start: None,
-        max_connections: None,
-        backup: false,
-        disabled: false,
-    };
-    Upstream {
-        line,
-        balance: None,
-        name: target.to_owned(),
-        servers: vec![server],
-    }
-}
-
-/// The name of the backend; none without a server.
-fn backend(
-    entry: &Entry,
-    upstream: &Upstream,
-    draft: &mut Draft,
-    around: &Surroundings<'_>,
-    report: &mut Report,
-) -> Option<String> {
-    let plain = draft::name(&upstream.name, &[]);
-    if draft.backends.iter().any(|known| known.name == plain) {
-        return Some(plain);
-    }
-    let (line, idle) = entry.shared.idle.unwrap_or((entry.line, NGINX_IDLE));
-    if entry.shared.idle.is_none() {
-        report.trap(line, "nginx cuts connections that are quiet for 10 minutes (proxy_timeout), watches among them; api-lb does not: timeouts.idle is off");
-    } else if idle < HOUR {
-        report.trap(line, format!("connections quiet for {} are cut, as nginx does: watches, `kubectl logs -f` and `exec` among them; remove timeouts.idle, or write an hour", config::Period(idle)));
-    }
-    let mut backend = Backend {
-        name: plain.clone(),
-        balance: upstream.balance,
-        send_proxy: entry.shared.sends_proxy.then_some("v1"),
-        slow_start: upstream.servers.iter().find_map(|server| server.slow_start),
-        connect: entry.shared.connect,
-        idle: entry.shared.idle.map(|(_, time)| time),
-        ..Backend::default()
-    };
-    for (number, server) in (1..).zip(&upstream.servers) {
-        let outer = report.within(server.file.clone());
-        add_server(number, server, &mut backend, around, report);
-        report.within(outer);
-    }
-    report.trap(upstream.line, "nginx checks no server: one that hangs is given clients for ever; for kube-apiservers write check https with /readyz");
-    if backend.servers.is_empty() {
-        return None;
-    }
-    draft.backends.push(backend);
-    Some(plain)
-}
-
-fn add_server(
-    number: usize,
-    server: &upstream::Server,
-    backend: &mut Backend,
-    around: &Surroundings<'_>,
-    report: &mut Report,
-) {
-    let text = format!("server {}", server.written);
-    let name = match &server.place {
-        Some(Place {
-            host: Host::Name(name),
-            ..
-        }) => name.clone(),
-        Some(_) | None => format!("s{number}"),
-    };
-    let taken: Vec<&str> = backend.servers.iter().map(|s| s.name.as_str()).collect();
-    let name = draft::name(&name, &taken);
-    let Some((address, how)) = address(server, around) else {
-        report.unsupported(
-            server.line,
-            &text,
-            "no address is known for it; it stands in what is written as a comment",
-        );
-        backend.missing.push(format!(
-            "- {{name: {name}, address: \"{}\"}}",
-            server.written
-        ));
-        return;
-    };
-    if backend.servers.iter().any(|known| known.address == address) {
-        report.unsupported(
-            server.line,
-            &text,
-            "its address stands twice; it is left out, write a weight instead",
-        );
-        return;
-    }
-    report.honoured(server.line, &text, how);
-    backend.servers.push(draft::Server {
-        name,
-        address,
-        weight: server.weight,
-        max_connections: server.max_connections,
-        backup: server.backup,
-        disabled: server.disabled,
-    });
-}
-
-fn address(
-    server: &upstream::Server,
-    around: &Surroundings<'_>,
-) -> Option<(SocketAddr, String)> {
-    let place = server.place.clone()?;
-    let port: u16 = place.port?.parse().ok().filter(|port| *port != 0)?;
-    match place.host {
-        Host::Any => None,
-        Host::Ip(ip) => Some(((ip, port).into(), String::new())),
-        Host::Name(name) => {
-            let ip = (around.resolve)(&name)?;
-            let how =
-                format!("{name} is {ip} as of this import; it is not looked up again");
-            Some(((ip, port).into(), how))
-        }
     }
 }
