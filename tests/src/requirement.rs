@@ -37,6 +37,9 @@ const RUNTIME: [&str; 5] = [
     "runc",
 ];
 
+/// The programs `make deps` unpacks into [`monitoring`].
+const MONITORING: [&str; 2] = ["promtool", "prometheus-haproxy-exporter"];
+
 /// The programs `make kubernetes` builds into [`kubernetes`].
 const KUBERNETES: [&str; 9] = [
     "etcd",
@@ -83,6 +86,8 @@ pub enum Requirement {
     Machine,
     /// A browser without a screen.
     Browser,
+    /// What reads metrics, rules and tables elsewhere.
+    Monitoring,
 }
 
 /// A requirement this machine does not meet.
@@ -113,6 +118,7 @@ impl Requirement {
             Self::Runtime => "runtime",
             Self::Machine => "machine",
             Self::Browser => "browser",
+            Self::Monitoring => "monitoring",
         }
     }
 
@@ -129,6 +135,7 @@ impl Requirement {
             Self::Runtime => all_in(&runtime(), &RUNTIME, "make deps"),
             Self::Machine => root().and_then(|()| booting()),
             Self::Browser => all_in(&browser(), &["chromium"], "make deps"),
+            Self::Monitoring => all_in(&monitoring(), &MONITORING, "make deps"),
         };
         met.map_err(|reason| Missing {
             requirement: self,
@@ -203,6 +210,12 @@ pub fn machine() -> PathBuf {
 /// The folder of the browser: `STERNPOST_BROWSER`, or what `make deps` fills.
 pub fn browser() -> PathBuf {
     folder("STERNPOST_BROWSER", ".deps/browser/bin")
+}
+
+/// The folder of what reads our metrics elsewhere: `STERNPOST_MONITORING`, or what `make deps`
+/// fills.
+pub fn monitoring() -> PathBuf {
+    folder("STERNPOST_MONITORING", ".deps/monitoring/bin")
 }
 
 fn folder(variable: &str, default: &str) -> PathBuf {

@@ -30,7 +30,7 @@ use ladder::{Counts, Rung};
 use tally::Tally;
 
 /// The names `STERNPOST_REQUIRE` may hold; see `requirement.rs`.
-const REQUIREMENTS: [&str; 9] = [
+const REQUIREMENTS: [&str; 10] = [
     "root",
     "kubernetes",
     "network",
@@ -38,6 +38,7 @@ const REQUIREMENTS: [&str; 9] = [
     "runtime",
     "machine",
     "browser",
+    "monitoring",
     "openssl",
     "go",
 ];
