@@ -66,6 +66,7 @@ impl Machine {
             .bridge()
             .run(move || program.spawn(&host, &stem))??;
         nspawn.ready(BOOT)?;
+        nspawn.deafen()?;
         let leader = only_child(nspawn.pid())?;
         Ok(Self {
             name: name.to_owned(),
@@ -174,11 +175,12 @@ fn identify(etc: &Path, name: &str, address: Ipv4Addr) -> Result<(), LabError> {
     let wants = etc.join("systemd/system/multi-user.target.wants");
     fs::create_dir_all(&wants).doing(wants.display())?;
     let unit = "systemd-networkd.service";
-    symlink(
-        Path::new("/lib/systemd/system").join(unit),
-        wants.join(unit),
-    )
-    .doing(unit)
+    let link = wants.join(unit);
+    // One that boots again has it.
+    if link.is_symlink() {
+        return Ok(());
+    }
+    symlink(Path::new("/lib/systemd/system").join(unit), link).doing(unit)
 }
 
 fn only_child(of: Pid) -> Result<Pid, LabError> {

@@ -134,6 +134,16 @@ impl Process {
         self.reap().is_none()
     }
 
+    /// Hears nothing more of what it notifies. A manager of services goes on telling what it
+    /// does, and waits for ever once nobody takes it.
+    ///
+    /// # Errors
+    /// When there are no more sockets.
+    pub fn deafen(&mut self) -> Result<(), LabError> {
+        self.notify = UnixDatagram::unbound().doing("notify socket")?;
+        Ok(())
+    }
+
     /// Waits for its `READY=1`.
     ///
     /// # Errors
