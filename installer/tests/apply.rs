@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -96,6 +97,11 @@ impl Services for &mut Recorded {
     }
     fn restart(&mut self, unit: &str) -> Result<(), ServicesError> {
         self.up("restart", unit)
+    }
+    fn stop(&mut self, unit: &str) -> Result<(), ServicesError> {
+        self.calls.push(format!("stop {unit}"));
+        self.unit(unit).active = false;
+        Ok(())
     }
     fn reload(&mut self, unit: &str) -> Result<(), ServicesError> {
         self.up("reload", unit)
@@ -208,7 +214,7 @@ impl World {
             left: orders,
         };
         let plan = target.plan(material, &mut wire)?;
-        target.apply(&plan, material, &mut wire, |_| ())?;
+        target.apply(&plan, material, &mut wire, |_| ControlFlow::Continue(()))?;
         Ok(plan)
     }
 
@@ -373,6 +379,10 @@ fn not_up() -> Tried {
                   it failed\n    kube-apiserver.service said this";
     if error != wanted {
         return Err(error.into());
+    }
+    let last = world.services.calls.last().map(String::as_str);
+    if last != Some("stop kube-apiserver.service") {
+        return Err(format!("it was left trying: {last:?}").into());
     }
     world.services.broken = None;
     let rest = world.apply(&material, FOREVER)?;

@@ -6,8 +6,10 @@
 //!          ◀─answers (JSON lines on standard output)──┘    └──▶ journal on the host
 //! ```
 
+mod attend;
 mod files;
 mod journal;
+mod lock;
 mod order;
 mod programs;
 mod systemd;
@@ -18,9 +20,12 @@ use std::path::{Path, PathBuf};
 use daemon::chain;
 
 use crate::facts::{Wanted, look, survey};
+use lock::Lock;
 
+pub use attend::attend;
 pub use files::{FilesError, Put};
 pub use journal::{Entry, Journal, JournalError};
+pub use lock::LockError;
 pub use order::{Answer, Order};
 pub use programs::{Install, ProgramsError};
 pub use systemd::{Services, ServicesError, Systemd};
@@ -36,6 +41,7 @@ pub struct Agent<S> {
     root: PathBuf,
     services: S,
     journal: Journal,
+    lock: Option<Lock>,
 }
 
 impl<S: Services> Agent<S> {
@@ -47,6 +53,7 @@ impl<S: Services> Agent<S> {
             root: root.to_owned(),
             services,
             journal,
+            lock: None,
         }
     }
 
@@ -60,27 +67,28 @@ impl<S: Services> Agent<S> {
         mut answers: impl Write,
     ) -> io::Result<()> {
         for line in orders.lines() {
-            let answer = match serde_json::from_str::<Order>(&line?) {
-                Ok(order) => self.obey(order),
-                // What the order was is not repeated: it may hold a key.
-                Err(error) => Answer::Failed {
-                    error: format!(
-                        "an order could not be read: {}",
-                        error.classify_text()
-                    ),
-                    said: Vec::new(),
-                },
-            };
-            serde_json::to_writer(&mut answers, &answer)?;
-            answers.write_all(b"\n")?;
-            answers.flush()?;
+            let answer = self.answer(&line?);
+            reply(&mut answers, &answer)?;
         }
         Ok(())
+    }
+
+    /// Does what a line says.
+    fn answer(&mut self, line: &str) -> Answer {
+        match serde_json::from_str::<Order>(line) {
+            Ok(order) => self.obey(order),
+            // What the order was is not repeated: it may hold a key.
+            Err(error) => Answer::Failed {
+                error: format!("an order could not be read: {}", error.classify_text()),
+                said: Vec::new(),
+            },
+        }
     }
 
     /// Does what an order says. What fails half-way is put back as it was.
     pub fn obey(&mut self, order: Order) -> Answer {
         match order {
+            Order::Lock(who) => self.lock(&who),
             Order::Look(wanted) => self.look(&wanted),
             Order::Survey => match survey(&self.root) {
                 Ok(machine) => Answer::Machine(machine),
@@ -98,11 +106,37 @@ impl<S: Services> Agent<S> {
                 done(programs::install(&self.root, &install, &mut self.journal))
             }
             Order::Enable(unit) => self.service(&unit, S::enable),
-            Order::Start(unit) => self.service(&unit, S::start),
+            Order::Start(unit) => self.start(&unit),
             Order::Restart(unit) => self.service(&unit, S::restart),
             Order::Reload(unit) => self.service(&unit, S::reload),
             Order::Settle => done(self.services.settle()),
         }
+    }
+
+    fn lock(&mut self, who: &str) -> Answer {
+        if self.lock.is_some() {
+            return Answer::Done;
+        }
+        match Lock::take(&self.root, who) {
+            Ok(lock) => {
+                self.lock = Some(lock);
+                // What a run that was broken off has brought; nobody else is at work here.
+                let left = files::below(&self.root, INCOMING);
+                let _ = std::fs::remove_dir_all(left);
+                Answer::Done
+            }
+            Err(error) => failed(&error),
+        }
+    }
+
+    /// A unit that does not come up is put back to where it was: not started.
+    fn start(&mut self, unit: &str) -> Answer {
+        let answer = self.service(unit, S::start);
+        if matches!(answer, Answer::Failed { .. }) {
+            // Why it failed is what there is to say; it is tried again by the next run.
+            let _ = self.services.stop(unit);
+        }
+        answer
     }
 
     fn look(&mut self, wanted: &Wanted) -> Answer {
@@ -135,6 +169,12 @@ impl<S: Services> Agent<S> {
             },
         }
     }
+}
+
+fn reply(answers: &mut impl Write, answer: &Answer) -> io::Result<()> {
+    serde_json::to_writer(&mut *answers, answer)?;
+    answers.write_all(b"\n")?;
+    answers.flush()
 }
 
 fn done<E: std::error::Error>(result: Result<(), E>) -> Answer {

@@ -13,6 +13,9 @@ use crate::facts::{Facts, Machine, Wanted};
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Order {
+    /// Let nobody else change this host while this agent runs. Who asks is named to whoever
+    /// comes second.
+    Lock(String),
     /// Look, and touch nothing.
     Look(Wanted),
     /// Look at the machine itself.
@@ -70,6 +73,7 @@ pub enum Answer {
 impl fmt::Debug for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Lock(who) => write!(f, "Lock({who})"),
             Self::Look(_) => f.write_str("Look"),
             Self::Survey => f.write_str("Survey"),
             Self::Fetch(paths) => write!(f, "Fetch({paths:?})"),

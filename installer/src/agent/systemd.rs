@@ -2,6 +2,8 @@
 
 use std::io;
 use std::process::{Command, Output};
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -38,6 +40,11 @@ pub trait Services {
     /// # Errors
     /// When it does not come up.
     fn restart(&mut self, unit: &str) -> Result<(), ServicesError>;
+    /// Ends a unit, and all its tries to come up.
+    ///
+    /// # Errors
+    /// When it does not end.
+    fn stop(&mut self, unit: &str) -> Result<(), ServicesError>;
     /// Has a unit read its files again.
     ///
     /// # Errors
@@ -58,6 +65,14 @@ pub enum ServicesError {
         /// What the system said.
         source: io::Error,
     },
+    /// A unit does not come up.
+    #[error("{unit} is not up: {state}")]
+    NotUp {
+        /// Which.
+        unit: String,
+        /// What systemd says of it.
+        state: String,
+    },
     /// A program failed.
     #[error("{command} failed: {said}")]
     Failed {
@@ -68,24 +83,21 @@ pub enum ServicesError {
     },
 }
 
+/// From the order to start until a unit must be ready. A member of etcd waits for the
+/// others, an API server for etcd, flannel for its node.
+const READY: Duration = Duration::from_secs(120);
+/// Between two looks at a unit: systemctl that waits would outlive an agent that is cut off.
+const LOOK: Duration = Duration::from_millis(40);
+/// A unit that systemd had to start so often will not come up by itself.
+const TRIES: u32 = 5;
+
 /// systemd.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Systemd;
 
 impl Services for Systemd {
     fn look(&mut self, unit: &str) -> Result<Option<Unit>, ServicesError> {
-        let output = Command::new("systemctl")
-            .args([
-                "show",
-                "--property=LoadState,UnitFileState,ActiveState,SubState",
-                unit,
-            ])
-            .output()
-            .map_err(|source| ServicesError::Run {
-                program: "systemctl",
-                source,
-            })?;
-        Ok(shown(&String::from_utf8_lossy(&output.stdout)))
+        Ok(shown(&properties(unit)?))
     }
 
     fn settle(&mut self) -> Result<(), ServicesError> {
@@ -110,11 +122,20 @@ impl Services for Systemd {
     fn start(&mut self, unit: &str) -> Result<(), ServicesError> {
         // One that failed too often would not be tried again by itself.
         let _ = run("systemctl", &["reset-failed", unit]);
-        run("systemctl", &["start", unit])
+        run("systemctl", &["start", "--no-block", unit])?;
+        ready(unit)
     }
 
     fn restart(&mut self, unit: &str) -> Result<(), ServicesError> {
-        run("systemctl", &["restart", unit])
+        let _ = run("systemctl", &["reset-failed", unit]);
+        run("systemctl", &["restart", "--no-block", unit])?;
+        ready(unit)
+    }
+
+    fn stop(&mut self, unit: &str) -> Result<(), ServicesError> {
+        run("systemctl", &["stop", unit])?;
+        let _ = run("systemctl", &["reset-failed", unit]);
+        Ok(())
     }
 
     fn reload(&mut self, unit: &str) -> Result<(), ServicesError> {
@@ -138,12 +159,65 @@ impl Services for Systemd {
     }
 }
 
+/// Waits until a unit is up, with no job of systemd's before it.
+fn ready(unit: &str) -> Result<(), ServicesError> {
+    let deadline = Instant::now() + READY;
+    loop {
+        let text = properties(unit)?;
+        match progress(&text) {
+            Progress::Up => return Ok(()),
+            Progress::Coming if Instant::now() < deadline => park_timeout(LOOK),
+            Progress::Coming | Progress::Failed => {
+                let state =
+                    shown(&text).map_or_else(|| "unknown".to_owned(), |one| one.state);
+                let unit = unit.to_owned();
+                return Err(ServicesError::NotUp { unit, state });
+            }
+        }
+    }
+}
+
+/// Where a unit is on its way up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Up,
+    Coming,
+    Failed,
+}
+
+fn progress(text: &str) -> Progress {
+    let waits = value(text, "Job").is_some_and(|job| job != "0" && !job.is_empty());
+    let tries = value(text, "NRestarts").and_then(|tries| tries.parse().ok());
+    match value(text, "ActiveState") {
+        Some("active") if !waits => Progress::Up,
+        Some("failed") if !waits => Progress::Failed,
+        _ if tries.is_some_and(|tries: u32| tries >= TRIES) => Progress::Failed,
+        // One that ended at once, and one that is started again, are on their way or not.
+        _ => Progress::Coming,
+    }
+}
+
+fn properties(unit: &str) -> Result<String, ServicesError> {
+    let asked =
+        "--property=LoadState,UnitFileState,ActiveState,SubState,NRestarts,Job,Result";
+    let output = Command::new("systemctl")
+        .args(["show", asked, unit])
+        .output();
+    let output = output.map_err(|source| ServicesError::Run {
+        program: "systemctl",
+        source,
+    })?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let mut lines = text.lines().filter_map(|line| line.split_once('='));
+    lines.find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
 /// Reads what `systemctl show` prints.
 fn shown(text: &str) -> Option<Unit> {
-    let value = |key: &str| {
-        let mut lines = text.lines().filter_map(|line| line.split_once('='));
-        lines.find(|(name, _)| *name == key).map(|(_, value)| value)
-    };
+    let value = |key: &str| value(text, key);
     if value("LoadState")? == "not-found" {
         return None;
     }
@@ -151,8 +225,16 @@ fn shown(text: &str) -> Option<Unit> {
     Some(Unit {
         enabled: value("UnitFileState") == Some("enabled"),
         active: matches!(active, "active" | "reloading"),
-        state: format!("{active}/{}", value("SubState").unwrap_or_default()),
+        state: state(active, value("SubState"), value("Result")),
     })
+}
+
+fn state(active: &str, sub: Option<&str>, result: Option<&str>) -> String {
+    let state = format!("{active}/{}", sub.unwrap_or_default());
+    match result {
+        None | Some("" | "success") => state,
+        Some(result) => format!("{state} ({result})"),
+    }
 }
 
 fn run(program: &'static str, arguments: &[&str]) -> Result<(), ServicesError> {
@@ -198,5 +280,24 @@ mod tests {
         assert!(!failed.enabled && !failed.active);
         assert_eq!(shown("LoadState=not-found\nActiveState=inactive\n"), None);
         assert_eq!(shown(""), None);
+    }
+
+    #[test]
+    fn a_unit_is_up_failed_or_on_its_way() {
+        for (active, job, restarts, wanted) in [
+            ("active", "", 0, Progress::Up),
+            ("active", "0", 9, Progress::Up),
+            // A restart that has not begun.
+            ("active", "77", 0, Progress::Coming),
+            ("activating", "77", 0, Progress::Coming),
+            ("activating", "", TRIES - 1, Progress::Coming),
+            ("activating", "", TRIES, Progress::Failed),
+            ("inactive", "77", 0, Progress::Coming),
+            ("failed", "", 0, Progress::Failed),
+            ("failed", "77", 0, Progress::Coming),
+        ] {
+            let text = format!("ActiveState={active}\nJob={job}\nNRestarts={restarts}\n");
+            assert_eq!(progress(&text), wanted, "{text}");
+        }
     }
 }

@@ -2,11 +2,13 @@
 //! it needs, and a transport carries them to the agent of its host.
 
 mod authority;
+mod cause;
 mod join;
 mod material;
 mod orders;
 mod supply;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -66,13 +68,27 @@ pub enum ApplyError {
         /// What the unit said last.
         said: Vec<String>,
     },
+    /// The operator wants to stop.
+    #[error("stopped before {left} of {steps} step(s); apply again to go on")]
+    Stopped {
+        /// Steps that are not done.
+        left: usize,
+        /// All of them.
+        steps: usize,
+    },
     /// The agent answered something else.
     #[error("the agent answered {0}, which was not asked")]
     Answer(String),
 }
 
+/// What a unit said last, and what that most likely means.
 fn lines(said: &[String]) -> String {
-    said.iter().map(|line| format!("\n    {line}")).collect()
+    let mut text: String = said.iter().map(|line| format!("\n    {line}")).collect();
+    if let Some(cause) = cause::cause(said) {
+        text.push_str("\n  likely cause: ");
+        text.push_str(cause);
+    }
+    text
 }
 
 /// A host, what it is to hold, and where that comes from.
@@ -111,20 +127,24 @@ impl Target<'_> {
         }))
     }
 
-    /// Does every step of a plan, and says each before it is done.
+    /// Does every step of a plan. Each is said before it is done, which is the place to stop.
     ///
     /// # Errors
-    /// At the first step that fails; those before it stay done.
+    /// At the first step that fails, or is not to be done; those before it stay done.
     pub fn apply(
         &self,
         plan: &Plan,
         material: &Material,
         transport: &mut impl Transport,
-        mut about: impl FnMut(&Step),
+        mut about: impl FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<(), ApplyError> {
         let mut orders = Orders::new(*self, material);
-        for step in &plan.steps {
-            about(step);
+        for (done, step) in plan.steps.iter().enumerate() {
+            if about(step).is_break() {
+                let steps = plan.steps.len();
+                let left = steps.saturating_sub(done);
+                return Err(ApplyError::Stopped { left, steps });
+            }
             for mut order in orders.of(step)? {
                 if let Order::Install(install) = &mut order {
                     install.from = transport.bring(&install.from)?;

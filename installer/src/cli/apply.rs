@@ -1,14 +1,18 @@
 //! `sternpost apply`: all hosts of a description, each by itself, at once.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::SystemTime;
 
 use clap::Args;
 use daemon::{chain, exit};
 
+use super::interrupt::Interrupt;
+use super::progress::{self, Event, Look, Output};
 use super::{Sentence, SpecFile};
 use crate::agent::{Answer, Order, Put};
 use crate::apply::{self, ApplyError, Held, Material, Target, Transport};
@@ -33,9 +37,15 @@ pub(super) struct Apply {
     /// The program that is put on the hosts; by default this one.
     #[arg(long)]
     agent: Option<PathBuf>,
+    /// Configuration for ssh, instead of its own (ssh -F).
+    #[arg(long)]
+    ssh_config: Option<PathBuf>,
     /// Print what would be done, and touch nothing. Ends with 3 when there is something.
     #[arg(long)]
     dry_run: bool,
+    /// How progress is shown.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 /// A host on its way to what it is to be.
@@ -57,8 +67,13 @@ impl Apply {
         }
         let sums = Checksums::read(&cluster.binaries.checksums)
             .map_err(|error| chain(&error))?;
+        let interrupt = Interrupt::listen()
+            .map_err(|error| format!("signals cannot be heard: {error}"))?;
         let (mut sites, mut lost) = self.reach(&cluster);
-        let material = authorities(&mut sites, &lost, &cluster)?;
+        let material = match authorities(&mut sites, &lost, &cluster) {
+            Ok(material) => material,
+            Err(error) => return Ok((error, exit::FAILED)),
+        };
         expect(&mut sites);
         let chosen =
             |name: &str| self.host.is_empty() || self.host.iter().any(|one| one == name);
@@ -68,8 +83,28 @@ impl Apply {
         for (name, error) in lost {
             outcomes.insert(name, Err(error));
         }
-        outcomes.extend(self.work(&cluster, &sums, &material, sites));
-        Ok(told(&outcomes, self.dry_run))
+        let run = Run {
+            cluster: &cluster,
+            sums: &sums,
+            material: &material,
+            interrupt,
+            dry_run: self.dry_run,
+        };
+        outcomes.extend(run.work(self.look(), sites));
+        let (text, code) = told(&outcomes, self.dry_run);
+        match (self.output, self.dry_run) {
+            // Each host's end was an event.
+            (Output::Json, false) => Ok((String::new(), code)),
+            (Output::Json | Output::Text, _) => Ok((text, code)),
+        }
+    }
+
+    fn look(&self) -> Look {
+        match self.output {
+            Output::Json => Look::Json,
+            Output::Text if std::io::stderr().is_terminal() => Look::Live,
+            Output::Text => Look::Plain,
+        }
     }
 
     /// Every host that answers, and why the others do not.
@@ -105,10 +140,13 @@ impl Apply {
         } else {
             let own = std::env::current_exe().map_err(|error| error.to_string())?;
             let program = self.agent.clone().unwrap_or(own);
-            Piped::over(Ssh::to(&host.ssh), &program)
+            Piped::over(Ssh::to(&host.ssh, self.ssh_config.as_deref()), &program)
         };
         let mut way = way.map_err(|error| chain(&error))?;
         let machine = machine(&mut way)?;
+        if !self.dry_run {
+            lock(&mut way)?;
+        }
         let address = host.address();
         let interface = machine.interface(address).map(str::to_owned);
         let newcomers = match host.is(Role::Node) && !machine.joined {
@@ -129,28 +167,36 @@ impl Apply {
             },
         })
     }
+}
 
-    /// All hosts at once. Lines are printed as they come.
+/// What all hosts are worked on with.
+struct Run<'a> {
+    cluster: &'a Cluster,
+    sums: &'a Checksums,
+    material: &'a Material,
+    interrupt: Interrupt,
+    dry_run: bool,
+}
+
+impl Run<'_> {
+    /// All hosts at once. What happens is shown as it does.
     fn work(
         &self,
-        cluster: &Cluster,
-        sums: &Checksums,
-        material: &Material,
+        look: Look,
         sites: BTreeMap<String, Site<'_>>,
     ) -> BTreeMap<String, Result<Plan, String>> {
         // Each host sends a line a step; the printer takes them as fast as a terminal does.
-        let (lines, printed) = mpsc::sync_channel::<String>(64);
+        let (events, shown) = mpsc::sync_channel(64);
         thread::scope(|scope| {
-            scope.spawn(move || printed.iter().for_each(|line| super::complain(&line)));
+            scope.spawn(move || progress::show(look, &shown));
             let tries: Vec<_> = sites
                 .into_iter()
                 .map(|(name, site)| {
-                    let lines = lines.clone();
-                    let work = move || self.one(cluster, sums, material, site, &lines);
-                    (name, scope.spawn(work))
+                    let events = events.clone();
+                    (name, scope.spawn(move || self.one(site, &events)))
                 })
                 .collect();
-            drop(lines);
+            drop(events);
             let joined = tries.into_iter().map(|(name, one)| {
                 let died = |_| Err("its thread died".to_owned());
                 (name, one.join().unwrap_or_else(died))
@@ -159,39 +205,84 @@ impl Apply {
         })
     }
 
-    fn one(
+    /// One host, to its end; what came of it is the last event.
+    fn one(&self, site: Site<'_>, events: &SyncSender<Event>) -> Result<Plan, String> {
+        let host = site.host.name.clone();
+        let outcome = self.host(site, events);
+        let event = match &outcome {
+            Ok(plan) => Event::Done {
+                host,
+                steps: plan.steps.len(),
+            },
+            Err(error) => Event::Failed {
+                host,
+                error: error.clone(),
+            },
+        };
+        if !self.dry_run {
+            // The printer outlives every sender.
+            let _ = events.send(event);
+        }
+        outcome
+    }
+
+    fn host(
         &self,
-        cluster: &Cluster,
-        sums: &Checksums,
-        material: &Material,
         mut site: Site<'_>,
-        lines: &mpsc::SyncSender<String>,
+        events: &SyncSender<Event>,
     ) -> Result<Plan, String> {
-        let wanted = render::host(cluster, site.host, &site.known);
+        let wanted = render::host(self.cluster, site.host, &site.known);
         let target = Target {
-            cluster,
+            cluster: self.cluster,
             host: &site.host.name,
             wanted: &wanted,
-            sums,
+            sums: self.sums,
             now: SystemTime::now(),
         };
         let failed = |error: ApplyError| chain(&error);
-        let plan = target.plan(material, &mut site.way).map_err(failed)?;
+        let plan = target.plan(self.material, &mut site.way).map_err(failed)?;
         if self.dry_run {
             return Ok(plan);
         }
-        let name = &site.host.name;
-        let say = |step: &plan::Step| {
-            // The printer outlives every sender.
-            let _ = lines.send(format!("{name}: {}", plan::line(step)));
+        let (of, mut number) = (plan.steps.len(), 0);
+        let about = |step: &plan::Step| {
+            if self.interrupt.asked() {
+                return ControlFlow::Break(());
+            }
+            number += 1;
+            let _ = events.send(Event::Step {
+                host: site.host.name.clone(),
+                number,
+                of,
+                step: plan::line(step),
+            });
+            ControlFlow::Continue(())
         };
         if site.host.is(Role::ControlPlane) && !plan.steps.is_empty() {
-            keep(material, &mut site.way)?;
+            keep(self.material, &mut site.way)?;
         }
         target
-            .apply(&plan, material, &mut site.way, say)
+            .apply(&plan, self.material, &mut site.way, about)
             .map_err(failed)?;
         Ok(plan)
+    }
+}
+
+/// Keeps other operators from a host while this one is at work there.
+fn lock(way: &mut impl Transport) -> Result<(), String> {
+    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
+    let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let order = Order::Lock(format!("{user} on {}", here.trim()));
+    done(way.ask(order).map_err(|error| chain(&error))?)
+}
+
+fn done(answer: Answer) -> Result<(), String> {
+    match answer {
+        Answer::Done => Ok(()),
+        Answer::Failed { error, .. } => Err(error),
+        other @ (Answer::Fetched(_) | Answer::Facts(_) | Answer::Machine(_)) => {
+            Err(format!("the agent answered {other:?}"))
+        }
     }
 }
 
@@ -241,13 +332,7 @@ fn keep(material: &Material, way: &mut impl Transport) -> Result<(), String> {
         owner: "root".to_owned(),
         content: material.text(),
     };
-    match way.ask(Order::Put(put)).map_err(|error| chain(&error))? {
-        Answer::Done => Ok(()),
-        Answer::Failed { error, .. } => Err(error),
-        other @ (Answer::Fetched(_) | Answer::Facts(_) | Answer::Machine(_)) => {
-            Err(format!("the agent answered {other:?}"))
-        }
-    }
+    done(way.ask(Order::Put(put)).map_err(|error| chain(&error))?)
 }
 
 fn machine(way: &mut impl Transport) -> Result<Machine, String> {

@@ -3,17 +3,20 @@
 mod apply;
 mod certs;
 mod init;
+mod interrupt;
 mod kubeconfig;
 mod plan;
 mod preflight;
+mod progress;
 mod reach;
 
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use daemon::exit;
 
-use crate::agent::{Agent, Systemd};
+use crate::agent::{Agent, Systemd, attend};
 use crate::import::{self, Verdict};
 use crate::listing::listing;
 use crate::render::{self, Generation, Known, Newcomers};
@@ -227,8 +230,10 @@ fn imported(path: &Path, strict: bool) -> Result<(String, u8), Sentence> {
 }
 
 fn agent(root: &Path) -> Result<(String, u8), Sentence> {
-    let (orders, answers) = (std::io::stdin().lock(), std::io::stdout().lock());
-    let served = Agent::new(root, Systemd).serve(orders, answers);
+    let orders = BufReader::new(std::io::stdin());
+    let mut agent = Agent::new(root, Systemd);
+    let abandon = || std::process::exit(exit::FAILED.into());
+    let served = attend(&mut agent, orders, std::io::stdout().lock(), abandon);
     served.map_err(|error| error.to_string())?;
     Ok((String::new(), exit::DONE))
 }
@@ -248,4 +253,10 @@ fn say(text: &str) {
 #[expect(clippy::print_stderr, reason = "for the person at the terminal")]
 fn complain(text: &str) {
     eprintln!("{text}");
+}
+
+/// Text that brings its own ends of lines.
+#[expect(clippy::print_stderr, reason = "for the person at the terminal")]
+fn paint(text: &str) {
+    eprint!("{text}");
 }

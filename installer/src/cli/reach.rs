@@ -28,6 +28,9 @@ pub(super) struct Reach {
     /// The program that is put on the hosts; by default this one.
     #[arg(long)]
     agent: Option<PathBuf>,
+    /// Configuration for ssh, instead of its own (ssh -F).
+    #[arg(long)]
+    ssh_config: Option<PathBuf>,
 }
 
 /// What came of asking each host.
@@ -79,7 +82,7 @@ impl Reach {
         } else {
             let own = std::env::current_exe().map_err(|error| error.to_string())?;
             let program = self.agent.clone().unwrap_or(own);
-            Piped::over(Ssh::to(&host.ssh), &program)
+            Piped::over(Ssh::to(&host.ssh, self.ssh_config.as_deref()), &program)
         };
         way.map_err(|error| chain(&error))
     }

@@ -140,7 +140,14 @@ fn service() -> Service {
     .told("apply")
     .unit("Documentation", "https://kubernetes.io/docs/")
     .unit("After", "kube-apiserver.service")
-    .with(&[("Type", "oneshot"), ("RemainAfterExit", "yes")])
+    .with(&[
+        ("Type", "oneshot"),
+        ("RemainAfterExit", "yes"),
+        // All masters apply at once, and of two that make a Service with a fixed address one
+        // is refused: it finds the other's when it comes again.
+        ("Restart", "on-failure"),
+        ("RestartSec", "500ms"),
+    ])
     .set("ExecStartPre", format!("/bin/sh -c \"{wait}\""))
     .with(&[
         // Longer than an API server takes to come up on a slow disk; then it has failed,

@@ -4,6 +4,7 @@
 mod ssh;
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::{self, JoinHandle};
@@ -37,6 +38,8 @@ impl Piped {
         let gone =
             |why: &dyn std::fmt::Display| TransportError(format!("{program}: {why}"));
         let mut child = command
+            // Ctrl-C is this program's to answer: an order under way is finished first.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use thiserror::Error;
 
@@ -11,8 +13,13 @@ use super::Piped;
 use crate::apply::TransportError;
 use crate::spec;
 
-/// Where the agent lies on a host for the time of one run: in memory, and gone with it.
-const PLACE: &str = "/run/sternpost-agent";
+/// Where the agent lies on a host for the time of one run: in memory, and gone with it. Each
+/// run has its own, so that the end of one takes nothing from another.
+fn place() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let stamp = since.unwrap_or_default().as_millis();
+    format!("/run/sternpost-agent-{stamp:x}-{}", std::process::id())
+}
 
 /// How a host is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +54,9 @@ pub enum SshError {
 
 impl Ssh {
     /// The way to a host. Who is not root there becomes it by `sudo -n`: without a password,
-    /// or not at all.
+    /// or not at all. `config` stands for ssh's own configuration.
     #[must_use]
-    pub fn to(host: &spec::Ssh) -> Self {
+    pub fn to(host: &spec::Ssh, config: Option<&Path>) -> Self {
         // No question can be answered on a pipe; a host that is down is named soon.
         let mut arguments: Vec<String> = [
             "-T",
@@ -64,6 +71,9 @@ impl Ssh {
         ]
         .map(str::to_owned)
         .to_vec();
+        if let Some(config) = config {
+            arguments.extend(["-F".to_owned(), config.display().to_string()]);
+        }
         if let Some(user) = &host.user {
             arguments.extend(["-l".to_owned(), user.clone()]);
         }
@@ -88,9 +98,10 @@ impl Ssh {
     /// # Errors
     /// When the host cannot be reached, or does not let us.
     pub fn agent(&self, program: &Path) -> Result<Piped, TransportError> {
-        let sent = self.send(program, PLACE);
+        let place = place();
+        let sent = self.send(program, &place);
         sent.map_err(|error| TransportError(daemon::chain(&error)))?;
-        let script = format!("trap 'rm -f {PLACE}' EXIT; {PLACE} agent");
+        let script = format!("trap 'rm -f {place}' EXIT; {place} agent");
         Piped::start(&mut self.command(&script))
     }
 
@@ -108,6 +119,7 @@ impl Ssh {
         );
         let output = self
             .command(&script)
+            .process_group(0)
             .stdin(Stdio::from(file))
             .output()
             .map_err(SshError::Run)?;
@@ -148,11 +160,12 @@ mod tests {
     use super::*;
 
     fn way(user: Option<&str>, port: Option<u16>) -> Ssh {
-        Ssh::to(&spec::Ssh {
+        let host = spec::Ssh {
             host: "192.0.2.1".into(),
             user: user.map(str::to_owned),
             port,
-        })
+        };
+        Ssh::to(&host, Some(Path::new("/etc/a config")))
     }
 
     #[test]
@@ -171,6 +184,7 @@ mod tests {
         let at = |word: &str| way.arguments.iter().position(|one| one == word).unwrap();
         assert!(at("--") < at("192.0.2.1"));
         assert_eq!(way.arguments[at("-p") + 1], "2222");
+        assert_eq!(way.arguments[at("-F") + 1], "/etc/a config");
         assert_eq!(way.arguments[at("-l") + 1], "ops");
         assert_eq!(way.arguments.last().unwrap(), "192.0.2.1");
     }

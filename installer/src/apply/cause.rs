@@ -1,0 +1,129 @@
+//! What a unit's last words most likely mean, in words that say what to do.
+
+/// A phrase of a component, and what is behind it.
+struct Sign {
+    said: &'static str,
+    cause: &'static str,
+}
+
+const fn sign(said: &'static str, cause: &'static str) -> Sign {
+    Sign { said, cause }
+}
+
+/// The more telling ones first: a component that dies says more than one thing.
+const SIGNS: &[Sign] = &[
+    sign(
+        "no space left on device",
+        "the disk is full; make room (\"df -h\") and apply again",
+    ),
+    sign(
+        "address already in use",
+        "another program has its port; \"ss -ltnp\" on that host names it",
+    ),
+    sign(
+        "cluster ID mismatch",
+        "the data in /var/lib/etcd are another cluster's; move them away and apply again",
+    ),
+    sign(
+        "has already been bootstrapped",
+        "this member was in the cluster before and its data are gone; remove it there \
+         (\"etcdctl member remove\") and add it anew",
+    ),
+    sign(
+        "member has been permanently removed",
+        "the data in /var/lib/etcd are of a member that was removed; move them away",
+    ),
+    sign(
+        "certificate has expired or is not yet valid",
+        "the clocks of the hosts differ, or a certificate has ended; compare \"date\" on all \
+         of them",
+    ),
+    sign(
+        "certificate signed by unknown authority",
+        "it is shown a certificate of another cluster; something of an earlier one is left",
+    ),
+    sign(
+        "cgroup v1",
+        "this kubelet refuses control groups of version 1; boot the host with \
+         systemd.unified_cgroup_hierarchy=1",
+    ),
+    sign(
+        "running with swap on is not supported",
+        "swap is on; turn it off (\"swapoff -a\", and its line in /etc/fstab)",
+    ),
+    sign(
+        "unknown flag",
+        "a flag in the description is none of this version's; the line above names it",
+    ),
+    sign(
+        "exec format error",
+        "the program is for another processor; look at binaries.folder",
+    ),
+    sign(
+        "permission denied",
+        "its user may not read or write a file; the line above names it",
+    ),
+    sign("cannot allocate memory", "the host has too little memory"),
+    sign(
+        "context deadline exceeded",
+        "what it depends on does not answer in time: etcd for an API server, the API server \
+         for the others",
+    ),
+    sign(
+        "connection refused",
+        "what it depends on does not run: etcd for an API server, the API server for the \
+         others",
+    ),
+];
+
+/// The likely cause of a unit's failure, by the last lines it said.
+#[must_use]
+pub(super) fn cause(said: &[String]) -> Option<&'static str> {
+    let lower: Vec<_> = said.iter().map(|line| line.to_ascii_lowercase()).collect();
+    let mut signs = SIGNS.iter();
+    let found = signs.find(|sign| {
+        let phrase = sign.said.to_ascii_lowercase();
+        lower.iter().any(|line| line.contains(&phrase))
+    });
+    found.map(|sign| sign.cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_words_lead_to_their_cause() {
+        for (said, wanted) in [
+            (
+                "listen tcp 10.0.0.1:2379: bind: address already in use",
+                Some("another program has its port"),
+            ),
+            (
+                "request sent was ignored (cluster ID mismatch: peer[a]=1, local=2)",
+                Some("the data in /var/lib/etcd"),
+            ),
+            (
+                "Error: unknown flag: --insecure-port",
+                Some("a flag in the description"),
+            ),
+            (
+                "tls: failed to verify certificate: x509: certificate has expired or is not yet valid",
+                Some("the clocks"),
+            ),
+            (
+                "write /var/lib/etcd/member/wal/0.tmp: no space left on device; permission denied",
+                Some("the disk is full"),
+            ),
+            ("all is well", None),
+        ] {
+            let found = cause(&["first".to_owned(), said.to_owned()]);
+            let fits = match (found, wanted) {
+                (Some(found), Some(wanted)) => found.starts_with(wanted),
+                (found, wanted) => found == wanted,
+            };
+            assert!(fits, "{said}: {found:?}");
+        }
+        assert_eq!(cause(&[]), None);
+    }
+}

@@ -1,0 +1,114 @@
+//! What must be so after a run.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lab::host::Host;
+use lab::wait;
+use libtest_mimic::Failed;
+
+use super::rig::{Rig, Run, VIP};
+
+/// From the end of a run until an address has answered.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) fn holds(text: &str, wanted: &str) -> Result<(), Failed> {
+    match text.contains(wanted) {
+        true => Ok(()),
+        false => Err(format!("no {wanted:?} in\n{text}").into()),
+    }
+}
+
+/// The API answers every master through the virtual address, as its own components know it.
+pub(crate) fn serving(rig: &Rig) -> Result<(), Failed> {
+    let mut machines = rig.machines.iter();
+    machines.try_for_each(|machine| answers(rig, machine.name()))
+}
+
+/// The API answers one of them through the virtual address.
+pub(crate) fn answers(rig: &Rig, host: &str) -> Result<(), Failed> {
+    let ask = format!(
+        "kubectl --kubeconfig=/etc/kubernetes/controller-manager.conf \
+         --server=https://{VIP}:6443 get --raw=/readyz"
+    );
+    let mut last = String::new();
+    let what = format!("the API through the address, from {host}");
+    let answered = wait::until(&what, PATIENCE, || match rig.on(host, &ask) {
+        Ok(text) => (text.trim() == "ok").then_some(()),
+        Err(error) => {
+            last = format!("{error:?}");
+            None
+        }
+    });
+    answered.map_err(|error| format!("{error}: {last}").into())
+}
+
+/// One master has the virtual address, and no more than one.
+pub(crate) fn one_holder(rig: &Rig) -> Result<(), Failed> {
+    let wanted = format!("{VIP}/24");
+    let mut holders = Vec::new();
+    for machine in &rig.machines {
+        if machine
+            .output("ip", &["address", "show"])?
+            .contains(&wanted)
+        {
+            holders.push(machine.name());
+        }
+    }
+    match holders.as_slice() {
+        [_] => Ok(()),
+        holders => Err(format!("{VIP} is at {holders:?}").into()),
+    }
+}
+
+/// All masters have one authority, and nothing half-written lies about.
+pub(crate) fn one_cluster(rig: &Rig) -> Result<(), Failed> {
+    let mut sums = BTreeSet::new();
+    for machine in &rig.machines {
+        sums.insert(rig.on(machine.name(), "cat /etc/kubernetes/pki/ca.crt")?);
+        let look = "find /etc /var/lib /opt /usr/local -name '.*.sternpost'";
+        let half = rig.on(machine.name(), look)?;
+        if !half.is_empty() {
+            return Err(format!("half-written on {}: {half}", machine.name()).into());
+        }
+    }
+    match sums.len() {
+        1 => Ok(()),
+        count => Err(format!("{count} authorities").into()),
+    }
+}
+
+/// Nothing of a key is in what a run said.
+pub(crate) fn no_secret(run: &Run) -> Result<(), Failed> {
+    let all = format!("{}{}", run.printed, run.said);
+    match all.contains("PRIVATE") || all.contains("secretbox") {
+        true => Err("a key was printed".into()),
+        false => Ok(()),
+    }
+}
+
+/// Every host is as it is to be.
+pub(crate) fn nothing_done(run: &Run, rig: &Rig) -> Result<(), Failed> {
+    for machine in &rig.machines {
+        holds(&run.printed, &format!("{}: 0 step(s) done", machine.name()))
+            .map_err(|_| format!("{}\n{}", run.said, run.printed))?;
+    }
+    Ok(())
+}
+
+/// The agent and what it was brought are gone from every host.
+pub(crate) fn nothing_left(rig: &Rig) -> Result<(), Failed> {
+    // Its name is written so that this very shell has another.
+    let look = "ls /run /var/lib/sternpost | grep -e '^[s]ternpost-agent' -e '^[i]ncoming'; \
+                pgrep -f '^/run/[s]ternpost-agent'; true";
+    for machine in &rig.machines {
+        let mut left = String::new();
+        let what = format!("the end of the agent on {}", machine.name());
+        let gone = wait::until(&what, PATIENCE, || {
+            left = rig.on(machine.name(), look).ok()?;
+            left.trim().is_empty().then_some(())
+        });
+        gone.map_err(|error| format!("{error}: {left}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! `sternpost apply` over SSH on booted machines, with the real etcd and Kubernetes.
+//!
+//! Leaves to `tests/apply.rs`: every single place where a run can be broken off.
+
+mod broken;
+mod checks;
+mod rig;
+
+use lab::requirement::{Requirement, trial};
+use lab::{netns, signals};
+use libtest_mimic::{Arguments, Failed};
+
+use rig::{MASTERS, Rig};
+
+type Test = fn() -> Result<(), Failed>;
+
+/// Nothing that Pods need.
+const BARE: &str = "networks: {betweenPods: none, proxy: none}\n";
+
+fn main() {
+    netns::sweep();
+    signals::clean_up_on_interrupt();
+    let needs = [Requirement::Machine, Requirement::Kubernetes];
+    let tests: [(&str, Test); 3] = [
+        (
+            "a_control_plane_comes_up_over_ssh_and_a_second_time_nothing_changes",
+            control_plane,
+        ),
+        (
+            "killed_again_and_again_it_ends_in_the_same_place",
+            broken::killed,
+        ),
+        (
+            "a_stop_a_second_operator_and_a_dead_host_are_gone_on_from",
+            broken::stopped,
+        ),
+    ];
+    let trials =
+        tests.map(|(name, test)| trial(format!("machines::{name}"), &needs, test));
+    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "how long it took belongs to the result"
+)]
+fn control_plane() -> Result<(), Failed> {
+    let rig = Rig::boot("installer", &MASTERS)?;
+    rig.programs()?;
+    rig.describe(&MASTERS, BARE)?;
+    let dry = rig.apply(&["--dry-run"])?.ended(3)?;
+    checks::holds(&dry.printed, "start kube-apiserver.service")?;
+    let first = rig.apply(&[])?.ended(0)?;
+    println!("bare machines to a control plane: {:.1?}", first.took);
+    checks::serving(&rig)?;
+    checks::one_holder(&rig)?;
+    for run in [&dry, &first] {
+        checks::no_secret(run)?;
+    }
+    let second = rig.apply(&[])?.ended(0)?;
+    println!("again: {:.1?}", second.took);
+    checks::nothing_done(&second, &rig)?;
+    checks::nothing_left(&rig)
+}
