@@ -4,6 +4,7 @@
 mod content;
 mod facts;
 mod index;
+mod keys;
 mod line;
 mod seen;
 mod shelf;
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 use policy::{Node, Nodes, State, Token};
 
 use self::content::Content;
+use self::keys::Keys;
 use self::line::Line;
 pub use self::seen::{Change, Kind, Ledger, Seen};
 use self::shelf::Shelf;
@@ -49,8 +51,7 @@ pub struct Book {
     whole: BTreeSet<Kind>,
     /// Of each requester, in the order they were made, what counts for its quota.
     counting: BTreeMap<Who, BTreeSet<Turn>>,
-    /// Nodes by key, with the requests that say so.
-    keys: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
+    keys: Keys,
     /// Pending requests for the same signer and node by the same requester.
     siblings: BTreeMap<(Who, String, String), BTreeSet<At>>,
     /// Of each node, the client requests for it that are pending, in the order they were

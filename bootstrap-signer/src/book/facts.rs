@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use policy::{
-    Access, Explanation, Facts, Inventory, Known, Question, Requester, Settings, State,
-    Verdict,
+    Access, Explanation, Facts, Inventory, Known, Question, Requester, Settings, Verdict,
 };
 
 use super::index::sibling_key;
@@ -103,23 +102,10 @@ impl Book {
         }
     }
 
-    /// The nodes for which its key was used before it. Of a flood with one key, that many
-    /// are looked at: more than one of another name is not more of a reason.
+    /// The nodes for which its key was used before it.
     fn key_users(&self, entry: &Entry) -> BTreeSet<&str> {
-        const NODES: usize = 64;
-        const REQUESTS: usize = 8;
-        let users = entry.content.key().and_then(|key| self.keys.get(key));
-        let earlier = |name: &String| {
-            self.requests.get(name).is_some_and(|other| {
-                other.seen.submitted.state != State::Pending || other.turn < entry.turn
-            })
-        };
-        users
-            .into_iter()
-            .flat_map(|users| users.iter().take(NODES))
-            .filter(|(_, names)| names.iter().take(REQUESTS).any(earlier))
-            .map(|(node, _)| node.as_str())
-            .collect()
+        let key = entry.content.key();
+        key.map_or_else(BTreeSet::new, |key| self.keys.before(key, entry.turn))
     }
 
     /// Those that came before it, newest first, and no further than the quota: a flood

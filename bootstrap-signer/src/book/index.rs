@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{Signer, State, Submitted};
 
+use super::keys::Use;
 use super::{At, Book, Content, Entry, Seen, Who};
 
 impl Book {
@@ -100,9 +101,7 @@ impl Book {
             return;
         };
         if !seen.denied {
-            let users = self.keys.entry(key.to_owned()).or_default();
-            let requests = users.entry(node.to_owned()).or_default();
-            requests.insert(name.to_owned());
+            self.keys.put(key, node, key_use(name, entry));
         }
         if seen.submitted.state == State::Pending {
             let siblings = self.siblings.entry(sibling_key(seen, node)).or_default();
@@ -129,12 +128,7 @@ impl Book {
             let siblings = sibling_key(&entry.seen, node);
             drop_from(&mut self.siblings, &siblings, &made(&entry.seen.submitted));
             self.leave_line(&entry, name);
-            if let Some(users) = self.keys.get_mut(key) {
-                drop_from(users, &node.to_owned(), &name.to_owned());
-                if users.is_empty() {
-                    self.keys.remove(key);
-                }
-            }
+            self.keys.take(key, node, &key_use(name, &entry));
         }
         Some(entry)
     }
@@ -142,6 +136,14 @@ impl Book {
 
 fn made(submitted: &Submitted) -> At {
     (submitted.created, submitted.name.clone())
+}
+
+fn key_use(name: &str, entry: &Entry) -> Use {
+    Use {
+        is_pending: entry.seen.submitted.state == State::Pending,
+        turn: entry.turn,
+        name: name.to_owned(),
+    }
 }
 
 fn counts(seen: &Seen) -> bool {
