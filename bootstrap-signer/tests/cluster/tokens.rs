@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest as Csr;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
@@ -115,7 +116,38 @@ pub(crate) async fn as_upstream() -> Tried {
         (data.get(key)? != theirs.get(key)?).then_some(())
     })
     .await?;
+    tried_again(&cluster, &admin).await?;
     commands(&cluster, &first)
+}
+
+/// A signature that could not be written is tried again, though no watch brings anything.
+async fn tried_again(cluster: &Cluster, admin: &Client) -> Tried {
+    let maps: Api<ConfigMap> = Api::namespaced(admin.clone(), "kube-public");
+    let roles: Api<Role> = Api::namespaced(admin.clone(), "kube-public");
+    let reads = json!({ "rules": [{
+        "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"],
+    }] });
+    let name = "sternpost:bootstrap-signer:cluster-info";
+    let patch = PatchParams::default();
+    roles.patch(name, &patch, &Patch::Merge(reads)).await?;
+    let mut text = 0;
+    within("a refusal", None, async || {
+        text += 1;
+        let data = json!({ "data": { "kubeconfig": text.to_string() } });
+        maps.patch("cluster-info", &patch, &Patch::Merge(data))
+            .await
+            .ok()?;
+        let refused = |name| cluster.log(name).contains("not done, tried again");
+        (refused("a") && refused("b")).then_some(())
+    })
+    .await?;
+    let before = maps.get("cluster-info").await?.data;
+    cluster.grant(&["approve", "cluster-info", "clean"])?;
+    within("signatures once they may be written", None, async || {
+        let data = maps.get("cluster-info").await.ok()?.data;
+        (data != before).then_some(())
+    })
+    .await
 }
 
 const GROUP: &str = "system:bootstrappers:r7,system:bootstrappers:r8";
