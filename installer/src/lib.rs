@@ -28,5 +28,6 @@ pub mod preflight;
 pub mod render;
 pub mod resource;
 pub mod spec;
+pub mod status;
 pub mod transport;
 pub mod versions;

@@ -52,6 +52,30 @@ fn certs_says_of_each_that_there_is_none() {
 }
 
 #[test]
+fn status_names_what_does_not_run_here() {
+    let output = sternpost(&["status"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        said.starts_with("HOST  UNITS  ADDRESS  SERVERS  ETCD  CERTIFICATES\nm1    0/"),
+        "{said}"
+    );
+    let missing = "m1: kube-apiserver.service: there is none";
+    assert!(said.lines().any(|line| line == missing), "{said}");
+    let output = sternpost(&["status", "-o", "json"]);
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(all.pointer("/hosts/0/units/good").unwrap(), 0);
+    let troubles = all.pointer("/troubles").unwrap().as_array().unwrap();
+    let of = |kind: &str| {
+        troubles
+            .iter()
+            .filter(|one| one.get("trouble").unwrap() == kind)
+            .count()
+    };
+    assert!(of("unit") > 5 && of("certificate") > 5, "{troubles:?}");
+}
+
+#[test]
 fn kubeconfig_has_nobody_to_ask() {
     let output = sternpost(&["kubeconfig"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -6,6 +6,7 @@
 //!          ◀─answers (JSON lines on standard output)──┘    └──▶ journal on the host
 //! ```
 
+mod ask;
 mod attend;
 mod files;
 mod journal;
@@ -22,6 +23,7 @@ use daemon::chain;
 use crate::facts::{Wanted, look, survey};
 use lock::Lock;
 
+pub use ask::{AskError, Question};
 pub use attend::attend;
 pub use files::{FilesError, Put};
 pub use journal::{Entry, Journal, JournalError};
@@ -96,6 +98,10 @@ impl<S: Services> Agent<S> {
             },
             Order::Fetch(paths) => match files::fetch(&self.root, &paths) {
                 Ok(found) => Answer::Fetched(found),
+                Err(error) => failed(&error),
+            },
+            Order::Ask(question) => match ask::ask(&self.root, &question) {
+                Ok(value) => Answer::Told(value),
                 Err(error) => failed(&error),
             },
             Order::Folder { path, mode, owner } => {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::ask::Question;
 use super::files::Put;
 use super::programs::Install;
 use crate::facts::{Facts, Machine, Wanted};
@@ -22,6 +24,8 @@ pub enum Order {
     Survey,
     /// Give back what is in these files; for authorities, which live on the masters.
     Fetch(Vec<String>),
+    /// Ask a program of the host how things stand.
+    Ask(Question),
     /// Make a folder and those above it, or give it its rights.
     Folder {
         /// Where.
@@ -60,6 +64,8 @@ pub enum Answer {
     Machine(Machine),
     /// What is in the files that were asked for and are there.
     Fetched(BTreeMap<String, String>),
+    /// What a program said.
+    Told(Value),
     /// It is not done, and all is as it was before.
     Failed {
         /// Why: a phrase and its causes.
@@ -77,6 +83,7 @@ impl fmt::Debug for Order {
             Self::Look(_) => f.write_str("Look"),
             Self::Survey => f.write_str("Survey"),
             Self::Fetch(paths) => write!(f, "Fetch({paths:?})"),
+            Self::Ask(question) => write!(f, "Ask({question:?})"),
             Self::Folder { path, .. } => write!(f, "Folder({path})"),
             Self::Put(put) => write!(f, "Put({})", put.path),
             Self::Install(install) => write!(f, "Install({})", install.name),
@@ -96,6 +103,7 @@ impl fmt::Debug for Answer {
             Self::Facts(_) => f.write_str("Facts"),
             Self::Machine(_) => f.write_str("Machine"),
             Self::Fetched(found) => write!(f, "Fetched({:?})", found.keys()),
+            Self::Told(_) => f.write_str("Told"),
             Self::Failed { error, .. } => write!(f, "Failed({error})"),
         }
     }

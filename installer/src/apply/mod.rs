@@ -163,9 +163,10 @@ impl Target<'_> {
                 error,
                 said,
             }),
-            other @ (Answer::Done | Answer::Machine(_) | Answer::Fetched(_)) => {
-                Err(ApplyError::Answer(format!("{other:?}")))
-            }
+            other @ (Answer::Done
+            | Answer::Machine(_)
+            | Answer::Fetched(_)
+            | Answer::Told(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
         }
     }
 }
@@ -178,8 +179,9 @@ fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {
             error,
             said,
         }),
-        other @ (Answer::Facts(_) | Answer::Machine(_) | Answer::Fetched(_)) => {
-            Err(ApplyError::Answer(format!("{other:?}")))
-        }
+        other @ (Answer::Facts(_)
+        | Answer::Machine(_)
+        | Answer::Fetched(_)
+        | Answer::Told(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
     }
 }

@@ -280,9 +280,10 @@ fn done(answer: Answer) -> Result<(), String> {
     match answer {
         Answer::Done => Ok(()),
         Answer::Failed { error, .. } => Err(error),
-        other @ (Answer::Fetched(_) | Answer::Facts(_) | Answer::Machine(_)) => {
-            Err(format!("the agent answered {other:?}"))
-        }
+        other @ (Answer::Fetched(_)
+        | Answer::Facts(_)
+        | Answer::Machine(_)
+        | Answer::Told(_)) => Err(format!("the agent answered {other:?}")),
     }
 }
 
@@ -318,9 +319,10 @@ fn kept(way: &mut impl Transport) -> Held {
     match way.ask(order).map_err(|error| chain(&error))? {
         Answer::Fetched(mut files) => Ok(files.remove(apply::PLACE)),
         Answer::Failed { error, .. } => Err(error),
-        other @ (Answer::Done | Answer::Facts(_) | Answer::Machine(_)) => {
-            Err(format!("the agent answered {other:?}"))
-        }
+        other @ (Answer::Done
+        | Answer::Facts(_)
+        | Answer::Machine(_)
+        | Answer::Told(_)) => Err(format!("the agent answered {other:?}")),
     }
 }
 
@@ -339,9 +341,10 @@ fn machine(way: &mut impl Transport) -> Result<Machine, String> {
     match way.ask(Order::Survey).map_err(|error| chain(&error))? {
         Answer::Machine(machine) => Ok(machine),
         Answer::Failed { error, .. } => Err(error),
-        other @ (Answer::Done | Answer::Facts(_) | Answer::Fetched(_)) => {
-            Err(format!("the agent answered {other:?}"))
-        }
+        other @ (Answer::Done
+        | Answer::Facts(_)
+        | Answer::Fetched(_)
+        | Answer::Told(_)) => Err(format!("the agent answered {other:?}")),
     }
 }
 

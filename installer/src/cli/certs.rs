@@ -70,15 +70,13 @@ impl Trust for There {
     }
 }
 
-fn of_host(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Vec<Line>, String> {
-    // No certificate says anything of these.
-    let known = Known {
-        interface: String::new(),
-        resolv_conf: None,
-        containerd: Generation::Two,
-        newcomers: Newcomers::None,
-    };
-    let wanted = render::host(cluster, host, &known);
+/// The certificates of a host.
+pub(super) fn of_host(
+    cluster: &Cluster,
+    host: &Host,
+    way: &mut Piped,
+) -> Result<Vec<Line>, String> {
+    let wanted = render::host(cluster, host, &known());
     let asked = Wanted {
         certificates: Wanted::of(&wanted).certificates,
         ..Wanted::default()
@@ -93,6 +91,16 @@ fn of_host(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Vec<Line>,
     let paths = trusts.map(|(path, _)| path).collect();
     let there = There(reach::fetched(way, paths)?);
     Ok(certs::lines(&wanted, &facts, &there, SystemTime::now()))
+}
+
+/// What no certificate, unit or program depends on.
+pub(super) fn known() -> Known {
+    Known {
+        interface: String::new(),
+        resolv_conf: None,
+        containerd: Generation::Two,
+        newcomers: Newcomers::None,
+    }
 }
 
 fn text(answers: &Answers<Vec<Line>>) -> String {

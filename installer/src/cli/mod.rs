@@ -9,6 +9,7 @@ mod plan;
 mod preflight;
 mod progress;
 mod reach;
+mod status;
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,9 @@ enum Command {
     /// Look at every machine and name what speaks against it, with the way out. Ends with 1
     /// when something does.
     Preflight(preflight::Preflight),
+    /// Show how every host of the cluster is, on one screen. Ends with 1 when something is not
+    /// as it is to be.
+    Status(status::Status),
     /// Take orders on standard input, as `apply` gives them on each host.
     #[command(hide = true)]
     Agent {
@@ -123,6 +127,7 @@ impl Cli {
             Command::Init(init) => init.execute(),
             Command::Kubeconfig(kubeconfig) => kubeconfig.execute(),
             Command::Preflight(preflight) => preflight.execute(),
+            Command::Status(status) => status.execute(),
             Command::Agent { root } => agent(&root),
             Command::Import { file, strict } => imported(&file, strict),
             Command::Plan(plan) => plan.execute(),

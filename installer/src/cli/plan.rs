@@ -83,9 +83,10 @@ impl Plan {
         match Agent::new(&self.root, Systemd).obey(Order::Look(wanted.clone())) {
             Answer::Facts(facts) => Ok(facts),
             Answer::Failed { error, .. } => Err(error),
-            other @ (Answer::Done | Answer::Machine(_) | Answer::Fetched(_)) => {
-                Err(format!("{other:?}"))
-            }
+            other @ (Answer::Done
+            | Answer::Machine(_)
+            | Answer::Fetched(_)
+            | Answer::Told(_)) => Err(format!("{other:?}")),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::thread;
 
 use clap::Args;
 use daemon::chain;
+use serde_json::Value;
 
 use super::{Sentence, SpecFile};
-use crate::agent::{Answer, Order};
+use crate::agent::{Answer, Order, Question};
 use crate::apply::Transport;
 use crate::facts::Machine;
 use crate::spec::{self, Cluster, Host};
@@ -56,24 +57,23 @@ impl Reach {
         of: impl Fn(&Host) -> bool,
         ask: impl Fn(&Host, &mut Piped) -> Result<T, String> + Sync,
     ) -> Answers<T> {
+        self.ways(cluster, of).ask(ask)
+    }
+
+    /// The ways to every chosen host that `of` takes, none of them gone yet.
+    pub(super) fn ways<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+        of: impl Fn(&Host) -> bool,
+    ) -> Ways<'a> {
         let chosen = |host: &&Host| {
             of(host) && (self.host.is_empty() || self.host.contains(&host.name))
         };
-        let ask = &ask;
-        thread::scope(|scope| {
-            let hosts = cluster.hosts.iter().filter(chosen);
-            let tries: Vec<_> = hosts
-                .map(|host| {
-                    let work = move || ask(host, &mut self.way(host)?);
-                    (host.name.clone(), scope.spawn(work))
-                })
-                .collect();
-            let joined = tries.into_iter().map(|(name, one)| {
-                let died = |_| Err("its thread died".to_owned());
-                (name, one.join().unwrap_or_else(died))
-            });
-            joined.collect()
-        })
+        let hosts = cluster.hosts.iter().filter(chosen);
+        Ways {
+            reach: self,
+            hosts: hosts.map(|host| (host, None)).collect(),
+        }
     }
 
     fn way(&self, host: &Host) -> Result<Piped, String> {
@@ -88,6 +88,45 @@ impl Reach {
     }
 }
 
+/// Ways to hosts, kept from one question to the next.
+pub(super) struct Ways<'a> {
+    reach: &'a Reach,
+    hosts: Vec<(&'a Host, Option<Piped>)>,
+}
+
+impl Ways<'_> {
+    /// Asks all at once. A way on which something failed is gone anew the next time.
+    pub(super) fn ask<T: Send>(
+        &mut self,
+        ask: impl Fn(&Host, &mut Piped) -> Result<T, String> + Sync,
+    ) -> Answers<T> {
+        let (reach, ask) = (self.reach, &ask);
+        thread::scope(|scope| {
+            let hosts = self.hosts.iter_mut();
+            let tries: Vec<_> = hosts
+                .map(|(host, kept)| {
+                    let host: &Host = host;
+                    let work = move || {
+                        let mut way = match kept.take() {
+                            Some(way) => way,
+                            None => reach.way(host)?,
+                        };
+                        let answer = ask(host, &mut way)?;
+                        *kept = Some(way);
+                        Ok(answer)
+                    };
+                    (host.name.clone(), scope.spawn(work))
+                })
+                .collect();
+            let joined = tries.into_iter().map(|(name, one)| {
+                let died = |_| Err("its thread died".to_owned());
+                (name, one.join().unwrap_or_else(died))
+            });
+            joined.collect()
+        })
+    }
+}
+
 /// Gives one order; what was refused is an error.
 pub(super) fn asked(way: &mut Piped, order: Order) -> Result<Answer, String> {
     let answer = way.ask(order).map_err(|error| chain(&error))?;
@@ -95,6 +134,15 @@ pub(super) fn asked(way: &mut Piped, order: Order) -> Result<Answer, String> {
         return Err(error);
     }
     Ok(answer)
+}
+
+/// What a program of the host says.
+pub(super) fn told(way: &mut Piped, question: Question) -> Result<Value, String> {
+    let answer = asked(way, Order::Ask(question))?;
+    let Answer::Told(value) = answer else {
+        return Err(format!("the agent answered {answer:?}"));
+    };
+    Ok(value)
 }
 
 /// What the machine is.

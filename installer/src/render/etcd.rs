@@ -66,10 +66,12 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
 
 /// `https://ADDRESS:PORT` for clients of each member, in the order of the file.
 pub(super) fn clients(cluster: &Cluster) -> Vec<String> {
-    let members = cluster.with(Role::Etcd);
-    members
-        .map(|host| url(host.address(), layout::ETCD_PORT))
-        .collect()
+    cluster.with(Role::Etcd).map(client).collect()
+}
+
+/// That of one.
+pub(super) fn client(host: &Host) -> String {
+    url(host.address(), layout::ETCD_PORT)
 }
 
 pub(super) fn local() -> [Name; 3] {

@@ -88,6 +88,12 @@ pub fn host(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
     all
 }
 
+/// `https://ADDRESS:PORT` for clients of the member of etcd on `host`.
+#[must_use]
+pub fn store(host: &Host) -> String {
+    etcd::client(host)
+}
+
 /// Where the components of this host find the API: on a control-plane host the API server
 /// beside them, elsewhere the endpoint.
 pub(crate) fn server(cluster: &Cluster, host: &Host) -> String {

@@ -1,0 +1,191 @@
+//! What the programs of a host say. Each question leads to one command line, which is written
+//! here and nowhere else: nobody can have anything else run.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::files::below;
+use crate::layout;
+
+/// What members of etcd get to answer: an election is over within that.
+const MEMBERS: &str = "--command-timeout=3s";
+/// What an API server gets to answer.
+const API: &str = "--request-timeout=5s";
+
+/// Something that a program of a host is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Question {
+    /// What api-lb shows of itself.
+    Balancer,
+    /// What vip-daemon shows of itself.
+    Address,
+    /// What members of etcd say of themselves, those at these endpoints; on a host with one.
+    Members(Vec<String>),
+    /// Whether they take a write, and how long that takes; on a host with one.
+    Health(Vec<String>),
+    /// What an API server gives an administrator; on a master.
+    #[serde(rename_all = "camelCase")]
+    Api {
+        /// `https://…`; nothing: the one beside it.
+        server: Option<String>,
+        /// What is asked for.
+        path: String,
+    },
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum AskError {
+    /// The program is not there.
+    #[error("{program} cannot be run")]
+    Run {
+        /// Which.
+        program: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The program got none.
+    #[error("{program}: {said}")]
+    Failed {
+        /// Which.
+        program: &'static str,
+        /// The last line it said.
+        said: String,
+    },
+}
+
+/// Asks a program of the host whose files lie below `root`.
+pub(super) fn ask(root: &Path, question: &Question) -> Result<Value, AskError> {
+    let (program, arguments) = command(question);
+    let output = Command::new(below(root, &layout::program(program)))
+        .args(arguments)
+        .output()
+        .map_err(|source| AskError::Run { program, source })?;
+    understood(&output).ok_or_else(|| AskError::Failed {
+        program,
+        said: last_line(&output),
+    })
+}
+
+/// etcdctl ends with 1 when one of several members does not answer, and has told of the
+/// others all the same.
+fn understood(output: &Output) -> Option<Value> {
+    if let Ok(value) = serde_json::from_slice(&output.stdout) {
+        return Some(value);
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    output
+        .status
+        .success()
+        .then(|| Value::String(text.trim().to_owned()))
+}
+
+fn last_line(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.next_back().map(str::to_owned);
+    last.unwrap_or_else(|| output.status.to_string())
+}
+
+fn command(question: &Question) -> (&'static str, Vec<String>) {
+    let daemon = || ["status", "--json"].map(str::to_owned).to_vec();
+    match question {
+        Question::Balancer => ("api-lb", daemon()),
+        Question::Address => ("vip-daemon", daemon()),
+        Question::Members(endpoints) => ("etcdctl", etcdctl("status", endpoints)),
+        Question::Health(endpoints) => ("etcdctl", etcdctl("health", endpoints)),
+        Question::Api { server, path } => {
+            let kubeconfig = layout::kubeconfig("admin");
+            let mut all = vec![format!("--kubeconfig={kubeconfig}"), API.to_owned()];
+            all.extend(server.iter().map(|server| format!("--server={server}")));
+            all.extend(["get".to_owned(), format!("--raw={path}")]);
+            ("kubectl", all)
+        }
+    }
+}
+
+fn etcdctl(what: &str, endpoints: &[String]) -> Vec<String> {
+    let identity = "etcd/healthcheck-client";
+    vec![
+        format!("--endpoints={}", endpoints.join(",")),
+        format!("--cacert={}", layout::certificate("etcd/ca")),
+        format!("--cert={}", layout::certificate(identity)),
+        format!("--key={}", layout::key(identity)),
+        MEMBERS.to_owned(),
+        "--write-out=json".to_owned(),
+        "endpoint".to_owned(),
+        what.to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// What comes of a program that is this script.
+    fn said(program: &str, script: &str, question: &Question) -> Result<Value, String> {
+        let root = tempfile::tempdir().unwrap();
+        let path = below(root.path(), &layout::program(program));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // By a process of its own: a file that this one has open cannot be run while another
+        // thread's child still holds it (ETXTBSY).
+        let write = "printf '#!/bin/sh\n%s\n' \"$1\" >\"$0\" && chmod 755 \"$0\"";
+        let mut shell = Command::new("sh");
+        let written = shell.args(["-c", write]).arg(&path).arg(script).status();
+        assert!(written.unwrap().success());
+        ask(root.path(), question).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_answer_is_json_or_a_text_and_a_failure_says_why() {
+        let ready = Question::Api {
+            server: Some("https://192.0.2.9:6443".to_owned()),
+            path: "/readyz".to_owned(),
+        };
+        let members = Question::Members(vec!["https://192.0.2.1:2379".to_owned()]);
+        for (program, script, question, wanted) in [
+            (
+                "api-lb",
+                "echo '{\"a\": 1}'",
+                &Question::Balancer,
+                Ok(json!({"a": 1})),
+            ),
+            ("kubectl", "printf ok", &ready, Ok(json!("ok"))),
+            ("etcdctl", "echo '[]'; exit 1", &members, Ok(json!([]))),
+            (
+                "vip-daemon",
+                "echo a >&2; echo no such socket >&2; exit 1",
+                &Question::Address,
+                Err("vip-daemon: no such socket".to_owned()),
+            ),
+            (
+                "kubectl",
+                "exit 3",
+                &ready,
+                Err("kubectl: exit status: 3".to_owned()),
+            ),
+            (
+                "kubectl",
+                "",
+                &Question::Balancer,
+                Err("api-lb cannot be run".to_owned()),
+            ),
+        ] {
+            assert_eq!(said(program, script, question), wanted, "{script}");
+        }
+        let all = said("kubectl", "echo \"$*\"", &ready).unwrap();
+        let wanted = "--kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s \
+                      --server=https://192.0.2.9:6443 get --raw=/readyz";
+        assert_eq!(all, json!(wanted));
+    }
+}

@@ -1,0 +1,108 @@
+//! `sternpost status`: how a whole cluster is, on one screen.
+
+use std::io::IsTerminal;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use daemon::exit;
+
+use super::certs;
+use super::reach::{self, Reach};
+use super::{Output, Sentence};
+use crate::agent::{Answer, Order, Question};
+use crate::facts::Wanted;
+use crate::layout;
+use crate::render;
+use crate::resource::Resource;
+use crate::spec::{Cluster, Host};
+use crate::status::{self, Said, Seen};
+use crate::transport::Piped;
+
+/// Between two looks of `--watch`.
+const EVERY: Duration = Duration::from_secs(2);
+/// Clears a terminal and puts the cursor home (ECMA-48).
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+/// What is asked for.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    reach: Reach,
+    /// Again every 2 s, until interrupted.
+    #[arg(long)]
+    watch: bool,
+    /// How it is printed.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+impl Status {
+    /// The screen; 1 when something is not as it is to be.
+    pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
+        let cluster = self.reach.cluster()?;
+        let mut ways = self.reach.ways(&cluster, |_| true);
+        loop {
+            let seen = ways.ask(|host, way| seen(&cluster, host, way));
+            let status = status::status(&seen);
+            let text = match self.output {
+                Output::Text => status::screen(&status).trim_end().to_owned(),
+                Output::Json => {
+                    serde_json::to_string_pretty(&status).map_err(|e| e.to_string())?
+                }
+            };
+            let code = match status.troubles.is_empty() {
+                true => exit::DONE,
+                false => exit::FAILED,
+            };
+            if !self.watch {
+                return Ok((text, code));
+            }
+            let terminal = std::io::stdout().is_terminal();
+            super::say(&format!("{}{text}", if terminal { CLEAR } else { "" }));
+            thread::park_timeout(EVERY);
+        }
+    }
+}
+
+/// What a host says. A program that does not answer is seen, and holds up nothing else.
+fn seen(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Seen, String> {
+    let wanted = render::host(cluster, host, &certs::known());
+    let units = Wanted {
+        units: Wanted::of(&wanted).units,
+        ..Wanted::default()
+    };
+    let names = units.units.clone();
+    let answer = reach::asked(way, Order::Look(units))?;
+    let Answer::Facts(mut facts) = answer else {
+        return Err(format!("the agent answered {answer:?}"));
+    };
+    let units = names.into_iter().map(|name| {
+        let unit = facts.units.remove(&name);
+        (name, unit)
+    });
+    let units = units.collect();
+    let runs = |name: &str| {
+        let path = layout::program(name);
+        wanted.iter().any(|one| match one {
+            Resource::Program(program) => program.path() == path,
+            Resource::Folder(_)
+            | Resource::File(_)
+            | Resource::Block(_)
+            | Resource::Certificate(_)
+            | Resource::Shared(_)
+            | Resource::Unit(_) => false,
+        })
+    };
+    let endpoint = render::store(host);
+    let mut told = |program: &str, question: Question| -> Option<Said> {
+        runs(program).then(|| reach::told(way, question))
+    };
+    Ok(Seen {
+        units,
+        address: told("vip-daemon", Question::Address),
+        balancer: told("api-lb", Question::Balancer),
+        member: told("etcdctl", Question::Members(vec![endpoint])),
+        certificates: certs::of_host(cluster, host, way)?,
+    })
+}

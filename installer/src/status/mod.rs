@@ -1,0 +1,375 @@
+//! One screen for a whole cluster: a function of what its hosts said.
+
+mod told;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::certs;
+use crate::facts::Unit;
+
+/// What a program said when it was asked, or why it did not.
+pub type Said = Result<Value, String>;
+
+/// What a host said.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Each unit that it is to have; nothing of one that systemd does not know.
+    pub units: BTreeMap<String, Option<Unit>>,
+    /// vip-daemon, where it is to run.
+    pub address: Option<Said>,
+    /// api-lb, where it is to run.
+    pub balancer: Option<Said>,
+    /// The member of etcd, where it is to run.
+    pub member: Option<Said>,
+    /// Its certificates.
+    pub certificates: Vec<certs::Line>,
+}
+
+/// A cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Each virtual router, and the hosts that hold its addresses.
+    pub holders: BTreeMap<String, Vec<String>>,
+    /// The hosts that answered.
+    pub hosts: Vec<Line>,
+    /// What is not as it is to be.
+    pub troubles: Vec<Trouble>,
+}
+
+/// A host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// Its name.
+    pub host: String,
+    /// Units that run.
+    pub units: Count,
+    /// Whether it holds an address; nothing where no vip-daemon is to run.
+    pub holds: Option<bool>,
+    /// Servers of api-lb that are up.
+    pub servers: Option<Count>,
+    /// What its member of etcd is.
+    pub member: Option<Member>,
+    /// Whole days that the first of its certificates to end has left.
+    pub days: Option<i64>,
+}
+
+/// So many of so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// As they are to be.
+    pub good: usize,
+    /// All of them.
+    pub of: usize,
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.good, self.of)
+    }
+}
+
+/// What a member of etcd is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Member {
+    /// It leads.
+    Leader,
+    /// It follows.
+    Follower,
+    /// It follows and has no vote yet.
+    Learner,
+    /// It knows of no leader.
+    Leaderless,
+}
+
+impl Member {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Learner => "learner",
+            Self::Leaderless => "no leader",
+        }
+    }
+}
+
+/// Something that is not as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "trouble")]
+pub enum Trouble {
+    /// A host does not answer.
+    Silent {
+        /// Which.
+        host: String,
+        /// Why.
+        error: String,
+    },
+    /// A unit does not run.
+    Unit {
+        /// Where.
+        host: String,
+        /// Which.
+        unit: String,
+        /// What systemd says of it.
+        state: String,
+    },
+    /// A program does not say how it is.
+    Mute {
+        /// Where.
+        host: String,
+        /// Which.
+        program: &'static str,
+        /// Why.
+        error: String,
+    },
+    /// Nobody holds a router's addresses.
+    Nobody {
+        /// Which.
+        router: String,
+    },
+    /// More than one holds a router's addresses.
+    Several {
+        /// Which.
+        router: String,
+        /// They.
+        hosts: Vec<String>,
+    },
+    /// A server of api-lb is not up.
+    Server {
+        /// Whose api-lb says so.
+        host: String,
+        /// Which.
+        server: String,
+        /// How it stands.
+        state: String,
+    },
+    /// A member of etcd knows of no leader.
+    Leaderless {
+        /// Which.
+        host: String,
+    },
+    /// A certificate will not do.
+    Certificate {
+        /// Where.
+        host: String,
+        /// Which.
+        name: String,
+        /// Why it is to be issued anew.
+        why: String,
+    },
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent { host, error } => {
+                write!(f, "{host}: it does not answer: {error}")
+            }
+            Self::Unit { host, unit, state } => write!(f, "{host}: {unit}: {state}"),
+            Self::Mute { host, error, .. } => write!(f, "{host}: {error}"),
+            Self::Nobody { router } => {
+                write!(f, "nobody that answers holds the addresses of {router}")
+            }
+            Self::Several { router, hosts } => {
+                write!(f, "{} hold the addresses of {router}", hosts.join(" and "))
+            }
+            Self::Server {
+                host,
+                server,
+                state,
+            } => write!(f, "{host}: its api-lb has {server} {state}"),
+            Self::Leaderless { host } => write!(f, "{host}: its etcd has no leader"),
+            Self::Certificate { host, name, why } => {
+                write!(f, "{host}: certificate {name}: {why}; apply issues it anew")
+            }
+        }
+    }
+}
+
+/// What a cluster is, by what its hosts said.
+#[must_use]
+pub fn status(seen: &BTreeMap<String, Result<Seen, String>>) -> Status {
+    let mut all = Status {
+        holders: BTreeMap::new(),
+        hosts: Vec::new(),
+        troubles: Vec::new(),
+    };
+    for (host, seen) in seen {
+        match seen {
+            Ok(seen) => {
+                let line = all.line(host, seen);
+                all.hosts.push(line);
+            }
+            Err(error) => all.troubles.push(Trouble::Silent {
+                host: host.clone(),
+                error: error.clone(),
+            }),
+        }
+    }
+    for (router, hosts) in &all.holders {
+        let router = router.clone();
+        match hosts.as_slice() {
+            [_] => {}
+            [] => all.troubles.push(Trouble::Nobody { router }),
+            several => all.troubles.push(Trouble::Several {
+                router,
+                hosts: several.to_vec(),
+            }),
+        }
+    }
+    all
+}
+
+impl Status {
+    fn line(&mut self, host: &str, seen: &Seen) -> Line {
+        for line in &seen.certificates {
+            if let Some(why) = &line.why {
+                self.troubles.push(Trouble::Certificate {
+                    host: host.to_owned(),
+                    name: line.name.clone(),
+                    why: why.clone(),
+                });
+            }
+        }
+        Line {
+            host: host.to_owned(),
+            units: self.units(host, &seen.units),
+            holds: self.holds(host, seen.address.as_ref()),
+            servers: self.servers(host, seen.balancer.as_ref()),
+            member: self.member(host, seen.member.as_ref()),
+            days: seen.certificates.iter().filter_map(|line| line.days).min(),
+        }
+    }
+
+    fn units(&mut self, host: &str, units: &BTreeMap<String, Option<Unit>>) -> Count {
+        let mut good = 0;
+        for (name, unit) in units {
+            let state = match unit {
+                Some(unit) if unit.active => {
+                    good += 1;
+                    continue;
+                }
+                Some(unit) => unit.state.clone(),
+                None => "there is none".to_owned(),
+            };
+            self.troubles.push(Trouble::Unit {
+                host: host.to_owned(),
+                unit: name.clone(),
+                state,
+            });
+        }
+        let of = units.len();
+        Count { good, of }
+    }
+
+    fn holds(&mut self, host: &str, said: Option<&Said>) -> Option<bool> {
+        let routers = self.heard(host, "vip-daemon", said?, told::routers)?;
+        let mut any = false;
+        for router in routers {
+            let holders = self.holders.entry(router.name).or_default();
+            if router.holding {
+                holders.push(host.to_owned());
+                any = true;
+            }
+        }
+        Some(any)
+    }
+
+    fn servers(&mut self, host: &str, said: Option<&Said>) -> Option<Count> {
+        let servers = self.heard(host, "api-lb", said?, told::servers)?;
+        let of = servers.len();
+        let down = servers
+            .into_iter()
+            .filter(|server| server.state != told::UP);
+        let before = self.troubles.len();
+        self.troubles.extend(down.map(|server| Trouble::Server {
+            host: host.to_owned(),
+            server: server.name,
+            state: server.state,
+        }));
+        let good = of.saturating_sub(self.troubles.len().saturating_sub(before));
+        Some(Count { good, of })
+    }
+
+    fn member(&mut self, host: &str, said: Option<&Said>) -> Option<Member> {
+        let member = self.heard(host, "etcd", said?, told::member)?;
+        if member == Member::Leaderless {
+            let host = host.to_owned();
+            self.troubles.push(Trouble::Leaderless { host });
+        }
+        Some(member)
+    }
+
+    fn heard<T>(
+        &mut self,
+        host: &str,
+        program: &'static str,
+        said: &Said,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let other =
+            || format!("{program} says something that this version does not know");
+        let heard = said.as_ref().map_err(String::clone);
+        let error = match heard.and_then(|value| read(value).ok_or_else(other)) {
+            Ok(heard) => return Some(heard),
+            Err(error) => error,
+        };
+        self.troubles.push(Trouble::Mute {
+            host: host.to_owned(),
+            program,
+            error,
+        });
+        None
+    }
+}
+
+/// For people: who holds the addresses, a line a host, a line a trouble.
+#[must_use]
+pub fn screen(status: &Status) -> String {
+    let mut text = String::new();
+    for (router, hosts) in &status.holders {
+        let by = match hosts.as_slice() {
+            [] => "nobody that answers".to_owned(),
+            hosts => hosts.join(" and "),
+        };
+        text.push_str(&format!("{router}: held by {by}\n"));
+    }
+    let none = || "-".to_owned();
+    let rows = status.hosts.iter().map(|line| {
+        let holds = line
+            .holds
+            .map(|holds| if holds { "holds" } else { "waits" });
+        [
+            line.host.clone(),
+            line.units.to_string(),
+            holds.map_or_else(none, str::to_owned),
+            line.servers.map_or_else(none, |count| count.to_string()),
+            line.member
+                .map_or_else(none, |member| member.name().to_owned()),
+            line.days.map_or_else(none, |days| format!("{days} days")),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    let head = [
+        "HOST",
+        "UNITS",
+        "ADDRESS",
+        "SERVERS",
+        "ETCD",
+        "CERTIFICATES",
+    ];
+    text.push_str(&daemon::table::render(head, &rows));
+    for trouble in &status.troubles {
+        text.push_str(&format!("{trouble}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
