@@ -108,12 +108,16 @@ async fn check_on(
     }
 }
 
-/// What a rest is longer by: another part of the jitter each time.
-fn jitter(plan: &Plan, count: u32) -> Duration {
-    let part = (plan.server.0 ^ count.rotate_left(16)).wrapping_mul(0x9e37_79b1);
-    let most = plan.interval * u32::from(plan.jitter) / 100;
-    let nanos = (most.as_nanos() * u128::from(part)) >> 32;
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+impl Plan {
+    /// From the start of check `count` to the start of the next: another part of the jitter
+    /// each time.
+    #[must_use]
+    pub fn pause(&self, count: u32) -> Duration {
+        let part = (self.server.0 ^ count.rotate_left(16)).wrapping_mul(0x9e37_79b1);
+        let most = self.interval * u32::from(self.jitter) / 100;
+        let nanos = (most.as_nanos() * u128::from(part)) >> 32;
+        self.interval + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
 }
 
 /// What the first rest of this server's checks is shorter by: up to half of the interval. All
@@ -138,7 +142,7 @@ async fn rest(
     loop {
         let interval = {
             let plan = plans.borrow_and_update();
-            plan.interval.saturating_sub(skipped) + jitter(&plan, count)
+            plan.pause(count).saturating_sub(skipped)
         };
         tokio::select! {
             () = tokio::time::sleep_until(started + interval) => return,
@@ -154,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rest_is_longer_by_at_most_the_jitter() {
+    fn a_pause_is_longer_by_at_most_the_jitter() {
         let interval = Duration::from_secs(1);
         let plan = |jitter| Plan {
             server: ServerId(3),
@@ -165,7 +169,9 @@ mod tests {
             timeout: interval,
         };
         let all = |percent| -> Vec<Duration> {
-            (0..200).map(|n| jitter(&plan(percent), n)).collect()
+            (0..200)
+                .map(|n| plan(percent).pause(n) - interval)
+                .collect()
         };
         assert!(all(0).iter().all(Duration::is_zero));
         let tenths = all(10);

@@ -15,6 +15,8 @@ mod hear;
 mod keep;
 mod leave;
 mod picture;
+#[cfg(test)]
+mod return_tests;
 mod shed;
 mod take;
 mod will;

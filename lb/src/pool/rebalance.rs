@@ -11,6 +11,9 @@ use std::time::Duration;
 const LOOKS: u64 = 30;
 /// A server with this part of its share, in percent, has enough.
 const ENOUGH: u64 = 90;
+/// One with this part of it has too much: where the one that has come weighs more than the
+/// others, what it lacks is little to it and much to them.
+const TOO_MUCH: u64 = 110;
 
 /// How often connections are moved.
 pub const LOOK: Duration = Duration::from_secs(1);
@@ -41,13 +44,20 @@ pub fn excess(servers: &[Share]) -> Vec<u64> {
             .unwrap_or(0)
     };
     let lacks = |server: &Share| server.open * 100 < share(server) * ENOUGH;
-    if !servers.iter().any(lacks) {
+    // Half a connection belongs to nobody: the larger half stays.
+    let surplus = |server: &Share| server.open.saturating_sub(share(server) + 1);
+    let is_over = |server: &Share| {
+        surplus(server) > 0 && server.open * 100 > share(server) * TOO_MUCH
+    };
+    if !servers
+        .iter()
+        .any(|server| lacks(server) || is_over(server))
+    {
         return vec![0; servers.len()];
     }
     let mut left = total.div_ceil(LOOKS);
     let too_many = servers.iter().map(|server| {
-        // Half a connection belongs to nobody: the larger half stays.
-        let too_many = server.open.saturating_sub(share(server) + 1).min(left);
+        let too_many = surplus(server).min(left);
         left -= too_many;
         too_many
     });
@@ -79,6 +89,10 @@ mod tests {
             // By weight this is even.
             (&[(2, 40), (1, 20)], vec![0, 0]),
             (&[(2, 20), (1, 40)], vec![0, 2]),
+            // The heavy one has enough, and the light one a tenth too many, or more.
+            (&[(1, 44), (3, 116)], vec![0, 0]),
+            (&[(1, 45), (3, 115)], vec![4, 0]),
+            (&[(1, 3), (3, 5)], vec![0, 0]),
         ] {
             assert_eq!(excess(&shares(rows)), expected, "{rows:?}");
         }
