@@ -86,6 +86,13 @@ fn worker(out: &mut Text, number: &str, gauges: &Gauges) {
     );
     counter(
         out,
+        "starved_turns_total",
+        "Turns of connections put off because the kernel had no memory.",
+        &labels,
+        get(&gauges.starved),
+    );
+    counter(
+        out,
         "events_dropped_total",
         "Log events of a worker dropped because the log did not keep up.",
         &labels,

@@ -173,6 +173,8 @@ pub struct Gauges {
     pub open: AtomicU64,
     /// Accepts that failed.
     pub accept_failures: AtomicU64,
+    /// Turns of sessions put off because the kernel had no memory.
+    pub starved: AtomicU64,
     /// Events dropped because the queue was full.
     pub events_dropped: AtomicU64,
     /// It no longer obeys. Set by control.

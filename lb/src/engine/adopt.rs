@@ -17,7 +17,7 @@ use super::machine::{Admission, Event, Machine};
 use super::origin::Origin;
 use super::pending::Held;
 use super::poll::{Lane, Place};
-use super::session::{Session, Writes};
+use super::session::{Next, Session, Writes};
 use super::sessions::Sessions;
 use super::slab::Key;
 use crate::pool::{Backend, Dialling, Seat, Server, ServerId, Snapshot, Terms};
@@ -89,7 +89,7 @@ impl Sessions {
             first_byte_after: kept.first_byte_after,
             timer: None,
             attempts: kept.attempts,
-            queued: false,
+            next: Next::Report,
             writes: if connected { kept.writes } else { Writes::None },
         };
         let key = self.slab.insert_with(|_| session);

@@ -43,8 +43,7 @@ pub(super) fn take(from: impl AsFd, scratch: &mut [u8]) -> Took {
             len: count(len),
             full: len == scratch.len(),
         },
-        Err(Errno::AGAIN) => Took::Empty,
-        Err(errno) => Took::Failed(fault_of(errno)),
+        Err(errno) => Miss::of(errno).took(),
     }
 }
 
@@ -58,8 +57,13 @@ pub(super) fn give(
     match retry(|| send(&to, bytes, SEND_FLAGS)) {
         Ok(sent) if sent == bytes.len() => Gave::All,
         Ok(sent) => keep(bytes, sent, stores, held),
-        Err(Errno::AGAIN) => keep(bytes, 0, stores, held),
-        Err(errno) => Gave::Failed(fault_of(errno)),
+        Err(errno) => match Miss::of(errno) {
+            miss @ (Miss::Later | Miss::Starved) => {
+                *held = stores.hold(bytes);
+                miss.gave(count(bytes.len()))
+            }
+            Miss::Failed(fault) => Gave::Failed(fault),
+        },
     }
 }
 
@@ -67,8 +71,7 @@ pub(super) fn give(
 pub(super) fn give_kept(to: impl AsFd, kept: &mut Pending) -> Gave {
     match retry(|| send(&to, kept.rest(), SEND_FLAGS)) {
         Ok(sent) => kept.advance(sent),
-        Err(Errno::AGAIN) => {}
-        Err(errno) => return Gave::Failed(fault_of(errno)),
+        Err(errno) => return Miss::of(errno).gave(count(kept.rest().len())),
     }
     match count(kept.rest().len()) {
         0 => Gave::All,
@@ -76,7 +79,8 @@ pub(super) fn give_kept(to: impl AsFd, kept: &mut Pending) -> Gave {
     }
 }
 
-/// Moves at most `most` bytes through a pipe in the kernel; `None` when there is no pipe.
+/// Moves at most `most` bytes through a pipe in the kernel; `None` when there is no pipe, or
+/// no memory to fill it: copying needs none.
 /// A pipe holds more than its pages where the network gives larger ones, so its width is no
 /// limit.
 pub(super) fn through_pipe(
@@ -93,12 +97,11 @@ pub(super) fn through_pipe(
             len: count(len),
             full: false,
         },
-        Err(Errno::AGAIN) => Took::Empty,
-        Err(errno) => Took::Failed(fault_of(errno)),
+        Err(errno) => Miss::of(errno).took(),
     };
     let Took::Bytes { len, .. } = took else {
         stores.pipes.give_back(pipe);
-        return Some((took, Gave::All));
+        return (took != Took::Starved).then_some((took, Gave::All));
     };
     Some((took, push(pipe, len, to.as_fd(), stores, held)))
 }
@@ -114,6 +117,44 @@ pub(super) fn flush(
         Held::Nothing => Gave::All,
         Held::Pipe(pipe) => push(pipe, left, to.as_fd(), stores, held),
         Held::Bytes(pending) => flush_bytes(to, pending, stores, held),
+    }
+}
+
+/// Why a call on a connected socket moved nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Miss {
+    /// Nothing is there, or no room: a poll reports when there is.
+    Later,
+    /// The kernel has no memory for this call. The connection is well.
+    Starved,
+    /// The connection is broken.
+    Failed(Fault),
+}
+
+impl Miss {
+    const fn of(errno: Errno) -> Self {
+        match errno {
+            Errno::AGAIN => Self::Later,
+            Errno::NOMEM | Errno::NOBUFS => Self::Starved,
+            errno => Self::Failed(fault_of(errno)),
+        }
+    }
+
+    const fn took(self) -> Took {
+        match self {
+            Self::Later => Took::Empty,
+            Self::Starved => Took::Starved,
+            Self::Failed(fault) => Took::Failed(fault),
+        }
+    }
+
+    /// Of a write that had `left` bytes to give.
+    const fn gave(self, left: u32) -> Gave {
+        match self {
+            Self::Later => Gave::Part { left },
+            Self::Starved => Gave::Starved { left },
+            Self::Failed(fault) => Gave::Failed(fault),
+        }
     }
 }
 
@@ -138,10 +179,9 @@ fn flush_bytes(
 ) -> Gave {
     let sent = match retry(|| send(&to, pending.rest(), SEND_FLAGS)) {
         Ok(sent) => sent,
-        Err(Errno::AGAIN) => 0,
         Err(errno) => {
-            stores.abandoned(Held::Bytes(pending));
-            return Gave::Failed(fault_of(errno));
+            let left = count(pending.rest().len());
+            return missed(Miss::of(errno), left, Held::Bytes(pending), stores, held);
         }
     };
     pending.advance(sent);
@@ -177,10 +217,8 @@ fn push(
     let want = len as usize;
     let sent = match retry(|| splice(pipe.outlet(), None, to, None, want, SPLICE_FLAGS)) {
         Ok(sent) => sent,
-        Err(Errno::AGAIN) => 0,
         Err(errno) => {
-            stores.abandoned(Held::Pipe(pipe));
-            return Gave::Failed(fault_of(errno));
+            return missed(Miss::of(errno), len, Held::Pipe(pipe), stores, held);
         }
     };
     if sent >= want {
@@ -191,6 +229,21 @@ fn push(
     Gave::Part {
         left: count(want - sent),
     }
+}
+
+/// What was to be written is held for the next try, or given up with its connection.
+fn missed(
+    miss: Miss,
+    left: u32,
+    what: Held,
+    stores: &mut Stores,
+    held: &mut Held,
+) -> Gave {
+    match miss {
+        Miss::Later | Miss::Starved => *held = what,
+        Miss::Failed(_) => stores.abandoned(what),
+    }
+    miss.gave(left)
 }
 
 /// A signal is no reason to stop; the loop ends because a call that is not interrupted
@@ -207,4 +260,37 @@ fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Resu
 /// No read here is larger than a `u32`.
 fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_memory_is_no_fault_of_a_connection() {
+        let left = 7;
+        for (errno, took, gave) in [
+            (Errno::AGAIN, Took::Empty, Gave::Part { left }),
+            (Errno::NOMEM, Took::Starved, Gave::Starved { left }),
+            (Errno::NOBUFS, Took::Starved, Gave::Starved { left }),
+            (
+                Errno::CONNRESET,
+                Took::Failed(Fault::Reset),
+                Gave::Failed(Fault::Reset),
+            ),
+            (
+                Errno::TIMEDOUT,
+                Took::Failed(Fault::TimedOut),
+                Gave::Failed(Fault::TimedOut),
+            ),
+            (
+                Errno::BADF,
+                Took::Failed(Fault::Other),
+                Gave::Failed(Fault::Other),
+            ),
+        ] {
+            let miss = Miss::of(errno);
+            assert_eq!((miss.took(), miss.gave(left)), (took, gave), "{errno}");
+        }
+    }
 }

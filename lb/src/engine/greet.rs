@@ -42,6 +42,8 @@ impl Sessions {
                 Took::Empty => return,
                 Took::Eof => return self.judge(key, Verdict::Silent),
                 Took::Failed(_) => return self.end(key, End::ClientAborted),
+                // It is not established yet: as where it cannot be dialled for.
+                Took::Starved => return self.end(key, End::NoResources),
                 Took::Bytes { len, .. } => {
                     let bytes = self.tools.scratch.get(..len as usize);
                     let kept = kept.get_or_insert_with(|| self.tools.stores.room());

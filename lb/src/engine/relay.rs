@@ -113,6 +113,9 @@ pub(super) struct Relay {
     turn: Flow,
     first: Option<Side>,
     broken: Option<(Side, Fault)>,
+    /// Memory was missing: another program's poll says all anew, which tries it again.
+    #[serde(skip)]
+    is_starved: bool,
 }
 
 impl Default for Relay {
@@ -134,6 +137,7 @@ impl Relay {
             turn: Flow::Down,
             first: None,
             broken: None,
+            is_starved: false,
         }
     }
 
@@ -182,6 +186,9 @@ impl Relay {
     /// The one thing to do next.
     #[must_use]
     pub(super) fn next(&self) -> Step {
+        if self.is_starved {
+            return Step::Rest;
+        }
         let first = self.turn;
         if let Some(step) = self
             .step_of(first)
@@ -197,6 +204,11 @@ impl Relay {
         } else {
             Step::Wait
         }
+    }
+
+    /// A [`Step::Rest`] is over: what had no memory is tried again.
+    pub(super) const fn rested(&mut self) {
+        self.is_starved = false;
     }
 
     /// How a [`Step::Carry`] went. `gave` counts only when bytes were taken.
@@ -215,6 +227,7 @@ impl Relay {
             }
             Took::Empty => self.socket(flow.source()).readable = false,
             Took::Eof => self.ended(flow),
+            Took::Starved => self.is_starved = true,
             Took::Failed(fault) => self.source_failed(flow, fault),
         }
     }
@@ -293,6 +306,10 @@ impl Relay {
             Gave::Part { left } => {
                 self.half(flow).pending = left;
                 self.socket(flow.destination()).writable = false;
+            }
+            Gave::Starved { left } => {
+                self.half(flow).pending = left;
+                self.is_starved = true;
             }
             Gave::Failed(fault) => self.destination_failed(flow, fault),
         }

@@ -27,12 +27,17 @@ struct Socket {
     given_fin: bool,
     /// A write found no room: the next room makes an edge.
     wants_room: bool,
+    /// So many calls find no memory. What was ready stays so, without an edge.
+    starves: u32,
     /// The edge that epoll has not reported yet.
     edge: Ready,
 }
 
 impl Socket {
     fn read(&mut self, most: u32) -> Result<u32, Took> {
+        if self.starves() {
+            return Err(Took::Starved);
+        }
         if self.inbox > 0 {
             let len = self.inbox.min(most);
             self.inbox -= len;
@@ -49,8 +54,17 @@ impl Socket {
         })
     }
 
+    fn starves(&mut self) -> bool {
+        let does = self.starves > 0;
+        self.starves = self.starves.saturating_sub(1);
+        does
+    }
+
     fn write(&mut self, len: u32) -> Gave {
         assert!(!self.given_fin, "written to after its end of file");
+        if self.starves() {
+            return Gave::Starved { left: len };
+        }
         if self.reset {
             self.error_told = true;
             return Gave::Failed(Fault::Reset);
@@ -94,6 +108,11 @@ enum Deed {
     TakesMore {
         client: bool,
         len: u32,
+    },
+    /// The kernel has no memory for so many calls.
+    Starves {
+        client: bool,
+        calls: u32,
     },
     /// The relay is written down and read again, and another poll watches its sockets.
     Freeze,
@@ -170,6 +189,7 @@ impl World {
                 socket.room += len;
                 socket.edge.writable |= std::mem::take(&mut socket.wants_room);
             }
+            Deed::Starves { client, calls } => self.socket(side(client)).starves += calls,
             Deed::Freeze => self.freeze(),
             Deed::Turn { steps } => self.turn(*steps),
         }
@@ -196,6 +216,7 @@ impl World {
             let edge = std::mem::take(&mut self.socket(side).edge);
             self.relay.ready(side, edge);
         }
+        self.relay.rested();
         for _ in 0..steps {
             if self.over.is_some() || !self.step() {
                 return;
@@ -205,7 +226,7 @@ impl World {
 
     fn step(&mut self) -> bool {
         match self.relay.next() {
-            Step::Wait => return false,
+            Step::Wait | Step::Rest => return false,
             Step::Inquire(side) => {
                 let socket = self.socket(side);
                 assert!(socket.reset && !socket.error_told, "asked for no error");
@@ -311,6 +332,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => any::<bool>().prop_map(|client| Deed::Ends { client }),
         4 => (any::<bool>(), 1u32..60).prop_map(|(client, len)| Deed::TakesMore { client, len }),
         6 => (0u8..12).prop_map(|steps| Deed::Turn { steps }),
+        1 => (any::<bool>(), 1u32..4).prop_map(|(client, calls)| Deed::Starves { client, calls }),
         1 => Just(Deed::Freeze),
     ]
 }
@@ -394,6 +416,7 @@ fn a_flow_turns_bulk_after_full_reads_and_back_after_small_ones() {
         | Step::Shut(_)
         | Step::Inquire(_)
         | Step::Wait
+        | Step::Rest
         | Step::Over(_)) => panic!("{other:?}"),
     };
     let read = |relay: &mut Relay, len, full| {

@@ -34,6 +34,17 @@ pub(super) enum Writes {
     Many,
 }
 
+/// What a session's next turn waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A report of the poll.
+    Report,
+    /// Its place in the queue.
+    Queue,
+    /// Memory, which was missing: a report of the poll, or a while.
+    Memory,
+}
+
 /// One client, and the server it was given.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -66,7 +77,7 @@ pub(super) struct Session {
     /// Dials made.
     pub(super) attempts: u16,
     /// Whether it waits for another turn.
-    pub(super) queued: bool,
+    pub(super) next: Next,
     /// Writes to the server's socket.
     pub(super) writes: Writes,
 }

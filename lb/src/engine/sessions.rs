@@ -26,13 +26,17 @@ use super::pipes::Pipes;
 use super::poll::{Lane, Place, Poll};
 use super::relay::Ready;
 use super::report::record_of;
-use super::session::{Session, Writes};
+use super::session::{Next, Session, Writes};
 use super::slab::{Key, Slab};
 use super::tools::Tools;
 use super::turn::Turn;
 use super::wheel::{Tick, Wheel};
 use crate::pool::{Backend, Dialling, ServerId, Snapshot};
 use crate::worker::{self, ConnectionId, ENDED, End, Gauges, Outlet, Record, Which};
+
+/// How long a session rests whose bytes the kernel had no memory for: memory that comes back
+/// makes no report, and a try each 20 ms costs nothing.
+const REST: Duration = Duration::from_millis(20);
 
 /// A client as it comes in.
 #[derive(Debug)]
@@ -205,7 +209,7 @@ impl Sessions {
             first_byte_after: None,
             timer: None,
             attempts: 0,
-            queued: false,
+            next: Next::Report,
             writes: Writes::None,
         };
         let key = self.slab.insert_with(|_| session);
@@ -283,7 +287,7 @@ impl Sessions {
                 return;
             };
             if let Some(session) = self.slab.get_mut(key) {
-                session.queued = false;
+                session.next = Next::Report;
                 self.take_turn(key);
             }
         }
@@ -365,11 +369,11 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(key) else {
             return;
         };
-        if session.queued {
+        if session.next == Next::Queue {
             return;
         }
         if session.machine.relay().is_bulk() {
-            session.queued = true;
+            session.next = Next::Queue;
             self.queue.push_back(key);
         } else {
             self.take_turn(key);
@@ -380,14 +384,19 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(key) else {
             return;
         };
+        session.next = Next::Report;
         let before = Words::of(session);
         let turn = session.turn(&mut self.tools);
         let after = Words::of(session);
         match turn {
             Turn::Rests => {}
             Turn::Again => {
-                session.queued = true;
+                session.next = Next::Queue;
                 self.queue.push_back(key);
+            }
+            Turn::Starved => {
+                session.next = Next::Memory;
+                self.gauges.starved.fetch_add(1, Ordering::Relaxed);
             }
             Turn::Lost => return self.lost(key, End::ServerClosed),
             Turn::Over(over) if session.can_redial(over, self.tools.now) => {
@@ -397,6 +406,9 @@ impl Sessions {
         }
         if before != after || session.has_asked() {
             self.heard(key, before, after);
+        }
+        if turn == Turn::Starved {
+            self.arm(key, self.tick().after(REST));
         }
     }
 
@@ -417,6 +429,9 @@ impl Sessions {
         // An entry that was overtaken by an earlier deadline fires for nothing.
         if session.timer.is_some_and(|timer| timer.is_due(now)) {
             session.timer = None;
+            if session.next == Next::Memory {
+                self.take_turn(key);
+            }
             self.on(key, Event::Timer(now));
         }
     }

@@ -26,6 +26,8 @@ pub(super) enum Turn {
     Rests,
     /// There is more to do, and others go first.
     Again,
+    /// There is more to do, when the kernel has memory again.
+    Starved,
     /// The relay is over.
     Over(Over),
     /// The server has closed without having said a byte, and can be replaced.
@@ -35,6 +37,7 @@ pub(super) enum Turn {
 impl Session {
     /// Performs the relay's steps until there is nothing to do or the turn is used up.
     pub(super) fn turn(&mut self, tools: &mut Tools) -> Turn {
+        self.machine.relay().rested();
         let mut left = tools.turn();
         while left > 0 {
             match self.machine.relay().next() {
@@ -46,6 +49,7 @@ impl Session {
                 Step::Shut(flow) => self.shut(flow),
                 Step::Inquire(side) => self.inquire(side),
                 Step::Wait => return Turn::Rests,
+                Step::Rest => return Turn::Starved,
                 Step::Over(over) => return Turn::Over(over),
             }
         }
@@ -325,7 +329,7 @@ fn can_be_given_again(bytes: &[u8]) -> bool {
 const fn given(len: u32, gave: Gave) -> u32 {
     match gave {
         Gave::All => len,
-        Gave::Part { left } => len.saturating_sub(left),
+        Gave::Part { left } | Gave::Starved { left } => len.saturating_sub(left),
         Gave::Failed(_) => 0,
     }
 }

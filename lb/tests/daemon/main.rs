@@ -31,6 +31,7 @@ mod servers;
 mod shortage;
 mod stall;
 mod start;
+mod starved;
 mod states;
 mod streams;
 mod stuck;

@@ -10,7 +10,7 @@ use crate::rig::{CHECK_ONCE, Fallible, Lb, PATIENCE, loopback, simple};
 use crate::servers::Echo;
 
 /// The thread of a process that has this name.
-fn thread(process: u32, name: &str) -> Fallible<Pid> {
+pub(crate) fn thread(process: u32, name: &str) -> Fallible<Pid> {
     for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
         let task = task?;
         if std::fs::read_to_string(task.path().join("comm"))?.trim() == name {

@@ -111,6 +111,8 @@ pub(in crate::engine) enum Took {
     Empty,
     /// The source has ended.
     Eof,
+    /// Nothing: the kernel had no memory for it.
+    Starved,
     /// The source failed.
     Failed(Fault),
 }
@@ -122,6 +124,12 @@ pub(in crate::engine) enum Gave {
     All,
     /// The destination took no more; `left` bytes are pending.
     Part {
+        /// How many bytes are pending.
+        left: u32,
+    },
+    /// The kernel had no memory for it; `left` bytes are pending, and no report comes when it
+    /// has some again.
+    Starved {
         /// How many bytes are pending.
         left: u32,
     },
@@ -166,6 +174,8 @@ pub(in crate::engine) enum Step {
     Inquire(Side),
     /// Nothing, until a poll reports something.
     Wait,
+    /// Nothing for a while, since memory was missing; then [`Relay::rested`].
+    Rest,
     /// Close both sockets.
     Over(Over),
 }
