@@ -26,6 +26,7 @@ pub mod listing;
 pub mod plan;
 pub mod preflight;
 pub mod render;
+pub mod reset;
 pub mod resource;
 pub mod spec;
 pub mod status;

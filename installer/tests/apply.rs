@@ -24,11 +24,14 @@ use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster};
 use tempfile::TempDir;
 
+#[path = "apply/leave.rs"]
+mod leave;
+
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 7] = [
+    let tests: [(&str, Test); 10] = [
         (
             "a_bare_host_gets_it_all_and_a_second_time_nothing",
             everything,
@@ -44,6 +47,15 @@ fn main() {
         (
             "the_token_of_the_day_is_for_newcomers_alone",
             token_of_the_day,
+        ),
+        (
+            "reset_leaves_nothing_of_ours_and_all_of_others",
+            leave::whole,
+        ),
+        ("what_has_become_anothers_is_named_and_stays", leave::others),
+        (
+            "a_reset_that_is_broken_off_is_gone_on_with",
+            leave::broken_off,
         ),
     ];
     let trials = tests.map(|(name, test)| trial(name, &[Requirement::Root], test));
@@ -101,6 +113,14 @@ impl Services for &mut Recorded {
     fn stop(&mut self, unit: &str) -> Result<(), ServicesError> {
         self.calls.push(format!("stop {unit}"));
         self.unit(unit).active = false;
+        Ok(())
+    }
+    fn disable(&mut self, unit: &str) -> Result<(), ServicesError> {
+        self.unit(unit).enabled = false;
+        Ok(())
+    }
+    fn reread(&mut self) -> Result<(), ServicesError> {
+        self.calls.push("reread".to_owned());
         Ok(())
     }
     fn reload(&mut self, unit: &str) -> Result<(), ServicesError> {
@@ -185,6 +205,7 @@ impl World {
         ];
         let root = folder.path().join("root");
         fs::create_dir_all(root.join("etc"))?;
+        fs::create_dir_all(root.join("var/lib"))?;
         fs::write(root.join("etc/passwd"), users.join("\n"))?;
         Ok(Self {
             folder,

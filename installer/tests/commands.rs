@@ -75,6 +75,26 @@ fn status_names_what_does_not_run_here() {
     assert!(of("unit") > 5 && of("certificate") > 5, "{troubles:?}");
 }
 
+/// Nothing here is the cluster's, and nothing is touched without its name.
+#[test]
+fn reset_wants_the_name_of_the_cluster() {
+    let output = sternpost(&["reset"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("--confirm <CLUSTER>"),
+        "{output:?}"
+    );
+    let output = sternpost(&["reset", "--confirm", "another"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("--confirm another: the cluster is called "),
+        "{said}"
+    );
+    let output = sternpost(&["reset", "--dry-run"]);
+    assert!(text(&output.stdout).starts_with("m1: "), "{output:?}");
+}
+
 #[test]
 fn kubeconfig_has_nobody_to_ask() {
     let output = sternpost(&["kubeconfig"]);

@@ -79,13 +79,36 @@ pub(super) fn folder(
     path: &str,
     mode: u32,
     owner: &str,
+    journal: &mut Journal,
 ) -> Result<(), FilesError> {
     let owner = user(root, owner)?;
+    made(root, path, journal)?;
     let path = below(root, path);
-    fs::create_dir_all(&path).map_err(refused("made", path.clone()))?;
     own(root, &path, owner).map_err(refused("given to its owner", path.clone()))?;
     fs::set_permissions(&path, Permissions::from_mode(mode))
         .map_err(refused("given its rights", path))
+}
+
+/// Makes a folder and those above it. Each is noted before it is made: one that stays
+/// unknown would never be removed.
+pub(super) fn made(
+    root: &Path,
+    path: &str,
+    journal: &mut Journal,
+) -> Result<(), FilesError> {
+    let starts = path.match_indices('/').map(|(start, _)| start);
+    let ends = starts.filter(|start| *start > 0).chain([path.len()]);
+    for folder in ends.filter_map(|end| path.get(..end)) {
+        let place = below(root, folder);
+        if fs::symlink_metadata(&place).is_ok() {
+            continue;
+        }
+        journal.note(&Entry::Made {
+            path: folder.to_owned(),
+        })?;
+        fs::create_dir(&place).map_err(refused("made", place))?;
+    }
+    Ok(())
 }
 
 /// Writes a file beside its place, and moves it there when it is whole.
@@ -95,6 +118,9 @@ pub(super) fn put(
     journal: &mut Journal,
 ) -> Result<(), FilesError> {
     let owner = user(root, &put.owner)?;
+    if let Some((folder, _)) = put.path.rsplit_once('/') {
+        made(root, folder, journal)?;
+    }
     let path = below(root, &put.path);
     let before = fs::read(&path).ok().map(|bytes| sha256(&bytes));
     let beside = beside(&path);
@@ -115,9 +141,6 @@ pub(super) fn put(
 }
 
 fn fill(root: &Path, path: &Path, put: &Put, owner: Option<u32>) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         // Nothing there, or what an interrupted write has left.

@@ -31,6 +31,16 @@ pub enum Entry {
         /// Where it leads.
         after: String,
     },
+    /// A folder that was not there was made, or was about to be.
+    Made {
+        /// Which.
+        path: String,
+    },
+    /// What stood there is gone: it was removed, or is again as others had it.
+    Gone {
+        /// Where.
+        path: String,
+    },
 }
 
 /// The journal of a host.

@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::files::below;
 
 /// Where it lies.
-const LOCK: &str = "/var/lib/sternpost/lock";
+pub(super) const LOCK: &str = "/var/lib/sternpost/lock";
 /// An agent whose operator has gone ends within this; a run right after it waits that long.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two tries: there is no event to wait for with a bound.

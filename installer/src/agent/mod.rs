@@ -13,6 +13,7 @@ mod journal;
 mod lock;
 mod order;
 mod programs;
+mod remove;
 mod systemd;
 
 use std::io::{self, BufRead, Write};
@@ -30,6 +31,7 @@ pub use journal::{Entry, Journal, JournalError};
 pub use lock::LockError;
 pub use order::{Answer, Order};
 pub use programs::{Install, ProgramsError};
+pub use remove::RemoveError;
 pub use systemd::{Services, ServicesError, Systemd};
 
 /// Where the journal lies on a host.
@@ -100,13 +102,30 @@ impl<S: Services> Agent<S> {
                 Ok(found) => Answer::Fetched(found),
                 Err(error) => failed(&error),
             },
+            Order::Inventory => match remove::inventory(&self.root, &self.journal) {
+                Ok(found) => Answer::Inventory(found),
+                Err(error) => failed(&error),
+            },
+            Order::Remove(step) => {
+                let services = &mut self.services;
+                done(remove::remove(
+                    &self.root,
+                    &step,
+                    services,
+                    &mut self.journal,
+                ))
+            }
             Order::Ask(question) => match ask::ask(&self.root, &question) {
                 Ok(value) => Answer::Told(value),
                 Err(error) => failed(&error),
             },
-            Order::Folder { path, mode, owner } => {
-                done(files::folder(&self.root, &path, mode, &owner))
-            }
+            Order::Folder { path, mode, owner } => done(files::folder(
+                &self.root,
+                &path,
+                mode,
+                &owner,
+                &mut self.journal,
+            )),
             Order::Put(put) => done(files::put(&self.root, &put, &mut self.journal)),
             Order::Install(install) => {
                 done(programs::install(&self.root, &install, &mut self.journal))

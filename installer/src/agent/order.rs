@@ -10,6 +10,7 @@ use super::ask::Question;
 use super::files::Put;
 use super::programs::Install;
 use crate::facts::{Facts, Machine, Wanted};
+use crate::reset::{Inventory, Step};
 
 /// One thing to do. Each is done or not done when it is answered, never half.
 #[derive(Clone, Serialize, Deserialize)]
@@ -24,6 +25,10 @@ pub enum Order {
     Survey,
     /// Give back what is in these files; for authorities, which live on the masters.
     Fetch(Vec<String>),
+    /// Say what the journal knows of, and what stands there.
+    Inventory,
+    /// Do a step of a removal, if what it says is still so.
+    Remove(Step),
     /// Ask a program of the host how things stand.
     Ask(Question),
     /// Make a folder and those above it, or give it its rights.
@@ -64,6 +69,8 @@ pub enum Answer {
     Machine(Machine),
     /// What is in the files that were asked for and are there.
     Fetched(BTreeMap<String, String>),
+    /// What was laid down, and what stands there.
+    Inventory(Inventory),
     /// What a program said.
     Told(Value),
     /// It is not done, and all is as it was before.
@@ -83,6 +90,8 @@ impl fmt::Debug for Order {
             Self::Look(_) => f.write_str("Look"),
             Self::Survey => f.write_str("Survey"),
             Self::Fetch(paths) => write!(f, "Fetch({paths:?})"),
+            Self::Inventory => f.write_str("Inventory"),
+            Self::Remove(step) => write!(f, "Remove({step:?})"),
             Self::Ask(question) => write!(f, "Ask({question:?})"),
             Self::Folder { path, .. } => write!(f, "Folder({path})"),
             Self::Put(put) => write!(f, "Put({})", put.path),
@@ -103,6 +112,7 @@ impl fmt::Debug for Answer {
             Self::Facts(_) => f.write_str("Facts"),
             Self::Machine(_) => f.write_str("Machine"),
             Self::Fetched(found) => write!(f, "Fetched({:?})", found.keys()),
+            Self::Inventory(_) => f.write_str("Inventory"),
             Self::Told(_) => f.write_str("Told"),
             Self::Failed { error, .. } => write!(f, "Failed({error})"),
         }

@@ -10,7 +10,7 @@ use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::files::{self, below, beside, settled};
+use super::files::{self, FilesError, below, beside, settled};
 use super::journal::{Entry, Journal, JournalError};
 use crate::facts::hexadecimal;
 
@@ -60,6 +60,9 @@ pub enum ProgramsError {
         /// What the system said.
         source: io::Error,
     },
+    /// Its folder could not be made.
+    #[error(transparent)]
+    Folder(#[from] Box<FilesError>),
     /// What was done could not be noted.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -74,6 +77,11 @@ pub(super) fn install(
     let version: String = install.sha256.chars().take(DIGITS).collect();
     let place = format!("{PROGRAMS}/{version}/{}", install.name);
     let path = below(root, &place);
+    for path in [&place, &install.link] {
+        if let Some((folder, _)) = path.rsplit_once('/') {
+            files::made(root, folder, journal).map_err(Box::new)?;
+        }
+    }
     let fresh = beside(&path);
     let copied = copy(&install.from, &fresh);
     let found = copied.map_err(|source| {
@@ -103,6 +111,12 @@ pub(super) fn install(
             source,
         }
     })?;
+    journal.note(&Entry::Wrote {
+        path: place.clone(),
+        // It lies below its own checksum: what was there was the same.
+        before: None,
+        after: found,
+    })?;
     link(root, &install.link, &place, journal)?;
     if install.from.starts_with(super::INCOMING) {
         // It is in its place; a copy left behind is only room lost.
@@ -113,9 +127,6 @@ pub(super) fn install(
 
 /// Copies a file and returns its checksum.
 fn copy(from: &Path, to: &Path) -> io::Result<String> {
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
-    }
     match fs::remove_file(to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         // Nothing there, or what an interrupted copy has left.
@@ -153,9 +164,6 @@ fn link(
     let fresh = beside(&place);
     let target_below = below(root, target);
     let make = || {
-        if let Some(folder) = place.parent() {
-            fs::create_dir_all(folder)?;
-        }
         match fs::remove_file(&fresh) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}

@@ -45,6 +45,16 @@ pub trait Services {
     /// # Errors
     /// When it does not end.
     fn stop(&mut self, unit: &str) -> Result<(), ServicesError>;
+    /// Has a unit no longer started at boot.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    fn disable(&mut self, unit: &str) -> Result<(), ServicesError>;
+    /// Has units read again, after some are gone.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    fn reread(&mut self) -> Result<(), ServicesError>;
     /// Has a unit read its files again.
     ///
     /// # Errors
@@ -136,6 +146,14 @@ impl Services for Systemd {
         run("systemctl", &["stop", unit])?;
         let _ = run("systemctl", &["reset-failed", unit]);
         Ok(())
+    }
+
+    fn disable(&mut self, unit: &str) -> Result<(), ServicesError> {
+        run("systemctl", &["disable", "--quiet", unit])
+    }
+
+    fn reread(&mut self) -> Result<(), ServicesError> {
+        run("systemctl", &["daemon-reload"])
     }
 
     fn reload(&mut self, unit: &str) -> Result<(), ServicesError> {

@@ -166,7 +166,8 @@ impl Target<'_> {
             other @ (Answer::Done
             | Answer::Machine(_)
             | Answer::Fetched(_)
-            | Answer::Told(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
+            | Answer::Told(_)
+            | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
         }
     }
 }
@@ -182,6 +183,7 @@ fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {
         other @ (Answer::Facts(_)
         | Answer::Machine(_)
         | Answer::Fetched(_)
-        | Answer::Told(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
+        | Answer::Told(_)
+        | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
     }
 }

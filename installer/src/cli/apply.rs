@@ -269,7 +269,7 @@ impl Run<'_> {
 }
 
 /// Keeps other operators from a host while this one is at work there.
-fn lock(way: &mut impl Transport) -> Result<(), String> {
+pub(super) fn lock(way: &mut impl Transport) -> Result<(), String> {
     let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
     let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let order = Order::Lock(format!("{user} on {}", here.trim()));
@@ -283,7 +283,8 @@ fn done(answer: Answer) -> Result<(), String> {
         other @ (Answer::Fetched(_)
         | Answer::Facts(_)
         | Answer::Machine(_)
-        | Answer::Told(_)) => Err(format!("the agent answered {other:?}")),
+        | Answer::Told(_)
+        | Answer::Inventory(_)) => Err(format!("the agent answered {other:?}")),
     }
 }
 
@@ -322,7 +323,8 @@ fn kept(way: &mut impl Transport) -> Held {
         other @ (Answer::Done
         | Answer::Facts(_)
         | Answer::Machine(_)
-        | Answer::Told(_)) => Err(format!("the agent answered {other:?}")),
+        | Answer::Told(_)
+        | Answer::Inventory(_)) => Err(format!("the agent answered {other:?}")),
     }
 }
 
@@ -344,7 +346,8 @@ fn machine(way: &mut impl Transport) -> Result<Machine, String> {
         other @ (Answer::Done
         | Answer::Facts(_)
         | Answer::Fetched(_)
-        | Answer::Told(_)) => Err(format!("the agent answered {other:?}")),
+        | Answer::Told(_)
+        | Answer::Inventory(_)) => Err(format!("the agent answered {other:?}")),
     }
 }
 

@@ -9,6 +9,7 @@ mod plan;
 mod preflight;
 mod progress;
 mod reach;
+mod reset;
 mod status;
 
 use std::io::BufReader;
@@ -55,6 +56,8 @@ enum Command {
     /// Show how every host of the cluster is, on one screen. Ends with 1 when something is not
     /// as it is to be.
     Status(status::Status),
+    /// Take everything of ours off the hosts, and leave everything of others.
+    Reset(reset::Reset),
     /// Take orders on standard input, as `apply` gives them on each host.
     #[command(hide = true)]
     Agent {
@@ -128,6 +131,7 @@ impl Cli {
             Command::Kubeconfig(kubeconfig) => kubeconfig.execute(),
             Command::Preflight(preflight) => preflight.execute(),
             Command::Status(status) => status.execute(),
+            Command::Reset(reset) => reset.execute(),
             Command::Agent { root } => agent(&root),
             Command::Import { file, strict } => imported(&file, strict),
             Command::Plan(plan) => plan.execute(),

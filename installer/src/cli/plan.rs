@@ -86,7 +86,8 @@ impl Plan {
             other @ (Answer::Done
             | Answer::Machine(_)
             | Answer::Fetched(_)
-            | Answer::Told(_)) => Err(format!("{other:?}")),
+            | Answer::Told(_)
+            | Answer::Inventory(_)) => Err(format!("{other:?}")),
         }
     }
 }

@@ -1,0 +1,223 @@
+//! Removing what was laid down. What a step says is looked at again right before it is done:
+//! what has become another's in between stays.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::files::{self, FilesError, Put, below, refused};
+use super::journal::{Entry, Journal, JournalError};
+use super::lock::LOCK;
+use super::systemd::{Services, ServicesError};
+use super::{INCOMING, JOURNAL};
+use crate::facts::sha256;
+use crate::reset::{self, Inventory, Step, There};
+use crate::resource::Block;
+
+/// Why something still stands.
+#[derive(Debug, Error)]
+pub enum RemoveError {
+    /// It is not what it was when the removal was planned.
+    #[error("{0} has changed since it was looked at; reset again")]
+    Changed(String),
+    /// Something is mounted in it.
+    #[error("{path}: something is mounted at {at}; unmount it, and reset again")]
+    Mounted {
+        /// What was to go.
+        path: String,
+        /// Where it is mounted.
+        at: String,
+    },
+    /// The system refused.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// A unit does not end.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+    /// What was done could not be noted, or read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// What the journal knows of, and what stands there.
+pub(super) fn inventory(
+    root: &Path,
+    journal: &Journal,
+) -> Result<Inventory, RemoveError> {
+    let entries = journal.entries()?;
+    let noted = entries.iter().map(|entry| match entry {
+        Entry::Wrote { path, .. }
+        | Entry::Linked { path, .. }
+        | Entry::Made { path }
+        | Entry::Gone { path } => path.as_str(),
+    });
+    let mut there = BTreeMap::new();
+    let known: Vec<&str> = reset::paths().collect();
+    for path in noted.chain(known) {
+        if let Some(what) = what(root, path)? {
+            there.insert(path.to_owned(), what);
+        }
+    }
+    let mounts = mounts(root);
+    Ok(Inventory {
+        entries,
+        there,
+        mounts,
+    })
+}
+
+fn what(root: &Path, path: &str) -> Result<Option<There>, FilesError> {
+    let place = below(root, path);
+    let failed = || refused("looked at", place.clone());
+    let about = match fs::symlink_metadata(&place) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
+        about => about.map_err(failed())?,
+    };
+    let there = if about.is_file() {
+        let octets = fs::read(&place).map_err(failed())?;
+        let text = std::str::from_utf8(&octets).ok();
+        There::File {
+            sha256: sha256(&octets),
+            block: text.is_some_and(|text| Block::without(text) != text),
+        }
+    } else if about.is_dir() {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&place).map_err(failed())? {
+            let name = entry.map_err(failed())?.file_name();
+            names.push(name.to_string_lossy().into_owned());
+        }
+        names.sort();
+        There::Folder { names }
+    } else if about.is_symlink() {
+        let to = fs::read_link(&place).map_err(failed())?;
+        // Links lead below the root that they lie below.
+        let inside = to.strip_prefix(root).unwrap_or(&to);
+        There::Link {
+            to: Path::new("/").join(inside).display().to_string(),
+        }
+    } else {
+        There::Other
+    };
+    Ok(Some(there))
+}
+
+/// Where something is mounted on this machine (proc(5), `mountinfo`, fifth field).
+fn mounts(root: &Path) -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let place = |line: &str| {
+        let inside = Path::new(line.split(' ').nth(4)?).strip_prefix(root).ok()?;
+        Some(Path::new("/").join(inside).display().to_string())
+    };
+    text.lines().filter_map(place).collect()
+}
+
+/// Does a step.
+pub(super) fn remove(
+    root: &Path,
+    step: &Step,
+    services: &mut impl Services,
+    journal: &mut Journal,
+) -> Result<(), RemoveError> {
+    let path = match step {
+        Step::Stop { unit } => {
+            // One whose file a broken-off run has removed may not be known any more.
+            if let Some(there) = services.look(unit)? {
+                services.stop(unit)?;
+                if there.enabled {
+                    services.disable(unit)?;
+                }
+            }
+            return Ok(());
+        }
+        Step::Reread => return Ok(services.reread()?),
+        Step::Forget => return forget(root),
+        Step::Strip { path } => {
+            strip(root, path, journal)?;
+            path
+        }
+        Step::File { path, sha256 } => {
+            let there = what(root, path)?;
+            if !matches!(there, Some(There::File { sha256: found, .. }) if found == *sha256)
+            {
+                return Err(RemoveError::Changed(path.clone()));
+            }
+            unlinked(root, path)?
+        }
+        Step::Link { path, to } => {
+            if what(root, path)? != Some(There::Link { to: to.clone() }) {
+                return Err(RemoveError::Changed(path.clone()));
+            }
+            unlinked(root, path)?
+        }
+        Step::Folder { path } => {
+            let place = below(root, path);
+            fs::remove_dir(&place).map_err(refused("removed", place))?;
+            path
+        }
+        Step::Tree { path } => {
+            let inside = |at: &String| Path::new(at).starts_with(path);
+            if let Some(at) = mounts(root).into_iter().find(inside) {
+                let path = path.clone();
+                return Err(RemoveError::Mounted { path, at });
+            }
+            let place = below(root, path);
+            fs::remove_dir_all(&place).map_err(refused("removed", place))?;
+            path
+        }
+    };
+    let path = path.clone();
+    Ok(journal.note(&Entry::Gone { path })?)
+}
+
+fn unlinked<'a>(root: &Path, path: &'a String) -> Result<&'a String, FilesError> {
+    let place = below(root, path);
+    fs::remove_file(&place).map_err(refused("removed", place))?;
+    Ok(path)
+}
+
+fn strip(root: &Path, path: &str, journal: &mut Journal) -> Result<(), FilesError> {
+    let place = below(root, path);
+    let text = fs::read_to_string(&place).map_err(refused("read", place))?;
+    let put = Put {
+        path: path.to_owned(),
+        mode: 0o644,
+        owner: "root".to_owned(),
+        content: Block::without(&text),
+    };
+    files::put(root, &put, journal)
+}
+
+/// The journal and its folder, if nothing of others is in it.
+fn forget(root: &Path) -> Result<(), RemoveError> {
+    let incoming = below(root, INCOMING);
+    match fs::remove_dir_all(&incoming) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(refused("removed", incoming)(error).into());
+        }
+        Ok(()) | Err(_) => {}
+    }
+    for path in [LOCK, JOURNAL] {
+        let place = below(root, path);
+        match fs::remove_file(&place) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(refused("removed", place)(error).into());
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    if let Some(folder) = below(root, JOURNAL).parent() {
+        // Not empty: what is in it is of others.
+        let _ = fs::remove_dir(folder);
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! A removal for people: a line a step, and what stays with its reason.
+
+use super::{Kept, Removal, Step};
+
+/// Names of a folder that are shown.
+const NAMES: usize = 4;
+
+/// The removal from one host.
+#[must_use]
+pub fn show(host: &str, removal: &Removal) -> String {
+    let mut text = match removal.steps.len() {
+        0 => format!("{host}: nothing to remove\n"),
+        1 => format!("{host}: 1 step\n"),
+        count => format!("{host}: {count} steps\n"),
+    };
+    for step in &removal.steps {
+        text.push_str(&format!("  {}\n", line(step)));
+    }
+    for kept in &removal.kept {
+        text.push_str(&format!("  {}\n", stays(kept)));
+    }
+    text
+}
+
+/// A step in words.
+#[must_use]
+pub fn line(step: &Step) -> String {
+    match step {
+        Step::Stop { unit } => format!("stop {unit}"),
+        Step::Strip { path } => format!("take our lines out of {path}"),
+        Step::File { path, .. } => format!("remove file {path}"),
+        Step::Link { path, .. } => format!("remove link {path}"),
+        Step::Tree { path } => format!("remove folder {path} with all that is in it"),
+        Step::Folder { path } => format!("remove folder {path}"),
+        Step::Reread => "have systemd read its units again".to_owned(),
+        Step::Forget => "remove the journal".to_owned(),
+    }
+}
+
+fn stays(kept: &Kept) -> String {
+    match kept {
+        Kept::Changed { path } => {
+            format!("keep {path}: it is not what was laid down; remove it by hand")
+        }
+        Kept::Replaced { path } => format!(
+            "keep {path}: another stood there before, which is not kept; bring that back by hand"
+        ),
+        Kept::Others { path, names } => {
+            let shown: Vec<_> = names.iter().take(NAMES).map(String::as_str).collect();
+            let more = match names.len().saturating_sub(NAMES) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!("keep {path}: it holds {}{more} of others", shown.join(", "))
+        }
+        Kept::Data { path } => format!("keep {path}: it is data; --data removes it"),
+        Kept::Mounted { path, at } => {
+            format!(
+                "keep {path}: something is mounted at {at}; unmount it, and reset again"
+            )
+        }
+    }
+}
