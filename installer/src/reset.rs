@@ -175,11 +175,13 @@ enum Ours {
 }
 
 /// Data of a component, which its unit has written: gone only when that is asked for.
-const DATA: [(&str, &str); 4] = [
+const DATA: [(&str, &str); 5] = [
     ("etcd.service", layout::ETCD_DATA),
     ("kubelet.service", layout::KUBELET),
     ("kube-apiserver.service", layout::AUDIT_LOG),
     ("containerd.service", "/var/lib/containerd"),
+    // What it has recorded of failures.
+    ("api-lb.service", "/var/lib/sternpost/api-lb"),
 ];
 
 /// Files that a component writes for itself beside ours.
@@ -306,7 +308,7 @@ impl Removal {
             let Some(There::Folder { names }) = there else {
                 continue;
             };
-            if !laid.contains(unit) || names.is_empty() {
+            if !laid.contains(unit) || (names.is_empty() && data == Data::Keep) {
                 continue;
             }
             let path = path.to_owned();

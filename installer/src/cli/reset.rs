@@ -15,8 +15,8 @@ use crate::transport::Piped;
 pub(super) struct Reset {
     #[command(flatten)]
     reach: Reach,
-    /// Remove data too: what etcd, kubelet and containerd hold, the audit log, and the
-    /// authorities, without which kept data cannot be read.
+    /// Remove data too: what etcd, kubelet and containerd hold, the audit log, what api-lb has
+    /// recorded of failures, and the authorities, without which kept data cannot be read.
     #[arg(long)]
     data: bool,
     /// Print what would be removed and what stays, and touch nothing. Ends with 3 when there

@@ -236,6 +236,17 @@ fn data_goes_only_when_asked_and_never_through_a_mount() {
         );
         assert!(said(&[mount], Data::Remove).contains(&wanted), "{mount}");
     }
+    let empty = [(ETCD, folder(&[]))];
+    let all = shown(entries(), &empty, &[], Data::Remove);
+    assert!(
+        all.contains(&"remove folder /var/lib/etcd with all that is in it".to_owned()),
+        "{all:?}"
+    );
+    let all = shown(entries(), &empty, &[], Data::Keep);
+    assert!(
+        all.contains(&"remove folder /var/lib/etcd".to_owned()),
+        "{all:?}"
+    );
     // Without our unit it is not our data.
     let other = shown(vec![made("/etc/a")], &there, &[], Data::Remove);
     assert_eq!(other, ["remove the journal"]);

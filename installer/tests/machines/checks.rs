@@ -10,7 +10,7 @@ use libtest_mimic::Failed;
 use super::rig::{Rig, Run, VIP};
 
 /// From the end of a run until an address has answered.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn holds(text: &str, wanted: &str) -> Result<(), Failed> {
     match text.contains(wanted) {

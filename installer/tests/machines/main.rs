@@ -4,6 +4,7 @@
 
 mod broken;
 mod checks;
+mod leave;
 mod rig;
 
 use lab::requirement::{Requirement, trial};
@@ -48,6 +49,7 @@ fn control_plane() -> Result<(), Failed> {
     let rig = Rig::boot("installer", &MASTERS)?;
     rig.programs()?;
     rig.describe(&MASTERS, BARE)?;
+    let before = leave::standing(&rig)?;
     let dry = rig.apply(&["--dry-run"])?.ended(3)?;
     checks::holds(&dry.printed, "start kube-apiserver.service")?;
     let first = rig.apply(&[])?.ended(0)?;
@@ -60,5 +62,7 @@ fn control_plane() -> Result<(), Failed> {
     let second = rig.apply(&[])?.ended(0)?;
     println!("again: {:.1?}", second.took);
     checks::nothing_done(&second, &rig)?;
-    checks::nothing_left(&rig)
+    checks::nothing_left(&rig)?;
+    leave::seen(&rig)?;
+    leave::gone(&rig, &before)
 }
