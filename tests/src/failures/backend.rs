@@ -2,7 +2,7 @@
 //! to misbehave. Runs as a process of its own, so that it can be killed and paused.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,9 +61,61 @@ impl Mode {
     }
 }
 
+/// How many came to servers who were neither a check nor said a whole ClientHello.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strangers {
+    /// They said something else.
+    pub spoke: u32,
+    /// They said nothing.
+    pub silent: u32,
+}
+
+impl Strangers {
+    /// As this server has noted them beside its file; a byte each.
+    #[must_use]
+    pub fn of(file: &Path) -> Self {
+        let noted = fs::read(book(file)).unwrap_or_default();
+        let count = |word| {
+            let count = noted.iter().filter(|byte| **byte == word).count();
+            u32::try_from(count).unwrap_or(u32::MAX)
+        };
+        Self {
+            spoke: count(SPOKE),
+            silent: count(SILENT),
+        }
+    }
+
+    /// Those of several servers.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            spoke: self.spoke.saturating_add(other.spoke),
+            silent: self.silent.saturating_add(other.silent),
+        }
+    }
+
+    /// Those who came since.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            spoke: self.spoke.saturating_sub(before.spoke),
+            silent: self.silent.saturating_sub(before.silent),
+        }
+    }
+}
+
+const SPOKE: u8 = b'!';
+const SILENT: u8 = b'.';
+
+/// Where a server notes who came to it.
+fn book(file: &Path) -> PathBuf {
+    file.with_extension("strangers")
+}
+
 struct Server {
     number: u8,
     file: PathBuf,
+    strangers: fs::File,
     /// Who has it shakes hands.
     hands: Mutex<()>,
 }
@@ -87,9 +139,12 @@ pub fn serve(
         socket.bind(address)?;
         let listener = socket.listen(backlog)?;
         let hands = Mutex::new(());
+        let mut strangers = fs::OpenOptions::new();
+        let strangers = strangers.create(true).append(true).open(book(&file))?;
         let server = Arc::new(Server {
             number,
             file,
+            strangers,
             hands,
         });
         loop {
@@ -107,18 +162,21 @@ impl Server {
     async fn answer(&self, mut client: TcpStream) -> io::Result<()> {
         client.set_nodelay(true)?;
         let mut first = vec![0; 4096];
-        let len = client.read(&mut first).await?;
+        let len = client.read(&mut first).await.unwrap_or(0);
         let mode = Mode::of(&self.file);
         match first.first() {
             Some(b'G') => self.check(client, mode).await,
-            Some(22) if len > 5 => {
+            Some(22) if is_whole(first.get(..len).unwrap_or_default()) => {
                 if mode == Mode::Slow {
                     let _hands = self.hands.lock().await;
                     tokio::time::sleep(HANDSHAKE).await;
                 }
                 self.serve(client).await
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None => {
+                let word = if len == 0 { SILENT } else { SPOKE };
+                (&self.strangers).write_all(&[word])
+            }
         }
     }
 
@@ -144,4 +202,12 @@ impl Server {
             client.read_exact(&mut question).await?;
         }
     }
+}
+
+/// Whether these bytes are one record and nothing else.
+fn is_whole(bytes: &[u8]) -> bool {
+    let [_, _, _, high, low, body @ ..] = bytes else {
+        return false;
+    };
+    body.len() == usize::from(u16::from_be_bytes([*high, *low]))
 }

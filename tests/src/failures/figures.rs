@@ -98,6 +98,17 @@ impl Seen {
         since.min().map(|time| time.as_secs_f64())
     }
 
+    /// Seconds within which 99 of 100 new connections of this time were answered.
+    #[must_use]
+    pub fn p99(&self, from: Duration, until: Duration) -> Option<f64> {
+        let within = |a: &&Asked| a.by.is_some() && a.at >= from && a.at < until;
+        let mut took: Vec<Duration> =
+            self.asked.iter().filter(within).map(|a| a.took).collect();
+        took.sort_unstable();
+        let last = took.len().checked_sub(1)?;
+        took.get(last * 99 / 100).map(Duration::as_secs_f64)
+    }
+
     /// When a server answered a new connection for the last time before `until`.
     #[must_use]
     pub fn last_by(&self, server: u8, from: Duration, until: Duration) -> Option<f64> {
@@ -143,6 +154,8 @@ mod tests {
         assert_eq!((figures.asked, figures.failed, figures.slow), (4, 1, 1));
         assert_eq!(figures.last_bad_after, Some(0.2));
         assert_eq!((figures.cut, figures.longest), (1, 0.301));
+        assert_eq!(seen.p99(ms(1000), ms(1101)), Some(0.3));
+        assert_eq!(seen.p99(ms(0), ms(1000)), None);
         assert_eq!(seen.first_by(1, ms(1001)), Some(0.299));
         assert_eq!(seen.last_by(1, ms(0), ms(1300)), Some(1.0));
     }

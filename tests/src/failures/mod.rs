@@ -10,6 +10,7 @@
 
 pub mod backend;
 pub mod figures;
+mod hostile;
 pub mod load;
 pub mod proxy;
 pub mod scene;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Doing, LabError};
 use crate::host::{Host, NamespaceHost};
+use crate::load::usage;
 use crate::process::{Process, Program};
 use crate::{requirement, wait};
 
@@ -54,6 +55,15 @@ impl Peer {
     }
 }
 
+/// Whom a proxy lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Everybody.
+    Open,
+    /// Who says a ClientHello within a second, where the proxy can tell.
+    Tls,
+}
+
 /// Where the programs are.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -77,6 +87,7 @@ impl Proxy {
     /// When it is not there or does not serve.
     pub fn start(
         peer: Peer,
+        door: Door,
         programs: &Programs,
         host: &NamespaceHost,
         servers: &[SocketAddr],
@@ -84,7 +95,7 @@ impl Proxy {
     ) -> Result<Self, LabError> {
         let folder = host.file(peer.name());
         fs::create_dir_all(&folder).doing("make a folder")?;
-        let (path, args) = command(peer, programs, &folder, servers)?;
+        let (path, args) = command(peer, door, programs, &folder, servers)?;
         let mut process =
             host.start(&Program::new(peer.name(), &path, logs).args(args))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
@@ -108,6 +119,18 @@ impl Proxy {
         });
     }
 
+    /// Bytes of memory of it and the processes that it started.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let own = self.process.pid().as_raw().unsigned_abs();
+        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+        let children = children.unwrap_or_default();
+        let children = children.split_whitespace().filter_map(|id| id.parse().ok());
+        // One that has ended has none.
+        let memory = |id| usage::memory_of(id).unwrap_or_default();
+        memory(own) + children.map(memory).sum::<u64>()
+    }
+
     /// Its status socket, if it is this project's.
     #[must_use]
     pub fn socket(&self) -> Option<PathBuf> {
@@ -117,6 +140,7 @@ impl Proxy {
 
 fn command(
     peer: Peer,
+    door: Door,
     programs: &Programs,
     folder: &Path,
     servers: &[SocketAddr],
@@ -129,12 +153,12 @@ fn command(
     let text = |text: &str| text.to_owned();
     Ok(match peer {
         Peer::Ours => {
-            let config = file("lb.yaml", ours(folder, servers))?;
+            let config = file("lb.yaml", ours(door, folder, servers))?;
             let args = vec![text("run"), text("--config"), config];
             (programs.ours.clone(), args)
         }
         Peer::HaproxyKubeadm | Peer::HaproxyFast => {
-            let config = file("haproxy.cfg", haproxy(peer, servers))?;
+            let config = file("haproxy.cfg", haproxy(peer, door, servers))?;
             let args = vec![text("-W"), text("-db"), text("-f"), config];
             (requirement::peer("haproxy"), args)
         }
@@ -145,10 +169,14 @@ fn command(
     })
 }
 
-fn ours(folder: &Path, servers: &[SocketAddr]) -> String {
+fn ours(door: Door, folder: &Path, servers: &[SocketAddr]) -> String {
+    let tls = match door {
+        Door::Open => "",
+        Door::Tls => ", tls: {only: on, helloTimeout: 1s}",
+    };
     let mut text = format!(
         "apiVersion: sternpost/v1\nkind: ApiLb\nsocket: {}/s\nlog: {{connections: off}}\n\
-         frontends:\n- {{name: f, bind: [\"0.0.0.0:{PORT}\"], backend: b}}\nbackends:\n\
+         frontends:\n- {{name: f, bind: [\"0.0.0.0:{PORT}\"], backend: b{tls}}}\nbackends:\n\
          - name: b\n  check: {{http: {{path: /readyz}}}}\n  servers:\n",
         folder.display()
     );
@@ -158,7 +186,7 @@ fn ours(folder: &Path, servers: &[SocketAddr]) -> String {
     text
 }
 
-fn haproxy(peer: Peer, servers: &[SocketAddr]) -> String {
+fn haproxy(peer: Peer, door: Door, servers: &[SocketAddr]) -> String {
     let (timeouts, server) = if peer == Peer::HaproxyFast {
         (
             "  timeout client 1h\n  timeout server 1h\n",
@@ -167,9 +195,15 @@ fn haproxy(peer: Peer, servers: &[SocketAddr]) -> String {
     } else {
         ("  timeout client 20s\n  timeout server 20s\n", "")
     };
+    // The guide has no such rule.
+    let tls = if door == Door::Tls && peer == Peer::HaproxyFast {
+        "  tcp-request inspect-delay 1s\n  tcp-request content accept if { req.ssl_hello_type 1 }\n  tcp-request content reject\n"
+    } else {
+        ""
+    };
     let mut text = format!(
         "global\n  maxconn 9000\ndefaults\n  mode tcp\n  option redispatch\n  retries 1\n  timeout connect 5s\n  timeout check 10s\n{timeouts}\
-         listen l\n  bind 0.0.0.0:{PORT}\n  balance roundrobin\n  option httpchk GET /readyz\n"
+         listen l\n  bind 0.0.0.0:{PORT}\n  balance roundrobin\n  option httpchk GET /readyz\n{tls}"
     );
     for (n, address) in servers.iter().enumerate() {
         let _ = writeln!(text, "  server s{} {address} check {server}", n + 1);

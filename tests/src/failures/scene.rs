@@ -7,16 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::Mode;
 use super::figures::{Figures, Seen};
+use super::hostile;
 use super::load::Load;
-use super::proxy::{PORT, Peer, Programs, Proxy};
+use super::proxy::{Door, PORT, Peer, Programs, Proxy};
 use super::stage::{Stage, WIDE};
 use crate::error::{Doing, LabError};
 use crate::wait;
 
 /// New connections a second.
-const RATE: u32 = 200;
+pub(super) const RATE: u32 = 200;
 /// Until everybody has connected and the checks have passed.
-const SETTLE: Duration = Duration::from_secs(3);
+pub(super) const SETTLE: Duration = Duration::from_secs(3);
 /// Room for so few that a paused server's queue is full at once.
 const NARROW: u32 = 4;
 /// After the last fault is over.
@@ -56,11 +57,13 @@ pub enum Scene {
     Storm,
     /// Five reloads while a server is dead.
     Reloads,
+    /// Ten thousand who mean no good, beside those who do.
+    Hostile,
 }
 
 impl Scene {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Killed,
         Self::Blackholed,
         Self::Hung,
@@ -70,6 +73,7 @@ impl Scene {
         Self::Overloaded,
         Self::Storm,
         Self::Reloads,
+        Self::Hostile,
     ];
 
     /// As written in tables and on the command line.
@@ -85,6 +89,7 @@ impl Scene {
             Self::Overloaded => "overloaded",
             Self::Storm => "storm",
             Self::Reloads => "reloads",
+            Self::Hostile => "hostile",
         }
     }
 
@@ -101,6 +106,7 @@ impl Scene {
             Self::Overloaded => "checks time out on all servers, traffic flows",
             Self::Storm => "all clients reconnect at once, handshakes are slow",
             Self::Reloads => "five reloads while a server is dead",
+            Self::Hostile => "10,000 half ClientHellos, garbage, resets and scans",
         }
     }
 
@@ -113,7 +119,7 @@ impl Scene {
             Self::Draining => (5, 20),
             Self::AllDown => (3, 6),
             Self::Overloaded => (6, 20),
-            Self::Storm => (0, 0),
+            Self::Storm | Self::Hostile => (0, 0),
             Self::Reloads => (6, 10),
         };
         Duration::from_secs(match size {
@@ -140,10 +146,19 @@ impl Scene {
         };
         let mut stage = Stage::new(programs, backlog, logs)?;
         let host = stage.lb()?.clone();
-        let proxy = Proxy::start(peer, programs, &host, &stage.addresses(), logs)?;
+        let door = if self == Self::Hostile {
+            Door::Tls
+        } else {
+            Door::Open
+        };
+        let addresses = stage.addresses();
+        let proxy = Proxy::start(peer, door, programs, &host, &addresses, logs)?;
         let address = (std::net::Ipv4Addr::LOCALHOST, PORT).into();
         if self == Self::Storm {
             return storm(&mut stage, &proxy, size);
+        }
+        if self == Self::Hostile {
+            return hostile::run(&stage, &proxy, size);
         }
         let load = Load::begin(&host, address, RATE, 0)?;
         pass(SETTLE);
@@ -206,7 +221,7 @@ impl Scene {
                     proxy.reload();
                 }
             }
-            Self::Storm => {}
+            Self::Storm | Self::Hostile => {}
         }
         Ok(())
     }
@@ -241,7 +256,7 @@ impl Scene {
                     .more
                     .insert("cutBeforeExit".to_owned(), early.into());
             }
-            Self::Overloaded | Self::Reloads | Self::Storm => {}
+            Self::Overloaded | Self::Reloads | Self::Storm | Self::Hostile => {}
         }
         figures
     }
@@ -282,6 +297,12 @@ impl Scene {
             Self::Overloaded => most("cut", count(figures.cut), 0.0),
             Self::Storm => most("extra", figures.extra.unwrap_or(1.0), 0.1),
             Self::Reloads => most("cut", count(figures.cut), on_one),
+            Self::Hostile => {
+                most("cut", count(figures.cut), 0.0);
+                for (what, is, bound) in hostile::bounds(figures) {
+                    most(what, is, bound);
+                }
+            }
         }
         match self {
             Self::Killed | Self::Blackholed | Self::Hung | Self::QueueFull => {
@@ -291,7 +312,8 @@ impl Scene {
             | Self::AllDown
             | Self::Overloaded
             | Self::Storm
-            | Self::Reloads => {}
+            | Self::Reloads
+            | Self::Hostile => {}
         }
         missed
     }
@@ -325,19 +347,19 @@ fn storm(stage: &mut Stage, proxy: &Proxy, size: Size) -> Result<Figures, LabErr
 
 /// Clients and extra dials so far, of a proxy that counts them.
 #[derive(Clone, Copy, Debug)]
-struct Dials {
+pub(super) struct Dials {
     clients: f64,
-    extra: f64,
+    pub(super) extra: f64,
 }
 
 impl Dials {
-    fn extra_since(self, before: Self) -> Option<f64> {
+    pub(super) fn extra_since(self, before: Self) -> Option<f64> {
         let clients = self.clients - before.clients;
         (clients > 0.0).then(|| (self.extra - before.extra) / clients)
     }
 }
 
-fn dials(proxy: &Proxy) -> Result<Option<Dials>, LabError> {
+pub(super) fn dials(proxy: &Proxy) -> Result<Option<Dials>, LabError> {
     let Some(socket) = proxy.socket() else {
         return Ok(None);
     };
@@ -362,6 +384,6 @@ fn dials(proxy: &Proxy) -> Result<Option<Dials>, LabError> {
     }))
 }
 
-fn pass(time: Duration) {
+pub(super) fn pass(time: Duration) {
     wait::pass(time, || false);
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backend::Mode;
+use super::backend::{Mode, Strangers};
 use super::proxy::Programs;
 use crate::error::{Doing, LabError};
 use crate::host::{Host, NamespaceHost};
@@ -143,6 +143,14 @@ impl Stage {
     /// When its file cannot be written.
     pub fn tell(&self, n: usize, mode: Mode) -> Result<(), LabError> {
         mode.tell(&self.file(n)?).doing("tell a server")
+    }
+
+    /// Who came to the servers and was neither a check nor said a whole ClientHello.
+    #[must_use]
+    pub fn strangers(&self) -> Strangers {
+        let each = (0..SERVERS.len()).filter_map(|n| self.file(n).ok());
+        let each = each.map(|file| Strangers::of(&file));
+        each.fold(Strangers::default(), Strangers::and)
     }
 
     fn server(&self, n: usize) -> Option<&Process> {

@@ -29,6 +29,9 @@ struct Arguments {
     /// Faults of a few seconds, as in the tests.
     #[arg(long)]
     short: bool,
+    /// An earlier record, of which the scenes that are not measured are kept.
+    #[arg(long)]
+    keep: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
     /// This project's program.
@@ -65,7 +68,10 @@ fn main() -> ExitCode {
 
 fn bench(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let output = &arguments.output;
-    let record: Record = output.record(|| measure(arguments))?;
+    let mut record: Record = output.record(|| measure(arguments))?;
+    if let Some(path) = &arguments.keep {
+        record = record.within(serde_json::from_slice(&std::fs::read(path)?)?);
+    }
     output.keep(&record)?;
     Ok(output.show(&record.page())?)
 }
@@ -103,6 +109,7 @@ fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
                 scene,
                 peer,
                 figures,
+                commit: None,
             });
         }
     }

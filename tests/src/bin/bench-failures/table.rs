@@ -27,9 +27,24 @@ pub(crate) struct Run {
     pub(crate) peer: Peer,
     /// What came of it.
     pub(crate) figures: Figures,
+    /// The commit, where it is another than the record's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<String>,
 }
 
 impl Record {
+    /// An earlier record with these runs in the place of its own of the same scenes.
+    pub(crate) fn within(self, mut earlier: Self) -> Self {
+        let scenes: Vec<Scene> = self.runs.iter().map(|run| run.scene).collect();
+        earlier.runs.retain(|run| !scenes.contains(&run.scene));
+        let commit = self.circumstances.commit;
+        earlier.runs.extend(self.runs.into_iter().map(|run| Run {
+            commit: Some(commit.clone()),
+            ..run
+        }));
+        earlier
+    }
+
     /// The tables, as a page of the docs.
     pub(crate) fn page(&self) -> String {
         let mut text = format!(
@@ -40,7 +55,11 @@ impl Record {
              300 ms; in the storm all are, since the servers are. *Cut*: of those that last, ended by \
              somebody else; a server that dies takes its twenty along. *Extra dials*: hedges and \
              failovers for each new connection. *Back after*: until the server that had failed was used \
-             again, where it was within 4 s. Times are seconds.\n\n\
+             again, where it was within 4 s. Times are seconds. Of the hostile clients, a thousand a second: \
+             *reached*, how many a server heard a word of, or (*silent*) had a connection of; *memory*, by \
+             how much the proxy grew; *p99*, of the good clients beside them, and as a ratio to \
+             that of the seconds before. ours is `tls.only`, haproxy-fast inspects for a ClientHello, \
+             the others let all in.\n\n\
              {}\n",
             self.circumstances
         );
@@ -60,9 +79,13 @@ impl Record {
         if runs.is_empty() {
             return;
         }
+        let commit = runs.iter().find_map(|run| run.commit.as_ref());
+        let commit = commit.map_or(String::new(), |c| {
+            format!("Measured later, commit {c}.\n\n")
+        });
         let _ = write!(
             text,
-            "\n## {}: {}\n\n| | new | failed | slow | longest | last bad after | cut | lasting: longest wait | extra dials | back after | |\n|---|{}\n",
+            "\n## {}: {}\n\n{commit}| | new | failed | slow | longest | last bad after | cut | lasting: longest wait | extra dials | back after | |\n|---|{}\n",
             scene.name(),
             scene.claim(),
             "---|".repeat(10)

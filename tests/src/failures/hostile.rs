@@ -1,0 +1,153 @@
+//! Ten thousand clients that mean no good, beside those that do: half ClientHellos, garbage,
+//! resets, scans. What reaches a server, what memory it costs, and what it costs the others.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::figures::Figures;
+use super::load::{self, Load};
+use super::proxy::{PORT, Proxy};
+use super::scene::{Dials, RATE, SETTLE, Size, dials, pass};
+use super::stage::Stage;
+use crate::error::LabError;
+use crate::host::NamespaceHost;
+
+/// Hostile clients in all, one each millisecond, and of those how many at a time.
+const CROWD: u32 = 10_000;
+const EVERY: Duration = Duration::from_millis(1);
+const AT_A_TIME: usize = 500;
+/// A client that waits to be let go does not wait longer.
+const LET_GO: Duration = Duration::from_secs(10);
+/// What the crowd may cost a proxy in memory, in MiB: 4 KiB for each of those that are there at
+/// a time, the good ones' share of noise, and the allocator's.
+const MEMORY: f64 = 8.0;
+
+/// Good clients alone, then beside the crowd.
+///
+/// # Errors
+/// When the lab cannot do its part.
+pub(super) fn run(stage: &Stage, proxy: &Proxy, size: Size) -> Result<Figures, LabError> {
+    let calm = Duration::from_secs(match size {
+        Size::Short => 4,
+        Size::Whole => 12,
+    });
+    let host = stage.lb()?;
+    let address = (std::net::Ipv4Addr::LOCALHOST, PORT).into();
+    let load = Load::begin(host, address, RATE, 0)?;
+    pass(SETTLE);
+    let settled = load.now();
+    pass(calm);
+    let strangers = stage.strangers();
+    let (before, memory) = (dials(proxy)?, proxy.memory());
+    let began = load.now();
+    let crowd = Crowd::begin(host, address)?;
+    let mut most = memory;
+    crate::wait::until("the crowd to be gone", LET_GO * 12, || {
+        most = most.max(proxy.memory());
+        crowd.is_gone().then_some(())
+    })?;
+    let ended = load.now();
+    let after = dials(proxy)?;
+    let came = stage.strangers().since(strangers);
+    let seen = load.end();
+    let mut figures = seen.figures(began);
+    let extra = before.zip(after);
+    figures.extra = extra.and_then(|(before, after)| after.extra_since(before));
+    // The loser of two dials goes without a word, and is none of the crowd's.
+    let dialled = extra.map_or(0.0, |(before, after): (Dials, Dials)| {
+        after.extra - before.extra
+    });
+    let calm = seen.p99(settled, began).unwrap_or_default();
+    let beside = seen.p99(began, ended).unwrap_or_default();
+    let mib =
+        |bytes: u64| f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX)) / 1024.0;
+    let more = [
+        ("reached", f64::from(came.spoke)),
+        ("reachedSilent", (f64::from(came.silent) - dialled).max(0.0)),
+        ("memoryMiB", mib(most.saturating_sub(memory))),
+        ("p99Ms", 1000.0 * beside),
+        ("p99Ratio", if calm > 0.0 { beside / calm } else { 0.0 }),
+    ];
+    figures.more = more.map(|(name, value)| (name.to_owned(), value)).into();
+    Ok(figures)
+}
+
+/// The bounds, and the figures that are held to them.
+pub(super) fn bounds(figures: &Figures) -> [(&'static str, f64, f64); 3] {
+    let more = |what: &str| figures.more.get(what).copied().unwrap_or(f64::INFINITY);
+    [
+        ("reached", more("reached"), 0.0),
+        ("reachedSilent", more("reachedSilent"), 0.0),
+        ("memoryMiB", more("memoryMiB"), MEMORY),
+    ]
+}
+
+/// The hostile clients, on a thread of their own.
+struct Crowd(JoinHandle<()>);
+
+impl Crowd {
+    fn begin(host: &NamespaceHost, address: SocketAddr) -> Result<Self, LabError> {
+        let thread = host.netns().thread("crowd", move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            if let Ok(runtime) = runtime {
+                runtime.block_on(come(address));
+            }
+        })?;
+        Ok(Self(thread))
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+async fn come(address: SocketAddr) {
+    let mut crowd = JoinSet::new();
+    let mut at = Instant::now();
+    for number in 0..CROWD {
+        tokio::time::sleep_until(at).await;
+        at += EVERY;
+        while crowd.try_join_next().is_some() {}
+        crowd.spawn(async move {
+            // The proxy is free to reset it at any moment.
+            let _ = harm(number, address).await;
+        });
+        if crowd.len() >= AT_A_TIME {
+            crowd.join_next().await;
+        }
+    }
+    while crowd.join_next().await.is_some() {}
+}
+
+/// What one hostile client does, by its number; those that wait do so until they are let go.
+async fn harm(number: u32, address: SocketAddr) -> io::Result<()> {
+    let mut client = TcpStream::connect(address).await?;
+    let hello = load::hello();
+    let half = hello.get(..hello.len() / 2).unwrap_or_default();
+    match number % 4 {
+        0 => wait_after(&mut client, half).await,
+        1 => wait_after(&mut client, b"SSH-2.0-OpenSSH_9.2\r\n").await,
+        2 => {
+            client.write_all(half).await?;
+            socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn wait_after(client: &mut TcpStream, said: &[u8]) -> io::Result<()> {
+    client.write_all(said).await?;
+    let mut end = [0];
+    tokio::time::timeout(LET_GO, client.read(&mut end))
+        .await?
+        .map(drop)
+}
