@@ -27,6 +27,7 @@ pub mod fault;
 pub mod group;
 pub mod holders;
 pub mod host;
+pub mod informer;
 pub mod load;
 pub mod machine;
 pub mod netns;

@@ -1,18 +1,20 @@
 //! The control plane stands in the lab: three etcd members and three API servers, TLS on
 //! every path, each asked over its own address; then through api-lb, whose checks leave no
-//! trace in their logs, and while one of them is killed.
+//! trace in their logs, while one of them is killed, and while one goes and returns.
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::client::{Client, Question, once, sum};
+use lab::client::{Client, Question, once, runtime, sum};
 use lab::command::run;
 use lab::control_plane::{ControlPlane, Kind, PORT};
 use lab::daemons::{LbConfig, api_lb};
+use lab::error::Doing;
 use lab::host::{Host, NamespaceHost};
+use lab::informer::{Informers, create};
 use lab::process::Process;
 use lab::requirement::{Requirement, trial};
 use lab::segment::Segment;
@@ -22,6 +24,12 @@ use libtest_mimic::{Arguments, Failed};
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 /// Questions before and after the kill: two seconds of each at the client's pace.
 const QUESTIONS: usize = 200;
+/// How long an API server may take to start.
+const STARTED: Duration = Duration::from_secs(90);
+/// Clients that watch; of their connections so many are moved, within so many events.
+const INFORMERS: usize = 12;
+const MOVED: u64 = 4;
+const EVENTS: usize = 24;
 const HOSTS: [(&str, Ipv4Addr); 4] = [
     ("m1", Ipv4Addr::new(10, 77, 0, 11)),
     ("m2", Ipv4Addr::new(10, 77, 0, 12)),
@@ -37,52 +45,173 @@ fn main() {
         &needs,
         through_api_lb,
     );
-    libtest_mimic::run(&Arguments::from_args(), vec![real]).exit();
+    let returns = trial(
+        "a_real_master_returns_and_nobody_loses_anything",
+        &needs,
+        one_returns,
+    );
+    let mut arguments = Arguments::from_args();
+    // Two control planes at once are slow to start.
+    arguments.test_threads.get_or_insert(1);
+    libtest_mimic::run(&arguments, vec![real, returns]).exit();
 }
 
 fn through_api_lb() -> Result<(), Failed> {
-    let logs = binaries::output("lab-logs").join("control-plane");
-    let segment = Segment::new(&logs, &HOSTS)?;
-    let [masters @ .., _] = segment.hosts() else {
-        return Ok(());
-    };
-    let plane = ControlPlane::new(Kind::Real, segment.files(), &logs, VIP, masters)?;
-    let etcd = masters
+    let mut stand = Stand::new("control-plane")?;
+    let mut balancer = balancer(&stand, "")?;
+    ask_while_one_dies(&stand.segment, &stand.plane, &mut stand.apiservers)?;
+    let logs: Vec<_> = stand
+        .apiservers
         .iter()
-        .map(|host| host.start(&plane.etcd(host.name())));
-    let mut etcd = etcd.collect::<Result<Vec<_>, _>>()?;
-    for member in &mut etcd {
-        member.ready(Duration::from_secs(20))?;
-    }
-    let mut apiservers = Vec::new();
-    for host in masters {
-        apiservers.push(host.start(&plane.apiserver(host.name())?)?);
-    }
-    for host in masters {
-        answers(&segment, &plane, host.address(), Duration::from_secs(90))?;
-    }
-    let mut balancer = balancer(&segment, &plane, masters)?;
-    ask_while_one_dies(&segment, &plane, &mut apiservers)?;
-    let logs: Vec<_> = apiservers.iter().map(|a| a.log().to_owned()).collect();
+        .map(|a| a.log().to_owned())
+        .collect();
     // The API servers first: one whose etcd has gone does not end.
     balancer.stop(Duration::from_secs(60))?;
-    drop(apiservers);
-    drop(etcd);
+    drop(stand);
     nothing_about_handshakes(&logs)
 }
 
-/// An api-lb on the first master, with the virtual address put there by hand.
-fn balancer(
-    segment: &Segment,
-    plane: &ControlPlane,
-    masters: &[Arc<NamespaceHost>],
-) -> Result<Process, LabError> {
+/// Three masters that serve. The fields end in their order: an API server whose etcd has gone
+/// does not end.
+struct Stand {
+    apiservers: Vec<Process>,
+    _etcd: Vec<Process>,
+    plane: ControlPlane,
+    segment: Segment,
+}
+
+impl Stand {
+    fn new(name: &str) -> Result<Self, LabError> {
+        let logs = binaries::output("lab-logs").join(name);
+        let segment = Segment::new(&logs, &HOSTS)?;
+        let masters = masters(&segment);
+        let plane = ControlPlane::new(Kind::Real, segment.files(), &logs, VIP, masters)?;
+        let etcd = masters
+            .iter()
+            .map(|host| host.start(&plane.etcd(host.name())));
+        let mut etcd = etcd.collect::<Result<Vec<_>, _>>()?;
+        for member in &mut etcd {
+            member.ready(Duration::from_secs(20))?;
+        }
+        let mut apiservers = Vec::new();
+        for host in masters {
+            apiservers.push(host.start(&plane.apiserver(host.name())?)?);
+        }
+        for host in masters {
+            answers(&segment, &plane, host.address(), STARTED)?;
+        }
+        Ok(Self {
+            apiservers,
+            _etcd: etcd,
+            plane,
+            segment,
+        })
+    }
+
+    fn question(&self, path: &str) -> Result<Question, LabError> {
+        Ok(Question {
+            target: (VIP, PORT).into(),
+            tls: self.plane.client_tls()?,
+            path: path.into(),
+        })
+    }
+}
+
+fn masters(segment: &Segment) -> &[Arc<NamespaceHost>] {
+    segment
+        .hosts()
+        .split_last()
+        .map_or(&[], |(_, masters)| masters)
+}
+
+/// An API server is restarted in order; its share of the connections comes back to it. From
+/// its return on no request of a client that never tries again is lost, and informers hear of
+/// every object once.
+fn one_returns() -> Result<(), Failed> {
+    let mut stand = Stand::new("returns")?;
+    let more = "  rebalance: {mode: gentle, quiet: 1s}\n";
+    let mut balancer = balancer(&stand, more)?;
+    let host = Arc::clone(stand.segment.host("client")?);
+    let question = stand.question("/version")?;
+    let informers = Informers::start(&host, &question, INFORMERS)?;
+    wait::until("informers", Duration::from_secs(20), || {
+        (informers.watching() == INFORMERS).then_some(())
+    })?;
+    let client = Client::start(&host, question.clone())?;
+    let begun = Instant::now();
+    let mut written = Vec::new();
+    let mut write = || -> Result<(), Failed> {
+        let name = format!("event-{}", written.len());
+        create(&host, &question, &name)??;
+        written.push(name);
+        Ok(())
+    };
+    write()?;
+    let going = Instant::now();
+    stand.apiservers.remove(1).stop(Duration::from_secs(90))?;
+    let gone = Instant::now();
+    write()?;
+    let m2 = stand.segment.host("m2")?;
+    let back = m2.start(&stand.plane.apiserver("m2")?)?;
+    stand.apiservers.insert(1, back);
+    answers(&stand.segment, &stand.plane, m2.address(), STARTED)?;
+    let socket = stand.segment.host("m1")?.file("api-lb.sock");
+    let mut count = 0;
+    while moved(&socket)? < MOVED {
+        count += 1;
+        if count > EVENTS {
+            return Err(format!("{} moved after {EVENTS} events", moved(&socket)?).into());
+        }
+        write()?;
+        // Quiet for long enough that some are moved; the next event comes upon them.
+        wait::pass(Duration::from_millis(2500), || false);
+    }
+    write()?;
+    let all = || {
+        informers
+            .known()
+            .iter()
+            .all(|k| k.added.len() >= written.len())
+    };
+    let heard = wait::until("all events", Duration::from_secs(10), || {
+        all().then_some(())
+    });
+    for known in informers.known() {
+        if known.added != written || !known.lost.is_empty() {
+            return Err(format!("written: {written:?}, heard: {known:?}").into());
+        }
+    }
+    heard?;
+    let asked = sum(&client.requests(begun, Instant::now()), &[going..=gone]);
+    drop((client, informers));
+    balancer.stop(Duration::from_secs(60))?;
+    if asked.failed > 0 || asked.asked < QUESTIONS {
+        let reasons = asked.reasons;
+        return Err(
+            format!("{} of {} lost: {reasons:?}", asked.failed, asked.asked).into(),
+        );
+    }
+    Ok(())
+}
+
+/// Connections that were moved so far.
+fn moved(socket: &Path) -> Result<u64, LabError> {
+    let status = runtime()?.block_on(daemon::client::get(socket, "/status"));
+    let status = status.map_err(|error| LabError::Missing(error.to_string()))?;
+    let moved = status.pointer("/frontends/0/ends/rebalanced");
+    Ok(moved.and_then(serde_json::Value::as_u64).unwrap_or(0))
+}
+
+/// An api-lb on the first master, with the virtual address put there by hand; its backend has
+/// these keys, too.
+fn balancer(stand: &Stand, more: &str) -> Result<Process, LabError> {
+    let (segment, plane) = (&stand.segment, &stand.plane);
     let owner = segment.host("m1")?;
     let address = format!("{VIP}/24");
     owner.run(move || run("ip", &["address", "add", &address, "dev", "eth0"]))??;
     let config = LbConfig {
         vip: VIP,
-        servers: masters
+        servers: masters(segment)
             .iter()
             .map(|host| (host.name().to_owned(), host.address()))
             .collect(),
@@ -90,7 +219,12 @@ fn balancer(
         check_interval: "200ms",
         socket: owner.file("api-lb.sock"),
     };
-    let program = api_lb(&config, &owner.file("api-lb.yaml"), segment.logs())?;
+    let file = owner.file("api-lb.yaml");
+    let program = api_lb(&config, &file, segment.logs())?;
+    let text = config
+        .yaml()
+        .replacen("  servers:\n", &format!("{more}  servers:\n"), 1);
+    fs::write(&file, text).doing(format!("write {}", file.display()))?;
     let mut balancer = owner.start(&program)?;
     balancer.ready(Duration::from_secs(10))?;
     answers(segment, plane, VIP, Duration::from_secs(10))?;
