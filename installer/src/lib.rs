@@ -31,4 +31,5 @@ pub mod resource;
 pub mod spec;
 pub mod status;
 pub mod transport;
+pub mod verify;
 pub mod versions;

@@ -11,6 +11,7 @@ mod progress;
 mod reach;
 mod reset;
 mod status;
+mod verify;
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,9 @@ enum Command {
     Status(status::Status),
     /// Take everything of ours off the hosts, and leave everything of others.
     Reset(reset::Reset),
+    /// Ask every master whether etcd, every API server, the address, the leaders and the nodes
+    /// are as they are to be. Ends with 1 when one is not.
+    Verify(verify::Verify),
     /// Take orders on standard input, as `apply` gives them on each host.
     #[command(hide = true)]
     Agent {
@@ -132,6 +136,7 @@ impl Cli {
             Command::Preflight(preflight) => preflight.execute(),
             Command::Status(status) => status.execute(),
             Command::Reset(reset) => reset.execute(),
+            Command::Verify(verify) => verify.execute(),
             Command::Agent { root } => agent(&root),
             Command::Import { file, strict } => imported(&file, strict),
             Command::Plan(plan) => plan.execute(),

@@ -52,6 +52,15 @@ pub(crate) fn seen(rig: &Rig) -> Result<(), Failed> {
     for wanted in ["k8s-api: held by m", "3/3", "leader", "follower", " days"] {
         holds(&last, wanted)?;
     }
+    let whole = sternpost(rig, "verify", &[])?.ended(0)?;
+    for wanted in [
+        "good: 3/3 take a write",
+        "API through",
+        "leader of kube-scheduler",
+    ] {
+        holds(&whole.printed, wanted)?;
+    }
+    holds(&whole.printed, "skipped: no host is to be a node")?;
     rig.on("m2", "systemctl stop kube-scheduler.service")?;
     let run = sternpost(rig, "status", &[])?.ended(1)?;
     rig.on("m2", "systemctl start kube-scheduler.service")?;

@@ -1,0 +1,253 @@
+//! Whether a cluster serves: each check is a question to a program of a master, and what is
+//! made of the answer; a function of values.
+
+use std::time::{Duration, SystemTime};
+
+use daemon::rfc3339;
+use serde_json::Value;
+
+use crate::agent::Question;
+use crate::render;
+use crate::spec::{APISERVER_PORT, Cluster, Etcd, Host, Role};
+
+/// A leader renews its lease every 2 s and loses it after 15 s: older is nobody's.
+const LEASE: Duration = Duration::from_secs(15);
+/// Characters of a time up to its seconds, RFC 3339 in UTC; as texts they have its order.
+const SECONDS: usize = 19;
+
+/// Something that must be so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Every member of etcd takes a write.
+    Store,
+    /// An API server is ready: the one of a host, or whichever an address leads to.
+    Ready {
+        /// In words.
+        what: String,
+        /// `https://…`
+        server: String,
+    },
+    /// Every host that is to be a node is one, and ready.
+    Nodes,
+    /// Somebody leads.
+    Leader(&'static str),
+}
+
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is so.
+    Good(String),
+    /// It is not so.
+    Bad(String),
+    /// It could not be asked.
+    Skipped(&'static str),
+}
+
+impl Check {
+    /// Those of a cluster, what others rest on first.
+    #[must_use]
+    pub fn all(cluster: &Cluster) -> Vec<Self> {
+        let url = |address| {
+            let address = std::net::SocketAddr::new(address, APISERVER_PORT);
+            format!("https://{address}")
+        };
+        let mut all = vec![Self::Store];
+        all.extend(cluster.with(Role::ControlPlane).map(|host| Self::Ready {
+            what: format!("API server of {}", host.name),
+            server: url(host.address()),
+        }));
+        all.extend(cluster.endpoint.addresses.iter().map(|address| {
+            let server = std::net::SocketAddr::new(*address, cluster.endpoint.port);
+            Self::Ready {
+                what: format!("API through {server}"),
+                server: format!("https://{server}"),
+            }
+        }));
+        let leaders = ["kube-controller-manager", "kube-scheduler"];
+        all.extend(leaders.map(Self::Leader));
+        all.push(Self::Nodes);
+        all
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Store => "etcd".to_owned(),
+            Self::Ready { what, .. } => what.clone(),
+            Self::Nodes => "nodes".to_owned(),
+            Self::Leader(name) => format!("leader of {name}"),
+        }
+    }
+
+    /// What a master is asked, or why it cannot be.
+    ///
+    /// # Errors
+    /// With the reason.
+    pub fn question(
+        &self,
+        cluster: &Cluster,
+        master: &Host,
+    ) -> Result<Question, &'static str> {
+        let api = |server: Option<&String>, path: &str| Question::Api {
+            server: server.cloned(),
+            path: path.to_owned(),
+        };
+        match self {
+            Self::Store if cluster.etcd != Etcd::Hosts => {
+                Err("etcd is looked after by others")
+            }
+            Self::Store if !master.is(Role::Etcd) => {
+                Err("no etcdctl on the master that is asked")
+            }
+            Self::Store => {
+                let members = cluster.with(Role::Etcd).map(render::store);
+                Ok(Question::Health(members.collect()))
+            }
+            Self::Ready { server, .. } => Ok(api(Some(server), "/readyz")),
+            Self::Nodes if cluster.with(Role::Node).next().is_none() => {
+                Err("no host is to be a node")
+            }
+            Self::Nodes => Ok(api(None, "/api/v1/nodes")),
+            Self::Leader(name) => {
+                let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+                Ok(api(None, &format!("{leases}/{name}")))
+            }
+        }
+    }
+
+    /// What the answer means at `now`.
+    #[must_use]
+    pub fn judge(&self, cluster: &Cluster, said: &Value, now: SystemTime) -> Verdict {
+        let judged = match self {
+            Self::Store => store(cluster, said),
+            Self::Ready { .. } => {
+                (said == "ok").then(|| Verdict::Good("ready".to_owned()))
+            }
+            Self::Nodes => nodes(cluster, said),
+            Self::Leader(_) => leader(said, now),
+        };
+        judged.unwrap_or_else(|| Verdict::Bad("an answer of another form".to_owned()))
+    }
+}
+
+fn store(cluster: &Cluster, said: &Value) -> Option<Verdict> {
+    let of = cluster.with(Role::Etcd).count();
+    let members = said.as_array()?;
+    let well = |one: &&Value| one.get("health").and_then(Value::as_bool) == Some(true);
+    let good = members.iter().filter(well).count();
+    let ill = members.iter().find(|one| !well(one));
+    Some(match ill {
+        None if good == of => Verdict::Good(format!("{good}/{of} take a write")),
+        None => Verdict::Bad(format!("{good}/{of} take a write")),
+        Some(ill) => {
+            let endpoint = ill.get("endpoint").and_then(Value::as_str)?;
+            let error = ill
+                .get("error")
+                .and_then(Value::as_str)
+                .unwrap_or("unhealthy");
+            Verdict::Bad(format!("{good}/{of} take a write; {endpoint}: {error}"))
+        }
+    })
+}
+
+fn nodes(cluster: &Cluster, said: &Value) -> Option<Verdict> {
+    let items = said.get("items")?.as_array()?;
+    let ready = |host: &Host| {
+        let name = |one: &&Value| {
+            one.pointer("/metadata/name") == Some(&Value::from(&*host.name))
+        };
+        let node = items.iter().find(name)?;
+        let conditions = node.pointer("/status/conditions")?.as_array()?;
+        let ready = |one: &&Value| one.get("type") == Some(&Value::from("Ready"));
+        let status = conditions.iter().find(ready)?.get("status")?;
+        (status == "True").then_some(())
+    };
+    let all: Vec<_> = cluster.with(Role::Node).collect();
+    let bad = all.iter().filter(|host| ready(host).is_none());
+    let bad: Vec<_> = bad.map(|host| host.name.as_str()).collect();
+    Some(match bad.is_empty() {
+        true => Verdict::Good(format!("{} ready", all.len())),
+        false => Verdict::Bad(format!("not ready: {}", bad.join(", "))),
+    })
+}
+
+fn leader(said: &Value, now: SystemTime) -> Option<Verdict> {
+    let holder = said.pointer("/spec/holderIdentity")?.as_str()?;
+    let renewed = said.pointer("/spec/renewTime")?.as_str()?.get(..SECONDS)?;
+    let oldest = rfc3339(now.checked_sub(LEASE)?);
+    let name = holder.split('_').next().unwrap_or(holder);
+    Some(
+        match (holder.is_empty(), renewed >= oldest.get(..SECONDS)?) {
+            (true, _) => Verdict::Bad("nobody".to_owned()),
+            (false, true) => Verdict::Good(name.to_owned()),
+            (false, false) => {
+                Verdict::Bad(format!("{name} has not renewed since {renewed}Z"))
+            }
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_answer_has_its_verdict() {
+        let text = include_str!("../tests/spec/whole.yaml");
+        let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
+        let now = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+        let member = |health: bool| json!({"endpoint": "https://a", "health": health, "error": "slow"});
+        let lease = |who: &str, age: u64| {
+            let renewed = rfc3339(now - Duration::from_secs(age));
+            json!({"spec": {"holderIdentity": who, "renewTime": renewed}})
+        };
+        let node = |status: &str| {
+            let nodes = cluster.with(Role::Node).map(|host| {
+                json!({"metadata": {"name": host.name},
+                    "status": {"conditions": [{"type": "Ready", "status": status}]}})
+            });
+            json!({"items": nodes.collect::<Vec<_>>()})
+        };
+        let ready = || Check::Ready {
+            what: "x".to_owned(),
+            server: "https://x".to_owned(),
+        };
+        let leader = || Check::Leader("kube-scheduler");
+        for (check, said, good) in [
+            (
+                Check::Store,
+                json!([member(true), member(true), member(true)]),
+                true,
+            ),
+            (Check::Store, json!([member(true), member(true)]), false),
+            (
+                Check::Store,
+                json!([member(true), member(false), member(true)]),
+                false,
+            ),
+            (Check::Store, json!({}), false),
+            (ready(), json!("ok"), true),
+            (ready(), json!("[-]etcd failed"), false),
+            (leader(), lease("m1_5", 15), true),
+            (leader(), lease("m1_5", 16), false),
+            (leader(), lease("", 0), false),
+            (leader(), json!({}), false),
+            (Check::Nodes, node("True"), true),
+            (Check::Nodes, node("Unknown"), false),
+            (Check::Nodes, json!({"items": []}), false),
+        ] {
+            let verdict = check.judge(&cluster, &said, now);
+            assert_eq!(
+                matches!(verdict, Verdict::Good(_)),
+                good,
+                "{verdict:?} of {said}"
+            );
+        }
+    }
+}
