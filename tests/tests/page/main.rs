@@ -123,11 +123,12 @@ fn state(server: &str) -> String {
 
 fn shows() -> Fallible<()> {
     let mut scene = Scene::build(10)?;
-    let _open: Vec<_> = (0..9).map(|_| visit(scene.bind)).collect::<Fallible<_>>()?;
     let mut tab = scene.tab()?;
     for server in ["m1", "m2", "m3", "dr"] {
         tab.until(&format!("{} === 'up'", state(server)))?;
     }
+    // Three each only when all of them were up for the first.
+    let _open: Vec<_> = (0..9).map(|_| visit(scene.bind)).collect::<Fallible<_>>()?;
     let open = "[...document.querySelectorAll('tr[data-key^=\"k8s-api/m\"] td:nth-child(4)')].map(c => c.textContent)";
     tab.until(&format!(
         "{open}.every(text => text.startsWith('3 / 1,000'))"
