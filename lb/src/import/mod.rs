@@ -15,14 +15,13 @@ mod draft;
 mod haproxy;
 mod nginx;
 pub mod outside;
-mod report;
 mod servers;
 mod times;
 
 use std::net::IpAddr;
 use std::path::Path;
 
-pub use report::{Finding, Report, Verdict};
+pub use config::{Finding, Report, Verdict};
 
 /// What a file of a balancer refers to outside of itself.
 pub struct Surroundings<'a> {

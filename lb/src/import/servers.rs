@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::Surroundings;
 use super::address::{Host, Place};
 use super::draft::{Backend, Server};
-use super::report::Report;
+use config::Report;
 
 /// A server as a file names it.
 pub(super) struct Written<'a> {

@@ -22,8 +22,9 @@ mod settle;
 mod shared;
 mod words;
 
+pub use config::{Finding, Verdict};
 use draft::Draft;
-pub use report::{Finding, Report, Verdict};
+pub use report::Report;
 use words::Directive;
 
 /// What came of it.

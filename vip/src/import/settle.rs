@@ -111,6 +111,6 @@ impl Reading<'_> {
             self.router.delay = None;
             super::Verdict::Honoured("preempt: false".to_owned())
         };
-        self.report.add(line, text, verdict);
+        self.report.add(line, &text, verdict);
     }
 }

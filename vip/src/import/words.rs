@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Report, Verdict};
+use config::Verdict;
+
+use super::report::Report;
 
 /// Blocks in blocks: keepalived's own go three deep.
 const DEEPEST: usize = 8;
@@ -213,12 +215,12 @@ impl Reader<'_> {
         let Some(node) = self.node else {
             let what = "for one node only; write --node NAME to import for a node";
             let verdict = Verdict::Unsupported(what.to_owned());
-            self.report.add(line, words.join(" "), verdict);
+            self.report.add(line, &words.join(" "), verdict);
             return None;
         };
         if (name == node) == negated {
             let verdict = Verdict::NotNeeded("it is for another node".to_owned());
-            self.report.add(line, words.join(" "), verdict);
+            self.report.add(line, &words.join(" "), verdict);
             return None;
         }
         words.remove(0);

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::super::Surroundings;
 use super::super::address::{Host, place};
-use super::super::report::Report;
 use super::words::Line;
+use config::Report;
 
 /// A `bind` line.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ fn parameters(number: usize, options: &[&str], report: &mut Report) {
             }
             "accept-proxy" => {
                 report.honoured(number, option, "acceptProxy of the frontend");
-                report.trap(number, "accept-proxy believes everybody who can reach it; name your proxies in acceptProxy instead of all networks");
+                report.trap_once(number, "accept-proxy believes everybody who can reach it; name your proxies in acceptProxy instead of all networks");
                 continue;
             }
             "ssl" => {

@@ -7,13 +7,13 @@ use std::time::Duration;
 use config::Period;
 
 use super::super::draft::{self, Backend, Draft, Frontend, Kind as CheckKind, Terms};
-use super::super::report::Report;
 use super::super::servers;
 use super::super::times::fit;
 use super::super::{PublicPage, Surroundings};
 use super::proxy::{Mode, Settings};
 use super::server::{Parameters, Server};
 use super::{Kind, Proxy, routes};
+use config::Report;
 
 const CONNECT: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(60);
@@ -313,7 +313,7 @@ fn idle(front: &Settings, back: &Settings, report: &mut Report) -> Option<Durati
     let (line, time) = back.tunnel.or(front.tunnel).or(shorter)?;
     let (time, shown) = fit(time, &IDLE);
     if time < HOUR {
-        report.trap(line, format!("connections quiet for {shown} are cut, as haproxy does: watches, `kubectl logs -f` and `exec` among them; remove timeouts.idle, or write an hour"));
+        report.trap_once(line, format!("connections quiet for {shown} are cut, as haproxy does: watches, `kubectl logs -f` and `exec` among them; remove timeouts.idle, or write an hour"));
     }
     Some(time)
 }
@@ -394,16 +394,16 @@ fn differing(server: &Server, first: &Parameters, report: &mut Report) {
         report.unsupported(server.line, &text, what);
     }
     if !server.parameters.is_checked {
-        report.trap(server.line, format!("haproxy does not check server {}: it sends clients there also when it is dead; api-lb checks it", server.name));
+        report.trap_once(server.line, format!("haproxy does not check server {}: it sends clients there also when it is dead; api-lb checks it", server.name));
     }
 }
 
 fn traps(settings: &Settings, check: &draft::Check, first: &Server, report: &mut Report) {
     let timeout = check.timeout.filter(|time| *time > Duration::from_secs(2));
     if let Some(time) = timeout {
-        report.trap(first.line, format!("a check may take {}, as `timeout check` says: a hung apiserver is found that much later; 1s is enough in one network", Period(time)));
+        report.trap_once(first.line, format!("a check may take {}, as `timeout check` says: a hung apiserver is found that much later; 1s is enough in one network", Period(time)));
     }
     if check.kind == CheckKind::Http && settings.mode == Mode::Tcp {
-        report.trap(first.line, "`option httpchk` without `check-ssl` asks in clear text; an apiserver answers 400 to that, so write https instead of http if these are apiservers");
+        report.trap_once(first.line, "`option httpchk` without `check-ssl` asks in clear text; an apiserver answers 400 to that, so write https instead of http if these are apiservers");
     }
 }

@@ -1,8 +1,8 @@
 //! How a backend's servers are watched: `option httpchk` and its kin.
 
 use super::super::draft::{Check, Kind};
-use super::super::report::Report;
 use super::words::Line;
+use config::Report;
 
 /// What the backend says of its check; what its servers say is added later.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +40,7 @@ pub(super) fn option(line: &Line, plan: &mut Plan, report: &mut Report) -> bool 
             if plan.check.kind == Kind::Http {
                 plan.speaks_tls = true;
                 report.not_needed(number, &text, LIVELIER);
-                report.trap(number, "option ssl-hello-chk after option httpchk: haproxy takes the last one alone, sends an SSLv3 hello and never asks for the path; api-lb asks for it");
+                report.trap_once(number, "option ssl-hello-chk after option httpchk: haproxy takes the last one alone, sends an SSLv3 hello and never asks for the path; api-lb asks for it");
             } else {
                 plan.check.kind = Kind::Tls;
                 report.honoured(number, &text, "check tls, with a whole handshake");

@@ -1,10 +1,10 @@
 //! `global`: how the process runs, mostly what a unit says for ours.
 
 use super::super::draft::Draft;
-use super::super::report::Report;
 use super::super::times::{Bare, fit, time};
 use super::Section;
 use super::words::Line;
+use config::Report;
 use std::time::Duration;
 
 const DRAIN: std::ops::RangeInclusive<Duration> =

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::report::Report;
 use super::super::times::{Bare, fit, time};
 use super::super::{Surroundings, draft};
 use super::Kind;
@@ -13,6 +12,7 @@ use super::rules::{self, Admission, Rules};
 use super::server::{self, Parameters, Server};
 use super::stats::{self, Stats};
 use super::words::Line;
+use config::Report;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -355,12 +355,12 @@ fn log(line: &Line, scene: &Scene<'_>, report: &mut Report) {
         "each connection leaves its line when it ends",
     );
     if !scene.has_log {
-        report.trap(
+        report.trap_once(
             number,
             "haproxy logs nothing here: no `log` line says where to",
         );
     } else if scene.kind == Kind::Backend {
-        report.trap(
+        report.trap_once(
             number,
             "haproxy ignores this in a backend: the frontend decides",
         );

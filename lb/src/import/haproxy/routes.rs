@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 
 use super::super::Surroundings;
 use super::super::draft::{self, Draft};
-use super::super::report::Report;
 use super::words::Line;
 use super::{Kind, Proxy, build};
 use crate::hello::Pattern;
+use config::Report;
 
 /// A `use_backend` whose condition is of names alone.
 #[derive(Clone, Debug, PartialEq, Eq)]

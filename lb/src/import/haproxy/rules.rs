@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::super::report::Report;
 use super::super::times::{Bare, fit, time};
 use super::routes::Route;
 use super::words::Line;
+use config::Report;
 
 /// How long a ClientHello may take, as ours may say.
 const HELLO: std::ops::RangeInclusive<Duration> =
@@ -152,7 +152,7 @@ impl Rule {
             }
             Self::AcceptHello => {
                 report.not_needed(number, &text, NOBODY);
-                report.trap(number, TRAP);
+                report.trap_once(number, TRAP);
             }
             Self::RejectOthers if admission.tls_only.is_some() => {
                 report.honoured(number, &text, "tls.only: on");

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::super::address::{Place, place};
 use super::super::draft;
-use super::super::report::{Report, Verdict};
 use super::super::times::{Bare, fit, time};
 use super::words::Line;
+use config::{Report, Verdict};
 
 /// A `server` line; its name is looked up when it is built.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! `stats`: haproxy's page of itself; ours is on the admin listener.
 
 use super::super::Surroundings;
-use super::super::report::Report;
 use super::proxy::Settings;
 use super::words::Line;
+use config::Report;
 
 /// What was said of the page.
 #[derive(Clone, Debug, Default)]

@@ -2,9 +2,9 @@
 
 use super::super::draft::{self, Terms};
 use super::super::haproxy::networks;
-use super::super::report::Report;
 use super::block::Directive;
 use super::server::Shared;
+use config::Report;
 
 /// Takes one of them in; lists get their verdict when all are known.
 pub(super) fn read(directive: &Directive, shared: &mut Shared, report: &mut Report) {

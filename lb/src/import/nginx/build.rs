@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::super::address::{Host, Place, place};
 use super::super::draft::{self, Backend, Draft, Frontend, Route};
-use super::super::report::Report;
 use super::super::{Surroundings, servers};
 use super::admission;
 use super::map::Map;
 use super::server::Entry;
 use super::upstream::{self, Upstream};
+use config::Report;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -184,9 +184,9 @@ fn backend(
     }
     let (line, idle) = entry.shared.idle.unwrap_or((entry.line, NGINX_IDLE));
     if entry.shared.idle.is_none() {
-        report.trap(line, "nginx cuts connections that are quiet for 10 minutes (proxy_timeout), watches among them; api-lb does not: timeouts.idle is off");
+        report.trap_once(line, "nginx cuts connections that are quiet for 10 minutes (proxy_timeout), watches among them; api-lb does not: timeouts.idle is off");
     } else if idle < HOUR {
-        report.trap(line, format!("connections quiet for {} are cut, as nginx does: watches, `kubectl logs -f` and `exec` among them; remove timeouts.idle, or write an hour", config::Period(idle)));
+        report.trap_once(line, format!("connections quiet for {} are cut, as nginx does: watches, `kubectl logs -f` and `exec` among them; remove timeouts.idle, or write an hour", config::Period(idle)));
     }
     let mut backend = Backend {
         name: plain.clone(),
@@ -202,7 +202,7 @@ fn backend(
         add_server(number, server, &mut backend, around, report);
         report.within(outer);
     }
-    report.trap(upstream.line, "nginx checks no server: one that hangs is given clients for ever; for kube-apiservers write check https with /readyz");
+    report.trap_once(upstream.line, "nginx checks no server: one that hangs is given clients for ever; for kube-apiservers write check https with /readyz");
     if backend.servers.is_empty() {
         return None;
     }

@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::draft::Draft;
-use super::super::report::Report;
 use super::super::times::{Bare, fit, time};
 use super::block::Directive;
+use config::Report;
 
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60 * 60);
 

@@ -1,8 +1,8 @@
 //! `map $ssl_preread_server_name $VARIABLE`: where the name in a ClientHello leads.
 
-use super::super::report::Report;
 use super::block::Directive;
 use crate::hello::Pattern;
+use config::Report;
 
 /// What a map makes of names.
 #[derive(Debug)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::super::Surroundings;
 use super::super::address::{Host, Place, place};
-use super::super::report::Report;
 use super::super::times::{Bare, fit, time};
 use super::admission;
 use super::block::Directive;
+use config::Report;
 
 const CONNECT: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(60);
@@ -101,7 +101,7 @@ pub(super) fn shared(directive: &Directive, shared: &mut Shared, report: &mut Re
         ["proxy_protocol", ..] => {
             shared.sends_proxy = true;
             report.honoured(line, &text, "sendProxy: v1, of the backend");
-            report.trap(line, "an apiserver does not understand a PROXY header: it ends every connection");
+            report.trap_once(line, "an apiserver does not understand a PROXY header: it ends every connection");
         }
         ["ssl_preread", ..] => {
             report.honoured(line, &text, "routes, where proxy_pass is a map of the name");

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::super::address::{Place, place};
 use super::super::draft;
-use super::super::report::Report;
 use super::super::times::{Bare, fit, time};
 use super::block::Directive;
+use config::Report;
 
 #[derive(Clone, Debug)]
 pub(super) struct Upstream {

@@ -1,4 +1,6 @@
-//! What became of each directive.
+//! What became of each directive of a file of another program that is imported.
+//!
+//! Reads nothing and decides nothing: importers add their verdicts, people read the report.
 
 use std::fmt;
 
@@ -9,7 +11,7 @@ pub enum Verdict {
     Honoured(String),
     /// What it did is done anyway, or was nothing; the reason.
     NotNeeded(String),
-    /// api-lb does not do it; what follows from that.
+    /// Ours does not do it; what follows from that.
     Unsupported(String),
 }
 
@@ -36,7 +38,9 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(file: &str) -> Self {
+    /// Nothing yet, of the file of this name.
+    #[must_use]
+    pub fn new(file: &str) -> Self {
         Self {
             file: file.to_owned(),
             included: None,
@@ -63,41 +67,51 @@ impl Report {
         self.count(|verdict| matches!(verdict, Verdict::Unsupported(_))) > 0
     }
 
-    /// From here on findings are of this file; of the first one again, when none.
-    pub(super) fn within(&mut self, included: Option<String>) -> Option<String> {
+    /// From here on findings are of this file; of the first one again, when none. Returns the
+    /// one that they were of before.
+    pub fn within(&mut self, included: Option<String>) -> Option<String> {
         std::mem::replace(&mut self.included, included)
     }
 
     /// The included file that findings are of.
-    pub(super) fn included(&self) -> Option<String> {
+    #[must_use]
+    pub fn included(&self) -> Option<String> {
         self.included.clone()
     }
 
-    pub(super) fn honoured(&mut self, line: usize, text: &str, how: impl Into<String>) {
+    /// A directive that does the same in what was written; how.
+    pub fn honoured(&mut self, line: usize, text: &str, how: impl Into<String>) {
         self.add(line, text, Verdict::Honoured(how.into()));
     }
 
-    pub(super) fn not_needed(&mut self, line: usize, text: &str, why: impl Into<String>) {
+    /// A directive that is not needed; why.
+    pub fn not_needed(&mut self, line: usize, text: &str, why: impl Into<String>) {
         self.add(line, text, Verdict::NotNeeded(why.into()));
     }
 
-    pub(super) fn unsupported(
-        &mut self,
-        line: usize,
-        text: &str,
-        what: impl Into<String>,
-    ) {
+    /// A directive that ours does not do; what follows from that.
+    pub fn unsupported(&mut self, line: usize, text: &str, what: impl Into<String>) {
         self.add(line, text, Verdict::Unsupported(what.into()));
     }
 
-    pub(super) fn trap(&mut self, line: usize, sentence: impl Into<String>) {
+    /// What does not do what it looks like.
+    pub fn trap(&mut self, line: usize, sentence: impl Into<String>) {
+        let trap = (line, sentence.into());
+        if !self.traps.contains(&trap) {
+            self.traps.push(trap);
+        }
+    }
+
+    /// The same where each sentence is said of its first line only.
+    pub fn trap_once(&mut self, line: usize, sentence: impl Into<String>) {
         let sentence = sentence.into();
         if !self.traps.iter().any(|(_, known)| *known == sentence) {
             self.traps.push((line, sentence));
         }
     }
 
-    pub(super) fn add(&mut self, line: usize, text: &str, verdict: Verdict) {
+    /// A directive with its verdict.
+    pub fn add(&mut self, line: usize, text: &str, verdict: Verdict) {
         self.findings.push(Finding {
             file: self.included.clone(),
             line,
