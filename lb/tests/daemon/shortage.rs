@@ -26,13 +26,31 @@ async fn start(bind: SocketAddr, servers: &[SocketAddr], more: &str) -> Fallible
 }
 
 /// Takes all descriptors from a daemon that it does not use, but for `room`.
-fn leave(lb: &Lb, room: usize) -> Fallible<()> {
-    let used = std::fs::read_dir(format!("/proc/{}/fd", lb.id()))?
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().parse()?))
-        .collect::<Fallible<HashSet<usize>>>()?;
+async fn leave(lb: &Lb, room: usize) -> Fallible<()> {
+    let used = used(lb).await?;
     let last = (0..).filter(|n| !used.contains(n)).nth(room - 1);
     let limit = last.ok_or("no number is free")? + 1;
     allow(lb, &format!("{limit}:"))
+}
+
+/// The numbers of a daemon's descriptors, once they have been the same for a while: a check
+/// says how it ended before its socket is closed.
+async fn used(lb: &Lb) -> Fallible<HashSet<usize>> {
+    const SAME: u32 = 20;
+    let until = std::time::Instant::now() + PATIENCE;
+    let (mut last, mut same) = (HashSet::new(), 0);
+    while same < SAME {
+        if std::time::Instant::now() > until {
+            return Err("its descriptors never stay the same".into());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = std::fs::read_dir(format!("/proc/{}/fd", lb.id()))?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().parse()?))
+            .collect::<Fallible<HashSet<usize>>>()?;
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+    Ok(last)
 }
 
 /// Lets a daemon have so many descriptors; written as prlimit(1) wants it.
@@ -58,7 +76,7 @@ async fn to_accept_with_and_clients_wait() {
     let server = Echo::start(b'a').await.unwrap();
     let bind = loopback(6443);
     let mut lb = start(bind, &[server.address], "").await.unwrap();
-    leave(&lb, 2).unwrap();
+    leave(&lb, 2).await.unwrap();
     let mut first = served(bind).await.unwrap();
     let mut second = TcpStream::connect(bind).await.unwrap();
     lb.line(|line| line["message"] == "accept failed; trying on")
@@ -74,7 +92,7 @@ async fn to_dial_with_and_the_client_is_told() {
     let server = Echo::start(b'a').await.unwrap();
     let bind = loopback(6443);
     let mut lb = start(bind, &[server.address], "").await.unwrap();
-    leave(&lb, 3).unwrap();
+    leave(&lb, 3).await.unwrap();
     let mut first = served(bind).await.unwrap();
     let second = TcpSocket::new_v4().unwrap();
     second.bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -103,7 +121,7 @@ async fn to_dial_beside_with_and_it_is_done_when_there_is_one() {
         .await
         .unwrap();
     full.fill().unwrap();
-    leave(&lb, 2).unwrap();
+    leave(&lb, 2).await.unwrap();
     let mut client = TcpStream::connect(bind).await.unwrap();
     let address = client.local_addr().unwrap();
     let waits = tokio::time::timeout(A_WHILE, client.read_u8()).await;
@@ -131,7 +149,7 @@ async fn to_splice_with_and_bulk_is_copied() {
     let bind = loopback(6443);
     let lb = start(bind, &[address], "").await.unwrap();
     let before = pipes(&lb).unwrap();
-    leave(&lb, 2).unwrap();
+    leave(&lb, 2).await.unwrap();
     let mut client = TcpStream::connect(bind).await.unwrap();
     let mut all = vec![0; POURED];
     let read = tokio::time::timeout(PATIENCE, client.read_exact(&mut all)).await;
