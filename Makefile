@@ -74,7 +74,7 @@ demo: ## three masters, one address, and what their clients see while things die
 bench: bench-lb bench-failures bench-failover ## all comparisons with peers
 
 .PHONY: bench-lb
-bench-lb: ## the data path beside its peers, in a namespace of its own; ARGS="--rounds 5 --rows ..."
+bench-lb: ## the data path beside its peers, in a namespace of its own; ARGS="--rounds 5 --rows ... --keep docs/bench-lb.json"
 	@$(needs) debian root rust
 	$(MAKE) -s deps build release
 	$(target)/lab/bench-lb --program $(target)/release/api-lb $(ARGS)

@@ -54,6 +54,9 @@ struct Arguments {
     /// Only with the proxy on one core, or only with all cores shared.
     #[arg(long, value_parser = ["one", "all"])]
     cores: Option<String>,
+    /// An earlier record, of which the rows that are not measured are kept.
+    #[arg(long)]
+    keep: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
     /// Where the picture is written; nowhere when absent.
@@ -87,7 +90,12 @@ fn main() -> ExitCode {
 
 fn bench(arguments: &Arguments) -> io::Result<()> {
     let output = &arguments.output;
-    let record = output.record(|| measure(arguments))?;
+    // Read first: it may be where this run is written.
+    let earlier = arguments.keep.as_ref().map(fs::read).transpose()?;
+    let mut record: Record = output.record(|| measure(arguments))?;
+    if let Some(earlier) = earlier {
+        record = record.within(serde_json::from_slice(&earlier)?);
+    }
     output.keep(&record)?;
     if let Some(path) = &arguments.picture {
         fs::write(path, record.picture())?;
@@ -170,6 +178,7 @@ fn rounds(
                         round,
                         load,
                         figures,
+                        commit: None,
                     });
                 }
                 round += 1;

@@ -44,6 +44,16 @@ pub(crate) struct Round {
     pub(crate) load: f64,
     /// What came of it.
     pub(crate) figures: Figures,
+    /// The commit, where it is another than the record's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<String>,
+}
+
+impl Round {
+    /// The table it stands in.
+    fn section(&self) -> (Row, Cores) {
+        (self.row, self.cores)
+    }
 }
 
 /// A figure that is compared.
@@ -109,6 +119,20 @@ fn columns(row: Row) -> &'static [Column] {
 }
 
 impl Record {
+    /// An earlier record with these rounds in the place of its own of the same rows.
+    pub(crate) fn within(self, mut earlier: Self) -> Self {
+        let again: BTreeSet<_> = self.rounds.iter().map(Round::section).collect();
+        earlier.rounds.retain(|r| !again.contains(&r.section()));
+        let commit = self.circumstances.commit;
+        earlier
+            .rounds
+            .extend(self.rounds.into_iter().map(|round| Round {
+                commit: Some(commit.clone()),
+                ..round
+            }));
+        earlier
+    }
+
     /// The table, as a page of the docs.
     pub(crate) fn page(&self) -> String {
         let mut text = format!(
@@ -176,6 +200,9 @@ impl Record {
             Cores::All => "all cores shared",
         };
         let _ = writeln!(text, "\n## {}, {place}", row.name());
+        if let Some(commit) = rounds.iter().find_map(|r| r.commit.as_ref()) {
+            let _ = writeln!(text, "\nMeasured later, commit {commit}.");
+        }
         let columns = columns(row);
         if row.compares_tails() {
             let (void, all) = (disturbed.len(), all.len());
@@ -284,6 +311,7 @@ mod tests {
                 p999: Some(p999),
                 ..Figures::default()
             },
+            commit: None,
         }
     }
 
@@ -304,6 +332,31 @@ mod tests {
         }
         let never_quiet = round(Row::Latency20, Peer::Direct, 0, 900.0);
         assert_eq!(disturbed(&[&never_quiet]).len(), 1);
+    }
+
+    #[test]
+    fn a_row_that_is_measured_again_takes_the_place_of_its_earlier_rounds() {
+        let of = |commit: &str, rounds: Vec<Round>| {
+            let mut circumstances = Circumstances::of([]);
+            commit.clone_into(&mut circumstances.commit);
+            Record {
+                circumstances,
+                rounds,
+            }
+        };
+        let shared = |number| Round {
+            cores: Cores::All,
+            ..round(Row::KeepAlive, Peer::Ours, number, 1.0)
+        };
+        let alone = round(Row::KeepAlive, Peer::Ours, 0, 1.0);
+        let earlier = of("aaaaaaa", vec![alone, shared(0), shared(1), shared(2)]);
+        let both = of("bbbbbbb", vec![shared(0)]).within(earlier);
+        let commits: Vec<_> = both.rounds.iter().map(|r| r.commit.as_deref()).collect();
+        assert_eq!(commits, [None, Some("bbbbbbb")]);
+        assert_eq!(both.circumstances.commit, "aaaaaaa");
+        let page = both.page();
+        let (one, all) = page.split_once("all cores shared").unwrap();
+        assert!(all.contains("commit bbbbbbb") && !one.contains("commit bbbbbbb"));
     }
 
     #[test]
