@@ -86,7 +86,7 @@ fn understood(output: &Output) -> Option<Value> {
         .then(|| Value::String(text.trim().to_owned()))
 }
 
-fn last_line(output: &Output) -> String {
+pub(super) fn last_line(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let last = lines.next_back().map(str::to_owned);

@@ -10,12 +10,16 @@ use thiserror::Error;
 
 use super::files::{self, FilesError, Put, below, refused};
 use super::journal::{Entry, Journal, JournalError};
+use super::kernel::{self, KernelError};
 use super::lock::LOCK;
 use super::systemd::{Services, ServicesError};
 use super::{INCOMING, JOURNAL};
 use crate::facts::sha256;
 use crate::reset::{self, Inventory, Step, There};
 use crate::resource::Block;
+
+/// The control groups of Pods, by systemd.
+const SLICE: &str = "kubepods.slice";
 
 /// Why something still stands.
 #[derive(Debug, Error)]
@@ -34,6 +38,9 @@ pub enum RemoveError {
     /// The system refused.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// Something of a node's kernel stays.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
     /// A unit does not end.
     #[error(transparent)]
     Services(#[from] ServicesError),
@@ -61,11 +68,11 @@ pub(super) fn inventory(
             there.insert(path.to_owned(), what);
         }
     }
-    let mounts = mounts(root);
     Ok(Inventory {
         entries,
         there,
-        mounts,
+        mounts: kernel::mounts(root),
+        kernel: kernel::look(root),
     })
 }
 
@@ -109,16 +116,6 @@ fn what(root: &Path, path: &str) -> Result<Option<There>, FilesError> {
         There::Other
     };
     Ok(Some(there))
-}
-
-/// Where something is mounted on this machine (proc(5), `mountinfo`, fifth field).
-fn mounts(root: &Path) -> Vec<String> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let place = |line: &str| {
-        let inside = Path::new(line.split(' ').nth(4)?).strip_prefix(root).ok()?;
-        Some(Path::new("/").join(inside).display().to_string())
-    };
-    text.lines().filter_map(place).collect()
 }
 
 /// Does a step.
@@ -166,14 +163,32 @@ pub(super) fn remove(
         }
         Step::Tree { path } => {
             let inside = |at: &String| Path::new(at).starts_with(path);
-            if let Some(at) = mounts(root).into_iter().find(inside) {
+            if let Some(at) = kernel::mounts(root).into_iter().find(inside) {
                 let path = path.clone();
                 return Err(RemoveError::Mounted { path, at });
             }
             let place = below(root, path);
-            fs::remove_dir_all(&place).map_err(refused("removed", place))?;
+            match fs::remove_dir_all(&place) {
+                // What a unit removes when it stops.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(refused("removed", place))?,
+            }
             path
         }
+        Step::Containers { .. } => {
+            kernel::end_containers()?;
+            // What systemd has made for the containers' groups; another driver has none.
+            if services.look(SLICE)?.is_some() {
+                services.stop(SLICE)?;
+            }
+            return Ok(());
+        }
+        Step::Unmount { .. }
+        | Step::Space { .. }
+        | Step::Interface { .. }
+        | Step::Route(_)
+        | Step::Table(_)
+        | Step::Chains { .. } => return Ok(kernel::remove(root, step)?),
     };
     let path = path.clone();
     Ok(journal.note(&Entry::Gone { path })?)

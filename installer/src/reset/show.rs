@@ -1,6 +1,6 @@
 //! A removal for people: a line a step, and what stays with its reason.
 
-use super::{Kept, Removal, Step};
+use super::{Kept, Removal, Route, Step, Table};
 
 /// Names of a folder that are shown.
 const NAMES: usize = 4;
@@ -27,6 +27,19 @@ pub fn show(host: &str, removal: &Removal) -> String {
 pub fn line(step: &Step) -> String {
     match step {
         Step::Stop { unit } => format!("stop {unit}"),
+        Step::Containers { sandboxes } => {
+            format!("end {sandboxes} sandbox(es) of Pods with their containers")
+        }
+        Step::Unmount { at } => format!("unmount {at}"),
+        Step::Space { name } => format!("remove network namespace {name}"),
+        Step::Interface { name } => format!("remove interface {name}"),
+        Step::Route(Route { to, via }) => format!("remove route to {to} via {via}"),
+        Step::Table(Table { family, name }) => {
+            format!("remove nftables' table {family} {name}")
+        }
+        Step::Chains { program, count } => {
+            format!("remove {count} chain(s) of {program}, and what leads to them")
+        }
         Step::Strip { path } => format!("take our lines out of {path}"),
         Step::File { path, .. } => format!("remove file {path}"),
         Step::Link { path, .. } => format!("remove link {path}"),

@@ -44,8 +44,13 @@ fn shown(
         entries,
         there: there.collect(),
         mounts: mounts.iter().map(ToString::to_string).collect(),
+        kernel: Kernel::default(),
     };
-    let text = show("m1", &plan(&inventory, data));
+    told(&inventory, data)
+}
+
+fn told(inventory: &Inventory, data: Data) -> Vec<String> {
+    let text = show("m1", &plan(inventory, data));
     text.lines()
         .skip(1)
         .map(|line| line.trim().to_owned())
@@ -250,4 +255,94 @@ fn data_goes_only_when_asked_and_never_through_a_mount() {
     // Without our unit it is not our data.
     let other = shown(vec![made("/etc/a")], &there, &[], Data::Remove);
     assert_eq!(other, ["remove the journal"]);
+}
+
+/// A node with a Pod, and beside it a table, a route and a mount of others.
+fn node(units: &[&str]) -> Inventory {
+    let unit = |name: &&str| wrote(&format!("/etc/systemd/system/{name}"), None, "1");
+    let table = |family: &str, name: &str| Table {
+        family: family.to_owned(),
+        name: name.to_owned(),
+    };
+    Inventory {
+        entries: units.iter().map(unit).collect(),
+        there: BTreeMap::from([
+            ("/var/lib/kubelet".to_owned(), folder(&["pods"])),
+            ("/var/lib/cni".to_owned(), folder(&["networks"])),
+        ]),
+        mounts: [
+            "/",
+            "/mnt",
+            "/var/lib/kubelet/pods/a/volumes/x",
+            "/var/lib/kubelet/pods/a/volumes/x/deeper",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        kernel: Kernel {
+            sandboxes: 2,
+            interfaces: vec!["cni0".to_owned()],
+            spaces: vec!["cni-1".to_owned()],
+            routes: vec![Route {
+                to: "10.244.1.0/24".to_owned(),
+                via: "192.0.2.1".to_owned(),
+            }],
+            tables: vec![table("ip", "kube-proxy"), table("inet", "filter")],
+            chains: vec![("iptables".to_owned(), 3)],
+        },
+    }
+}
+
+#[test]
+fn a_node_gives_up_its_pods_and_keeps_what_is_anothers() {
+    let all = [
+        "containerd.service",
+        "kubelet.service",
+        "kube-proxy.service",
+        "flanneld.service",
+    ];
+    assert_eq!(
+        told(&node(&all), Data::Remove),
+        [
+            "stop flanneld.service",
+            "stop kube-proxy.service",
+            "stop kubelet.service",
+            "end 2 sandbox(es) of Pods with their containers",
+            "stop containerd.service",
+            "unmount /var/lib/kubelet/pods/a/volumes/x/deeper",
+            "unmount /var/lib/kubelet/pods/a/volumes/x",
+            "remove network namespace cni-1",
+            "remove interface cni0",
+            "remove route to 10.244.1.0/24 via 192.0.2.1",
+            "remove nftables' table ip kube-proxy",
+            "remove 3 chain(s) of iptables, and what leads to them",
+            "remove folder /var/lib/kubelet with all that is in it",
+            "remove folder /var/lib/cni with all that is in it",
+            "have systemd read its units again",
+            "remove the journal",
+        ]
+    );
+}
+
+/// Where no kubelet was laid down, Pods and their networks are another's.
+#[test]
+fn what_others_run_pods_with_is_theirs() {
+    let told = told(&node(&["etcd.service"]), Data::Remove);
+    let wanted = [
+        "stop etcd.service",
+        "have systemd read its units again",
+        "remove the journal",
+    ];
+    assert_eq!(told, wanted);
+}
+
+/// A disk of its own below the data stays mounted, and the data with it.
+#[test]
+fn a_disk_at_the_data_is_no_volume_of_a_pod() {
+    let mut node = node(&["kubelet.service"]);
+    node.mounts.push("/var/lib/kubelet".to_owned());
+    let told = told(&node, Data::Remove);
+    let kept = "keep /var/lib/kubelet: something is mounted at /var/lib/kubelet; unmount it, \
+                and reset again";
+    assert!(told.iter().any(|line| line == kept), "{told:#?}");
+    assert!(!told.contains(&"unmount /var/lib/kubelet".to_owned()));
 }

@@ -1,0 +1,157 @@
+//! What is to go so that nothing of ours is left on a host, and everything of others: a
+//! function of the host's journal and of what stands there.
+
+mod kernel;
+mod ours;
+mod removal;
+mod show;
+mod step;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::Entry;
+use crate::layout;
+
+pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
+use ours::{Ours, laid, ours, units};
+pub use show::{line, show};
+pub use step::{Kept, Step};
+
+/// What a host knows of what was laid down on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Its journal.
+    pub entries: Vec<Entry>,
+    /// What stands at each path of the journal, and at [`paths`]; nothing at one that is gone.
+    pub there: BTreeMap<String, There>,
+    /// Where something is mounted.
+    pub mounts: Vec<String>,
+    /// What Pods and their networks have left in the kernel.
+    #[serde(default)]
+    pub kernel: Kernel,
+}
+
+/// What stands at a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum There {
+    /// A file.
+    #[serde(rename_all = "camelCase")]
+    File {
+        /// SHA-256, in hexadecimal.
+        sha256: String,
+        /// Whether lines of ours stand in it among those of others.
+        block: bool,
+    },
+    /// A link.
+    Link {
+        /// Where it leads.
+        to: String,
+    },
+    /// A folder.
+    Folder {
+        /// What is in it, by name.
+        names: Vec<String>,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// What becomes of the data that the components have written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// It stays, and the authorities with it: without their keys it could not be read.
+    Keep,
+    /// It goes.
+    Remove,
+}
+
+/// What is to be done on a host, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Removal {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// What stays although it was touched.
+    pub kept: Vec<Kept>,
+}
+
+/// Data of a component, which its unit has written: gone only when that is asked for.
+const DATA: [(&str, &str); 5] = [
+    ("etcd.service", layout::ETCD_DATA),
+    ("kubelet.service", layout::KUBELET),
+    ("kube-apiserver.service", layout::AUDIT_LOG),
+    ("containerd.service", "/var/lib/containerd"),
+    // What it has recorded of failures.
+    ("api-lb.service", "/var/lib/sternpost/api-lb"),
+];
+
+const CONTAINERD: &str = "containerd.service";
+/// What a component keeps of Pods that are gone: of no use without them.
+const STATE: [(&str, &str); 3] = [
+    ("flanneld.service", "/var/lib/cni"),
+    ("containerd.service", "/run/containerd"),
+    ("flanneld.service", "/run/flannel"),
+];
+
+/// Files that a component writes for itself beside ours.
+const WRITTEN: [(&str, &str); 2] = [
+    ("kubelet.service", "/etc/kubernetes/kubelet.conf"),
+    ("flanneld.service", "/etc/cni/net.d/10-flannel.conflist"),
+];
+
+/// Paths that are looked at beside those of the journal.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    let all = DATA.into_iter().chain(STATE).chain(WRITTEN);
+    all.map(|(_, path)| path)
+}
+
+/// The removal of everything that the journal knows of.
+#[must_use]
+pub fn plan(inventory: &Inventory, data: Data) -> Removal {
+    let ours = ours(&inventory.entries);
+    let units = units(&ours);
+    let mut removal = Removal::default();
+    let laid = laid(&inventory.entries);
+    for unit in &units {
+        // Containers do not end with the one that runs them.
+        if unit == CONTAINERD {
+            removal.containers(inventory, &laid);
+        }
+        removal.steps.push(Step::Stop { unit: unit.clone() });
+    }
+    removal.containers(inventory, &laid);
+    removal.kernel(inventory, &laid);
+    removal.data(inventory, &laid, data);
+    removal.state(inventory, &laid);
+    for (path, one) in &ours {
+        removal.thing(inventory, path, one, data);
+    }
+    for (unit, path) in WRITTEN {
+        if let (true, Some(There::File { sha256, .. })) =
+            (laid.contains(unit), inventory.there.get(path))
+        {
+            let (path, sha256) = (path.to_owned(), sha256.clone());
+            removal.steps.push(Step::File { path, sha256 });
+        }
+    }
+    // The deepest first: a folder is empty when those in it are gone.
+    for (path, one) in ours.iter().rev() {
+        if let (Ours::Folder, Some(There::Folder { names })) =
+            (one, inventory.there.get(path))
+        {
+            removal.folder(path, names);
+        }
+    }
+    if !units.is_empty() {
+        removal.steps.push(Step::Reread);
+    }
+    if !inventory.entries.is_empty() && removal.kept.is_empty() {
+        removal.steps.push(Step::Forget);
+    }
+    removal
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! What was laid down, by the journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::agent::Entry;
+use crate::layout;
+
+/// What was laid down at a path, by the last that the journal says of it.
+#[derive(Clone, Debug)]
+pub(super) enum Ours {
+    File {
+        first: usize,
+        before: Option<String>,
+        after: String,
+    },
+    Link {
+        to: String,
+    },
+    Folder,
+}
+
+/// What was laid down at each path.
+pub(super) fn ours(entries: &[Entry]) -> BTreeMap<String, Ours> {
+    let mut all = BTreeMap::new();
+    for (place, entry) in entries.iter().enumerate() {
+        match entry {
+            Entry::Wrote {
+                path,
+                before,
+                after,
+            } => {
+                let (first, before) = match all.get(path) {
+                    Some(Ours::File { first, before, .. }) => (*first, before.clone()),
+                    Some(Ours::Link { .. } | Ours::Folder) | None => {
+                        (place, before.clone())
+                    }
+                };
+                let after = after.clone();
+                all.insert(
+                    path.clone(),
+                    Ours::File {
+                        first,
+                        before,
+                        after,
+                    },
+                );
+            }
+            Entry::Linked { path, after, .. } => {
+                let to = after.clone();
+                all.insert(path.clone(), Ours::Link { to });
+            }
+            Entry::Made { path } => {
+                all.insert(path.clone(), Ours::Folder);
+            }
+            Entry::Gone { path } => {
+                all.remove(path);
+            }
+        }
+    }
+    all
+}
+
+/// Our units, those that were laid down last first: what needs others goes before them.
+pub(super) fn units(ours: &BTreeMap<String, Ours>) -> Vec<String> {
+    let mut units: Vec<_> = ours
+        .iter()
+        .filter_map(|(path, one)| {
+            let (folder, name) = path.rsplit_once('/')?;
+            let Ours::File { first, .. } = one else {
+                return None;
+            };
+            let unit = folder == layout::UNITS && name.ends_with(".service");
+            unit.then(|| (*first, name.to_owned()))
+        })
+        .collect();
+    units.sort_by(|one, other| other.cmp(one));
+    units.into_iter().map(|(_, name)| name).collect()
+}
+
+/// Every unit that was ever laid down: what it has written may have outlasted it.
+pub(super) fn laid(entries: &[Entry]) -> BTreeSet<&str> {
+    let paths = entries.iter().filter_map(|entry| match entry {
+        Entry::Wrote { path, .. } => Some(path.as_str()),
+        Entry::Linked { .. } | Entry::Made { .. } | Entry::Gone { .. } => None,
+    });
+    let units =
+        paths.filter_map(|path| path.strip_prefix(layout::UNITS)?.strip_prefix('/'));
+    units.collect()
+}

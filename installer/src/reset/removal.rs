@@ -1,0 +1,167 @@
+//! A removal as it is put together: each thing once, and never what is another's.
+
+use std::collections::BTreeSet;
+
+use super::ours::Ours;
+use super::{DATA, Data, Inventory, Kept, Removal, STATE, Step, There};
+
+impl Removal {
+    pub(super) fn data(
+        &mut self,
+        inventory: &Inventory,
+        laid: &BTreeSet<&str>,
+        data: Data,
+    ) {
+        for (unit, path) in DATA {
+            let there = inventory.there.get(path);
+            let Some(There::Folder { names }) = there else {
+                continue;
+            };
+            if !laid.contains(unit) || (names.is_empty() && data == Data::Keep) {
+                continue;
+            }
+            let path = path.to_owned();
+            let mount = self.mount(inventory, &path);
+            match (data, mount) {
+                (Data::Keep, _) => self.kept.push(Kept::Data { path }),
+                (Data::Remove, Some(at)) => self.kept.push(Kept::Mounted { path, at }),
+                (Data::Remove, None) => self.steps.push(Step::Tree { path }),
+            }
+        }
+    }
+
+    /// What is mounted in a folder, and stays so.
+    fn mount(&self, inventory: &Inventory, path: &str) -> Option<String> {
+        let goes = |at: &String| {
+            let step = Step::Unmount { at: at.clone() };
+            self.steps.contains(&step)
+        };
+        let mut mounts = inventory.mounts.iter();
+        mounts
+            .find(|at| (**at == path || below(at, path)) && !goes(at))
+            .cloned()
+    }
+
+    /// What components keep of Pods goes with them.
+    pub(super) fn state(&mut self, inventory: &Inventory, laid: &BTreeSet<&str>) {
+        for (unit, path) in STATE {
+            let there = matches!(inventory.there.get(path), Some(There::Folder { .. }));
+            if !laid.contains(unit) || !there {
+                continue;
+            }
+            let mount = self.mount(inventory, path);
+            let path = path.to_owned();
+            match mount {
+                Some(at) => self.kept.push(Kept::Mounted { path, at }),
+                None => self.steps.push(Step::Tree { path }),
+            }
+        }
+    }
+
+    /// What is no folder.
+    pub(super) fn thing(
+        &mut self,
+        inventory: &Inventory,
+        path: &str,
+        one: &Ours,
+        data: Data,
+    ) {
+        let Some(there) = inventory.there.get(path) else {
+            return;
+        };
+        if self.gone(path) {
+            return;
+        }
+        let path = path.to_owned();
+        match (one, there) {
+            (Ours::Folder, _) => {}
+            (Ours::File { .. }, There::File { .. })
+                if data == Data::Keep && path == crate::apply::PLACE =>
+            {
+                self.kept.push(Kept::Data { path });
+            }
+            (
+                Ours::File {
+                    before: Some(_), ..
+                },
+                There::File { block: true, .. },
+            ) => self.steps.push(Step::Strip { path }),
+            (
+                Ours::File {
+                    before: Some(before),
+                    ..
+                },
+                There::File { sha256, .. },
+            ) => {
+                // Somebody may have brought back what stood there.
+                if before != sha256 {
+                    self.kept.push(Kept::Replaced { path });
+                }
+            }
+            (Ours::File { after, .. }, There::File { sha256, .. }) if after == sha256 => {
+                let sha256 = sha256.clone();
+                self.steps.push(Step::File { path, sha256 });
+            }
+            (Ours::Link { to }, There::Link { to: there }) if to == there => {
+                let to = to.clone();
+                self.steps.push(Step::Link { path, to });
+            }
+            (Ours::File { .. } | Ours::Link { .. }, _) => {
+                self.kept.push(Kept::Changed { path });
+            }
+        }
+    }
+
+    pub(super) fn folder(&mut self, path: &str, names: &[String]) {
+        if self.gone(path) {
+            return;
+        }
+        let stay = names
+            .iter()
+            .filter(|name| !self.gone(&format!("{path}/{name}")));
+        let stay: Vec<_> = stay.cloned().collect();
+        let path = path.to_owned();
+        if stay.is_empty() {
+            self.steps.push(Step::Folder { path });
+            return;
+        }
+        // What stays by name is reason enough for the folders above it.
+        let kept = |name: &String| {
+            let inside = format!("{path}/{name}");
+            let mut all = self.kept.iter().map(Kept::path);
+            all.any(|kept| kept == inside || below(kept, &inside))
+        };
+        let names: Vec<_> = stay.into_iter().filter(|name| !kept(name)).collect();
+        let known = self.kept.iter().any(|kept| kept.path() == path);
+        if !names.is_empty() && !known {
+            self.kept.push(Kept::Others { path, names });
+        }
+    }
+
+    /// Whether a step before this one removes a path.
+    fn gone(&self, path: &str) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::File { path: gone, .. }
+            | Step::Link { path: gone, .. }
+            | Step::Folder { path: gone } => gone == path,
+            Step::Tree { path: gone } => gone == path || below(path, gone),
+            Step::Stop { .. }
+            | Step::Containers { .. }
+            | Step::Unmount { .. }
+            | Step::Space { .. }
+            | Step::Interface { .. }
+            | Step::Route(_)
+            | Step::Table(_)
+            | Step::Chains { .. }
+            | Step::Strip { .. }
+            | Step::Reread
+            | Step::Forget => false,
+        })
+    }
+}
+
+/// Whether a path lies in a folder.
+pub(super) fn below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.starts_with('/'))
+}
