@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::SystemTime;
@@ -11,35 +10,23 @@ use std::time::SystemTime;
 use clap::Args;
 use daemon::{chain, exit};
 
+use super::Sentence;
 use super::interrupt::Interrupt;
 use super::progress::{self, Event, Look, Output};
-use super::{Sentence, SpecFile};
-use crate::agent::{Answer, Order, Put};
+use super::reach::{self, Reach};
+use crate::agent::{Order, Put};
 use crate::apply::{self, ApplyError, Held, Material, Target, Transport};
 use crate::checksums::Checksums;
-use crate::facts::Machine;
 use crate::plan::{self, Plan};
 use crate::render::{self, Generation, Known, Newcomers};
-use crate::spec::{self, Cluster, Host, Role};
-use crate::transport::{Piped, Ssh};
+use crate::spec::{Cluster, Host, Role};
+use crate::transport::{Piped, asked};
 
 /// What is asked for.
 #[derive(Debug, Args)]
 pub(super) struct Apply {
     #[command(flatten)]
-    spec: SpecFile,
-    /// This machine is the host of that name, and is not reached over SSH.
-    #[arg(long)]
-    local: Option<String>,
-    /// These hosts alone.
-    #[arg(long)]
-    host: Vec<String>,
-    /// The program that is put on the hosts; by default this one.
-    #[arg(long)]
-    agent: Option<PathBuf>,
-    /// Configuration for ssh, instead of its own (ssh -F).
-    #[arg(long)]
-    ssh_config: Option<PathBuf>,
+    reach: Reach,
     /// Print what would be done, and touch nothing. Ends with 3 when there is something.
     #[arg(long)]
     dry_run: bool,
@@ -58,13 +45,7 @@ struct Site<'a> {
 impl Apply {
     /// What came of it, in words, and the exit code.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
-        let path = &self.spec.spec;
-        let cluster = spec::read(path)
-            .map_err(|errors| errors.to_string())?
-            .cluster;
-        for name in self.host.iter().chain(&self.local) {
-            super::host(&cluster, path, name)?;
-        }
+        let cluster = self.reach.cluster()?;
         let sums = Checksums::read(&cluster.binaries.checksums)
             .map_err(|error| chain(&error))?;
         let interrupt = Interrupt::listen()
@@ -75,10 +56,8 @@ impl Apply {
             Err(error) => return Ok((error, exit::FAILED)),
         };
         expect(&mut sites);
-        let chosen =
-            |name: &str| self.host.is_empty() || self.host.iter().any(|one| one == name);
-        sites.retain(|name, _| chosen(name));
-        lost.retain(|name, _| chosen(name));
+        sites.retain(|name, _| self.reach.chosen(name));
+        lost.retain(|name, _| self.reach.chosen(name));
         let mut outcomes = BTreeMap::new();
         for (name, error) in lost {
             outcomes.insert(name, Err(error));
@@ -134,18 +113,10 @@ impl Apply {
     }
 
     fn site<'a>(&self, host: &'a Host) -> Result<Site<'a>, String> {
-        let local = self.local.as_deref() == Some(host.name.as_str());
-        let way = if local {
-            Piped::local(Path::new("/"))
-        } else {
-            let own = std::env::current_exe().map_err(|error| error.to_string())?;
-            let program = self.agent.clone().unwrap_or(own);
-            Piped::over(Ssh::to(&host.ssh, self.ssh_config.as_deref()), &program)
-        };
-        let mut way = way.map_err(|error| chain(&error))?;
-        let machine = machine(&mut way)?;
+        let mut way = self.reach.way(host)?;
+        let machine = reach::machine(&mut way)?;
         if !self.dry_run {
-            lock(&mut way)?;
+            reach::lock(&mut way)?;
         }
         let address = host.address();
         let interface = machine.interface(address).map(str::to_owned);
@@ -268,26 +239,6 @@ impl Run<'_> {
     }
 }
 
-/// Keeps other operators from a host while this one is at work there.
-pub(super) fn lock(way: &mut impl Transport) -> Result<(), String> {
-    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
-    let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let order = Order::Lock(format!("{user} on {}", here.trim()));
-    done(way.ask(order).map_err(|error| chain(&error))?)
-}
-
-fn done(answer: Answer) -> Result<(), String> {
-    match answer {
-        Answer::Done => Ok(()),
-        Answer::Failed { error, .. } => Err(error),
-        other @ (Answer::Fetched(_)
-        | Answer::Facts(_)
-        | Answer::Machine(_)
-        | Answer::Told(_)
-        | Answer::Inventory(_)) => Err(format!("the agent answered {other:?}")),
-    }
-}
-
 /// When one host is a newcomer, every master lets it in.
 fn expect(sites: &mut BTreeMap<String, Site<'_>>) {
     let expected = |site: &Site<'_>| site.known.newcomers == Newcomers::Expected;
@@ -316,16 +267,8 @@ fn authorities(
 }
 
 fn kept(way: &mut impl Transport) -> Held {
-    let order = Order::Fetch(vec![apply::PLACE.to_owned()]);
-    match way.ask(order).map_err(|error| chain(&error))? {
-        Answer::Fetched(mut files) => Ok(files.remove(apply::PLACE)),
-        Answer::Failed { error, .. } => Err(error),
-        other @ (Answer::Done
-        | Answer::Facts(_)
-        | Answer::Machine(_)
-        | Answer::Told(_)
-        | Answer::Inventory(_)) => Err(format!("the agent answered {other:?}")),
-    }
+    let mut files = reach::fetched(way, vec![apply::PLACE.to_owned()])?;
+    Ok(files.remove(apply::PLACE))
 }
 
 /// Has a master keep the authorities.
@@ -336,19 +279,7 @@ fn keep(material: &Material, way: &mut impl Transport) -> Result<(), String> {
         owner: "root".to_owned(),
         content: material.text(),
     };
-    done(way.ask(Order::Put(put)).map_err(|error| chain(&error))?)
-}
-
-fn machine(way: &mut impl Transport) -> Result<Machine, String> {
-    match way.ask(Order::Survey).map_err(|error| chain(&error))? {
-        Answer::Machine(machine) => Ok(machine),
-        Answer::Failed { error, .. } => Err(error),
-        other @ (Answer::Done
-        | Answer::Facts(_)
-        | Answer::Fetched(_)
-        | Answer::Told(_)
-        | Answer::Inventory(_)) => Err(format!("the agent answered {other:?}")),
-    }
+    asked::done(way, Order::Put(put)).map_err(|error| error.to_string())
 }
 
 /// A line a host, and the exit code of them all.

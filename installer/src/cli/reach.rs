@@ -13,7 +13,7 @@ use crate::agent::{Answer, Order, Question};
 use crate::apply::Transport;
 use crate::facts::Machine;
 use crate::spec::{self, Cluster, Host};
-use crate::transport::{Piped, Ssh};
+use crate::transport::{Piped, Ssh, asked};
 
 /// How hosts are reached.
 #[derive(Debug, Args)]
@@ -66,9 +66,7 @@ impl Reach {
         cluster: &'a Cluster,
         of: impl Fn(&Host) -> bool,
     ) -> Ways<'a> {
-        let chosen = |host: &&Host| {
-            of(host) && (self.host.is_empty() || self.host.contains(&host.name))
-        };
+        let chosen = |host: &&Host| of(host) && self.chosen(&host.name);
         let hosts = cluster.hosts.iter().filter(chosen);
         Ways {
             reach: self,
@@ -76,7 +74,18 @@ impl Reach {
         }
     }
 
-    fn way(&self, host: &Host) -> Result<Piped, String> {
+    /// The description's file.
+    pub(super) fn path(&self) -> &Path {
+        &self.spec.spec
+    }
+
+    /// Whether a host is among those that were named; all are, when none was.
+    pub(super) fn chosen(&self, name: &str) -> bool {
+        self.host.is_empty() || self.host.iter().any(|one| one == name)
+    }
+
+    /// A way to a host.
+    pub(super) fn way(&self, host: &Host) -> Result<Piped, String> {
         let way = if self.local.as_deref() == Some(host.name.as_str()) {
             Piped::local(Path::new("/"))
         } else {
@@ -95,14 +104,31 @@ pub(super) struct Ways<'a> {
 }
 
 impl Ways<'_> {
+    /// Those to the hosts that have answered, by their names.
+    pub(super) fn open(self) -> BTreeMap<String, Piped> {
+        let hosts = self.hosts.into_iter();
+        hosts
+            .filter_map(|(host, way)| Some((host.name.clone(), way?)))
+            .collect()
+    }
+
     /// Asks all at once. A way on which something failed is gone anew the next time.
     pub(super) fn ask<T: Send>(
         &mut self,
         ask: impl Fn(&Host, &mut Piped) -> Result<T, String> + Sync,
     ) -> Answers<T> {
+        self.ask_of(|_| true, ask)
+    }
+
+    /// Asks those that `of` takes.
+    pub(super) fn ask_of<T: Send>(
+        &mut self,
+        of: impl Fn(&Host) -> bool,
+        ask: impl Fn(&Host, &mut Piped) -> Result<T, String> + Sync,
+    ) -> Answers<T> {
         let (reach, ask) = (self.reach, &ask);
         thread::scope(|scope| {
-            let hosts = self.hosts.iter_mut();
+            let hosts = self.hosts.iter_mut().filter(|(host, _)| of(host));
             let tries: Vec<_> = hosts
                 .map(|(host, kept)| {
                     let host: &Host = host;
@@ -128,40 +154,35 @@ impl Ways<'_> {
 }
 
 /// Gives one order; what was refused is an error.
-pub(super) fn asked(way: &mut Piped, order: Order) -> Result<Answer, String> {
-    let answer = way.ask(order).map_err(|error| chain(&error))?;
-    if let Answer::Failed { error, .. } = answer {
-        return Err(error);
-    }
-    Ok(answer)
+pub(super) fn asked(way: &mut impl Transport, order: Order) -> Result<Answer, String> {
+    asked::asked(way, order).map_err(|error| error.to_string())
 }
 
 /// What a program of the host says.
-pub(super) fn told(way: &mut Piped, question: Question) -> Result<Value, String> {
-    let answer = asked(way, Order::Ask(question))?;
-    let Answer::Told(value) = answer else {
-        return Err(format!("the agent answered {answer:?}"));
-    };
-    Ok(value)
+pub(super) fn told(
+    way: &mut impl Transport,
+    question: Question,
+) -> Result<Value, String> {
+    asked::told(way, question).map_err(|error| error.to_string())
 }
 
 /// What the machine is.
-pub(super) fn machine(way: &mut Piped) -> Result<Machine, String> {
-    let answer = asked(way, Order::Survey)?;
-    let Answer::Machine(machine) = answer else {
-        return Err(format!("the agent answered {answer:?}"));
-    };
-    Ok(machine)
+pub(super) fn machine(way: &mut impl Transport) -> Result<Machine, String> {
+    asked::machine(way).map_err(|error| error.to_string())
 }
 
 /// What is in these files, of those that are there.
 pub(super) fn fetched(
-    way: &mut Piped,
+    way: &mut impl Transport,
     paths: Vec<String>,
 ) -> Result<BTreeMap<String, String>, String> {
-    let answer = asked(way, Order::Fetch(paths))?;
-    let Answer::Fetched(files) = answer else {
-        return Err(format!("the agent answered {answer:?}"));
-    };
-    Ok(files)
+    asked::fetched(way, paths).map_err(|error| error.to_string())
+}
+
+/// Keeps other operators from a host while this one is at work there.
+pub(super) fn lock(way: &mut impl Transport) -> Result<(), String> {
+    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
+    let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let order = Order::Lock(format!("{user} on {}", here.trim()));
+    asked::done(way, order).map_err(|error| error.to_string())
 }

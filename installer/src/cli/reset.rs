@@ -4,7 +4,6 @@ use clap::Args;
 use daemon::exit;
 
 use super::Sentence;
-use super::apply::lock;
 use super::reach::{self, Reach};
 use crate::agent::{Answer, Order};
 use crate::reset::{self, Data, Inventory, Removal};
@@ -50,7 +49,7 @@ impl Reset {
                 if self.dry_run {
                     return Ok(reset::plan(&inventory(way)?, data));
                 }
-                lock(way)?;
+                reach::lock(way)?;
                 let removal = reset::plan(&inventory(way)?, data);
                 done(way, &removal)?;
                 Ok(removal)

@@ -1,6 +1,7 @@
 //! The ways to a host: this machine, or SSH. Both are a child process that reads orders and
 //! writes answers.
 
+pub mod asked;
 mod ssh;
 
 use std::io::{BufRead, BufReader, Read, Write};
