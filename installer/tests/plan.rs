@@ -423,6 +423,7 @@ fn names_are_added_to_what_others_wrote() {
     let [Step::Write { content, .. }] = steps.as_slice() else {
         unreachable!("{steps:?}")
     };
+    let content = content.text();
     assert!(content.starts_with(own), "{content}");
     assert!(content.contains("\n192.168.220.224 k8s-api.example.org\n"));
     facts.entries.insert(path, hosts(None));

@@ -74,7 +74,7 @@ impl<'a> Orders<'a> {
                 path: path.clone(),
                 mode: *mode,
                 owner: (*owner).to_owned(),
-                content: content.clone(),
+                content: content.text().to_owned(),
             })),
             Step::Issue { name, .. } => orders.extend(self.issue(name)?),
             Step::Share { paths } => orders.extend(self.share(paths)?),

@@ -1,6 +1,7 @@
 //! The plan: what must be done on a host so that it holds what it is to hold. A function of
 //! what is wanted, what is there, the authorities and the time; nothing is done here.
 
+mod content;
 mod show;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use crate::resource::{
     Shared, Stage, Unit,
 };
 
+pub use content::Content;
 pub use show::{line, show};
 
 /// What is known of the cluster's authorities: their certificates, where they are made.
@@ -66,7 +68,7 @@ pub enum Step {
         /// Whose.
         owner: &'static str,
         /// What is to be in it.
-        content: String,
+        content: Content,
         /// What is in it, as far as that may be shown.
         before: Option<String>,
         /// What changes.
@@ -246,7 +248,7 @@ fn write(file: &File, facts: &Facts) -> Option<Step> {
         path: file.path.clone(),
         mode: file.mode,
         owner: file.owner.name(),
-        content: file.content.clone(),
+        content: Content::of(file),
         before,
         change,
     })

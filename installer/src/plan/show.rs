@@ -9,7 +9,8 @@ use super::{Change, Plan, Step};
 /// Lines around a difference, as `diff -u` shows them.
 const AROUND: usize = 3;
 
-/// The plan of one host. Nothing secret is in a plan, so nothing is masked.
+/// The plan of one host. What is not for everybody is not among what is known of a file as it
+/// is, so no difference shows it.
 #[must_use]
 pub fn show(plan: &Plan) -> String {
     let mut text = String::new();
@@ -95,7 +96,7 @@ fn difference(step: &Step) -> Option<String> {
     else {
         return None;
     };
-    let diff = TextDiff::from_lines(before.as_str(), content.as_str());
+    let diff = TextDiff::from_lines(before.as_str(), content.text());
     let shown = diff.unified_diff().context_radius(AROUND).to_string();
     let lines = shown.lines().map(|line| format!("    {line}\n"));
     Some(lines.collect())
