@@ -57,7 +57,7 @@ fn status_names_what_does_not_run_here() {
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(
-        said.starts_with("HOST  UNITS  ADDRESS  SERVERS  ETCD  CERTIFICATES\nm1    0/"),
+        said.starts_with("HOST  UNITS  ADDRESS  SERVERS  ETCD  NODE  CERTIFICATES\nm1    0/"),
         "{said}"
     );
     let missing = "m1: kube-apiserver.service: there is none";

@@ -15,7 +15,7 @@ use crate::facts::Wanted;
 use crate::layout;
 use crate::render;
 use crate::resource::Resource;
-use crate::spec::{Cluster, Host};
+use crate::spec::{Cluster, Host, Role};
 use crate::status::{self, Said, Seen};
 use crate::transport::Piped;
 
@@ -66,7 +66,11 @@ impl Status {
 }
 
 /// What a host says. A program that does not answer is seen, and holds up nothing else.
-fn seen(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Seen, String> {
+pub(super) fn seen(
+    cluster: &Cluster,
+    host: &Host,
+    way: &mut Piped,
+) -> Result<Seen, String> {
     let wanted = render::host(cluster, host, &certs::known());
     let units = Wanted {
         units: Wanted::of(&wanted).units,
@@ -95,6 +99,11 @@ fn seen(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Seen, String>
         })
     };
     let endpoint = render::store(host);
+    let nodes = Question::Api {
+        server: None,
+        path: "/api/v1/nodes".to_owned(),
+    };
+    let has_nodes = cluster.with(Role::Node).next().is_some();
     let mut told = |program: &str, question: Question| -> Option<Said> {
         runs(program).then(|| reach::told(way, question))
     };
@@ -102,6 +111,7 @@ fn seen(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Seen, String>
         units,
         address: told("vip-daemon", Question::Address),
         balancer: told("api-lb", Question::Balancer),
+        nodes: has_nodes.then(|| told("kube-apiserver", nodes)).flatten(),
         member: told("etcdctl", Question::Members(vec![endpoint])),
         certificates: certs::of_host(cluster, host, way)?,
     })

@@ -1,6 +1,8 @@
 //! One screen for a whole cluster: a function of what its hosts said.
 
+mod screen;
 mod told;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +12,12 @@ use serde_json::Value;
 
 use crate::certs;
 use crate::facts::Unit;
+
+pub use screen::screen;
+pub use trouble::Trouble;
+
+/// Whoever has it is to be a node.
+const KUBELET: &str = "kubelet.service";
 
 /// What a program said when it was asked, or why it did not.
 pub type Said = Result<Value, String>;
@@ -25,6 +33,8 @@ pub struct Seen {
     pub balancer: Option<Said>,
     /// The member of etcd, where it is to run.
     pub member: Option<Said>,
+    /// The API server, about the nodes: on a control-plane host.
+    pub nodes: Option<Said>,
     /// Its certificates.
     pub certificates: Vec<certs::Line>,
 }
@@ -55,8 +65,35 @@ pub struct Line {
     pub servers: Option<Count>,
     /// What its member of etcd is.
     pub member: Option<Member>,
+    /// What its node is; nothing where no kubelet is to run.
+    pub node: Option<Node>,
     /// Whole days that the first of its certificates to end has left.
     pub days: Option<i64>,
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Node {
+    /// It takes Pods.
+    Ready,
+    /// It is known, and takes none.
+    NotReady,
+    /// The API does not know it.
+    Missing,
+    /// No API server that was asked has answered.
+    Unknown,
+}
+
+impl Node {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotReady => "not ready",
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// So many of so many.
@@ -99,99 +136,6 @@ impl Member {
     }
 }
 
-/// Something that is not as it is to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase", tag = "trouble")]
-pub enum Trouble {
-    /// A host does not answer.
-    Silent {
-        /// Which.
-        host: String,
-        /// Why.
-        error: String,
-    },
-    /// A unit does not run.
-    Unit {
-        /// Where.
-        host: String,
-        /// Which.
-        unit: String,
-        /// What systemd says of it.
-        state: String,
-    },
-    /// A program does not say how it is.
-    Mute {
-        /// Where.
-        host: String,
-        /// Which.
-        program: &'static str,
-        /// Why.
-        error: String,
-    },
-    /// Nobody holds a router's addresses.
-    Nobody {
-        /// Which.
-        router: String,
-    },
-    /// More than one holds a router's addresses.
-    Several {
-        /// Which.
-        router: String,
-        /// They.
-        hosts: Vec<String>,
-    },
-    /// A server of api-lb is not up.
-    Server {
-        /// Whose api-lb says so.
-        host: String,
-        /// Which.
-        server: String,
-        /// How it stands.
-        state: String,
-    },
-    /// A member of etcd knows of no leader.
-    Leaderless {
-        /// Which.
-        host: String,
-    },
-    /// A certificate will not do.
-    Certificate {
-        /// Where.
-        host: String,
-        /// Which.
-        name: String,
-        /// Why it is to be issued anew.
-        why: String,
-    },
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Silent { host, error } => {
-                write!(f, "{host}: it does not answer: {error}")
-            }
-            Self::Unit { host, unit, state } => write!(f, "{host}: {unit}: {state}"),
-            Self::Mute { host, error, .. } => write!(f, "{host}: {error}"),
-            Self::Nobody { router } => {
-                write!(f, "nobody that answers holds the addresses of {router}")
-            }
-            Self::Several { router, hosts } => {
-                write!(f, "{} hold the addresses of {router}", hosts.join(" and "))
-            }
-            Self::Server {
-                host,
-                server,
-                state,
-            } => write!(f, "{host}: its api-lb has {server} {state}"),
-            Self::Leaderless { host } => write!(f, "{host}: its etcd has no leader"),
-            Self::Certificate { host, name, why } => {
-                write!(f, "{host}: certificate {name}: {why}; apply issues it anew")
-            }
-        }
-    }
-}
-
 /// What a cluster is, by what its hosts said.
 #[must_use]
 pub fn status(seen: &BTreeMap<String, Result<Seen, String>>) -> Status {
@@ -200,10 +144,11 @@ pub fn status(seen: &BTreeMap<String, Result<Seen, String>>) -> Status {
         hosts: Vec::new(),
         troubles: Vec::new(),
     };
+    let nodes = all.nodes(seen);
     for (host, seen) in seen {
         match seen {
             Ok(seen) => {
-                let line = all.line(host, seen);
+                let line = all.line(host, seen, nodes.as_ref());
                 all.hosts.push(line);
             }
             Err(error) => all.troubles.push(Trouble::Silent {
@@ -227,7 +172,28 @@ pub fn status(seen: &BTreeMap<String, Result<Seen, String>>) -> Status {
 }
 
 impl Status {
-    fn line(&mut self, host: &str, seen: &Seen) -> Line {
+    /// The nodes, as the first API server says them; those that say nothing are named.
+    fn nodes(
+        &mut self,
+        seen: &BTreeMap<String, Result<Seen, String>>,
+    ) -> Option<BTreeMap<String, told::Ready>> {
+        let mut first = None;
+        for (host, seen) in seen {
+            let said = seen.as_ref().ok().and_then(|seen| seen.nodes.as_ref());
+            if let Some(said) = said {
+                let heard = self.heard(host, "kube-apiserver", said, told::nodes);
+                first = first.or(heard);
+            }
+        }
+        first
+    }
+
+    fn line(
+        &mut self,
+        host: &str,
+        seen: &Seen,
+        nodes: Option<&BTreeMap<String, told::Ready>>,
+    ) -> Line {
         for line in &seen.certificates {
             if let Some(why) = &line.why {
                 self.troubles.push(Trouble::Certificate {
@@ -243,6 +209,7 @@ impl Status {
             holds: self.holds(host, seen.address.as_ref()),
             servers: self.servers(host, seen.balancer.as_ref()),
             member: self.member(host, seen.member.as_ref()),
+            node: self.node(host, seen, nodes),
             days: seen.certificates.iter().filter_map(|line| line.days).min(),
         }
     }
@@ -306,6 +273,26 @@ impl Status {
         Some(member)
     }
 
+    fn node(
+        &mut self,
+        host: &str,
+        seen: &Seen,
+        nodes: Option<&BTreeMap<String, told::Ready>>,
+    ) -> Option<Node> {
+        seen.units.get(KUBELET)?;
+        let Some(nodes) = nodes else {
+            return Some(Node::Unknown);
+        };
+        let (node, why) = match nodes.get(host) {
+            Some(told::Ready::Yes) => return Some(Node::Ready),
+            Some(told::Ready::No(why)) => (Node::NotReady, why.clone()),
+            None => (Node::Missing, "the API knows no such node".to_owned()),
+        };
+        let host = host.to_owned();
+        self.troubles.push(Trouble::Node { host, why });
+        Some(node)
+    }
+
     fn heard<T>(
         &mut self,
         host: &str,
@@ -327,48 +314,6 @@ impl Status {
         });
         None
     }
-}
-
-/// For people: who holds the addresses, a line a host, a line a trouble.
-#[must_use]
-pub fn screen(status: &Status) -> String {
-    let mut text = String::new();
-    for (router, hosts) in &status.holders {
-        let by = match hosts.as_slice() {
-            [] => "nobody that answers".to_owned(),
-            hosts => hosts.join(" and "),
-        };
-        text.push_str(&format!("{router}: held by {by}\n"));
-    }
-    let none = || "-".to_owned();
-    let rows = status.hosts.iter().map(|line| {
-        let holds = line
-            .holds
-            .map(|holds| if holds { "holds" } else { "waits" });
-        [
-            line.host.clone(),
-            line.units.to_string(),
-            holds.map_or_else(none, str::to_owned),
-            line.servers.map_or_else(none, |count| count.to_string()),
-            line.member
-                .map_or_else(none, |member| member.name().to_owned()),
-            line.days.map_or_else(none, |days| format!("{days} days")),
-        ]
-    });
-    let rows: Vec<_> = rows.collect();
-    let head = [
-        "HOST",
-        "UNITS",
-        "ADDRESS",
-        "SERVERS",
-        "ETCD",
-        "CERTIFICATES",
-    ];
-    text.push_str(&daemon::table::render(head, &rows));
-    for trouble in &status.troubles {
-        text.push_str(&format!("{trouble}\n"));
-    }
-    text
 }
 
 #[cfg(test)]

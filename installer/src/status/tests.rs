@@ -50,6 +50,13 @@ fn certificate(name: &str, days: i64, why: Option<&str>) -> certs::Line {
     }
 }
 
+fn nodes(ready: &str) -> Option<Said> {
+    let condition =
+        json!({"type": "Ready", "status": ready, "message": "cni config uninitialized"});
+    Some(Ok(json!({"items": [
+        {"metadata": {"name": "n1"}, "status": {"conditions": [condition]}}]})))
+}
+
 fn master(id: u64) -> Seen {
     Seen {
         units: BTreeMap::from([
@@ -62,6 +69,7 @@ fn master(id: u64) -> Seen {
         address: routers(id == 1),
         balancer: servers(["up"; 3]),
         member: member(id, 1),
+        nodes: nodes("True"),
         certificates: vec![
             certificate("apiserver", 300, None),
             certificate("etcd/peer", 200, None),
@@ -90,10 +98,10 @@ fn a_whole_cluster_is_one_screen_without_troubles() {
     assert_eq!(status.troubles, []);
     let wanted = "\
 k8s-api: held by m1
-HOST  UNITS  ADDRESS  SERVERS  ETCD      CERTIFICATES
-m1    2/2    holds    3/3      leader    200 days
-m2    2/2    waits    3/3      follower  200 days
-n1    1/1    -        -        -         -
+HOST  UNITS  ADDRESS  SERVERS  ETCD      NODE   CERTIFICATES
+m1    2/2    holds    3/3      leader    -      200 days
+m2    2/2    waits    3/3      follower  -      200 days
+n1    1/1    -        -        -         ready  -
 ";
     assert_eq!(screen(&status), wanted);
 }
@@ -157,15 +165,38 @@ fn each_trouble_is_named_with_its_host() {
             &[],
         ),
     ];
-    for (number, (spoil, wanted)) in rows.into_iter().enumerate() {
+    named(&rows);
+}
+
+/// What a row of `rows` spoils is named.
+fn named(rows: &[(Break, &[&str])]) {
+    for (number, (spoil, wanted)) in rows.iter().enumerate() {
         let mut seen = cluster();
         if let Some(Ok(m1)) = seen.get_mut("m1") {
             spoil(m1);
         }
         let troubles = status(&seen).troubles;
         let said: Vec<_> = troubles.iter().map(ToString::to_string).collect();
-        assert_eq!(said, wanted, "row {number}");
+        assert_eq!(said, *wanted, "row {number}");
     }
+}
+
+#[test]
+fn a_node_that_takes_no_pods_is_named_with_the_reason() {
+    named(&[
+        (
+            |m1| m1.nodes = nodes("False"),
+            &["n1: its node is not ready: cni config uninitialized"],
+        ),
+        (
+            |m1| m1.nodes = Some(Ok(json!({"items": []}))),
+            &["n1: its node is not ready: the API knows no such node"],
+        ),
+        (
+            |m1| m1.nodes = Some(Err("kubectl: refused".into())),
+            &["m1: kubectl: refused"],
+        ),
+    ]);
 }
 
 #[test]

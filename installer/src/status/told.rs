@@ -1,5 +1,7 @@
 //! What is read of the programs' own answers; what else they say is left alone.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -51,4 +53,39 @@ pub(super) fn member(value: &Value) -> Option<Member> {
         (leader, false) if leader == id => Member::Leader,
         (_, false) => Member::Follower,
     })
+}
+
+/// Whether a node takes Pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ready {
+    Yes,
+    /// It does not, with what is said about that.
+    No(String),
+}
+
+/// The nodes of an answer of the API.
+pub(super) fn nodes(value: &Value) -> Option<BTreeMap<String, Ready>> {
+    let items = value.get("items")?.as_array()?;
+    let node = |one: &Value| {
+        let name = one.pointer("/metadata/name")?.as_str()?;
+        Some((name.to_owned(), ready(one)))
+    };
+    items.iter().map(node).collect()
+}
+
+fn ready(node: &Value) -> Ready {
+    let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
+    let mut conditions = conditions.into_iter().flatten();
+    let text = |one: &Value, key: &str| one.get(key)?.as_str().map(str::to_owned);
+    let kind = |one: &&Value| text(one, "type").as_deref() == Some("Ready");
+    let Some(condition) = conditions.find(kind) else {
+        return Ready::No("its kubelet has said nothing yet".to_owned());
+    };
+    match text(condition, "status").as_deref() {
+        Some("True") => Ready::Yes,
+        Some(_) | None => {
+            let why = text(condition, "message").or_else(|| text(condition, "reason"));
+            Ready::No(why.unwrap_or_else(|| "nobody says why".to_owned()))
+        }
+    }
 }
