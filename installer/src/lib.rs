@@ -24,6 +24,7 @@ pub mod kubeconfig;
 pub mod layout;
 pub mod listing;
 pub mod plan;
+pub mod pod;
 pub mod preflight;
 pub mod render;
 pub mod reset;

@@ -57,7 +57,9 @@ fn status_names_what_does_not_run_here() {
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(
-        said.starts_with("HOST  UNITS  ADDRESS  SERVERS  ETCD  NODE  CERTIFICATES\nm1    0/"),
+        said.starts_with(
+            "HOST  UNITS  ADDRESS  SERVERS  ETCD  NODE  CERTIFICATES\nm1    0/"
+        ),
         "{said}"
     );
     let missing = "m1: kube-apiserver.service: there is none";
@@ -93,6 +95,26 @@ fn reset_wants_the_name_of_the_cluster() {
     );
     let output = sternpost(&["reset", "--dry-run"]);
     assert!(text(&output.stdout).starts_with("m1: "), "{output:?}");
+}
+
+#[test]
+fn verify_names_what_does_not_answer_and_lays_nothing_down() {
+    let output = sternpost(&["verify", "--patience", "0"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains("BAD: kubectl cannot be run"), "{said}");
+    let skipped = said
+        .lines()
+        .any(|line| line.ends_with("skipped: no host is to be a node"));
+    assert!(skipped, "{said}");
+    let output = sternpost(&["verify", "--no-pods", "-o", "json"]);
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = all.pointer("/findings").unwrap().as_array().unwrap();
+    let bad = findings
+        .iter()
+        .filter(|one| one.get("verdict").unwrap() == "bad");
+    assert_eq!(all.get("bad").unwrap().as_u64(), Some(bad.count() as u64));
+    assert!(findings.len() > 5, "{findings:?}");
 }
 
 #[test]

@@ -4,18 +4,28 @@
 use std::io;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
 use super::files::below;
+use super::image;
+use super::watch::watch;
 use crate::layout;
+use crate::pod::{self, Asked};
 
 /// What members of etcd get to answer: an election is over within that.
 const MEMBERS: &str = "--command-timeout=3s";
 /// What an API server gets to answer.
 const API: &str = "--request-timeout=5s";
+/// What any program gets to answer, seconds: none holds up a run for ever. Longer than a Pod
+/// tries its questions.
+const LONGEST: &str = "60";
+/// Where kubectl keeps what it has learned of an API: in the folder of the unit that runs it
+/// at boot, which goes with that.
+pub(super) const CACHE: &str = "--cache-dir=/run/sternpost-addons";
 
 /// Something that a program of a host is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +47,32 @@ pub enum Question {
         /// What is asked for.
         path: String,
     },
+    /// The first line that a Pod has said, by an API server; on a master.
+    Said(Inside),
+    /// What a Pod of `verify` finds out where it is, by an API server; on a master.
+    Inside(Inside, Asked),
+    /// What this host finds out where it is.
+    Here(Asked),
+    /// How an API server answers for a while; on a master.
+    #[serde(rename_all = "camelCase")]
+    Watch {
+        /// `https://…`
+        server: String,
+        /// How long.
+        milliseconds: u64,
+    },
+}
+
+/// A Pod, and the API server by which it is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inside {
+    /// `https://…`
+    pub server: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub pod: String,
 }
 
 /// Why there is no answer.
@@ -62,11 +98,19 @@ pub enum AskError {
 
 /// Asks a program of the host whose files lie below `root`.
 pub(super) fn ask(root: &Path, question: &Question) -> Result<Value, AskError> {
-    let (program, arguments) = command(question);
-    let output = Command::new(below(root, &layout::program(program)))
+    let (program, arguments) = match command(question) {
+        Way::Program(program, arguments) => (program, arguments),
+        Way::Here(answer) => return Ok(answer(root)),
+    };
+    let run = |source| AskError::Run { program, source };
+    let path = below(root, &layout::program(program));
+    path.metadata().map_err(run)?;
+    let output = Command::new("timeout")
+        .args(["--kill-after=1", LONGEST])
+        .arg(path)
         .args(arguments)
         .output()
-        .map_err(|source| AskError::Run { program, source })?;
+        .map_err(run)?;
     understood(&output).ok_or_else(|| AskError::Failed {
         program,
         said: last_line(&output),
@@ -93,20 +137,74 @@ pub(super) fn last_line(output: &Output) -> String {
     last.unwrap_or_else(|| output.status.to_string())
 }
 
-fn command(question: &Question) -> (&'static str, Vec<String>) {
+/// Who has the answer.
+enum Way<'a> {
+    /// A program, with its arguments.
+    Program(&'static str, Vec<String>),
+    /// This agent.
+    Here(Box<dyn Fn(&Path) -> Value + 'a>),
+}
+
+fn command(question: &Question) -> Way<'_> {
     let daemon = || ["status", "--json"].map(str::to_owned).to_vec();
     match question {
-        Question::Balancer => ("api-lb", daemon()),
-        Question::Address => ("vip-daemon", daemon()),
-        Question::Members(endpoints) => ("etcdctl", etcdctl("status", endpoints)),
-        Question::Health(endpoints) => ("etcdctl", etcdctl("health", endpoints)),
-        Question::Api { server, path } => {
-            let kubeconfig = layout::kubeconfig("admin");
-            let mut all = vec![format!("--kubeconfig={kubeconfig}"), API.to_owned()];
-            all.extend(server.iter().map(|server| format!("--server={server}")));
-            all.extend(["get".to_owned(), format!("--raw={path}")]);
-            ("kubectl", all)
+        Question::Balancer => Way::Program("api-lb", daemon()),
+        Question::Address => Way::Program("vip-daemon", daemon()),
+        Question::Members(endpoints) => {
+            Way::Program("etcdctl", etcdctl("status", endpoints))
         }
+        Question::Health(endpoints) => {
+            Way::Program("etcdctl", etcdctl("health", endpoints))
+        }
+        Question::Api { server, path } => {
+            let mut all = kubectl(server.as_deref());
+            all.extend([API.to_owned(), "get".to_owned(), format!("--raw={path}")]);
+            Way::Program("kubectl", all)
+        }
+        Question::Said(inside) => {
+            let mut all = inside.kubectl("logs");
+            // Of a Pod that was started anew, the words of its newest container.
+            all.push("--limit-bytes=200".to_owned());
+            Way::Program("kubectl", all)
+        }
+        Question::Inside(inside, asked) => {
+            let mut all = inside.kubectl("exec");
+            let asked = serde_json::to_string(asked).unwrap_or_default();
+            all.extend(["--", image::PROGRAM, "pod", "ask"].map(str::to_owned));
+            all.push(asked);
+            Way::Program("kubectl", all)
+        }
+        Question::Here(asked) => Way::Here(Box::new(|_| {
+            serde_json::to_value(pod::ask(asked)).unwrap_or_default()
+        })),
+        Question::Watch {
+            server,
+            milliseconds,
+        } => Way::Here(Box::new(|root| {
+            let long = Duration::from_millis(*milliseconds);
+            serde_json::to_value(watch(root, server, long)).unwrap_or_default()
+        })),
+    }
+}
+
+/// kubectl as an administrator, who asks an API server; nothing: the one beside it.
+pub(super) fn kubectl(server: Option<&str>) -> Vec<String> {
+    let kubeconfig = layout::kubeconfig("admin");
+    let mut all = vec![format!("--kubeconfig={kubeconfig}")];
+    all.extend(server.map(|server| format!("--server={server}")));
+    all
+}
+
+impl Inside {
+    fn kubectl(&self, verb: &str) -> Vec<String> {
+        let mut all = kubectl(Some(&self.server));
+        all.extend([
+            CACHE.to_owned(),
+            format!("--namespace={}", self.namespace),
+            verb.to_owned(),
+            self.pod.clone(),
+        ]);
+        all
     }
 }
 
@@ -184,8 +282,27 @@ mod tests {
             assert_eq!(said(program, script, question), wanted, "{script}");
         }
         let all = said("kubectl", "echo \"$*\"", &ready).unwrap();
-        let wanted = "--kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s \
-                      --server=https://192.0.2.9:6443 get --raw=/readyz";
+        let wanted = "--kubeconfig=/etc/kubernetes/admin.conf \
+                      --server=https://192.0.2.9:6443 --request-timeout=5s get --raw=/readyz";
+        assert_eq!(all, json!(wanted));
+    }
+
+    #[test]
+    fn a_pod_is_asked_by_the_api_server_that_is_named() {
+        let inside = || Inside {
+            server: "https://192.0.2.9:6443".to_owned(),
+            namespace: "n".to_owned(),
+            pod: "p".to_owned(),
+        };
+        let first = "--kubeconfig=/etc/kubernetes/admin.conf --server=https://192.0.2.9:6443 \
+                     --cache-dir=/run/sternpost-addons --namespace=n";
+        let all = said("kubectl", "echo \"$*\"", &Question::Said(inside())).unwrap();
+        assert_eq!(all, json!(format!("{first} logs p --limit-bytes=200")));
+        let asked = Asked::default();
+        let question = Question::Inside(inside(), asked.clone());
+        let all = said("kubectl", "echo \"$*\"", &question).unwrap();
+        let asked = serde_json::to_string(&asked).unwrap();
+        let wanted = format!("{first} exec p -- /sternpost pod ask {asked}");
         assert_eq!(all, json!(wanted));
     }
 }

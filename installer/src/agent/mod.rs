@@ -9,13 +9,16 @@
 mod ask;
 mod attend;
 mod files;
+mod image;
 mod journal;
 mod kernel;
 mod lock;
+mod objects;
 mod order;
 mod programs;
 mod remove;
 mod systemd;
+mod watch;
 
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -25,12 +28,14 @@ use daemon::chain;
 use crate::facts::{Wanted, look, survey};
 use lock::Lock;
 
-pub use ask::{AskError, Question};
+pub use ask::{AskError, Inside, Question};
 pub use attend::attend;
 pub use files::{FilesError, Put};
+pub use image::ImageError;
 pub use journal::{Entry, Journal, JournalError};
 pub use kernel::KernelError;
 pub use lock::LockError;
+pub use objects::ObjectsError;
 pub use order::{Answer, Order};
 pub use programs::{Install, ProgramsError};
 pub use remove::RemoveError;
@@ -121,6 +126,13 @@ impl<S: Services> Agent<S> {
                 Ok(value) => Answer::Told(value),
                 Err(error) => failed(&error),
             },
+            Order::Create { path, object } => {
+                done(objects::create(&self.root, &path, &object))
+            }
+            Order::Delete(path) => done(objects::delete(&self.root, &path)),
+            Order::Drain(node) => done(objects::drain(&self.root, &node)),
+            Order::LoadImage(name) => done(image::load(&self.root, &name)),
+            Order::UnloadImage(name) => done(image::unload(&self.root, &name)),
             Order::Folder { path, mode, owner } => done(files::folder(
                 &self.root,
                 &path,
@@ -136,6 +148,7 @@ impl<S: Services> Agent<S> {
             Order::Start(unit) => self.start(&unit),
             Order::Restart(unit) => self.service(&unit, S::restart),
             Order::Reload(unit) => self.service(&unit, S::reload),
+            Order::Kill(unit) => done(systemd::kill(&unit)),
             Order::Settle => done(self.services.settle()),
         }
     }

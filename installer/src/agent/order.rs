@@ -31,6 +31,21 @@ pub enum Order {
     Remove(Step),
     /// Ask a program of the host how things stand.
     Ask(Question),
+    /// Write an object to the API, at its path; on a master.
+    Create {
+        /// Where: that of its kind's list.
+        path: String,
+        /// It.
+        object: Value,
+    },
+    /// Have the API remove the object of a path, if it is there; on a master.
+    Delete(String),
+    /// Have the API move a node's Pods elsewhere, and forget the node; on a master.
+    Drain(String),
+    /// Give containerd this program as an image of that name; on a node.
+    LoadImage(String),
+    /// Take the image from containerd again.
+    UnloadImage(String),
     /// Make a folder and those above it, or give it its rights.
     Folder {
         /// Where.
@@ -55,6 +70,8 @@ pub enum Order {
     Restart(String),
     /// Have a unit read its files again.
     Reload(String),
+    /// Kill a unit's processes, for a drill: it is started again as after a crash.
+    Kill(String),
 }
 
 /// What came of an order.
@@ -93,6 +110,11 @@ impl fmt::Debug for Order {
             Self::Inventory => f.write_str("Inventory"),
             Self::Remove(step) => write!(f, "Remove({step:?})"),
             Self::Ask(question) => write!(f, "Ask({question:?})"),
+            Self::Create { path, .. } => write!(f, "Create({path})"),
+            Self::Delete(path) => write!(f, "Delete({path})"),
+            Self::Drain(node) => write!(f, "Drain({node})"),
+            Self::LoadImage(name) => write!(f, "LoadImage({name})"),
+            Self::UnloadImage(name) => write!(f, "UnloadImage({name})"),
             Self::Folder { path, .. } => write!(f, "Folder({path})"),
             Self::Put(put) => write!(f, "Put({})", put.path),
             Self::Install(install) => write!(f, "Install({})", install.name),
@@ -101,6 +123,7 @@ impl fmt::Debug for Order {
             Self::Start(unit) => write!(f, "Start({unit})"),
             Self::Restart(unit) => write!(f, "Restart({unit})"),
             Self::Reload(unit) => write!(f, "Reload({unit})"),
+            Self::Kill(unit) => write!(f, "Kill({unit})"),
         }
     }
 }

@@ -177,6 +177,11 @@ impl Services for Systemd {
     }
 }
 
+/// Kills all of a unit's processes, as a crash would.
+pub(super) fn kill(unit: &str) -> Result<(), ServicesError> {
+    run("systemctl", &["kill", "--signal=SIGKILL", "--", unit])
+}
+
 /// Waits until a unit is up, with no job of systemd's before it.
 fn ready(unit: &str) -> Result<(), ServicesError> {
     let deadline = Instant::now() + READY;

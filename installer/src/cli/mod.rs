@@ -6,6 +6,7 @@ mod init;
 mod interrupt;
 mod kubeconfig;
 mod plan;
+mod pod;
 mod preflight;
 mod progress;
 mod reach;
@@ -59,8 +60,8 @@ enum Command {
     Status(status::Status),
     /// Take everything of ours off the hosts, and leave everything of others.
     Reset(reset::Reset),
-    /// Ask every master whether etcd, every API server, the address, the leaders and the nodes
-    /// are as they are to be. Ends with 1 when one is not.
+    /// Find out whether the cluster serves: ask every master, lay a Pod down on every node, ask
+    /// that, and take it away again. Ends with 1 when something is not as it is to be.
     Verify(verify::Verify),
     /// Take orders on standard input, as `apply` gives them on each host.
     #[command(hide = true)]
@@ -69,6 +70,9 @@ enum Command {
         #[arg(long, default_value = "/")]
         root: PathBuf,
     },
+    /// Answer or ask in a Pod that `verify` has laid down.
+    #[command(hide = true, subcommand)]
+    Pod(pod::Pod),
     /// Print what would be done on this machine, and touch nothing. Ends with 3 when there
     /// is something to do.
     Plan(plan::Plan),
@@ -137,6 +141,7 @@ impl Cli {
             Command::Status(status) => status.execute(),
             Command::Reset(reset) => reset.execute(),
             Command::Verify(verify) => verify.execute(),
+            Command::Pod(pod) => pod.execute(),
             Command::Agent { root } => agent(&root),
             Command::Import { file, strict } => imported(&file, strict),
             Command::Plan(plan) => plan.execute(),

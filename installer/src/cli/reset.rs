@@ -1,13 +1,19 @@
 //! `sternpost reset`: everything of ours off the hosts, each by its own journal.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use daemon::exit;
 
 use super::Sentence;
 use super::reach::{self, Reach};
-use crate::agent::{Answer, Order};
+use crate::agent::Order;
 use crate::reset::{self, Data, Inventory, Removal};
-use crate::transport::Piped;
+use crate::spec::{Cluster, Host, Role};
+use crate::transport::{Piped, asked};
+
+const DRAIN: &str =
+    "  before that: have the cluster move its Pods elsewhere, and forget the node\n";
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -18,6 +24,10 @@ pub(super) struct Reset {
     /// recorded of failures, and the authorities, without which kept data cannot be read.
     #[arg(long)]
     data: bool,
+    /// First have the cluster move the Pods of these nodes elsewhere, and forget the nodes.
+    /// Without it nothing is moved.
+    #[arg(long)]
+    drain: bool,
     /// Print what would be removed and what stays, and touch nothing. Ends with 3 when there
     /// is something.
     #[arg(long)]
@@ -42,19 +52,21 @@ impl Reset {
             true => Data::Remove,
             false => Data::Keep,
         };
-        let answers = self.reach.each(
-            &cluster,
-            |_| true,
-            |_, way| {
-                if self.dry_run {
-                    return Ok(reset::plan(&inventory(way)?, data));
-                }
-                reach::lock(way)?;
-                let removal = reset::plan(&inventory(way)?, data);
-                done(way, &removal)?;
-                Ok(removal)
-            },
-        );
+        let stuck = match self.drain && !self.dry_run {
+            true => self.drained(&cluster),
+            false => BTreeMap::new(),
+        };
+        let free = |host: &Host| !stuck.contains_key(&host.name);
+        let mut answers = self.reach.each(&cluster, free, |_, way| {
+            if self.dry_run {
+                return Ok(reset::plan(&inventory(way)?, data));
+            }
+            reach::lock(way)?;
+            let removal = reset::plan(&inventory(way)?, data);
+            done(way, &removal)?;
+            Ok(removal)
+        });
+        answers.extend(stuck.into_iter().map(|(host, error)| (host, Err(error))));
         let mut code = exit::DONE;
         let mut text = String::new();
         for (host, answer) in answers {
@@ -68,6 +80,11 @@ impl Reset {
                         code = exit::PENDING;
                     }
                     text.push_str(&reset::show(&host, &removal));
+                    let mut nodes = cluster.with(Role::Node);
+                    let node = nodes.any(|one| one.name == host);
+                    if self.drain && self.dry_run && node {
+                        text.push_str(DRAIN);
+                    }
                 }
             }
         }
@@ -75,12 +92,36 @@ impl Reset {
     }
 }
 
+impl Reset {
+    /// Drains every node that was chosen, by the first master that answers; why those that
+    /// are not drained are not.
+    fn drained(&self, cluster: &Cluster) -> BTreeMap<String, String> {
+        let nodes = cluster.with(Role::Node);
+        let nodes: Vec<_> = nodes.filter(|host| self.reach.chosen(&host.name)).collect();
+        let mut masters = cluster.with(Role::ControlPlane);
+        let mut last = "no control-plane host answers".to_owned();
+        let way = masters.find_map(|master| match self.reach.way(master) {
+            Ok(way) => Some(way),
+            Err(error) => {
+                last = error;
+                None
+            }
+        });
+        let Some(mut way) = way else {
+            let all = nodes.iter().map(|host| (host.name.clone(), last.clone()));
+            return all.collect();
+        };
+        let drain = |host: &&Host| {
+            let done = asked::done(&mut way, Order::Drain(host.name.clone()));
+            let error = done.err()?;
+            Some((host.name.clone(), format!("it is not drained: {error}")))
+        };
+        nodes.iter().filter_map(drain).collect()
+    }
+}
+
 fn inventory(way: &mut Piped) -> Result<Inventory, String> {
-    let answer = reach::asked(way, Order::Inventory)?;
-    let Answer::Inventory(inventory) = answer else {
-        return Err(format!("the agent answered {answer:?}"));
-    };
-    Ok(inventory)
+    asked::inventory(way).map_err(|error| error.to_string())
 }
 
 fn done(way: &mut Piped, removal: &Removal) -> Result<(), String> {

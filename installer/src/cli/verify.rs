@@ -1,72 +1,135 @@
 //! `sternpost verify`: whether the cluster serves, a line a check.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use daemon::exit;
+use serde_json::json;
 
-use super::Sentence;
+use super::interrupt::Interrupt;
 use super::reach::{self, Reach};
+use super::{Output, Sentence, certs, status as look};
 use crate::spec::{Cluster, Host, Role};
+use crate::status;
 use crate::transport::Piped;
-use crate::verify::{Check, Verdict};
+use crate::verify::{
+    Check, Finding, Pace, Trial, Verdict, certificates, drill, line, standing,
+};
 
 /// What is asked for.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     #[command(flatten)]
     reach: Reach,
+    /// Lay no Pods down: ask what can be asked without them.
+    #[arg(long)]
+    no_pods: bool,
+    /// Kill kube-apiserver, then api-lb, on the host that holds the address, and look whether
+    /// the address answers all the same. Requests that are under way there are lost.
+    #[arg(long)]
+    drill: bool,
+    /// How long Pods may take until they answer, and until they are gone again, s.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    patience: u64,
+    /// How it is printed.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 impl Verify {
-    /// A line a check, asked on every master; 1 when one of them is not so.
+    /// A line a check; 1 when one of them is not so.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
-        let cluster = self.reach.cluster()?;
-        let masters = |host: &Host| host.is(Role::ControlPlane);
-        let ask = |host: &Host, way: &mut Piped| Ok(lines(&cluster, host, way));
-        let mut text = String::new();
-        let mut code = exit::DONE;
-        for (host, answer) in self.reach.each(&cluster, masters, ask) {
+        let mut cluster = self.reach.cluster()?;
+        let interrupt = Interrupt::listen()
+            .map_err(|error| format!("signals cannot be heard: {error}"))?;
+        let mut found = Vec::new();
+        let mut tell = |finding: Finding| {
+            if matches!(self.output, Output::Text) {
+                super::say(&line(&finding));
+            }
+            found.push(finding);
+        };
+        let mut ways = self.reach.ways(&cluster, |_| true);
+        let hosts = ways.ask(|host, way| Ok(of_host(&cluster, host, way)));
+        for (host, answer) in hosts {
             match answer {
-                Ok((lines, true)) => text.push_str(&lines),
-                Ok((lines, false)) => {
-                    code = exit::FAILED;
-                    text.push_str(&lines);
-                }
-                Err(error) => {
-                    code = exit::FAILED;
-                    text.push_str(&format!("{host}: it does not answer: {error}\n"));
-                }
+                Ok(findings) => findings.into_iter().for_each(&mut tell),
+                Err(error) => tell(silent(&host, error)),
             }
         }
-        Ok((text.trim_end().to_owned(), code))
+        let begun = Instant::now();
+        let seen = ways.ask(|host, way| look::seen(&cluster, host, way));
+        let took = begun.elapsed();
+        let status = status::status(&seen);
+        standing(&status, took).into_iter().for_each(&mut tell);
+        let mut ways = ways.open();
+        if !self.no_pods {
+            // Of a part of the hosts, only their Pods are asked.
+            cluster.hosts.retain(|host| self.reach.chosen(&host.name));
+            let pace = Pace {
+                patience: Duration::from_secs(self.patience),
+                ..Pace::default()
+            };
+            let stop = || interrupt.asked();
+            let trial = Trial::new(&cluster, pace, SystemTime::now(), &stop);
+            trial.run(&mut ways, &mut tell);
+        }
+        if self.drill && !interrupt.asked() {
+            let holder = status.holders.values().flatten().next();
+            drill(&cluster, holder.map(String::as_str), &mut ways, &mut tell);
+        }
+        self.ended(&found)
+    }
+
+    fn ended(&self, found: &[Finding]) -> Result<(String, u8), Sentence> {
+        let bad = found.iter().filter(|one| one.is_bad()).count();
+        let code = match bad {
+            0 => exit::DONE,
+            _ => exit::FAILED,
+        };
+        let text = match self.output {
+            Output::Text => format!("{} checks, {bad} bad", found.len()),
+            Output::Json => {
+                let all = json!({"findings": found, "bad": bad});
+                serde_json::to_string_pretty(&all).map_err(|e| e.to_string())?
+            }
+        };
+        Ok((text, code))
     }
 }
 
-/// What a master says of each check, and whether all of it is good.
-fn lines(cluster: &Cluster, host: &Host, way: &mut Piped) -> (String, bool) {
-    let mut all = (String::new(), true);
-    for check in Check::all(cluster) {
-        let begun = Instant::now();
-        let verdict = match check.question(cluster, host) {
-            Err(why) => Verdict::Skipped(why),
-            Ok(question) => match reach::told(way, question) {
-                Ok(said) => check.judge(cluster, &said, SystemTime::now()),
-                Err(error) => Verdict::Bad(error),
-            },
-        };
-        let took = begun.elapsed().as_millis();
-        let said = match &verdict {
-            Verdict::Good(said) => format!("good: {said}"),
-            Verdict::Bad(said) => format!("BAD: {said}"),
-            Verdict::Skipped(why) => format!("skipped: {why}"),
-        };
-        all.1 &= !matches!(verdict, Verdict::Bad(_));
-        all.0.push_str(&format!(
-            "{}  {:<34} {took:>5} ms  {said}\n",
-            host.name,
-            check.name()
-        ));
+fn silent(host: &str, error: String) -> Finding {
+    Finding::new(host, "host", Verdict::Bad(error), Duration::ZERO)
+}
+
+/// What a host says by itself: a master of its checks, all of their certificates.
+fn of_host(cluster: &Cluster, host: &Host, way: &mut Piped) -> Vec<Finding> {
+    let mut all = Vec::new();
+    if host.is(Role::ControlPlane) {
+        let checks = Check::all(cluster);
+        all.extend(checks.iter().map(|check| {
+            Finding::timed(&host.name, check.name(), || {
+                judged(cluster, host, way, check)
+            })
+        }));
     }
+    all.push(Finding::timed(
+        &host.name,
+        "certificates",
+        || match certs::of_host(cluster, host, way) {
+            Ok(lines) => certificates(&lines),
+            Err(error) => Verdict::Bad(error),
+        },
+    ));
     all
+}
+
+fn judged(cluster: &Cluster, host: &Host, way: &mut Piped, check: &Check) -> Verdict {
+    match check.question(cluster, host) {
+        Err(why) => Verdict::Skipped(why),
+        Ok(question) => match reach::told(way, question) {
+            Ok(said) => check.judge(cluster, &said, SystemTime::now()),
+            Err(error) => Verdict::Bad(error),
+        },
+    }
 }

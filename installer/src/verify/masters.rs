@@ -1,11 +1,12 @@
-//! Whether a cluster serves: each check is a question to a program of a master, and what is
-//! made of the answer; a function of values.
+//! What can be asked of a master: each check is a question to one of its programs, and what
+//! is made of the answer; a function of values.
 
 use std::time::{Duration, SystemTime};
 
 use daemon::rfc3339;
 use serde_json::Value;
 
+use super::Verdict;
 use crate::agent::Question;
 use crate::render;
 use crate::spec::{APISERVER_PORT, Cluster, Etcd, Host, Role};
@@ -31,17 +32,6 @@ pub enum Check {
     Nodes,
     /// Somebody leads.
     Leader(&'static str),
-}
-
-/// What came of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is so.
-    Good(String),
-    /// It is not so.
-    Bad(String),
-    /// It could not be asked.
-    Skipped(&'static str),
 }
 
 impl Check {
@@ -199,7 +189,7 @@ mod tests {
 
     #[test]
     fn each_answer_has_its_verdict() {
-        let text = include_str!("../tests/spec/whole.yaml");
+        let text = include_str!("../../tests/spec/whole.yaml");
         let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
         let now = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
         let member = |health: bool| json!({"endpoint": "https://a", "health": health, "error": "slow"});

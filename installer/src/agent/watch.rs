@@ -1,0 +1,40 @@
+//! An API server, asked again and again: how long it says nothing while something happens.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::ask::kubectl;
+use super::files::below;
+use crate::layout;
+use crate::verify::Watched;
+
+/// What one look may take.
+const PATIENCE: &str = "--request-timeout=1s";
+
+/// Asks `server` for so long.
+pub(super) fn watch(root: &Path, server: &str, long: Duration) -> Watched {
+    let begun = Instant::now();
+    let mut last = begun;
+    let mut watched = Watched::default();
+    let mut silent = Duration::ZERO;
+    while begun.elapsed() < long {
+        let answered = Command::new(below(root, &layout::program("kubectl")))
+            .args(kubectl(Some(server)))
+            .args([PATIENCE, "get", "--raw=/readyz"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        watched.asked += 1;
+        if answered {
+            watched.answered += 1;
+            silent = silent.max(last.elapsed());
+            last = Instant::now();
+        }
+    }
+    let silent = silent.max(last.elapsed());
+    watched.silent = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
+    watched
+}
