@@ -16,6 +16,7 @@ pub mod apply;
 pub mod certs;
 pub mod checksums;
 pub mod cli;
+pub mod diagnose;
 pub mod facts;
 pub mod import;
 pub mod init;

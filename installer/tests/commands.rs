@@ -97,6 +97,70 @@ fn reset_wants_the_name_of_the_cluster() {
     assert!(text(&output.stdout).starts_with("m1: "), "{output:?}");
 }
 
+/// What does not run here is named, and what is written is for its owner alone, without any
+/// secret of the description.
+#[test]
+fn diagnose_collects_and_keeps_secrets_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("cluster.yaml");
+    let planted = "Hunter2Hunter2";
+    let planned = format!(
+        "{}# password: {planted}\n",
+        std::fs::read_to_string(SPEC).unwrap()
+    );
+    std::fs::write(&spec, planned).unwrap();
+    let file = folder.path().join("all.tar.gz");
+    let run = || {
+        Command::new(env!("CARGO_BIN_EXE_sternpost"))
+            .args(["diagnose", "--local", "m1", "--host", "m1", "--spec"])
+            .arg(&spec)
+            .arg("--to")
+            .arg(&file)
+            .output()
+            .unwrap()
+    };
+    let output = run();
+    let said = text_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("m1: kube-apiserver.service: there is none"),
+        "{said}"
+    );
+    assert!(
+        said.contains("m1: none of its interfaces has 192.168.220.100"),
+        "{said}"
+    );
+    assert!(said.trim_end().ends_with("secrets masked"), "{said}");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o7777, 0o600);
+    let tar = |arguments: &[&str]| {
+        let output = Command::new("tar")
+            .args(arguments)
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout)
+    };
+    let names = tar(&["-tzf"]);
+    for wanted in [
+        "/m1/system/disk.txt",
+        "/m1/units/etcd.service.log",
+        "/causes.txt",
+    ] {
+        assert!(names.lines().any(|name| name.ends_with(wanted)), "{names}");
+    }
+    let whole = tar(&["-xzOf"]);
+    assert!(whole.contains("password: (masked)") && !whole.contains(planted));
+    // What is there is not written over.
+    assert_eq!(run().status.code(), Some(2));
+}
+
+fn text_of(output: &Output) -> String {
+    format!("{}{}", text(&output.stdout), text(&output.stderr))
+}
+
 #[test]
 fn verify_names_what_does_not_answer_and_lays_nothing_down() {
     let output = sternpost(&["verify", "--patience", "0"]);

@@ -8,6 +8,7 @@
 
 mod ask;
 mod attend;
+mod collect;
 mod files;
 mod image;
 mod journal;
@@ -30,6 +31,7 @@ use lock::Lock;
 
 pub use ask::{AskError, Inside, Question};
 pub use attend::attend;
+pub use collect::{Collect, Pieces};
 pub use files::{FilesError, Put};
 pub use image::ImageError;
 pub use journal::{Entry, Journal, JournalError};
@@ -126,6 +128,9 @@ impl<S: Services> Agent<S> {
                 Ok(value) => Answer::Told(value),
                 Err(error) => failed(&error),
             },
+            Order::Collect(wanted) => {
+                Answer::Collected(collect::collect(&self.root, &wanted))
+            }
             Order::Create { path, object } => {
                 done(objects::create(&self.root, &path, &object))
             }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ask::Question;
+use super::collect::{Collect, Pieces};
 use super::files::Put;
 use super::programs::Install;
 use crate::facts::{Facts, Machine, Wanted};
@@ -31,6 +32,8 @@ pub enum Order {
     Remove(Step),
     /// Ask a program of the host how things stand.
     Ask(Question),
+    /// Say what a maintainer would ask for.
+    Collect(Collect),
     /// Write an object to the API, at its path; on a master.
     Create {
         /// Where: that of its kind's list.
@@ -90,6 +93,8 @@ pub enum Answer {
     Inventory(Inventory),
     /// What a program said.
     Told(Value),
+    /// What was collected.
+    Collected(Pieces),
     /// It is not done, and all is as it was before.
     Failed {
         /// Why: a phrase and its causes.
@@ -110,6 +115,7 @@ impl fmt::Debug for Order {
             Self::Inventory => f.write_str("Inventory"),
             Self::Remove(step) => write!(f, "Remove({step:?})"),
             Self::Ask(question) => write!(f, "Ask({question:?})"),
+            Self::Collect(_) => f.write_str("Collect"),
             Self::Create { path, .. } => write!(f, "Create({path})"),
             Self::Delete(path) => write!(f, "Delete({path})"),
             Self::Drain(node) => write!(f, "Drain({node})"),
@@ -137,6 +143,7 @@ impl fmt::Debug for Answer {
             Self::Fetched(found) => write!(f, "Fetched({:?})", found.keys()),
             Self::Inventory(_) => f.write_str("Inventory"),
             Self::Told(_) => f.write_str("Told"),
+            Self::Collected(_) => f.write_str("Collected"),
             Self::Failed { error, .. } => write!(f, "Failed({error})"),
         }
     }

@@ -78,7 +78,7 @@ const SIGNS: &[Sign] = &[
 
 /// The likely cause of a unit's failure, by the last lines it said.
 #[must_use]
-pub(super) fn cause(said: &[String]) -> Option<&'static str> {
+pub(crate) fn cause(said: &[String]) -> Option<&'static str> {
     let lower: Vec<_> = said.iter().map(|line| line.to_ascii_lowercase()).collect();
     let mut signs = SIGNS.iter();
     let found = signs.find(|sign| {

@@ -22,6 +22,7 @@ use crate::resource::Resource;
 use crate::spec::Cluster;
 
 pub use authority::{Held, HeldError, settle};
+pub(crate) use cause::cause;
 pub use material::{Material, MaterialError, PLACE};
 pub use orders::{Orders, OrdersError};
 use supply::Supply;
@@ -167,6 +168,7 @@ impl Target<'_> {
             | Answer::Machine(_)
             | Answer::Fetched(_)
             | Answer::Told(_)
+            | Answer::Collected(_)
             | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
         }
     }
@@ -184,6 +186,7 @@ fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {
         | Answer::Machine(_)
         | Answer::Fetched(_)
         | Answer::Told(_)
+        | Answer::Collected(_)
         | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
     }
 }

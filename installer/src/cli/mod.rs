@@ -2,6 +2,7 @@
 
 mod apply;
 mod certs;
+mod diagnose;
 mod init;
 mod interrupt;
 mod kubeconfig;
@@ -48,6 +49,9 @@ enum Command {
     /// Name every certificate of every host, the days it has left, and why it is to be issued
     /// anew. Ends with 1 when one of them is.
     Certs(certs::Certs),
+    /// Collect what a maintainer would ask for into one file, without secrets, and name the
+    /// likely causes of what is not as it is to be. Hosts that are down are named.
+    Diagnose(diagnose::Diagnose),
     /// Write a first description, with a word about each choice; ask for what flags leave open.
     Init(init::Init),
     /// Print a kubeconfig for an administrator, or add it to the one that is there.
@@ -135,6 +139,7 @@ impl Cli {
             } => rendered(&spec.spec, host.as_deref(), interface, containerd),
             Command::Apply(apply) => apply.execute(),
             Command::Certs(certs) => certs.execute(),
+            Command::Diagnose(diagnose) => diagnose.execute(),
             Command::Init(init) => init.execute(),
             Command::Kubeconfig(kubeconfig) => kubeconfig.execute(),
             Command::Preflight(preflight) => preflight.execute(),

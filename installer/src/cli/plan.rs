@@ -87,6 +87,7 @@ impl Plan {
             | Answer::Machine(_)
             | Answer::Fetched(_)
             | Answer::Told(_)
+            | Answer::Collected(_)
             | Answer::Inventory(_)) => Err(format!("{other:?}")),
         }
     }

@@ -209,6 +209,7 @@ impl Transport for Fake {
             | Order::Fetch(_)
             | Order::Inventory
             | Order::Remove(_)
+            | Order::Collect(_)
             | Order::Drain(_)
             | Order::Folder { .. }
             | Order::Put(_)
