@@ -136,7 +136,7 @@ impl Authority {
     }
 }
 
-fn read_chain(text: &str) -> Result<Vec<CertificateDer<'static>>, AdoptError> {
+pub(crate) fn read_chain(text: &str) -> Result<Vec<CertificateDer<'static>>, AdoptError> {
     let mut chain = Vec::new();
     for (place, found) in CertificateDer::pem_slice_iter(text.as_bytes()).enumerate() {
         chain.push(found.map_err(|_| AdoptError::CertificateInvalid(place + 1))?);
@@ -144,7 +144,7 @@ fn read_chain(text: &str) -> Result<Vec<CertificateDer<'static>>, AdoptError> {
     Ok(chain)
 }
 
-fn parse<'a>(
+pub(crate) fn parse<'a>(
     certificate: &'a CertificateDer<'_>,
     place: usize,
 ) -> Result<X509Certificate<'a>, AdoptError> {
@@ -154,7 +154,9 @@ fn parse<'a>(
     }
 }
 
-fn check_authority(certificate: &X509Certificate<'_>) -> Result<(), AdoptError> {
+pub(crate) fn check_authority(
+    certificate: &X509Certificate<'_>,
+) -> Result<(), AdoptError> {
     if !certificate.is_ca() {
         return Err(AdoptError::NotAnAuthority);
     }
@@ -172,7 +174,7 @@ fn check_authority(certificate: &X509Certificate<'_>) -> Result<(), AdoptError> 
 
 /// The issuers that go with what is issued, itself among them: without the root, which whoever verifies
 /// has, or does not trust.
-fn between(chain: &[CertificateDer<'_>]) -> Result<String, AdoptError> {
+pub(crate) fn between(chain: &[CertificateDer<'_>]) -> Result<String, AdoptError> {
     let first = chain.first().ok_or(AdoptError::NoCertificate)?;
     let mut below = parse(first, 1)?;
     let mut issuers = String::new();
@@ -208,7 +210,9 @@ fn allows_below(certificate: &X509Certificate<'_>, authorities: usize) -> bool {
 }
 
 /// What it may issue for; empty for everything.
-fn purposes(certificate: &X509Certificate<'_>) -> Result<Vec<Purpose>, AdoptError> {
+pub(crate) fn purposes(
+    certificate: &X509Certificate<'_>,
+) -> Result<Vec<Purpose>, AdoptError> {
     let usage = certificate.extended_key_usage();
     let usage = usage.map_err(|_| AdoptError::CertificateInvalid(1))?;
     let Some(usage) = usage.map(|found| found.value).filter(|found| !found.any) else {
@@ -235,7 +239,7 @@ fn has_key_identifier(certificate: &X509Certificate<'_>) -> bool {
     matches!(certificate.get_extension_unique(&IDENTIFIER), Ok(Some(_)))
 }
 
-fn moment(time: OffsetDateTime) -> SystemTime {
+pub(crate) fn moment(time: OffsetDateTime) -> SystemTime {
     time.into()
 }
 
@@ -245,7 +249,7 @@ fn pem(certificate: &CertificateDer<'_>) -> String {
 
 /// A key as kubeadm (`RSA PRIVATE KEY`), cfssl and OpenSSL (`EC PRIVATE KEY`,
 /// `PRIVATE KEY`) write it.
-fn read_key(text: &str) -> Result<KeyPair, AdoptError> {
+pub(crate) fn read_key(text: &str) -> Result<KeyPair, AdoptError> {
     let key = PrivateKeyDer::from_pem_slice(text.as_bytes());
     let pkcs8 = match key.map_err(|_| AdoptError::NoKey)? {
         PrivateKeyDer::Pkcs8(key) => return pair(key.secret_pkcs8_der()),

@@ -9,9 +9,9 @@ use rcgen::{
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
-use time::OffsetDateTime;
 
-use crate::key::generate;
+use crate::certify::whole_seconds;
+use crate::key::{KeyKind, generate};
 use crate::profile::subject;
 use crate::{Issued, NameError, PrivatePem, Profile, Purpose};
 
@@ -48,6 +48,12 @@ pub enum IssueError {
     /// The machine gave no randomness.
     #[error("the machine gave no random bytes")]
     Random,
+    /// This processor cannot make such keys.
+    #[error(
+        "this machine's processor lacks what RSA keys are made with (AVX2 and ADX, or Arm's \
+         cryptography); run this from another machine, or write pki.keyType: ECDSA-P256"
+    )]
+    Processor,
     /// No key could be made.
     #[error("no key could be made")]
     Key(#[source] rcgen::Error),
@@ -70,12 +76,25 @@ pub enum IssueError {
 }
 
 impl Authority {
-    /// Makes a new authority that signs itself. `now` is the time of issue.
+    /// Makes a new authority that signs itself, with a key on P-256. `now` is the time of
+    /// issue.
     ///
     /// # Errors
     /// When the machine gives no randomness.
     pub fn new(common_name: &str, now: SystemTime) -> Result<Self, IssueError> {
-        let key = generate()?;
+        Self::of_kind(common_name, KeyKind::P256, now)
+    }
+
+    /// Makes a new authority that signs itself. `now` is the time of issue.
+    ///
+    /// # Errors
+    /// When the machine gives no randomness, or cannot make such keys.
+    pub fn of_kind(
+        common_name: &str,
+        kind: KeyKind,
+        now: SystemTime,
+    ) -> Result<Self, IssueError> {
+        let key = generate(kind)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(common_name, std::iter::empty());
         // Signs leaves alone: no authority stands below this one.
@@ -86,7 +105,7 @@ impl Authority {
             KeyUsagePurpose::CrlSign,
         ];
         params.use_authority_key_identifier_extension = true;
-        date(&mut params, now, CA_LIFETIME)?;
+        date(&mut params, now, now + CA_LIFETIME)?;
         let certificate =
             params
                 .self_signed(&key)
@@ -109,7 +128,7 @@ impl Authority {
         })
     }
 
-    /// Issues a certificate with a new key. `now` is the time of issue.
+    /// Issues a certificate with a new key on P-256. `now` is the time of issue.
     ///
     /// # Errors
     /// When a name cannot stand in a certificate or the machine gives no randomness.
@@ -118,13 +137,33 @@ impl Authority {
         profile: &Profile,
         now: SystemTime,
     ) -> Result<Issued, IssueError> {
+        self.issue_of_kind(profile, KeyKind::P256, now)
+    }
+
+    /// Issues a certificate with a new key, which lasts no longer than the authority. The
+    /// authorities below the root go along. `now` is the time of issue.
+    ///
+    /// # Errors
+    /// When a name cannot stand in a certificate, the machine gives no randomness, or cannot
+    /// make such keys.
+    pub fn issue_of_kind(
+        &self,
+        profile: &Profile,
+        kind: KeyKind,
+        now: SystemTime,
+    ) -> Result<Issued, IssueError> {
         let subject = || profile.common_name.clone();
-        let key = generate()?;
+        let key = generate(kind)?;
         let mut params = profile.params().map_err(|source| IssueError::Name {
             subject: subject(),
             source,
         })?;
-        date(&mut params, now, LEAF_LIFETIME)?;
+        if kind == KeyKind::Rsa2048 {
+            params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+        }
+        // Without one in its own certificate, no verifier looks for the authority by it.
+        params.use_authority_key_identifier_extension = self.has_key_identifier;
+        date(&mut params, now, self.not_after.min(now + LEAF_LIFETIME))?;
         let certificate =
             params
                 .signed_by(&key, &self.issuer)
@@ -133,7 +172,7 @@ impl Authority {
                     source,
                 })?;
         Ok(Issued {
-            certificate_pem: certificate.pem(),
+            certificate_pem: format!("{}{}", certificate.pem(), self.issuers_pem),
             key_pem: PrivatePem::of(&key),
         })
     }
@@ -160,14 +199,10 @@ impl fmt::Debug for Authority {
 fn date(
     params: &mut CertificateParams,
     now: SystemTime,
-    lifetime: Duration,
+    not_after: SystemTime,
 ) -> Result<(), IssueError> {
-    // To the second: that is all a certificate can say.
-    let now = OffsetDateTime::from(now)
-        .replace_nanosecond(0)
-        .unwrap_or_else(|_| now.into());
-    params.not_before = now - BACKDATE;
-    params.not_after = now + lifetime;
+    params.not_before = whole_seconds(now) - BACKDATE;
+    params.not_after = whole_seconds(not_after);
     params.serial_number = Some(serial()?);
     Ok(())
 }

@@ -128,7 +128,7 @@ impl Authority {
 }
 
 /// That is all a certificate can say.
-fn whole_seconds(time: SystemTime) -> time::OffsetDateTime {
+pub(crate) fn whole_seconds(time: SystemTime) -> time::OffsetDateTime {
     let time = time::OffsetDateTime::from(time);
     time.replace_nanosecond(0).unwrap_or(time)
 }
