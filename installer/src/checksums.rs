@@ -83,6 +83,12 @@ impl Checksums {
         Ok(Self(all))
     }
 
+    /// Each name with its checksum.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.0.iter();
+        all.map(|(name, sum)| (name.as_str(), sum.as_str()))
+    }
+
     /// The checksum of a program.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use pki::{Name, Profile, Purpose};
+use pki::{KeyKind, Name, Profile, Purpose};
 use thiserror::Error;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -39,6 +39,12 @@ pub enum Why {
     /// Another authority signed it.
     #[error("another authority signed it")]
     Authority,
+    /// Its key is of another kind.
+    #[error("its key is not {0}")]
+    Kind(KeyKind),
+    /// Whoever keeps the authority's key has signed another.
+    #[error("its authority's keeper has signed another")]
+    Given,
     /// It does not last long enough.
     #[error("it ends in {0} days")]
     Ends(i64),

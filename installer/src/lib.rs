@@ -4,7 +4,8 @@
 //! cluster.yaml ──▶ spec ──▶ Cluster ─┐
 //!                                    ├─▶ render ──▶ what each host is to hold ─┐
 //! certificates, keys ──▶ material ───┘                                         ├─▶ plan ──▶ steps
-//! hosts, looked at ──▶ facts ──────────────────────────────────────────────────┘
+//! hosts, looked at ──▶ facts ──────────────────────────────────────────────────┤
+//! programs, fetched ─▶ stock ──────────────────────────────────────────────────┘
 //! ```
 //!
 //! Everything up to the plan is a function of values: nothing is touched.
@@ -13,6 +14,7 @@
 
 pub mod agent;
 pub mod apply;
+pub mod architecture;
 pub mod certs;
 pub mod checksums;
 pub mod cli;
@@ -32,6 +34,7 @@ pub mod reset;
 pub mod resource;
 pub mod spec;
 pub mod status;
+pub mod stock;
 pub mod transport;
 pub mod verify;
 pub mod versions;

@@ -16,14 +16,18 @@ use lab::requirement::{Requirement, trial};
 use libtest_mimic::{Arguments, Failed};
 use sternpost::agent::{Agent, Answer, Order, Services, ServicesError};
 use sternpost::apply::{ApplyError, Material, Target, Transport, TransportError};
+use sternpost::architecture::Architecture;
 use sternpost::checksums::Checksums;
 use sternpost::facts::Unit;
 use sternpost::plan::{Plan, Step, show};
 use sternpost::render::{self, Generation, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster};
+use sternpost::stock::Programs;
 use tempfile::TempDir;
 
+#[path = "apply/authorities.rs"]
+mod authorities;
 #[path = "apply/leave.rs"]
 mod leave;
 
@@ -31,7 +35,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 14] = [
         (
             "a_bare_host_gets_it_all_and_a_second_time_nothing",
             everything,
@@ -57,8 +61,25 @@ fn main() {
             "a_reset_that_is_broken_off_is_gone_on_with",
             leave::broken_off,
         ),
+        (
+            "authorities_that_are_there_are_taken_over",
+            authorities::taken_over,
+        ),
+        (
+            "what_cannot_be_taken_over_is_named_with_its_line",
+            authorities::refused,
+        ),
+        (
+            "what_an_external_authority_has_signed_is_laid_down",
+            authorities::external,
+        ),
+        (
+            "every_certificate_of_either_kind_of_key_is_good_to_openssl",
+            authorities::kinds,
+        ),
     ];
-    let trials = tests.map(|(name, test)| trial(name, &[Requirement::Root], test));
+    let needs = [Requirement::Root, Requirement::Openssl];
+    let trials = tests.map(|(name, test)| trial(name, &needs, test));
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
 }
 
@@ -159,7 +180,7 @@ struct World {
     folder: TempDir,
     cluster: Cluster,
     wanted: Vec<Resource>,
-    sums: Checksums,
+    programs: Programs,
     services: Recorded,
     now: SystemTime,
 }
@@ -170,7 +191,11 @@ impl World {
     fn new() -> Tried<Self> {
         // Every write is synced, which memory does at once.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
-        let text = include_str!("spec/whole.yaml");
+        Self::of(folder, include_str!("spec/whole.yaml"))
+    }
+
+    /// The first host of a description, in a folder with what it names.
+    fn of(folder: TempDir, text: &str) -> Tried<Self> {
         fs::write(folder.path().join("cluster.yaml"), text)?;
         let cluster = spec::read(&folder.path().join("cluster.yaml"))?.cluster;
         let known = Known {
@@ -181,13 +206,14 @@ impl World {
         };
         let wanted = render::host(&cluster, &cluster.hosts[0], &known);
         let mut lines = String::new();
-        fs::create_dir_all(&cluster.binaries.folder)?;
+        let binaries = folder.path().join("binaries");
+        fs::create_dir_all(&binaries)?;
         for resource in &wanted {
             let Resource::Program(program) = resource else {
                 continue;
             };
             let content = format!("this is {}", program.name);
-            fs::write(cluster.binaries.folder.join(&program.name), &content)?;
+            fs::write(binaries.join(&program.name), &content)?;
             let sum = ring::digest::digest(&ring::digest::SHA256, content.as_bytes());
             let sum: String = sum
                 .as_ref()
@@ -197,6 +223,7 @@ impl World {
             lines.push_str(&format!("{sum}  {}\n", program.name));
         }
         let sums = Checksums::parse(Path::new("SHA256SUMS"), &lines)?;
+        let programs = Programs::of_folder(&binaries, &sums, Architecture::Amd64);
         let users = [
             "root:x:0",
             "etcd:x:301",
@@ -211,7 +238,7 @@ impl World {
             folder,
             cluster,
             wanted,
-            sums,
+            programs,
             services: Recorded::default(),
             now: SystemTime::now(),
         })
@@ -227,7 +254,7 @@ impl World {
             cluster: &self.cluster,
             host: "m1",
             wanted: &self.wanted,
-            sums: &self.sums,
+            programs: &self.programs,
             now: self.now,
         };
         let mut wire = Wire {
@@ -373,7 +400,7 @@ fn private() -> Tried {
 fn damaged() -> Tried {
     let mut world = World::new()?;
     let material = Material::new(world.now)?;
-    fs::write(world.cluster.binaries.folder.join("etcd"), "something else")?;
+    fs::write(world.folder.path().join("binaries/etcd"), "something else")?;
     let error = match world.apply(&material, FOREVER) {
         Ok(_) => return Err("it was taken".into()),
         Err(error) => error.to_string(),

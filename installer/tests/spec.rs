@@ -217,6 +217,76 @@ const TRAPS: &[(&str, &str, &str)] = &[
         "11: binaries.images[0]: \"../coredns.tar\" is no image's file; write the name of a .tar",
     ),
     (
+        "hosts:\n",
+        "binaries: {sources: [{from: a, sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}}]}\nhosts:\n",
+        "11: binaries.sources[0]: says of no program; write program, or members",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: a, sha256: {amd64: abc}, program: etcd}]}\nhosts:\n",
+        "11: binaries.sources[0].sha256.amd64: \"abc\" is no SHA-256",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: a, sha256: {}, program: etcd}]}\nhosts:\n",
+        "11: binaries.sources[0].sha256: is empty; write the checksum",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: a, sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, arm64: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb}, program: etcd}]}\nhosts:\n",
+        "11: binaries.sources[0].from: \"a\" is one file with two checksums; write {arch}",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: a.zip, sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}, members: {etcd: bin/etcd}}]}\nhosts:\n",
+        "11: binaries.sources[0].from: \"a.zip\" is no archive that members are taken from",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: a.tar, sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}, members: {etcd: ../etcd}}]}\nhosts:\n",
+        "11: binaries.sources[0].members.etcd: \"../etcd\" is no path in an archive",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: a, sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}, program: ../etcd}]}\nhosts:\n",
+        "11: binaries.sources[0]: names \"../etcd\"; a program's name is of letters",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: a.tar, sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}, program: etcd, members: {etcd: etcd}}]}\nhosts:\n",
+        "11: binaries.sources[0]: has program and members",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: \"ftp://example.org/a\", sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}, program: etcd}]}\nhosts:\n",
+        "11: binaries.sources[0].from: \"ftp://example.org/a\" is no place that is fetched from",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: \"https://me:secret@example.org/a\", sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}, program: etcd}]}\nhosts:\n",
+        "11: binaries.sources[0]: holds a user or a password in an address",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {mirror: \"gopher://example.org\", sources: [{from: a, sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}, program: etcd}]}\nhosts:\n",
+        "11: binaries.mirror: \"gopher://example.org\" is no place that is fetched from",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: a, sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}, program: etcd}, {from: b, sha256: {amd64: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}, program: etcd}]}\nhosts:\n",
+        "11: binaries.sources: has two sources of etcd for amd64; keep one",
+    ),
+    (
+        "hosts:\n",
+        "binaries: {sources: [{from: a, sha256: {x86: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}, program: etcd}]}\nhosts:\n",
+        "11: binaries.sources[0].sha256.x86: is not a key here",
+    ),
+    (
+        "hosts:\n",
+        "pki: {keyType: rsa}\nhosts:\n",
+        "11: pki.keyType: \"rsa\" is no kind of keys that are made here; allowed: ECDSA-P256, RSA-2048",
+    ),
+    (
         "kubernetes:",
         "kuberntes:",
         "4: kuberntes: is not a key here; did you mean \"kubernetes\"?",
@@ -236,6 +306,52 @@ fn each_trap_is_named_with_its_line_and_the_way_out() {
             errors.lines().any(|line| line.starts_with(&wanted)),
             "wanted: {wanted}\ngot:    {errors}"
         );
+    }
+}
+
+/// Where a source is: below the mirror, the description's folder, or as it is written; for each
+/// architecture that has a checksum.
+#[test]
+fn sources_lie_below_the_mirror_or_the_folder() {
+    let sums = format!("{{amd64: {}, arm64: {}}}", "a".repeat(64), "B".repeat(64));
+    let places = |mirror: &str, from: &str| {
+        let text = format!(
+            "binaries: {{{mirror}sources: [{{from: \"{from}\", sha256: {sums}, program: etcd}}]}}\nhosts:\n"
+        );
+        let binaries = spec::parse("cluster.yaml", &with("hosts:\n", &text)).unwrap();
+        let binaries = binaries.cluster.binaries;
+        assert_eq!(binaries.folder, None);
+        let sources = binaries.sources.iter();
+        let places: Vec<_> = sources
+            .map(|one| format!("{} {}", one.architecture, one.place))
+            .collect();
+        places.join(", ")
+    };
+    let mirror = "mirror: \"https://mirror.example.org/k8s/\", ";
+    for (mirror, from, wanted) in [
+        (
+            mirror,
+            "{version}/{arch}/etcd",
+            "amd64 https://mirror.example.org/k8s/1.36.3/amd64/etcd, arm64 https://mirror.example.org/k8s/1.36.3/arm64/etcd",
+        ),
+        (
+            mirror,
+            "http://other.example.org/{arch}",
+            "amd64 http://other.example.org/amd64, arm64 http://other.example.org/arm64",
+        ),
+        (
+            mirror,
+            "file:///srv/{arch}",
+            "amd64 /srv/amd64, arm64 /srv/arm64",
+        ),
+        ("", "{arch}/etcd", "amd64 ./amd64/etcd, arm64 ./arm64/etcd"),
+        (
+            "mirror: media, ",
+            "{arch}",
+            "amd64 ./media/amd64, arm64 ./media/arm64",
+        ),
+    ] {
+        assert_eq!(places(mirror, from), wanted);
     }
 }
 
@@ -276,6 +392,8 @@ fn the_examples_of_the_manual_are_good() {
                  endpoint: {addresses: [\"192.168.220.224/24\"]}\nhosts:\n\
                  - {name: m1, addresses: [\"192.168.220.100\"], roles: [node, controlPlane, etcd]}\n";
     assert_eq!(shown, spec::parse("short", short).unwrap().cluster);
+    let fetched = spec::parse("manual", examples[2]).unwrap().cluster;
+    assert_eq!(fetched.binaries.sources.len(), 4);
 }
 
 /// The files that a description names are read with it, and each that cannot be is named with

@@ -5,7 +5,7 @@
 set -eu
 
 # gcc, libc6-dev: ring's C parts. protobuf-compiler: etcd's API. The rest is called by the lab.
-wanted="gcc libc6-dev protobuf-compiler pkg-config iproute2 nftables openssl"
+wanted="gcc libc6-dev protobuf-compiler pkg-config iproute2 nftables openssl curl ca-certificates"
 
 missing=
 for package in $wanted; do

@@ -88,6 +88,10 @@ pub enum Requirement {
     Browser,
     /// What reads metrics, rules and tables elsewhere.
     Monitoring,
+    /// What brings files from servers.
+    Curl,
+    /// What others make and check certificates with.
+    Openssl,
 }
 
 /// A requirement this machine does not meet.
@@ -119,6 +123,8 @@ impl Requirement {
             Self::Machine => "machine",
             Self::Browser => "browser",
             Self::Monitoring => "monitoring",
+            Self::Curl => "curl",
+            Self::Openssl => "openssl",
         }
     }
 
@@ -136,6 +142,8 @@ impl Requirement {
             Self::Machine => root().and_then(|()| booting()),
             Self::Browser => all_in(&browser(), &["chromium"], "make deps"),
             Self::Monitoring => all_in(&monitoring(), &MONITORING, "make deps"),
+            Self::Curl => in_path("curl"),
+            Self::Openssl => in_path("openssl"),
         };
         met.map_err(|reason| Missing {
             requirement: self,
@@ -264,6 +272,15 @@ fn booting() -> Result<(), String> {
         &["systemd"],
         "make deps",
     )
+}
+
+fn in_path(name: &str) -> Result<(), String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let there = env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    match there {
+        true => Ok(()),
+        false => Err(format!("no {name} in PATH; run `make deps`")),
+    }
 }
 
 fn all_in(folder: &Path, names: &[&str], way_out: &str) -> Result<(), String> {

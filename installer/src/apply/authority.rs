@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use thiserror::Error;
 
 use super::{Material, MaterialError};
+use crate::spec::Cluster;
 
 /// What a master said when it was asked for the authorities: the text it keeps them in,
 /// nothing when it has none, or why it did not answer.
@@ -46,13 +47,14 @@ pub enum HeldError {
     Make(#[from] MaterialError),
 }
 
-/// Settles what to work with: what the masters hold, or new ones when all of them hold
-/// nothing. `now` is the time of issue.
+/// Settles what to work with: what the masters hold, or, when all of them hold nothing, what
+/// the description encloses and new ones. `now` is the time of issue.
 ///
 /// # Errors
 /// When masters hold different ones or a part only, or one that was not heard might hold them.
 pub fn settle(
     masters: &[(String, Held)],
+    cluster: &Cluster,
     now: SystemTime,
 ) -> Result<Material, HeldError> {
     let held = masters.iter().filter_map(|(host, held)| match held {
@@ -61,7 +63,7 @@ pub fn settle(
     });
     let held: Vec<_> = held.collect();
     let Some((host, text)) = held.first() else {
-        return make(masters, now);
+        return make(masters, cluster, now);
     };
     if let Some((other, _)) = held.iter().find(|(_, other)| other != text) {
         return Err(HeldError::Different {
@@ -69,13 +71,21 @@ pub fn settle(
             other: (*other).clone(),
         });
     }
-    Material::read(text).map_err(|source| HeldError::Material {
+    let material = Material::read(text).and_then(|material| {
+        material.agrees(&cluster.enclosed)?;
+        Ok(material)
+    });
+    material.map_err(|source| HeldError::Material {
         host: (*host).clone(),
         source,
     })
 }
 
-fn make(masters: &[(String, Held)], now: SystemTime) -> Result<Material, HeldError> {
+fn make(
+    masters: &[(String, Held)],
+    cluster: &Cluster,
+    now: SystemTime,
+) -> Result<Material, HeldError> {
     let silent = masters
         .iter()
         .find_map(|(host, held)| held.as_ref().err().map(|error| (host, error)));
@@ -84,13 +94,24 @@ fn make(masters: &[(String, Held)], now: SystemTime) -> Result<Material, HeldErr
             host: host.clone(),
             error: error.clone(),
         }),
-        None => Ok(Material::new(now)?),
+        None => Ok(Material::made(&cluster.enclosed, cluster.key_kind, now)?),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec;
+
+    const SPEC: &str = include_str!("../../tests/spec/whole.yaml");
+
+    fn settle(
+        masters: &[(String, Held)],
+        now: SystemTime,
+    ) -> Result<Material, HeldError> {
+        let cluster = spec::parse("cluster.yaml", SPEC).unwrap().cluster;
+        super::settle(masters, &cluster, now)
+    }
 
     const KEY: &str = "/etc/kubernetes/pki/ca.key";
 

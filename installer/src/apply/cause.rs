@@ -57,7 +57,7 @@ const SIGNS: &[Sign] = &[
     ),
     sign(
         "exec format error",
-        "the program is for another processor; look at binaries.folder",
+        "the program is for another processor; look at binaries",
     ),
     sign(
         "permission denied",

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pki::{AdoptError, IssueError, ServiceAccountKey};
+use pki::{AdoptError, Anchor, IssueError, KeyKind, ServiceAccountKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
 
@@ -15,6 +15,7 @@ use crate::layout;
 use crate::plan::Trust;
 use crate::render;
 use crate::resource::{Authority, Shared};
+use crate::spec::Enclosed;
 
 /// Octets of the key that Secrets are sealed with: XSalsa20-Poly1305 takes 32.
 const SEAL: usize = 32;
@@ -47,6 +48,30 @@ pub enum MaterialError {
         "{PLACE} on the masters is not what this program keeps there; bring it back from a backup"
     )]
     Understand(#[source] serde_json::Error),
+    /// An authority that is to be taken over has ended, or has not begun.
+    #[error("pki.authorities: {name}.crt is not valid today; give one that is")]
+    Ended {
+        /// Which, by its file.
+        name: &'static str,
+    },
+    /// The masters hold another authority than the one that is to be taken over.
+    #[error(
+        "the masters hold another {name}.crt than pki.authorities does: apply does not exchange the \
+         authority of a cluster that runs; give the one that it has, or leave pki.authorities out"
+    )]
+    Another {
+        /// Which, by its file.
+        name: &'static str,
+    },
+    /// The masters hold no key where one is needed.
+    #[error(
+        "the masters hold no key of {name}.crt: it is kept elsewhere; give its certificate in \
+         pki.authorities, as when the cluster was made"
+    )]
+    Keyless {
+        /// Which, by its file.
+        name: &'static str,
+    },
     /// Something is missing.
     #[error("{PLACE} on the masters lacks {missing}; bring it back from a backup")]
     Lacks {
@@ -59,21 +84,48 @@ pub enum MaterialError {
 pub const PLACE: &str = "/var/lib/sternpost/authorities.json";
 
 impl Material {
-    /// Makes everything anew. `now` is the time of issue.
+    /// Makes everything anew, with keys on P-256. `now` is the time of issue.
     ///
     /// # Errors
     /// When the machine gives no randomness.
     pub fn new(now: SystemTime) -> Result<Self, MaterialError> {
+        Self::made(&Enclosed::default(), KeyKind::P256, now)
+    }
+
+    /// Takes over what a description encloses, and makes the rest. `now` is the time of issue.
+    ///
+    /// # Errors
+    /// When an authority is not valid today, the machine gives no randomness, or cannot make
+    /// such keys.
+    pub fn made(
+        enclosed: &Enclosed,
+        kind: KeyKind,
+        now: SystemTime,
+    ) -> Result<Self, MaterialError> {
         let mut files = BTreeMap::new();
         for authority in Authority::ALL {
-            let made = pki::Authority::new(authority.common_name(), now)?;
             let name = authority.name();
+            if let Some(adopted) = enclosed.authorities.get(&authority) {
+                valid(name, &adopted.certificate.text, now)?;
+                let certificate = adopted.certificate.text.clone();
+                files.insert(layout::certificate(name), certificate);
+                let key = adopted.key.iter();
+                files.extend(key.map(|key| (layout::key(name), key.text.clone())));
+                continue;
+            }
+            let made = pki::Authority::of_kind(authority.common_name(), kind, now)?;
             files.insert(layout::certificate(name), made.certificate_pem().to_owned());
             files.insert(layout::key(name), made.key_pem().expose().to_owned());
         }
-        let key = ServiceAccountKey::generate()?;
-        files.insert(layout::key("sa"), key.private_pem.expose().to_owned());
-        files.insert(format!("{}/sa.pub", layout::PKI), key.public_pem);
+        let (private, public) = match &enclosed.service_accounts {
+            Some((private, public)) => (private.text.clone(), public.text.clone()),
+            None => {
+                let key = ServiceAccountKey::of_kind(kind)?;
+                (key.private_pem.expose().to_owned(), key.public_pem)
+            }
+        };
+        files.insert(layout::key("sa"), private);
+        files.insert(format!("{}/sa.pub", layout::PKI), public);
         let mut seal = [0; SEAL];
         let filled = SystemRandom::new().fill(&mut seal);
         filled.map_err(|_| MaterialError::Random)?;
@@ -98,16 +150,18 @@ impl Material {
         serde_json::to_string(&self.files).unwrap_or_default()
     }
 
-    /// Takes up what a master keeps.
+    /// Takes up what a master keeps. An authority without its key is one that somebody else
+    /// keeps: the file is there whole or not at all.
     ///
     /// # Errors
     /// When that is not what [`Material::text`] writes, or holds no usable authority.
     pub fn read(text: &str) -> Result<Self, MaterialError> {
         let files: BTreeMap<String, String> =
             serde_json::from_str(text).map_err(MaterialError::Understand)?;
+        let keys = Authority::ALL.map(|one| layout::key(one.name()));
         let missing = Self::paths()
             .into_iter()
-            .find(|path| !files.contains_key(path));
+            .find(|path| !files.contains_key(path) && !keys.contains(path));
         match missing {
             Some(missing) => Err(MaterialError::Lacks { missing }),
             None => Self::of(files),
@@ -119,20 +173,45 @@ impl Material {
         for authority in Authority::ALL {
             let name = authority.name();
             let text = |path: &String| files.get(path).map_or("", String::as_str);
-            let adopted = pki::Authority::from_pem(
-                text(&layout::certificate(name)),
-                text(&layout::key(name)),
-            );
-            let adopted = adopted.map_err(|source| MaterialError::Adopt {
+            let unusable = |source| MaterialError::Adopt {
                 name,
                 source: Box::new(source),
-            })?;
-            authorities.insert(authority, adopted);
+            };
+            let certificate = text(&layout::certificate(name));
+            let Some(key) = files.get(&layout::key(name)) else {
+                Anchor::from_pem(certificate).map_err(unusable)?;
+                continue;
+            };
+            let adopted = pki::Authority::from_pem(certificate, key);
+            authorities.insert(authority, adopted.map_err(unusable)?);
         }
         Ok(Self { authorities, files })
     }
 
-    /// An authority.
+    /// Holds what the masters keep against what a description encloses.
+    ///
+    /// # Errors
+    /// When an authority is another one, or a key is missing that nobody else keeps.
+    pub fn agrees(&self, enclosed: &Enclosed) -> Result<(), MaterialError> {
+        for authority in Authority::ALL {
+            let name = authority.name();
+            let held = self.certificate(authority).unwrap_or_default();
+            let adopted = enclosed.authorities.get(&authority);
+            if let Some(adopted) = adopted {
+                let wanted = anchor(name, &adopted.certificate.text)?;
+                if anchor(name, held)?.fingerprint() != wanted.fingerprint() {
+                    return Err(MaterialError::Another { name });
+                }
+            }
+            let external = adopted.is_some_and(|adopted| adopted.key.is_none());
+            if !external && !self.authorities.contains_key(&authority) {
+                return Err(MaterialError::Keyless { name });
+            }
+        }
+        Ok(())
+    }
+
+    /// An authority, when its key is here.
     #[must_use]
     pub fn authority(&self, authority: Authority) -> Option<&pki::Authority> {
         self.authorities.get(&authority)
@@ -142,6 +221,24 @@ impl Material {
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&str> {
         self.files.get(path).map(String::as_str)
+    }
+}
+
+fn anchor(name: &'static str, certificate: &str) -> Result<Anchor, MaterialError> {
+    Anchor::from_pem(certificate).map_err(|source| MaterialError::Adopt {
+        name,
+        source: Box::new(source),
+    })
+}
+
+fn valid(
+    name: &'static str,
+    certificate: &str,
+    now: SystemTime,
+) -> Result<(), MaterialError> {
+    match anchor(name, certificate)?.is_valid_at(now) {
+        true => Ok(()),
+        false => Err(MaterialError::Ended { name }),
     }
 }
 

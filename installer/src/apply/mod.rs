@@ -6,6 +6,7 @@ mod cause;
 mod join;
 mod material;
 mod orders;
+mod requests;
 mod supply;
 
 use std::ops::ControlFlow;
@@ -15,16 +16,17 @@ use std::time::SystemTime;
 use thiserror::Error;
 
 use crate::agent::{Answer, Order};
-use crate::checksums::Checksums;
 use crate::facts::{Facts, Wanted};
 use crate::plan::{self, Inputs, Plan, Step};
 use crate::resource::Resource;
 use crate::spec::Cluster;
+use crate::stock::Programs;
 
 pub use authority::{Held, HeldError, settle};
 pub(crate) use cause::cause;
 pub use material::{Material, MaterialError, PLACE};
 pub use orders::{Orders, OrdersError};
+pub use requests::{Request, outstanding, requests};
 use supply::Supply;
 
 /// What carries orders to a host and brings back its answers.
@@ -101,8 +103,8 @@ pub struct Target<'a> {
     pub host: &'a str,
     /// What it is to hold.
     pub wanted: &'a [Resource],
-    /// What the programs must be.
-    pub sums: &'a Checksums,
+    /// The programs for its architecture.
+    pub programs: &'a Programs,
     /// The time.
     pub now: SystemTime,
 }
@@ -122,7 +124,7 @@ impl Target<'_> {
             host: self.host,
             wanted: self.wanted,
             facts: &facts,
-            programs: &|name| self.sums.get(name).map(str::to_owned),
+            programs: &|name| Some(self.programs.get(name)?.sha256.clone()),
             trust: &Supply::new(*self, material),
             now: self.now,
         }))

@@ -25,13 +25,14 @@ pub enum OrdersError {
     /// A certificate could not be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
-    /// No checksum says what a program must be.
-    #[error("{program} has no line in {sums}; write one with sha256sum")]
-    NoChecksum {
+    /// A program is nowhere.
+    #[error(
+        "there is no {program} for this host's architecture; write it into binaries.sources, or \
+         put it into binaries.folder, with a line in its SHA256SUMS"
+    )]
+    NoProgram {
         /// Which.
         program: String,
-        /// Where it should stand.
-        sums: String,
     },
     /// A step is about something that the host is not to hold.
     #[error("nothing is known of {0}")]
@@ -53,7 +54,7 @@ impl<'a> Orders<'a> {
     /// The orders of a step.
     ///
     /// # Errors
-    /// When a certificate cannot be issued, or a program has no checksum.
+    /// When a certificate cannot be issued, or a program is nowhere.
     pub fn of(&mut self, step: &Step) -> Result<Vec<Order>, OrdersError> {
         let mut orders: Vec<_> = self.before(step).into_iter().collect();
         match step {
@@ -126,9 +127,16 @@ impl<'a> Orders<'a> {
         let certificate = certificates
             .find(|one| one.name == name)
             .ok_or_else(unknown)?;
-        let authority = self.material.authority(certificate.authority);
-        let authority = authority.ok_or_else(unknown)?;
-        let issued = authority.issue(&certificate.profile, self.target.now)?;
+        let supply = Supply::new(self.target, self.material);
+        let (key, text) = if let Some(signed) = supply.signed(name) {
+            (signed.key.text.clone(), signed.certificate.text.clone())
+        } else {
+            let authority = self.material.authority(certificate.authority);
+            let authority = authority.ok_or_else(unknown)?;
+            let (kind, now) = (self.target.cluster.key_kind, self.target.now);
+            let issued = authority.issue_of_kind(&certificate.profile, kind, now)?;
+            (issued.key_pem.expose().to_owned(), issued.certificate_pem)
+        };
         // The key first: a certificate without its own key would be seen as whole by nobody,
         // and is issued anew when this is broken off between the two.
         Ok(vec![
@@ -136,13 +144,13 @@ impl<'a> Orders<'a> {
                 path: layout::key(name),
                 mode: 0o600,
                 owner: certificate.owner.name().to_owned(),
-                content: issued.key_pem.expose().to_owned(),
+                content: key,
             }),
             Order::Put(Put {
                 path: layout::certificate(name),
                 mode: 0o644,
                 owner: Owner::Root.name().to_owned(),
-                content: issued.certificate_pem,
+                content: text,
             }),
         ])
     }
@@ -190,17 +198,15 @@ impl<'a> Orders<'a> {
     }
 
     fn install(&self, program: &str, link: &str) -> Result<Order, OrdersError> {
-        let binaries = &self.target.cluster.binaries;
-        let sum = self.target.sums.get(program);
-        let sum = sum.ok_or_else(|| OrdersError::NoChecksum {
+        let ready = self.target.programs.get(program);
+        let ready = ready.ok_or_else(|| OrdersError::NoProgram {
             program: program.to_owned(),
-            sums: binaries.checksums.display().to_string(),
         })?;
         Ok(Order::Install(Install {
             name: program.to_owned(),
             link: link.to_owned(),
-            from: binaries.folder.join(program),
-            sha256: sum.to_owned(),
+            from: ready.file.clone(),
+            sha256: ready.sha256.clone(),
         }))
     }
 }

@@ -1,11 +1,14 @@
 //! What is in the files that are not rendered: the cluster's own, and what this run makes.
 
+use pki::KeyKind;
+
 use super::join::Join;
 use super::{Material, Target};
 use crate::layout;
 use crate::plan::Trust;
 use crate::render;
 use crate::resource::{Authority, Shared};
+use crate::spec::Signed;
 
 /// The contents for one host.
 #[derive(Debug)]
@@ -29,6 +32,16 @@ impl<'a> Supply<'a> {
 }
 
 impl Trust for Supply<'_> {
+    fn key_kind(&self, authority: Authority) -> Option<KeyKind> {
+        let cluster = self.target.cluster;
+        (!cluster.is_external(authority)).then_some(cluster.key_kind)
+    }
+
+    fn signed(&self, name: &str) -> Option<&Signed> {
+        let key = (self.target.host.to_owned(), name.to_owned());
+        self.target.cluster.enclosed.signed.get(&key)
+    }
+
     fn certificate(&self, authority: Authority) -> Option<&str> {
         self.material.certificate(authority)
     }

@@ -11,15 +11,17 @@ use clap::Args;
 use daemon::{chain, exit};
 
 use super::Sentence;
+use super::fetch::{self, Kept};
 use super::interrupt::Interrupt;
 use super::progress::{self, Event, Look, Output};
 use super::reach::{self, Reach};
 use crate::agent::{Order, Put};
 use crate::apply::{self, ApplyError, Held, Material, Target, Transport};
-use crate::checksums::Checksums;
+use crate::architecture::Architecture;
 use crate::plan::{self, Plan};
 use crate::render::{self, Generation, Known, Newcomers};
 use crate::spec::{Cluster, Host, Role};
+use crate::stock::{Stock, Wanted};
 use crate::transport::{Piped, asked};
 
 /// What is asked for.
@@ -27,6 +29,8 @@ use crate::transport::{Piped, asked};
 pub(super) struct Apply {
     #[command(flatten)]
     reach: Reach,
+    #[command(flatten)]
+    kept: Kept,
     /// Print what would be done, and touch nothing. Ends with 3 when there is something.
     #[arg(long)]
     dry_run: bool,
@@ -39,6 +43,7 @@ pub(super) struct Apply {
 struct Site<'a> {
     host: &'a Host,
     way: Piped,
+    architecture: Architecture,
     known: Known,
 }
 
@@ -46,8 +51,7 @@ impl Apply {
     /// What came of it, in words, and the exit code.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
         let cluster = self.reach.cluster()?;
-        let sums = Checksums::read(&cluster.binaries.checksums)
-            .map_err(|error| chain(&error))?;
+        let mut stock = Kept::local(&cluster)?;
         let interrupt = Interrupt::listen()
             .map_err(|error| format!("signals cannot be heard: {error}"))?;
         let (mut sites, mut lost) = self.reach(&cluster);
@@ -58,13 +62,21 @@ impl Apply {
         expect(&mut sites);
         sites.retain(|name, _| self.reach.chosen(name));
         lost.retain(|name, _| self.reach.chosen(name));
+        let missing = unsigned(&cluster, &sites);
+        if !missing.is_empty() {
+            return Ok((missing, exit::FAILED));
+        }
+        let wanted = wanted(&cluster, &sites);
+        if let Err(error) = self.kept.fetch(&mut stock, &cluster, &wanted) {
+            return Ok((error, exit::FAILED));
+        }
         let mut outcomes = BTreeMap::new();
         for (name, error) in lost {
             outcomes.insert(name, Err(error));
         }
         let run = Run {
             cluster: &cluster,
-            sums: &sums,
+            stock: &stock,
             material: &material,
             interrupt,
             dry_run: self.dry_run,
@@ -118,6 +130,8 @@ impl Apply {
         if !self.dry_run {
             reach::lock(&mut way)?;
         }
+        let architecture = Architecture::of_machine(&machine.processor);
+        let architecture = architecture.map_err(|error| error.to_string())?;
         let address = host.address();
         let interface = machine.interface(address).map(str::to_owned);
         let newcomers = match host.is(Role::Node) && !machine.joined {
@@ -130,6 +144,7 @@ impl Apply {
         Ok(Site {
             host,
             way,
+            architecture,
             known: Known {
                 interface,
                 resolv_conf: machine.resolv_conf,
@@ -143,7 +158,7 @@ impl Apply {
 /// What all hosts are worked on with.
 struct Run<'a> {
     cluster: &'a Cluster,
-    sums: &'a Checksums,
+    stock: &'a Stock,
     material: &'a Material,
     interrupt: Interrupt,
     dry_run: bool,
@@ -203,11 +218,12 @@ impl Run<'_> {
         events: &SyncSender<Event>,
     ) -> Result<Plan, String> {
         let wanted = render::host(self.cluster, site.host, &site.known);
+        let programs = self.stock.programs(site.architecture);
         let target = Target {
             cluster: self.cluster,
             host: &site.host.name,
             wanted: &wanted,
-            sums: self.sums,
+            programs: &programs,
             now: SystemTime::now(),
         };
         let failed = |error: ApplyError| chain(&error);
@@ -239,6 +255,39 @@ impl Run<'_> {
     }
 }
 
+/// The programs that the hosts are to hold.
+fn wanted(cluster: &Cluster, sites: &BTreeMap<String, Site<'_>>) -> Wanted {
+    let mut wanted = Wanted::new();
+    for site in sites.values() {
+        let programs = fetch::programs(cluster, site.host, &site.known);
+        wanted
+            .entry(site.architecture)
+            .or_default()
+            .extend(programs);
+    }
+    wanted
+}
+
+/// What has to be signed elsewhere before the hosts are touched, a line each.
+fn unsigned(cluster: &Cluster, sites: &BTreeMap<String, Site<'_>>) -> String {
+    let mut lines = Vec::new();
+    for site in sites.values() {
+        let wanted = render::host(cluster, site.host, &site.known);
+        let all = apply::requests(cluster, &site.host.name, &wanted, SystemTime::now());
+        let outstanding = apply::outstanding(&all);
+        lines.extend(outstanding.iter().map(|one| format!("\n  {one}")));
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!(
+        "certificates of authorities whose keys are kept elsewhere are missing in {}; \
+         \"sternpost requests\" writes there what is to be signed:{}",
+        cluster.requests.display(),
+        lines.concat()
+    )
+}
+
 /// When one host is a newcomer, every master lets it in.
 fn expect(sites: &mut BTreeMap<String, Site<'_>>) {
     let expected = |site: &Site<'_>| site.known.newcomers == Newcomers::Expected;
@@ -263,7 +312,7 @@ fn authorities(
         };
         held.push((host.name.clone(), answer));
     }
-    apply::settle(&held, SystemTime::now()).map_err(|error| chain(&error))
+    apply::settle(&held, cluster, SystemTime::now()).map_err(|error| chain(&error))
 }
 
 fn kept(way: &mut impl Transport) -> Held {

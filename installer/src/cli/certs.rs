@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 use daemon::exit;
+use pki::KeyKind;
 use serde_json::json;
 
 use super::reach::{self, Answers, Reach};
@@ -60,13 +61,21 @@ impl Certs {
 }
 
 /// The authorities' certificates of a host.
-struct There(BTreeMap<String, String>);
+struct There<'a> {
+    cluster: &'a Cluster,
+    files: BTreeMap<String, String>,
+}
 
-impl Trust for There {
+impl Trust for There<'_> {
+    fn key_kind(&self, authority: Authority) -> Option<KeyKind> {
+        let cluster = self.cluster;
+        (!cluster.is_external(authority)).then_some(cluster.key_kind)
+    }
+
     fn certificate(&self, authority: Authority) -> Option<&str> {
         let paths = Shared::Trust(authority).paths();
         let (path, _) = paths.first()?;
-        self.0.get(path).map(String::as_str)
+        self.files.get(path).map(String::as_str)
     }
 }
 
@@ -89,7 +98,8 @@ pub(super) fn of_host(
         .into_iter()
         .flat_map(|one| Shared::Trust(one).paths());
     let paths = trusts.map(|(path, _)| path).collect();
-    let there = There(reach::fetched(way, paths)?);
+    let files = reach::fetched(way, paths)?;
+    let there = There { cluster, files };
     Ok(certs::lines(&wanted, &facts, &there, SystemTime::now()))
 }
 

@@ -81,10 +81,12 @@ impl Kubeconfig {
         let authority = material.authority(Authority::Kubernetes);
         let trust = material.certificate(Authority::Kubernetes);
         let (Some(authority), Some(trust)) = (authority, trust) else {
-            return Err("the masters' authorities lack that of Kubernetes".to_owned());
+            return Err("the key of the cluster's authority is kept elsewhere, so nothing is signed \
+                        here; have its keeper sign one, or copy /etc/kubernetes/admin.conf of a master"
+                .to_owned());
         };
         let identity = authority
-            .issue(&profile, SystemTime::now())
+            .issue_of_kind(&profile, cluster.key_kind, SystemTime::now())
             .map_err(|error| chain(&error))?;
         let (name, server) = (&cluster.name, cluster.server());
         let document = Document::new(name, &server, trust, &self.user, &identity);

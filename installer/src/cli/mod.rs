@@ -3,6 +3,7 @@
 mod apply;
 mod certs;
 mod diagnose;
+mod fetch;
 mod init;
 mod interrupt;
 mod kubeconfig;
@@ -11,6 +12,7 @@ mod pod;
 mod preflight;
 mod progress;
 mod reach;
+mod requests;
 mod reset;
 mod status;
 mod verify;
@@ -52,6 +54,9 @@ enum Command {
     /// Collect what a maintainer would ask for into one file, without secrets, and name the
     /// likely causes of what is not as it is to be. Hosts that are down are named.
     Diagnose(diagnose::Diagnose),
+    /// Fetch the programs that the description names, check them and keep them here; touch no
+    /// host. `apply` does so by itself.
+    Fetch(fetch::Fetch),
     /// Write a first description, with a word about each choice; ask for what flags leave open.
     Init(init::Init),
     /// Print a kubeconfig for an administrator, or add it to the one that is there.
@@ -62,6 +67,9 @@ enum Command {
     /// Show how every host of the cluster is, on one screen. Ends with 1 when something is not
     /// as it is to be.
     Status(status::Status),
+    /// Write what the keepers of authorities that are not here are to sign, with the keys it is
+    /// for. Ends with 1 while one of the certificates is missing or will not do.
+    Requests(requests::Requests),
     /// Take everything of ours off the hosts, and leave everything of others.
     Reset(reset::Reset),
     /// Find out whether the cluster serves: ask every master, lay a Pod down on every node, ask
@@ -140,10 +148,12 @@ impl Cli {
             Command::Apply(apply) => apply.execute(),
             Command::Certs(certs) => certs.execute(),
             Command::Diagnose(diagnose) => diagnose.execute(),
+            Command::Fetch(fetch) => fetch.execute(),
             Command::Init(init) => init.execute(),
             Command::Kubeconfig(kubeconfig) => kubeconfig.execute(),
             Command::Preflight(preflight) => preflight.execute(),
             Command::Status(status) => status.execute(),
+            Command::Requests(requests) => requests.execute(),
             Command::Reset(reset) => reset.execute(),
             Command::Verify(verify) => verify.execute(),
             Command::Pod(pod) => pod.execute(),

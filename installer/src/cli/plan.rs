@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
-use daemon::{chain, exit};
+use daemon::exit;
 
+use super::fetch::{Kept, programs};
 use super::{Output, Sentence, SpecFile};
 use crate::agent::{Agent, Answer, Order, Systemd};
-use crate::checksums::Checksums;
+use crate::architecture::Architecture;
 use crate::facts::{Facts, Wanted};
 use crate::layout;
 use crate::plan::{self, Inputs, Trust};
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     /// The interface that has the host's addresses.
     #[arg(long, default_value = "eth0")]
     interface: String,
+    #[command(flatten)]
+    kept: Kept,
     /// How it is printed.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -51,15 +54,19 @@ impl Plan {
             containerd: Generation::Two,
             newcomers: Newcomers::None,
         };
-        let sums = Checksums::read(&cluster.binaries.checksums)
-            .map_err(|error| chain(&error))?;
+        let architecture = Architecture::own().map_err(|error| error.to_string())?;
+        let names = programs(&cluster, host, &known);
+        let wanted = BTreeMap::from([(architecture, names)]);
+        let mut stock = Kept::local(&cluster)?;
+        self.kept.fetch(&mut stock, &cluster, &wanted)?;
+        let there = stock.programs(architecture);
         let wanted = render::host(&cluster, host, &known);
         let facts = self.look(&Wanted::of(&wanted))?;
         let plan = plan::plan(Inputs {
             host: &host.name,
             wanted: &wanted,
             facts: &facts,
-            programs: &|name| sums.get(name).map(str::to_owned),
+            programs: &|name| Some(there.get(name)?.sha256.clone()),
             trust: &Laid::below(&self.root),
             now: SystemTime::now(),
         });

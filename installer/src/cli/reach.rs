@@ -13,7 +13,7 @@ use crate::agent::{Answer, Order, Question};
 use crate::apply::Transport;
 use crate::facts::Machine;
 use crate::spec::{self, Cluster, Host};
-use crate::transport::{Piped, Ssh, asked};
+use crate::transport::{Agents, Named, Piped, Ssh, asked};
 
 /// How hosts are reached.
 #[derive(Debug, Args)]
@@ -26,9 +26,10 @@ pub(super) struct Reach {
     /// These hosts alone.
     #[arg(long)]
     host: Vec<String>,
-    /// The program that is put on the hosts; by default this one.
-    #[arg(long)]
-    agent: Option<PathBuf>,
+    /// The program that is put on hosts of another architecture, or instead of this one; once
+    /// for each.
+    #[arg(long, value_name = "[ARCH=]PATH")]
+    agent: Vec<Named>,
     /// Configuration for ssh, instead of its own (ssh -F).
     #[arg(long)]
     ssh_config: Option<PathBuf>,
@@ -89,9 +90,8 @@ impl Reach {
         let way = if self.local.as_deref() == Some(host.name.as_str()) {
             Piped::local(Path::new("/"))
         } else {
-            let own = std::env::current_exe().map_err(|error| error.to_string())?;
-            let program = self.agent.clone().unwrap_or(own);
-            Piped::over(Ssh::to(&host.ssh, self.ssh_config.as_deref()), &program)
+            let agents = Agents::of(&self.agent).map_err(|error| chain(&error))?;
+            Piped::over(Ssh::to(&host.ssh, self.ssh_config.as_deref()), &agents)
         };
         way.map_err(|error| chain(&error))
     }

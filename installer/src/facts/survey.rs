@@ -28,6 +28,9 @@ pub struct Machine {
     pub resolv_conf: Option<String>,
     /// Whether its kubelet has had its first certificate.
     pub joined: bool,
+    /// Its processor, as its kernel says it (`uname -m`).
+    #[serde(default)]
+    pub processor: String,
     /// What there is of it.
     #[serde(default)]
     pub system: Box<System>,
@@ -82,6 +85,8 @@ pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
         resolv_conf: real.then(|| RESOLVED.to_owned()),
         system: Box::new(System::look(root)),
         joined: below(root, &layout::kubeconfig("kubelet")).exists(),
+        // An agent runs on the processor that it was built for.
+        processor: std::env::consts::ARCH.to_owned(),
     })
 }
 

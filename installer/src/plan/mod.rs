@@ -7,6 +7,7 @@ mod show;
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
+use pki::KeyKind;
 use serde::Serialize;
 
 use crate::facts::{Entry, Facts, Kind, sha256};
@@ -16,6 +17,7 @@ use crate::resource::{
     Authority, Block, Certificate, File, Folder, OnChange, Owner, Program, Resource,
     Shared, Stage, Unit,
 };
+use crate::spec::Signed;
 
 pub use content::Content;
 pub use show::{line, show};
@@ -24,6 +26,20 @@ pub use show::{line, show};
 pub trait Trust {
     /// The certificate of an authority in PEM form; `None` while it is not made.
     fn certificate(&self, authority: Authority) -> Option<&str>;
+
+    /// What the keys of the certificates that it signs are to be; nothing where that is
+    /// somebody else's matter.
+    fn key_kind(&self, authority: Authority) -> Option<KeyKind> {
+        let _ = authority;
+        None
+    }
+
+    /// What the keeper of an external authority has signed for the host that is planned for;
+    /// nothing for a certificate that is issued here.
+    fn signed(&self, name: &str) -> Option<&Signed> {
+        let _ = name;
+        None
+    }
 
     /// What is to be in a file of something shared, where that is known.
     fn content(&self, shared: Shared, path: &str) -> Option<String> {
@@ -292,14 +308,23 @@ pub fn why(
     let Some(there) = facts.certificates.get(&certificate.name) else {
         return Some(Why::Missing);
     };
-    let Some(trust) = trust.certificate(certificate.authority) else {
+    let Some(authority) = trust.certificate(certificate.authority) else {
         return Some(Why::Authority);
     };
     let owned = there.key_owner.as_deref() == Some(certificate.owner.name());
     if !there.key_fits || !owned {
         return Some(Why::Key);
     }
-    judge(&there.pem, &certificate.profile, trust, now).err()
+    if let Some(signed) = trust.signed(&certificate.name) {
+        // Whoever signs says how long it lasts; what he gave is what is to be there.
+        let same = signed.certificate.text == there.pem;
+        return (!same).then_some(Why::Given);
+    }
+    let kind = trust.key_kind(certificate.authority);
+    if kind.is_some_and(|kind| KeyKind::of_certificate(&there.pem) != Some(kind)) {
+        return kind.map(Why::Kind);
+    }
+    judge(&there.pem, &certificate.profile, authority, now).err()
 }
 
 /// What is shared is brought where a file of it is missing, is another, or has the wrong

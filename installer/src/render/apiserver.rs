@@ -26,10 +26,13 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
         Resource::Shared(Shared::ServiceAccounts),
         Resource::Shared(Shared::Encryption),
     ];
-    // All of them live on every master, so that no operator's machine has to keep them.
     for authority in Authority::ALL {
         all.push(Resource::Shared(Shared::Trust(authority)));
-        all.push(Resource::Shared(Shared::Signing(authority)));
+    }
+    // The one that the controller manager signs with. The others sign for this program alone,
+    // and lie among what the masters keep for it.
+    if !cluster.is_external(Authority::Kubernetes) {
+        all.push(Resource::Shared(Shared::Signing(Authority::Kubernetes)));
     }
     if cluster.etcd != Etcd::Hosts {
         all.push(Resource::Shared(Shared::ExternalEtcd));

@@ -113,9 +113,15 @@ fn manager(cluster: &Cluster) -> Flags {
         .set("service-cluster-ip-range", list(&networks.services))
         .set("cluster-name", &cluster.name)
         .set("root-ca-file", certificate("ca"))
-        .set("service-account-private-key-file", key("sa"))
-        .set("cluster-signing-cert-file", certificate("ca"))
-        .set("cluster-signing-key-file", key("ca"))
+        .set("service-account-private-key-file", key("sa"));
+    let flags = match cluster.is_external(Authority::Kubernetes) {
+        // Nobody here signs.
+        true => flags,
+        false => flags
+            .set("cluster-signing-cert-file", certificate("ca"))
+            .set("cluster-signing-key-file", key("ca")),
+    };
+    let flags = flags
         .set("use-service-account-credentials", "true")
         // bootstrap-signer alone approves: two approvers are one too many.
         .set(

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use config::{Document, Errors, KeyPath, suggest};
+use pki::KeyKind;
 
 use super::component::Component;
 use super::enclosed::Enclosed;
 use super::file::{self, File};
-use super::meant::{Binaries, Cluster, Etcd};
+use super::meant::{Cluster, Etcd};
 use super::reader::Reader;
 use super::{Spec, lint};
 use crate::versions::Version;
 
 const NAME: &str = "kubernetes";
-const BINARIES: &str = "binaries";
-const CHECKSUMS: &str = "SHA256SUMS";
+const REQUESTS: &str = "requests";
 
 /// Converts, or says everything that is wrong. `folder` is what paths are relative to.
 pub(super) fn convert(document: &Document<File>, folder: &Path) -> Result<Spec, Errors> {
@@ -48,10 +48,15 @@ impl Reader<'_> {
         let flags = self.flags(&file.flags, &at.key("flags"));
         let extra_names = self.extra_names(&file.pki, &at.key("pki"));
         let name = self.name(file.name.as_deref(), &at.key("name"));
+        let key_kind = self.key_kind(&file.pki, &at.key("pki").key("keyType"));
+        let requests = file.pki.requests.as_deref();
         let (endpoint, balancer) = endpoint?;
+        let version = version?;
+        let binaries =
+            self.binaries(&file.binaries, version, folder, &at.key("binaries"));
         Some(Cluster {
             name: name?,
-            version: version?,
+            version,
             endpoint,
             balancer,
             networks: networks?,
@@ -59,7 +64,10 @@ impl Reader<'_> {
             etcd: etcd?,
             extra_names,
             trusted_files: within(folder, &file.pki.trusted_files),
-            binaries: self.binaries(&file.binaries, folder, &at.key("binaries")),
+            key_kind: key_kind?,
+            authorities: file.pki.authorities.as_ref().map(|path| folder.join(path)),
+            requests: folder.join(requests.unwrap_or(Path::new(REQUESTS))),
+            binaries,
             flags,
             manifests: file.manifests.as_ref().map(|path| folder.join(path)),
             enclosed: Enclosed::default(),
@@ -70,6 +78,16 @@ impl Reader<'_> {
         match name {
             None => Some(NAME.to_owned()),
             Some(name) => self.dns_name(name, at),
+        }
+    }
+
+    fn key_kind(&mut self, file: &file::Pki, at: &KeyPath) -> Option<KeyKind> {
+        let Some(text) = &file.key_type else {
+            return Some(KeyKind::default());
+        };
+        match text.parse::<KeyKind>() {
+            Ok(kind) => Some(kind),
+            Err(error) => self.refuse(at, error),
         }
     }
 
@@ -146,33 +164,6 @@ impl Reader<'_> {
             self.refuse::<()>(at, format!("as a flag of {component} {instead}"));
         } else if value.contains(char::is_control) {
             self.refuse::<()>(at, "has a control character, which no unit can carry");
-        }
-    }
-
-    fn binaries(
-        &mut self,
-        file: &file::Binaries,
-        folder: &Path,
-        at: &KeyPath,
-    ) -> Binaries {
-        let place = folder.join(file.folder.as_deref().unwrap_or(Path::new(BINARIES)));
-        let checksums = match &file.checksums {
-            Some(path) => folder.join(path),
-            None => place.join(CHECKSUMS),
-        };
-        let at = at.key("images");
-        let images = self.each(&file.images, &at, |reader, text, at| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            if text.ends_with(".tar") && text.chars().all(plain) {
-                return Some(text.to_owned());
-            }
-            let problem = "is no image's file; write the name of a .tar in binaries.folder, of letters, digits, dashes and dots";
-            reader.refuse(at, problem)
-        });
-        Binaries {
-            folder: place,
-            checksums,
-            images,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a description points to on the operator's machine, read once, with the line of the
 //! key for what cannot be.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -8,8 +9,10 @@ use std::path::Path;
 
 use config::KeyPath;
 
+use super::adopted::{Adopted, Signed};
 use super::meant::{Cluster, Etcd};
 use super::reader::Reader;
+use crate::resource::Authority;
 
 /// What manifests end in.
 const MANIFESTS: [&str; 3] = ["json", "yaml", "yml"];
@@ -23,6 +26,12 @@ pub struct Enclosed {
     pub trusted: Vec<Enclosure>,
     /// Manifests in the order in which they are applied.
     pub manifests: Vec<Enclosure>,
+    /// Authorities that are there already.
+    pub authorities: BTreeMap<Authority, Adopted>,
+    /// The key pair of service accounts that is there already: private, public.
+    pub service_accounts: Option<(Enclosure, Enclosure)>,
+    /// What authorities whose keys are kept elsewhere have signed, by host and name.
+    pub signed: BTreeMap<(String, String), Signed>,
 }
 
 /// The files of `etcd.external`.
@@ -85,14 +94,23 @@ impl Reader<'_> {
             Some(folder) => self.manifests(folder, &at.key("manifests")),
             None => Some(Vec::new()),
         };
+        let authorities = self.authorities(cluster)?;
         Some(Enclosed {
             etcd,
             trusted: files.into_iter().collect::<Option<_>>()?,
             manifests: manifests?,
+            service_accounts: self.service_accounts(cluster),
+            signed: self.signed(cluster, &authorities)?,
+            authorities,
         })
     }
 
-    fn pem(&mut self, path: &Path, at: &KeyPath, what: &str) -> Option<Enclosure> {
+    pub(super) fn pem(
+        &mut self,
+        path: &Path,
+        at: &KeyPath,
+        what: &str,
+    ) -> Option<Enclosure> {
         let file = self.enclosure(path, at)?;
         let is_one = file.text.lines().any(|line| {
             let line = line.strip_prefix("-----BEGIN ");
@@ -146,7 +164,7 @@ impl Reader<'_> {
         self.refuse(at, problem)
     }
 
-    fn enclosure(&mut self, path: &Path, at: &KeyPath) -> Option<Enclosure> {
+    pub(super) fn enclosure(&mut self, path: &Path, at: &KeyPath) -> Option<Enclosure> {
         let name = path.file_name().unwrap_or_default();
         match fs::read_to_string(path) {
             Ok(text) => Some(Enclosure {

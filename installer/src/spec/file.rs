@@ -239,6 +239,16 @@ pub struct Pki {
     pub extra_names: Vec<String>,
     /// Certificates (PEM) that container registries are trusted by, on every node.
     pub trusted_files: Vec<PathBuf>,
+    /// What new keys are: ECDSA-P256 or RSA-2048.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_type: Option<String>,
+    /// A folder with authorities that are there already, laid out as kubeadm does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<PathBuf>,
+    /// A folder with keys, requests and certificates of hosts, for authorities whose keys are
+    /// kept elsewhere; by default `requests`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<PathBuf>,
 }
 
 /// `binaries`.
@@ -255,4 +265,38 @@ pub struct Binaries {
     /// Container images among them, as tars of the OCI layout, for every node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
+    /// What sources without a scheme lie below: a URL or a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
+    /// Archives and programs that are fetched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+}
+
+/// `binaries.sources[]`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+pub struct Source {
+    /// Where it is: a URL, or a path below the mirror. `{arch}` and `{version}` stand for the
+    /// host's architecture and the version of Kubernetes.
+    pub from: String,
+    /// The SHA-256 of the file.
+    pub sha256: Sums,
+    /// The program that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// The programs in it: name to path in the archive.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub members: BTreeMap<String, String>,
+}
+
+/// `binaries.sources[].sha256`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Sums {
+    /// For x86-64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amd64: Option<String>,
+    /// For 64-bit Arm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arm64: Option<String>,
 }

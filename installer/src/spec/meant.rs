@@ -1,6 +1,7 @@
 //! The cluster as it is meant: nothing optional is left open, nothing contradicts itself.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use ipnet::IpNet;
 use super::component::Component;
 use super::enclosed::Enclosed;
 use super::file::{BetweenPods, ProxyMode, Role};
+use crate::architecture::Architecture;
+use crate::resource::Authority;
 use crate::versions::Version;
 
 /// A cluster.
@@ -33,7 +36,13 @@ pub struct Cluster {
     pub extra_names: Vec<pki::Name>,
     /// Certificates that registries are trusted by.
     pub trusted_files: Vec<PathBuf>,
-    /// Where the programs are, here.
+    /// What new keys are.
+    pub key_kind: pki::KeyKind,
+    /// A folder with authorities that are there already.
+    pub authorities: Option<PathBuf>,
+    /// A folder with what was asked of authorities whose keys are kept elsewhere.
+    pub requests: PathBuf,
+    /// Where the programs come from.
     pub binaries: Binaries,
     /// Flags beyond ours.
     pub flags: BTreeMap<Component, BTreeMap<String, String>>,
@@ -145,15 +154,71 @@ pub enum Etcd {
     },
 }
 
-/// Where the programs are.
+/// Where the programs come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binaries {
-    /// The folder.
-    pub folder: PathBuf,
+    /// A folder with programs, here. What is in it is taken before what is fetched.
+    pub folder: Option<Folder>,
+    /// Container images among the programs, by the names of their files.
+    pub images: Vec<String>,
+    /// Files that are fetched, each for one architecture.
+    pub sources: Vec<Source>,
+}
+
+/// A folder of programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Where.
+    pub path: PathBuf,
     /// Their checksums.
     pub checksums: PathBuf,
-    /// Container images among them, by the names of their files.
-    pub images: Vec<String>,
+}
+
+/// A file that is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Whom its programs are for.
+    pub architecture: Architecture,
+    /// Where it is.
+    pub place: Place,
+    /// What its SHA-256 must be, in lower-case hexadecimal.
+    pub sha256: String,
+    /// What it holds.
+    pub holds: Holds,
+}
+
+/// Where a file is fetched from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A path, here.
+    File(PathBuf),
+    /// `https://…` or `http://…`.
+    Url(String),
+}
+
+/// What a file that is fetched holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// It is the program of that name.
+    Program(String),
+    /// Programs, by their names, each with its path in the archive.
+    Members {
+        /// How it is packed.
+        form: Form,
+        /// Name to path.
+        paths: BTreeMap<String, String>,
+    },
+}
+
+/// How an archive is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Not at all.
+    Tar,
+    /// By gzip.
+    Gzip,
+    /// By Zstandard.
+    Zstd,
 }
 
 impl Cluster {
@@ -172,6 +237,13 @@ impl Cluster {
             (None, Some(address)) => format!("https://{address}:{port}"),
             (None, None) => format!("https://localhost:{port}"),
         }
+    }
+
+    /// Whether an authority's key is kept elsewhere: nothing can be signed with it here.
+    #[must_use]
+    pub fn is_external(&self, authority: Authority) -> bool {
+        let adopted = self.enclosed.authorities.get(&authority);
+        adopted.is_some_and(|adopted| adopted.key.is_none())
     }
 
     /// Flags beyond ours of one component.
@@ -197,5 +269,42 @@ impl Host {
     pub fn address(&self) -> IpAddr {
         let first = self.addresses.first().copied();
         first.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
+    }
+}
+
+impl Source {
+    /// The names of its programs.
+    pub fn programs(&self) -> impl Iterator<Item = &str> {
+        let (one, many) = match &self.holds {
+            Holds::Program(name) => (Some(name), None),
+            Holds::Members { paths, .. } => (None, Some(paths)),
+        };
+        let many = many.into_iter().flat_map(BTreeMap::keys);
+        one.into_iter().chain(many).map(String::as_str)
+    }
+}
+
+impl Form {
+    /// That of an archive, by the end of its name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        let ends = [
+            (".tar", Self::Tar),
+            (".tar.gz", Self::Gzip),
+            (".tgz", Self::Gzip),
+            (".tar.zst", Self::Zstd),
+        ];
+        let mut ends = ends.into_iter();
+        let found = ends.find(|(end, _)| name.ends_with(end));
+        found.map(|(_, form)| form)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Url(url) => f.write_str(url),
+        }
     }
 }

@@ -6,6 +6,8 @@
 //!                                  └▶ lint: keys against each other
 //! ```
 
+mod adopted;
+mod binaries;
 mod component;
 mod convert;
 mod enclosed;
@@ -21,12 +23,14 @@ use std::path::Path;
 
 use config::{Document, Errors};
 
+pub use adopted::{Adopted, Signed};
 pub use component::Component;
 pub use enclosed::{Enclosed, Enclosure, EtcdFiles};
 pub(crate) use endpoint::APISERVER_PORT;
 pub use file::{BalancerMode, BetweenPods, File, ProxyMode, Role};
 pub use meant::{
-    Balancer, Binaries, Cluster, Endpoint, Etcd, Host, Networks, Ssh, VirtualRouter,
+    Balancer, Binaries, Cluster, Endpoint, Etcd, Folder, Form, Holds, Host, Networks,
+    Place, Source, Ssh, VirtualRouter,
 };
 
 /// What `kind` must say.

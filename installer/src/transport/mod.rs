@@ -1,6 +1,7 @@
 //! The ways to a host: this machine, or SSH. Both are a child process that reads orders and
 //! writes answers.
 
+mod agents;
 pub mod asked;
 mod ssh;
 
@@ -13,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use crate::agent::{self, Answer, Order};
 use crate::apply::{Transport, TransportError};
 
+pub use agents::{Agents, AgentsError, Named};
 pub use ssh::{Ssh, SshError};
 
 /// Octets of what a child says on its standard error that are kept: enough for ssh's reason.
@@ -82,8 +84,8 @@ impl Piped {
     ///
     /// # Errors
     /// When the host cannot be reached, or does not let us.
-    pub fn over(way: Ssh, program: &Path) -> Result<Self, TransportError> {
-        let mut piped = way.agent(program)?;
+    pub fn over(way: Ssh, agents: &Agents) -> Result<Self, TransportError> {
+        let mut piped = way.agent(agents)?;
         piped.way = Some(way);
         Ok(piped)
     }

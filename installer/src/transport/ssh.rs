@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
 use thiserror::Error;
 
-use super::Piped;
+use super::{Agents, Piped};
 use crate::apply::TransportError;
+use crate::architecture::{Architecture, ArchitectureError};
 use crate::spec;
 
 /// Where the agent lies on a host for the time of one run: in memory, and gone with it. Each
@@ -21,11 +22,18 @@ fn place() -> String {
     format!("/run/sternpost-agent-{stamp:x}-{}", std::process::id())
 }
 
+/// How the far side says that it is of another architecture: nobody else ends with that (sh,
+/// ssh and sudo have 1, 126, 127 and 255).
+const OTHER: i32 = 65;
+/// Becomes root, unless the user is, and goes on with the script that it is given: without a
+/// password, or not at all.
+const PRIVILEGED: &str = "if [ \"$(id -u)\" = 0 ]; then exec sh -c \"$1\"; fi; \
+                          exec sudo -n -- sh -c \"$1\"";
+
 /// How a host is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ssh {
     arguments: Vec<String>,
-    privileged: Vec<String>,
 }
 
 /// Why a file did not get to a host.
@@ -42,6 +50,36 @@ pub enum SshError {
         /// What the system said.
         source: io::Error,
     },
+    /// The user there may not become root.
+    #[error(
+        "{host} lets this user become root not at all, or with a password only ({said}); write \
+         \"USER ALL=(root) NOPASSWD: ALL\" into a file of /etc/sudoers.d there, or write another \
+         user into hosts[].ssh.user"
+    )]
+    Sudo {
+        /// What ssh connects to.
+        host: String,
+        /// The last line that was said.
+        said: String,
+    },
+    /// What it is has no program.
+    #[error("{host}")]
+    Machine {
+        /// What ssh connects to.
+        host: String,
+        /// Why.
+        source: ArchitectureError,
+    },
+    /// There is no program for it here.
+    #[error(
+        "{host} is {architecture}; name the sternpost for it with --agent {architecture}=PATH"
+    )]
+    NoAgent {
+        /// What ssh connects to.
+        host: String,
+        /// What it is.
+        architecture: Architecture,
+    },
     /// The far side refused.
     #[error("{host} refused: {said}")]
     Refused {
@@ -53,8 +91,8 @@ pub enum SshError {
 }
 
 impl Ssh {
-    /// The way to a host. Who is not root there becomes it by `sudo -n`: without a password,
-    /// or not at all. `config` stands for ssh's own configuration.
+    /// The way to a host. Who is not root there becomes it by `sudo -n`. `config` stands for
+    /// ssh's own configuration.
     #[must_use]
     pub fn to(host: &spec::Ssh, config: Option<&Path>) -> Self {
         // No question can be answered on a pipe; a host that is down is named soon.
@@ -81,25 +119,16 @@ impl Ssh {
             arguments.extend(["-p".to_owned(), port.to_string()]);
         }
         arguments.extend(["--".to_owned(), host.host.clone()]);
-        let root = host.user.as_deref() == Some("root");
-        let privileged = if root {
-            Vec::new()
-        } else {
-            vec!["sudo".to_owned(), "-n".to_owned(), "--".to_owned()]
-        };
-        Self {
-            arguments,
-            privileged,
-        }
+        Self { arguments }
     }
 
-    /// Puts the agent there and starts it; it goes when it ends.
+    /// Puts the agent for its architecture there and starts it; it goes when it ends.
     ///
     /// # Errors
-    /// When the host cannot be reached, or does not let us.
-    pub fn agent(&self, program: &Path) -> Result<Piped, TransportError> {
+    /// When the host cannot be reached, does not let us, or is of another architecture.
+    pub fn agent(&self, agents: &Agents) -> Result<Piped, TransportError> {
         let place = place();
-        let sent = self.send(program, &place);
+        let sent = self.offer(agents, &place);
         sent.map_err(|error| TransportError(daemon::chain(&error)))?;
         let script = format!("trap 'rm -f {place}' EXIT; {place} agent");
         Piped::start(&mut self.command(&script))
@@ -110,44 +139,106 @@ impl Ssh {
     /// # Errors
     /// When it cannot be read here or written there.
     pub fn send(&self, from: &Path, to: &str) -> Result<(), SshError> {
+        let output = self.copy(from, &receive(to))?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(self.refusal(&output)),
+        }
+    }
+
+    /// Sends the program for this machine's architecture, which most hosts have; one of
+    /// another says which, and is sent its own.
+    fn offer(&self, agents: &Agents, place: &str) -> Result<(), SshError> {
+        let first = agents.first();
+        let Err(machine) = self.try_agent(agents, first, place)? else {
+            return Ok(());
+        };
+        let other = Architecture::of_machine(&machine);
+        let other = other.map_err(|source| SshError::Machine {
+            host: self.host(),
+            source,
+        })?;
+        match self.try_agent(agents, other, place)? {
+            Ok(()) => Ok(()),
+            Err(said) => Err(SshError::Refused {
+                host: self.host(),
+                said,
+            }),
+        }
+    }
+
+    /// Sends the program for an architecture; what the host is where it is of another.
+    fn try_agent(
+        &self,
+        agents: &Agents,
+        architecture: Architecture,
+        place: &str,
+    ) -> Result<Result<(), String>, SshError> {
+        let program = agents.get(architecture).ok_or_else(|| SshError::NoAgent {
+            host: self.host(),
+            architecture,
+        })?;
+        let machine = architecture.machine();
+        let script = format!(
+            "if [ \"$(uname -m)\" != {machine} ]; then uname -m; exit {OTHER}; fi; {}",
+            receive(place)
+        );
+        let output = self.copy(program, &script)?;
+        if output.status.success() {
+            return Ok(Ok(()));
+        }
+        if output.status.code() == Some(OTHER) {
+            let said = String::from_utf8_lossy(&output.stdout);
+            return Ok(Err(said.trim().to_owned()));
+        }
+        Err(self.refusal(&output))
+    }
+
+    fn copy(&self, from: &Path, script: &str) -> Result<Output, SshError> {
         let file = File::open(from).map_err(|source| SshError::Read {
             path: from.to_owned(),
             source,
         })?;
-        let script = format!(
-            "umask 077 && mkdir -p $(dirname {to}) && cat > {to}.new && chmod 0700 {to}.new && mv {to}.new {to}"
-        );
-        let output = self
-            .command(&script)
-            .process_group(0)
-            .stdin(Stdio::from(file))
-            .output()
-            .map_err(SshError::Run)?;
-        if output.status.success() {
-            return Ok(());
-        }
+        let mut command = self.command(script);
+        command.process_group(0).stdin(Stdio::from(file));
+        command.output().map_err(SshError::Run)
+    }
+
+    fn host(&self) -> String {
+        self.arguments.last().cloned().unwrap_or_default()
+    }
+
+    fn refusal(&self, output: &Output) -> SshError {
         let text = String::from_utf8_lossy(&output.stderr);
         let said = text.lines().rev().find(|line| !line.trim().is_empty());
-        Err(SshError::Refused {
-            host: self.arguments.last().cloned().unwrap_or_default(),
-            said: said.unwrap_or("it said nothing").to_owned(),
-        })
+        let said = said.unwrap_or("it said nothing").to_owned();
+        let host = self.host();
+        // "sudo: a password is required", "ops is not in the sudoers file", "sudo: not found"
+        match said.contains("sudo") {
+            true => SshError::Sudo { host, said },
+            false => SshError::Refused { host, said },
+        }
     }
 
     /// ssh with a script for the far side's shell, which becomes root first.
     fn command(&self, script: &str) -> Command {
         let mut command = Command::new("ssh");
         command.args(&self.arguments);
-        command.arg(self.line(script));
+        command.arg(Self::line(script));
         command
     }
 
     /// What the far side's shell is given: words that it takes as they are.
-    fn line(&self, script: &str) -> String {
-        let mut words = self.privileged.clone();
-        words.extend(["sh".to_owned(), "-c".to_owned(), quoted(script)]);
-        words.join(" ")
+    fn line(script: &str) -> String {
+        format!("sh -c {} sh {}", quoted(PRIVILEGED), quoted(script))
     }
+}
+
+/// Takes a file from standard input.
+fn receive(to: &str) -> String {
+    format!(
+        "umask 077 && mkdir -p $(dirname {to}) && cat > {to}.new && chmod 0700 {to}.new && mv {to}.new {to}"
+    )
 }
 
 /// In single quotes, where a shell takes everything literally (POSIX, 2.2.2).
@@ -168,14 +259,28 @@ mod tests {
         Ssh::to(&host, Some(Path::new("/etc/a config")))
     }
 
+    /// The far side's part, with commands of its own: who is root goes on, everybody else
+    /// becomes it first.
     #[test]
     fn who_is_not_root_becomes_it() {
-        assert_eq!(way(Some("root"), None).line("true"), "sh -c 'true'");
-        assert_eq!(
-            way(Some("ops"), None).line("true"),
-            "sudo -n -- sh -c 'true'"
-        );
-        assert_eq!(way(None, None).line("true"), "sudo -n -- sh -c 'true'");
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(path, mode).unwrap();
+        };
+        put("sudo", "echo sudo \"$1\" \"$2\"; shift 2; exec \"$@\"");
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        for (id, wanted) in [("0", "it's done\n"), ("1000", "sudo -n --\nit's done\n")] {
+            put("id", &format!("echo {id}"));
+            let output = Command::new("sh")
+                .args(["-c", &Ssh::line("echo \"it's done\"")])
+                .env("PATH", &path)
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout), wanted);
+        }
     }
 
     #[test]
