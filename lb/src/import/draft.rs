@@ -41,6 +41,8 @@ pub(super) struct Route {
 pub(super) struct Terms {
     pub(super) max_connections: Option<u32>,
     pub(super) source_connections: Option<u32>,
+    pub(super) source_rate: Option<u32>,
+    pub(super) source_table: Option<u32>,
     pub(super) allow: Vec<String>,
     pub(super) deny: Vec<String>,
     pub(super) accept_proxy: Vec<String>,
@@ -173,8 +175,17 @@ impl Terms {
         if let Some(most) = self.max_rate {
             add(out, format_args!("  maxRate: {most}"));
         }
-        if let Some(most) = self.source_connections {
-            add(out, format_args!("  sources: {{maxConnections: {most}}}"));
+        let sources = [
+            ("maxConnections", self.source_connections),
+            ("maxRate", self.source_rate),
+            ("table", self.source_table),
+        ];
+        let sources: Vec<String> = sources
+            .into_iter()
+            .filter_map(|(key, value)| Some(format!("{key}: {}", value?)))
+            .collect();
+        if !sources.is_empty() {
+            add(out, format_args!("  sources: {{{}}}", sources.join(", ")));
         }
         let lists = [
             ("allow", &self.allow),

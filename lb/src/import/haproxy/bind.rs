@@ -50,6 +50,18 @@ pub(super) fn read(
     })
 }
 
+/// Whether a line binds an IPv6 address.
+pub(super) fn is_of_six(line: &Line) -> bool {
+    let words = line.words();
+    let places = words.get(1).copied().unwrap_or_default();
+    let is_six = |place: &str| place.starts_with('[') || place.contains("::");
+    words.first() == Some(&"bind")
+        && (places.split(',').any(is_six)
+            || words.iter().any(|word| matches!(*word, "v4v6" | "v6only"))
+            || places.contains("ipv6@")
+            || places.contains("tcp6@"))
+}
+
 fn one(
     written: &str,
     options: &[&str],
@@ -116,7 +128,8 @@ fn parameters(number: usize, options: &[&str], report: &mut Report) {
             "name" | "id" | "description" | "guid-prefix" => {
                 report.not_needed(number, &text, "it changes nothing of what is balanced");
             }
-            "maxconn" | "backlog" | "nice" | "process" | "thread" | "shards" | "mss"
+            "maxconn" => report.unsupported(number, &text, "as many come in as the frontend lets in; write its maxConnections"),
+            "backlog" | "nice" | "process" | "thread" | "shards" | "mss"
             | "gid" | "uid" | "user" | "group" | "mode" | "level" | "severity-output" => {
                 report.not_needed(number, &text, "it tunes the inside of haproxy");
             }

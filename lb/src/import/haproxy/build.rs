@@ -169,7 +169,9 @@ fn terms(proxy: &Proxy, report: &mut Report) -> Terms {
     Terms {
         max_connections: settings.max_connections,
         max_rate: settings.max_rate,
-        source_connections: None,
+        source_connections: proxy.sources.connections,
+        source_rate: proxy.sources.rate,
+        source_table: proxy.sources.table,
         allow: settings.admission.allow.clone(),
         deny: settings.admission.deny.clone(),
         accept_proxy,

@@ -46,6 +46,11 @@ fn directive(line: &Line, draft: &mut Draft, report: &mut Report) {
             }
             None => report.unsupported(number, &text, "it is not a time"),
         },
+        ["setenv" | "presetenv", ..] => report.unsupported(
+            number,
+            &text,
+            "lines below that use it are read without it; set it in the shell that runs the import",
+        ),
         [word, ..] => match known(word) {
             Some(why) => report.not_needed(number, &text, why),
             None => report.unsupported(number, &text, "api-lb does not know it"),
@@ -88,8 +93,9 @@ fn known(word: &str) -> Option<&'static str> {
         "server-state-file" | "server-state-base" => {
             "a reload keeps states and counters in the process"
         }
-        "node" | "description" | "presetenv" | "setenv" | "unsetenv" | "resetenv"
-        | "localpeer" => "it changes nothing of what is balanced",
+        "node" | "description" | "unsetenv" | "resetenv" | "localpeer" => {
+            "it changes nothing of what is balanced"
+        }
         "cpu-map" | "thread-groups" | "noepoll" | "nosplice" | "busy-polling"
         | "numa-cpu-mapping" | "maxpipes" | "nopoll" | "noreuseport" | "zero-warning"
         | "strict-limits" | "quiet" | "no-memory-trimming" | "h1-case-adjust"

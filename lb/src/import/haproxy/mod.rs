@@ -3,6 +3,7 @@
 mod bind;
 mod build;
 mod check;
+mod counting;
 mod global;
 mod proxy;
 mod routes;
@@ -15,6 +16,7 @@ use super::draft::Draft;
 use super::{ImportError, Report, Surroundings};
 pub(super) use rules::networks;
 
+use counting::Counting;
 use proxy::{Mode, Scene, Settings};
 use words::Line;
 
@@ -45,6 +47,8 @@ struct Proxy {
     name: String,
     line: usize,
     settings: Settings,
+    /// What each client may have at a time, and how fast it may come.
+    sources: counting::Limits,
 }
 
 const OUTSIDE: &str = "a directive stands before the first section; a file of haproxy begins with a section such as `global` or `frontend NAME`";
@@ -62,6 +66,7 @@ pub(super) fn read(
     let mut proxies = Vec::new();
     let logs = sections.iter().flat_map(|section| &section.lines);
     let has_log = logs.clone().any(|l| l.words().first() == Some(&"log"));
+    let counting = Counting::of(&sections);
     for (at, section) in sections.iter().enumerate() {
         let inherited = inherited(section, &defaults);
         let is_http = match section.kind {
@@ -77,6 +82,7 @@ pub(super) fn read(
             is_http,
             has_log,
             lines: &section.lines,
+            counting: &counting,
             around,
         };
         match section.kind {
@@ -90,6 +96,7 @@ pub(super) fn read(
                 name: section.name.clone(),
                 line: section.head.number,
                 settings: proxy::read(inherited, &scene, report),
+                sources: counting.limits(section.head.number),
             }),
             Kind::Other => other(section, report),
         }

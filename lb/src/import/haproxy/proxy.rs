@@ -7,6 +7,7 @@ use super::super::{Surroundings, draft};
 use super::Kind;
 use super::bind::{self, Bind};
 use super::check::{self, Plan};
+use super::counting::{self, Counting};
 use super::routes::{self, Route};
 use super::rules::{self, Admission, Rules};
 use super::server::{self, Parameters, Server};
@@ -60,10 +61,13 @@ pub(super) struct Scene<'a> {
     /// Some line says where to log.
     pub(super) has_log: bool,
     pub(super) lines: &'a [Line],
+    /// What is counted by source in the file.
+    pub(super) counting: &'a Counting,
     pub(super) around: &'a Surroundings<'a>,
 }
 
 const REQUESTS: &str = "api-lb carries TCP and looks at no request";
+const OF_FRONTENDS: &str = "haproxy ignores it in a backend: it is a matter of frontends";
 const IDLE_HTTP: &str = "it does nothing in mode tcp";
 
 /// Reads all lines of a section.
@@ -83,9 +87,13 @@ pub(super) fn read(
             unknown(line, report);
         }
     }
-    // Rules of defaults are read again with each proxy, in which they count.
-    if scene.kind != Kind::Defaults {
-        settings.admission = settings.rules.decide(scene.lines, &settings.routes, report);
+    match scene.kind {
+        // Rules of defaults are read again with each proxy, in which they count.
+        Kind::Defaults | Kind::Global | Kind::Other => {}
+        Kind::Backend => Rules::out_of_place(scene, report),
+        Kind::Frontend | Kind::Listen => {
+            settings.admission = settings.rules.decide(scene, &settings.routes, report);
+        }
     }
     settings
 }
@@ -144,9 +152,13 @@ impl Settings {
             ["option", ..] => return self.option(line, scene, report),
             ["no", ..] => return no(line, report),
             ["tcp-request", ..] => self.rules.add(line, report),
+            ["maxconn" | "rate-limit", ..] if scene.kind == Kind::Backend => {
+                report.not_needed(number, &text, OF_FRONTENDS);
+            }
             ["maxconn", most] => self.maxconn(line, most, report),
             ["rate-limit", "sessions", most] => self.max_rate(line, most, report),
             ["acl", name, ..] => Self::acl(line, name, scene, report),
+            ["stick-table", ..] if scene.counting.tell(line, report) => {}
             _ => return plain(line, scene, report),
         }
         true
@@ -212,6 +224,9 @@ impl Settings {
             report.unsupported(number, &text, "it is not a time");
             return;
         };
+        if let Some(why) = ignored(scene.kind, which) {
+            return report.not_needed(number, &text, why);
+        }
         let idle = "timeouts.idle of the backend, together with those of the other side";
         match which {
             "connect" => {
@@ -327,7 +342,8 @@ impl Settings {
                 && rest.iter().any(|word| word.trim_start_matches('!') == name)
         };
         let used: Vec<&Line> = scene.lines.iter().filter(uses).collect();
-        let is_list = rules::acl(name, scene.lines).is_some();
+        let is_list = rules::acl(name, scene.lines).is_some()
+            || counting::is_counted(name, scene.lines);
         let is_name = routes::acl(name, scene.lines).is_some();
         let is_rule = |line: &&Line| line.words().first() == Some(&"tcp-request");
         let is_route = |line: &&Line| Route::read(line, scene.lines).is_some();
@@ -341,9 +357,20 @@ impl Settings {
             report.unsupported(
                 number,
                 &text,
-                "the rules that use it have no effect here",
+                "not every rule that uses it has an effect here",
             );
         }
+    }
+}
+
+/// Why haproxy passes over a time where it stands, if it does.
+fn ignored(kind: Kind, which: &str) -> Option<&'static str> {
+    match (kind, which) {
+        (Kind::Backend, "client") => Some(OF_FRONTENDS),
+        (Kind::Frontend, "connect" | "server" | "tunnel" | "check" | "queue") => {
+            Some("haproxy ignores it in a frontend: it is a matter of backends")
+        }
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::super::times::{Bare, fit, time};
+use super::proxy::Scene;
 use super::routes::Route;
 use super::words::Line;
 use config::Report;
@@ -34,6 +35,7 @@ pub(super) struct Rules {
 enum Rule {
     AcceptHello,
     RejectOthers,
+    RejectAllButHello,
     Accept(Vec<String>),
     Reject(Vec<String>),
     RejectAllBut(Vec<String>),
@@ -56,23 +58,33 @@ impl Rules {
         }
     }
 
-    /// What they come to, each with its verdict. `lines` has the section's ACLs, `routes` are
-    /// what waits for a ClientHello.
+    /// Those of a backend: ours are of frontends, of which several may lead to it.
+    pub(super) fn out_of_place(scene: &Scene<'_>, report: &mut Report) {
+        let is_rule = |line: &&Line| line.words().first() == Some(&"tcp-request");
+        for line in scene.lines.iter().filter(is_rule) {
+            report.unsupported(line.number, &line.text(), OF_A_BACKEND);
+        }
+    }
+
+    /// What they come to, each with its verdict. `routes` are what waits for a ClientHello.
     pub(super) fn decide(
         &self,
-        lines: &[Line],
+        scene: &Scene<'_>,
         routes: &[Route],
         report: &mut Report,
     ) -> Admission {
         let rules: Vec<(&Line, Rule)> = self
             .rules
             .iter()
-            .map(|line| (line, Rule::of(line, lines)))
+            // What is counted by source has its verdict already.
+            .filter(|line| !scene.counting.tell(line, report))
+            .map(|line| (line, Rule::of(line, scene.lines)))
             .collect();
         let mut admission = Admission::default();
         let has = |is_it: fn(&Rule) -> bool| rules.iter().any(|(_, rule)| is_it(rule));
-        let is_closed = has(|rule| matches!(rule, Rule::RejectOthers));
-        let waits = has(|rule| matches!(rule, Rule::AcceptHello));
+        let is_strict = has(|rule| matches!(rule, Rule::RejectAllButHello));
+        let is_closed = is_strict || has(|rule| matches!(rule, Rule::RejectOthers));
+        let waits = is_strict || has(|rule| matches!(rule, Rule::AcceptHello));
         let accepts = has(|rule| matches!(rule, Rule::Accept(_)));
         if waits && is_closed && !accepts {
             let time = self
@@ -108,6 +120,8 @@ fn wait_verdict(line: &Line, admission: &Admission, waits: bool, report: &mut Re
 const NOBODY: &str =
     "without a `tcp-request content reject` it turns nobody away in haproxy either";
 const TRAP: &str = "this looks like \"TLS only\" and is not: without `tcp-request content reject` haproxy passes everything on after the delay, plain HTTP at once; `tls: {only: on}` of the frontend does what it says";
+const OF_A_BACKEND: &str = "who is let in is a matter of frontends: a client that this turns away is let in; write it at those that lead here";
+const EXEMPT: &str = "no client passes the rules below it: write the networks that may come as allow of the frontend, and what none of them may as deny";
 const LOST: &str = "a client that this turns away is let in; write allow or deny of the frontend, or use a packet filter";
 
 impl Rule {
@@ -122,7 +136,15 @@ impl Rule {
         match (words.get(2), condition, sources(test, lines)) {
             (Some(&"accept"), _, _) if is_hello && !is_unless => Self::AcceptHello,
             (Some(&"reject"), None, _) => Self::RejectOthers,
-            (Some(&"reject"), _, _) if is_hello => Self::RejectOthers,
+            (Some(&"reject"), _, _) if is_hello => {
+                let is_not = matches!(test.first(), Some(&"!" | &"!{"));
+                if is_not == is_unless {
+                    // Who speaks TLS is turned away.
+                    Self::Odd
+                } else {
+                    Self::RejectAllButHello
+                }
+            }
             (Some(&"accept"), _, Some((false, from))) if !is_unless => Self::Accept(from),
             (Some(&"reject"), _, Some((is_not, from))) => {
                 if is_not == is_unless {
@@ -154,7 +176,9 @@ impl Rule {
                 report.not_needed(number, &text, NOBODY);
                 report.trap_once(number, TRAP);
             }
-            Self::RejectOthers if admission.tls_only.is_some() => {
+            Self::RejectOthers | Self::RejectAllButHello
+                if admission.tls_only.is_some() =>
+            {
                 report.honoured(number, &text, "tls.only: on");
             }
             Self::RejectOthers if !waits && !admission.allow.is_empty() => {
@@ -172,8 +196,9 @@ impl Rule {
                 report.honoured(number, &text, format!("allow: {}", from.join(", ")));
                 admission.allow = from;
             }
+            Self::Accept(_) => report.unsupported(number, &text, EXEMPT),
             Self::RejectOthers
-            | Self::Accept(_)
+            | Self::RejectAllButHello
             | Self::Reject(_)
             | Self::RejectAllBut(_)
             | Self::Odd => report.unsupported(number, &text, LOST),
