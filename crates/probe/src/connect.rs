@@ -52,23 +52,24 @@ fn outcome(error: &io::Error, progress: &Progress) -> Outcome {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "an open set, not ours")]
 fn fault(error: &io::Error) -> LocalFault {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => LocalFault::Denied,
+        // A connect finds no free local port.
+        io::ErrorKind::AddrNotAvailable => LocalFault::Exhausted,
+        _ if is_shortage(error) => LocalFault::Exhausted,
+        kind => LocalFault::Socket(kind),
+    }
+}
+
+/// Whether this host is out of descriptors or memory, at any stage of a check: that says
+/// nothing about the server.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
     /// `errno` of a full file table, from Linux's `errno-base.h`: 23 and 24.
     const FILE_TABLES: [i32; 2] = [23, 24];
     /// `ENOBUFS`, from Linux's `errno.h`.
     const NO_BUFFERS: i32 = 105;
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => LocalFault::Denied,
-        // A connect finds no free local port.
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory => {
-            LocalFault::Exhausted
-        }
-        kind => match error.raw_os_error() {
-            Some(errno) if FILE_TABLES.contains(&errno) || errno == NO_BUFFERS => {
-                LocalFault::Exhausted
-            }
-            _ => LocalFault::Socket(kind),
-        },
-    }
+    let is_one = |errno| FILE_TABLES.contains(&errno) || errno == NO_BUFFERS;
+    error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(is_one)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "an open set, not ours")]

@@ -20,8 +20,9 @@ use rustls::{
 use thiserror::Error;
 use tokio_rustls::TlsConnector;
 
+use crate::connect::is_shortage;
 use crate::wire::Progress;
-use crate::{Outcome, Untrusted};
+use crate::{LocalFault, Outcome, Untrusted};
 
 /// Whose certificates are believed. There is no default and no system store.
 #[derive(Clone)]
@@ -259,6 +260,7 @@ pub(crate) fn outcome(error: &io::Error, progress: &Progress) -> Outcome {
         .and_then(|source| source.downcast_ref::<rustls::Error>());
     match tls {
         Some(error) => tls_outcome(error),
+        None if is_shortage(error) => Outcome::Local(LocalFault::Exhausted),
         None => io_outcome(error.kind(), progress),
     }
 }
@@ -306,6 +308,27 @@ fn certificate_outcome(error: &CertificateError) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is missing here says nothing of the server, however far a check has got.
+    #[test]
+    fn every_errno_of_a_connection_that_is_up() {
+        use crate::{Heard, Stage};
+        let progress = Progress::default();
+        progress.enter(Stage::Request);
+        let exhausted = Outcome::Local(LocalFault::Exhausted);
+        for (errno, expected) in [
+            (12, exhausted),
+            (105, exhausted),
+            (24, exhausted),
+            (104, Outcome::Reset(Stage::Request, Heard::Nothing)),
+            (32, Outcome::Reset(Stage::Request, Heard::Nothing)),
+            (110, Outcome::NoResponse(Heard::Nothing)),
+            (113, Outcome::NoResponse(Heard::Nothing)),
+        ] {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(outcome(&error, &progress), expected, "{error}");
+        }
+    }
 
     #[test]
     fn only_regular_files_are_read() {
