@@ -12,6 +12,7 @@
 mod admission;
 mod balance;
 mod cluster;
+mod control;
 mod discovery;
 mod failure;
 mod families;

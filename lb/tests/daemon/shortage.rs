@@ -26,10 +26,10 @@ async fn start(bind: SocketAddr, servers: &[SocketAddr], more: &str) -> Fallible
 }
 
 /// Takes all descriptors from a daemon that it does not use, but for `room`.
-async fn leave(lb: &Lb, room: usize) -> Fallible<()> {
+pub(crate) async fn leave(lb: &Lb, room: usize) -> Fallible<()> {
     let used = used(lb).await?;
-    let last = (0..).filter(|n| !used.contains(n)).nth(room - 1);
-    let limit = last.ok_or("no number is free")? + 1;
+    let first_too_many = (0..).filter(|n| !used.contains(n)).nth(room);
+    let limit = first_too_many.ok_or("no number is free")?;
     allow(lb, &format!("{limit}:"))
 }
 
@@ -54,7 +54,7 @@ async fn used(lb: &Lb) -> Fallible<HashSet<usize>> {
 }
 
 /// Lets a daemon have so many descriptors; written as prlimit(1) wants it.
-fn allow(lb: &Lb, limit: &str) -> Fallible<()> {
+pub(crate) fn allow(lb: &Lb, limit: &str) -> Fallible<()> {
     let set = Command::new("prlimit")
         .args(["--pid", &lb.id().to_string()])
         .arg(format!("--nofile={limit}"))

@@ -20,11 +20,16 @@ use crate::stuck::thread;
 const WORDS: usize = 2;
 
 /// Calls of one thread that fail.
-struct Starved(mpsc::Receiver<nix::Result<()>>);
+pub(crate) struct Starved(mpsc::Receiver<nix::Result<()>>);
 
 impl Starved {
     /// From here on, the thread's next calls of this number fail.
-    fn begin(worker: Pid, call: i64, errno: Errno, times: u32) -> Fallible<Self> {
+    pub(crate) fn begin(
+        worker: Pid,
+        call: i64,
+        errno: Errno,
+        times: u32,
+    ) -> Fallible<Self> {
         let (tell, told) = mpsc::sync_channel(WORDS);
         // Only the thread that traces may say how it goes on.
         std::thread::spawn(move || {
@@ -40,7 +45,7 @@ impl Starved {
     }
 
     /// All of them have failed.
-    fn end(self) -> Fallible<()> {
+    pub(crate) fn end(self) -> Fallible<()> {
         Ok(self.0.recv_timeout(PATIENCE)??)
     }
 }
@@ -102,7 +107,7 @@ async fn served(bind: std::net::SocketAddr) -> Fallible<TcpStream> {
     Ok(client)
 }
 
-async fn echoes(client: &mut TcpStream, what: &[u8]) -> Fallible<()> {
+pub(crate) async fn echoes(client: &mut TcpStream, what: &[u8]) -> Fallible<()> {
     let mut back = vec![0; what.len()];
     let (mut from, mut to) = client.split();
     let both = async { tokio::join!(to.write_all(what), from.read_exact(&mut back)) };
