@@ -15,6 +15,7 @@ use super::machine::Machine;
 use super::origin::Origin;
 use super::poll::Lane;
 use super::relay::{Fault, Flow, Over, Side};
+use super::turn::can_be_given_again;
 use super::wheel::Tick;
 use super::{report, tcp_info};
 use crate::hello::{self, Extent};
@@ -111,7 +112,10 @@ impl Session {
         };
         match &self.load {
             Load::Relay { .. } => false,
-            Load::Dial { kept: Some(_), .. } => true,
+            // Other first words are here where routes wait for a ClientHello.
+            Load::Dial {
+                kept: Some(kept), ..
+            } => kept.written() == 0 || can_be_given_again(kept.all()),
             Load::Dial {
                 kept: None, dials, ..
             } => {

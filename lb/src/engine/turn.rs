@@ -317,7 +317,7 @@ impl<'a> Sides<'a> {
 
 /// Whether another server may be given these first bytes, too: a ClientHello or the beginning
 /// of one. Nothing else may be given twice, least of all a request that does something.
-fn can_be_given_again(bytes: &[u8]) -> bool {
+pub(super) fn can_be_given_again(bytes: &[u8]) -> bool {
     match hello::extent(bytes) {
         Extent::More => true,
         Extent::Whole(len) => len == bytes.len(),

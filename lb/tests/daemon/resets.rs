@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::rig::{CHECK_ONCE, Fallible, Lb, PATIENCE, loopback};
-use crate::servers::{Answer, Echo, Full, Web, reset};
+use crate::servers::{Answer, Echo, Full, Manual, Web, reset};
 
 /// One record with a ClientHello that any TLS server understands, from OpenSSL.
 const HELLO: &[u8] = include_bytes!("../../src/hello/corpus/openssl-tls13-alpn.bin");
@@ -218,4 +218,34 @@ async fn while_it_waits_for_a_place_and_while_bytes_cross() -> Fallible<()> {
     first.write_all(b"!").await?;
     assert_eq!(first.read_u8().await?, b'!');
     Ok(())
+}
+
+/// First words that routes have waited for are kept like a ClientHello, and are none: a request
+/// that a server has seen, and another would do again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_a_server_has_seen_goes_to_no_other() {
+    let (a, b) = (
+        Manual::start().await.unwrap(),
+        Manual::start().await.unwrap(),
+    );
+    let bind = loopback(6443);
+    let body = format!(
+        "frontends:\n- {{name: f, bind: [\"{bind}\"], backend: b, routes: [{{alpn: [h2], backend: b}}]}}\nbackends:\n- name: b\n{CHECK_ONCE}  servers: [{{name: s0, address: \"{}\"}}, {{name: s1, address: \"{}\"}}]\n",
+        a.address, b.address
+    );
+    let mut lb = Lb::start(&body).unwrap();
+    let mut client = TcpStream::connect(bind).await.unwrap();
+    client.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+    let server = tokio::select! {
+        server = a.next() => server,
+        server = b.next() => server,
+    };
+    reset(server.unwrap()).unwrap();
+    let address = client.local_addr().unwrap();
+    assert!(client.read_u8().await.is_err());
+    let line = lb.ended(address).unwrap();
+    assert_eq!(
+        (&line["end"], &line["dials"]),
+        (&json!("serverReset"), &json!(1))
+    );
 }
