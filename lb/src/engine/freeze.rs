@@ -19,11 +19,17 @@ impl Sessions {
     pub(super) fn freeze(&mut self) -> Frozen {
         let keys: Vec<_> = self.slab.keys().collect();
         let all = keys.into_iter().filter_map(|key| self.slab.remove(key));
+        let mut all: Vec<Session> = all.collect();
+        // As they came: so they stand in the next image's line.
+        all.sort_unstable_by_key(|session| session.count);
         let number = self.number;
         Frozen {
             worker: number,
             count: self.count,
-            sessions: all.map(|session| pack(session, number)).collect(),
+            sessions: all
+                .into_iter()
+                .map(|session| pack(session, number))
+                .collect(),
         }
     }
 }

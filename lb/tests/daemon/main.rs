@@ -17,6 +17,7 @@ mod discovery;
 mod failure;
 mod families;
 mod flood;
+mod handover;
 mod hostile;
 mod lifecycle;
 mod look;

@@ -129,7 +129,6 @@ impl Lb {
         let folder = tempfile::tempdir()?;
         let notify = folder.path().join("notify.sock");
         let ready = UnixDatagram::bind(&notify)?;
-        ready.set_read_timeout(Some(PATIENCE))?;
         std::fs::write(
             folder.path().join("lb.yaml"),
             file(folder.path(), &admin(body)),
@@ -143,20 +142,44 @@ impl Lb {
             .spawn()?;
         let stderr = child.stderr.take().ok_or("no stderr")?;
         let lines = read_lines(stderr)?;
-        let lb = Self {
+        let mut lb = Self {
             child,
             folder,
             lines,
             passed_over: VecDeque::new(),
             notify: ready,
         };
-        let mut said = [0; 512];
-        let count = lb.notify.recv(&mut said)?;
-        let said = String::from_utf8_lossy(&said[..count]).into_owned();
+        let said = lb.heard()?;
         if said.contains("READY=1") {
             Ok(lb)
         } else {
             Err(said.into())
+        }
+    }
+
+    /// What it tells systemd next; one that has ended tells nothing any more.
+    fn heard(&mut self) -> Fallible<String> {
+        const LOOK: Duration = Duration::from_millis(100);
+        let until = std::time::Instant::now() + PATIENCE;
+        self.notify.set_read_timeout(Some(LOOK))?;
+        let mut said = [0; 512];
+        loop {
+            match self.notify.recv(&mut said) {
+                Ok(count) => {
+                    return Ok(String::from_utf8_lossy(&said[..count]).into_owned());
+                }
+                Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                    return Err(error.into());
+                }
+                Err(_) if std::time::Instant::now() > until => {
+                    return Err("it is not ready".into());
+                }
+                Err(_) => {}
+            }
+            if let Some(status) = self.child.try_wait()? {
+                let log: Vec<Value> = self.lines.iter().collect();
+                return Err(format!("it has ended, {status}: {log:#?}").into());
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 //! Leaves to the booted machine: the rights and the watchdog of the unit.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::rig::{CHECK_ONCE, Fallible, Lb, PATIENCE, loopback, run_to_end, simple};
-use crate::servers::{Echo, Manual};
+use crate::servers::Echo;
 use crate::streams::{Manner, Stream};
 
 /// Streams that last over all upgrades.
@@ -31,10 +31,9 @@ const EACH: Duration = Duration::from_millis(2);
 const AT_ONCE: usize = 200;
 
 const REAL: &str = env!("CARGO_BIN_EXE_api-lb");
-const HELLO: &[u8] = include_bytes!("../../src/hello/corpus/openssl-tls13-alpn.bin");
 
 /// Has the daemon replaced: exit code, standard output, standard error.
-async fn upgrade(lb: &Lb) -> Fallible<(i32, String, String)> {
+pub(crate) async fn upgrade(lb: &Lb) -> Fallible<(i32, String, String)> {
     let socket = lb.socket().display().to_string();
     let run = move || run_to_end(&["upgrade", "--socket", &socket]);
     tokio::task::spawn_blocking(run).await?
@@ -64,17 +63,88 @@ impl Place {
 
     /// The program is this one from here on.
     fn link(&self, to: &Path) -> Fallible<()> {
-        let new = self.folder.path().join("new");
-        std::fs::copy(to, &new)?;
-        Ok(std::fs::rename(new, self.program())?)
+        self.install(to, 0o755)
     }
 
     /// The program is this text from here on, with these rights.
     fn write(&self, text: &str, mode: u32) -> Fallible<()> {
+        let source = self.folder.path().join("source");
+        std::fs::write(&source, text)?;
+        self.install(&source, mode)
+    }
+
+    /// Copied by a process that starts no other: one that another test begins at this moment
+    /// would have the file open for writing, and nobody could run it (ETXTBSY).
+    fn install(&self, from: &Path, mode: u32) -> Fallible<()> {
         let new = self.folder.path().join("new");
-        std::fs::write(&new, text)?;
-        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode))?;
+        let installed = Command::new("install")
+            .arg(format!("--mode={mode:o}"))
+            .args([from, &new])
+            .status()?;
+        if !installed.success() {
+            return Err(format!("{} was not copied", from.display()).into());
+        }
         Ok(std::fs::rename(new, self.program())?)
+    }
+}
+
+/// A daemon whose program can be changed, and a client of it that stays.
+struct Stage {
+    place: Place,
+    lb: Lb,
+    bind: SocketAddr,
+    client: TcpStream,
+    _server: Echo,
+}
+
+impl Stage {
+    async fn new() -> Fallible<Self> {
+        let server = Echo::start(b'a').await?;
+        let bind = loopback(6443);
+        let place = Place::new()?;
+        let body = simple(bind, &[server.address], CHECK_ONCE);
+        let lb = Lb::start_program(&place.program(), &body, "")?;
+        let mut client = TcpStream::connect(bind).await?;
+        assert_eq!(client.read_u8().await?, b'a');
+        Ok(Self {
+            place,
+            lb,
+            bind,
+            client,
+            _server: server,
+        })
+    }
+
+    /// The client goes on, and others come.
+    async fn goes_on(&mut self) -> Fallible<()> {
+        self.client.write_all(b"x").await?;
+        assert_eq!(self.client.read_u8().await?, b'x');
+        Ok(exchange(self.bind).await?)
+    }
+
+    /// The program that lies there fails, with `why`, and the old one says `what` of it.
+    async fn fails(&mut self, n: u64, why: &[&str], what: &str) -> Fallible<()> {
+        let (code, said, error) = upgrade(&self.lb).await?;
+        assert_eq!(code, 1, "{said}");
+        let upgrades = upgrades(&self.lb).await?;
+        let counted = (&upgrades["done"], &upgrades["failed"]);
+        assert_eq!(counted, (&0.into(), &n.into()));
+        let kept = upgrades["failure"]["error"].as_str().ok_or("no error")?;
+        for why in why {
+            assert!(error.contains(why), "{error}");
+        }
+        assert!(why.iter().any(|why| kept.contains(why)), "{kept}");
+        self.lb.line(|line| line["message"] == what)?;
+        self.goes_on().await
+    }
+
+    /// And one that will do.
+    async fn succeeds(&mut self) -> Fallible<()> {
+        self.place.link(Path::new(REAL))?;
+        let (code, said, error) = upgrade(&self.lb).await?;
+        assert_eq!(code, 0, "{said}{error}");
+        assert!(said.contains("1 connections go on"), "{said}");
+        self.goes_on().await
     }
 }
 
@@ -218,14 +288,8 @@ async fn five_reloads_under_load_fail_nobody() {
 /// Each way in which a program may not do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_will_not_do_leaves_the_old_one() {
-    let a = Echo::start(b'a').await.unwrap();
-    let bind = loopback(6443);
-    let place = Place::new().unwrap();
-    let body = simple(bind, &[a.address], CHECK_ONCE);
-    let mut lb = Lb::start_program(&place.program(), &body, "").unwrap();
-    let mut client = TcpStream::connect(bind).await.unwrap();
-    assert_eq!(client.read_u8().await.unwrap(), b'a');
-    for (n, text, mode, expected) in [
+    let mut stage = Stage::new().await.unwrap();
+    for (n, text, mode, why) in [
         (
             1,
             "#!/bin/sh\necho no such luck >&2\nexit 1\n",
@@ -243,123 +307,25 @@ async fn a_program_that_will_not_do_leaves_the_old_one() {
             "did not answer within 5 s",
         ),
     ] {
-        place.write(text, mode).unwrap();
-        let (code, said, error) = upgrade(&lb).await.unwrap();
-        assert_eq!(code, 1, "{said}");
-        assert!(error.contains(expected), "{error}");
-        let upgrades = upgrades(&lb).await.unwrap();
-        assert_eq!(
-            (&upgrades["done"], &upgrades["failed"]),
-            (&0.into(), &n.into())
-        );
-        assert!(
-            upgrades["failure"]["error"]
-                .as_str()
-                .unwrap()
-                .contains(expected)
-        );
-        lb.line(|line| line["message"] == "upgrade refused; what ran before goes on")
-            .unwrap();
-        client.write_all(b"x").await.unwrap();
-        assert_eq!(client.read_u8().await.unwrap(), b'x');
-        exchange(bind).await.unwrap();
+        stage.place.write(text, mode).unwrap();
+        let what = "upgrade refused; what ran before goes on";
+        stage.fails(n, &[why], what).await.unwrap();
     }
-    // And one that will.
-    place.link(Path::new(REAL)).unwrap();
-    let (code, said, error) = upgrade(&lb).await.unwrap();
-    assert_eq!(code, 0, "{said}{error}");
-    assert!(said.contains("1 connections go on"), "{said}");
-    client.write_all(b"y").await.unwrap();
-    assert_eq!(client.read_u8().await.unwrap(), b'y');
+    stage.succeeds().await.unwrap();
 }
 
 /// It passes the trial and cannot start: everything goes back, twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_cannot_start_gives_everything_back() {
-    let a = Echo::start(b'a').await.unwrap();
-    let bind = loopback(6443);
-    let place = Place::new().unwrap();
-    let body = simple(bind, &[a.address], CHECK_ONCE);
-    let mut lb = Lb::start_program(&place.program(), &body, "").unwrap();
-    let mut client = TcpStream::connect(bind).await.unwrap();
-    assert_eq!(client.read_u8().await.unwrap(), b'a');
+    let mut stage = Stage::new().await.unwrap();
     let broken = format!(
         "#!/bin/sh\n[ \"$1\" = adopt ] && exec {REAL} \"$@\"\nexec {REAL} run --config /no/such/file.yaml\n"
     );
     for n in 1..=2 {
-        place.write(&broken, 0o755).unwrap();
-        let (code, said, error) = upgrade(&lb).await.unwrap();
-        assert_eq!(code, 1, "{said}");
-        assert!(error.contains("the old program is back"), "{error}");
-        assert!(error.contains("/no/such/file.yaml"), "{error}");
-        assert_eq!(upgrades(&lb).await.unwrap()["failed"], n);
-        lb.line(|line| line["message"] == "upgrade failed; the old program is back")
-            .unwrap();
-        client.write_all(b"x").await.unwrap();
-        assert_eq!(client.read_u8().await.unwrap(), b'x');
-        exchange(bind).await.unwrap();
+        stage.place.write(&broken, 0o755).unwrap();
+        let why = ["the old program is back", "/no/such/file.yaml"];
+        let what = "upgrade failed; the old program is back";
+        stage.fails(n, &why, what).await.unwrap();
     }
-    place.link(Path::new(REAL)).unwrap();
-    let (code, said, error) = upgrade(&lb).await.unwrap();
-    assert_eq!(code, 0, "{said}{error}");
-    client.write_all(b"y").await.unwrap();
-    assert_eq!(client.read_u8().await.unwrap(), b'y');
-}
-
-/// Clients that have no answer yet: one whose hello is half here, one whose server is silent,
-/// and one that waits for a place.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_has_no_answer_yet_gets_it_from_the_next_program() {
-    let server = Manual::start().await.unwrap();
-    let bind = loopback(6443);
-    // One worker has one line, in the order in which they came.
-    let body = format!(
-        "workers: 1\nfrontends:\n- {{name: f, bind: [\"{bind}\"], backend: b, tls: {{only: on}}}}\nbackends:\n- name: b\n{CHECK_ONCE}  queue: {{timeout: 1m}}\n  servers: [{{name: s, address: \"{}\", maxConnections: 1}}]\n",
-        server.address
-    );
-    let lb = Lb::start(&body).unwrap();
-    let (half, rest) = HELLO.split_at(100);
-    let mut first = TcpStream::connect(bind).await.unwrap();
-    first.write_all(HELLO).await.unwrap();
-    let mut to_first = server.next().await.unwrap();
-    let mut waiting = TcpStream::connect(bind).await.unwrap();
-    waiting.write_all(HELLO).await.unwrap();
-    let mut slow = TcpStream::connect(bind).await.unwrap();
-    slow.write_all(half).await.unwrap();
-    let stages = async || {
-        let socket = lb.socket();
-        let asked = daemon::client::post(&socket, "/connections", &Value::Null);
-        let shown = asked.await.unwrap();
-        let all = shown["connections"].as_array().unwrap();
-        let mut all: Vec<String> =
-            all.iter().map(|one| one["stage"].to_string()).collect();
-        all.sort();
-        all
-    };
-    let expected = ["\"asked\"", "\"hello\"", "\"queue\""];
-    while stages().await != expected {
-        tokio::task::yield_now().await;
-    }
-
-    let (code, said, error) = upgrade(&lb).await.unwrap();
-    assert_eq!(code, 0, "{said}{error}");
-    assert_eq!(stages().await, expected);
-    // The server that was asked is still the one, and has the hello once.
-    let mut heard = vec![0; HELLO.len()];
-    to_first.read_exact(&mut heard).await.unwrap();
-    assert_eq!(heard, HELLO);
-    to_first.write_all(b"1").await.unwrap();
-    assert_eq!(first.read_u8().await.unwrap(), b'1');
-    slow.write_all(rest).await.unwrap();
-    drop((first, to_first));
-    for (client, name) in [(&mut waiting, b'2'), (&mut slow, b'3')] {
-        let mut server = server.next().await.unwrap();
-        server.read_exact(&mut heard).await.unwrap();
-        assert_eq!(heard, HELLO);
-        server.write_all(&[name]).await.unwrap();
-        assert_eq!(client.read_u8().await.unwrap(), name);
-        drop(server);
-        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
-        client.shutdown().await.unwrap();
-    }
+    stage.succeeds().await.unwrap();
 }
