@@ -233,7 +233,7 @@ fn line(
     line.seconds("lasted", record.lasted)
         .number("sent", record.sent)
         .number("received", record.received)
-        .word("flags", record.end.flags())
+        .word("flags", record.end.flags(record.stood))
         .word("end", record.end.name());
     if let Some(suppressed) = suppressed {
         line.number("suppressed", suppressed);
@@ -291,6 +291,7 @@ mod tests {
 
     #[test]
     fn each_end_has_a_pace_of_its_own() {
+    use crate::worker::Stood;
         let mut pace = Pace {
             rate: NonZeroU32::new(2),
             ..Pace::default()
@@ -315,8 +316,23 @@ mod tests {
     #[test]
     fn every_end_has_two_letters() {
         for end in End::ALL {
-            assert_eq!(end.flags().len(), 2);
-            assert_eq!(end.flags() == "--", end.is_orderly(), "{end:?}");
+            for stood in [Request, Queue, Connect, Data] {
+                let flags = end.flags(stood);
+                assert_eq!(flags.len(), 2);
+                assert_eq!(flags == "--", end.is_orderly(), "{end:?}");
+            }
+        }
+        for (end, stood, expected) in [
+            (End::ClientAborted, Request, "CR"),
+            (End::ClientAborted, Queue, "CQ"),
+            (End::ClientAborted, Connect, "CC"),
+            (End::Killed, Queue, "KQ"),
+            (End::Killed, Data, "KD"),
+            (End::Shutdown, Data, "PD"),
+            (End::QueueTimeout, Queue, "sQ"),
+        ] {
+            assert_eq!(end.flags(stood), expected);
+        use Stood::{Connect, Data, Queue, Request};
         }
     }
 }

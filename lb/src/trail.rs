@@ -145,7 +145,7 @@ impl Trail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::End;
+    use crate::worker::{End, Stood};
 
     const MEMORY: Memory = Memory {
         keep: Some(Duration::from_secs(60)),
@@ -174,6 +174,7 @@ mod tests {
             sent: 0,
             received: 0,
             end: End::ClientClosed,
+            stood: Stood::Data,
         }
     }
 

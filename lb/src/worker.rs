@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::pool::{ServerId, Snapshot};
 
-pub use end::End;
+pub use end::{End, Stood};
 pub use event::{ConnectionId, Event, Observed, Record};
 pub use luggage::{Adoption, Frozen, Luggage};
 

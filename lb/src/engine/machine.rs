@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::relay::{Fault, Flow, Over, Ready, Relay, Side};
 use super::wheel::Tick;
 use crate::pool::Failure;
-use crate::worker::{End, Which};
+use crate::worker::{End, Stood, Which};
 
 pub(super) use words::{Action, Event};
 
@@ -123,6 +123,17 @@ impl Machine {
             Phase::Dialling { .. } => "dial",
             Phase::Silent { .. } => "asked",
             Phase::Relaying { .. } => "relay",
+        }
+    }
+
+    /// Where it stands, as a log says it.
+    #[must_use]
+    pub(super) const fn stood(&self) -> Stood {
+        match self.phase {
+            Phase::Header { .. } | Phase::Hello { .. } => Stood::Request,
+            Phase::Waiting { .. } => Stood::Queue,
+            Phase::Dialling { .. } => Stood::Connect,
+            Phase::Silent { .. } | Phase::Relaying { .. } => Stood::Data,
         }
     }
 

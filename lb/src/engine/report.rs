@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::origin::Origin;
 use super::session::Session;
-use crate::worker::{ConnectionId, End, Record};
+use crate::worker::{ConnectionId, End, Record, Stood};
 
 /// The record of a session that ends at `now`. Asks the kernel for the two addresses that
 /// are ours: kept in the session, they would cost every idle connection for a line that is
@@ -46,6 +46,7 @@ pub(super) fn record_of(
         sent,
         received,
         end,
+        stood: session.machine.stood(),
     }
 }
 
@@ -74,6 +75,7 @@ pub(super) fn record_of_refused(
         sent: 0,
         received: 0,
         end,
+        stood: Stood::Request,
     }
 }
 

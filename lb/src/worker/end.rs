@@ -2,6 +2,31 @@
 
 use super::Which;
 
+/// Where a connection stood when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stood {
+    /// Its first words were waited for.
+    Request,
+    /// It waited for a place at a server.
+    Queue,
+    /// A server was dialled for it.
+    Connect,
+    /// It had a server.
+    Data,
+}
+
+impl Stood {
+    const fn of(self, each: [&'static str; 4]) -> &'static str {
+        let [request, queue, connect, data] = each;
+        match self {
+            Self::Request => request,
+            Self::Queue => queue,
+            Self::Connect => connect,
+            Self::Data => data,
+        }
+    }
+}
+
 /// Every way a connection can end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum End {
@@ -144,15 +169,16 @@ impl End {
     /// haproxy's two letters for it, for readers that know them: who ended it (`C`lient,
     /// `S`erver, a `c`lient or `s`erver that was too slow, `P`roxy by rule, `R`esources, server
     /// `D`own, `K`illed), and where it stood (`R`equest awaited, `Q`ueue, `C`onnect, `D`ata).
+    /// Most ends are possible in one place alone; of the others `stood` tells.
     #[must_use]
-    pub const fn flags(self) -> &'static str {
+    pub const fn flags(self, stood: Stood) -> &'static str {
         match self {
             Self::ClientClosed | Self::ServerClosed | Self::Rebalanced => "--",
             Self::ClientReset => "CD",
             Self::ServerReset => "SD",
             Self::ClientGone | Self::Idle => "cD",
             Self::ServerGone => "sD",
-            Self::ClientAborted => "CC",
+            Self::ClientAborted => stood.of(["CR", "CQ", "CC", "CD"]),
             Self::Denied
             | Self::SourceConnections
             | Self::SourceRate
@@ -168,8 +194,8 @@ impl End {
             Self::QueueTimeout => "sQ",
             Self::NoResources => "RC",
             Self::ServerUnreachable | Self::ServerHung => "DD",
-            Self::Killed => "KD",
-            Self::Shutdown => "PD",
+            Self::Killed => stood.of(["KR", "KQ", "KC", "KD"]),
+            Self::Shutdown => stood.of(["PR", "PQ", "PC", "PD"]),
         }
     }
 

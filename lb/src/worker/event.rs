@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use probe::Reach;
 
-use super::End;
+use super::{End, Stood};
 use crate::pool::{ListenerId, ServerId};
 
 /// Names a connection for the life of the process: the worker in the bits from 46 on, a
@@ -114,6 +114,8 @@ pub struct Record {
     pub received: u64,
     /// How it ended.
     pub end: End,
+    /// Where it stood then.
+    pub stood: Stood,
 }
 
 #[cfg(test)]
