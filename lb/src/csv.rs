@@ -2,11 +2,13 @@
 //! this. A column that means nothing here stays empty, as haproxy leaves it.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use probe::{Outcome, Stage};
 
+use crate::order::Mode;
 use crate::pool::{Counters, Rank, State};
 use crate::roster::{Back, Front, Member, View};
 use crate::worker::End;
@@ -43,6 +45,25 @@ fn frontend(id: usize, front: &Front) -> Row {
     let mut row = Row::new(&front.meant.name, "FRONTEND", id, 0, "0");
     row.traffic(&[counters]);
     row.set("status", "OPEN");
+    let rules = &front.meant.admission;
+    row.limit("slim", rules.connections);
+    row.limit("rate_lim", rules.rate);
+    let turned_away = [
+        End::Denied,
+        End::SourceConnections,
+        End::SourceRate,
+        End::FrontendConnections,
+        End::FrontendRate,
+        End::ProcessConnections,
+    ];
+    row.ended("dcon", &[counters], &turned_away);
+    let strangers = [
+        End::BadProxyHeader,
+        End::NoProxyHeader,
+        End::NoHello,
+        End::NotTls,
+    ];
+    row.ended("ereq", &[counters], &strangers);
     let rate = counters.recent.rate().connections;
     row.set("conn_rate", rate);
     row.set("conn_rate_max", counters.recent.most().1);
@@ -61,15 +82,8 @@ fn server(
     let is_backup = member.server.terms.rank == Rank::Backup;
     let mut row = Row::new(&back.meant.name, &member.server.name, id, number, "2");
     row.traffic(&[counters]);
-    row.set(
-        "slim",
-        member
-            .server
-            .terms
-            .max_connections
-            .map_or(String::new(), |n| n.to_string()),
-    );
-    row.set("status", status(member.state));
+    row.limit("slim", member.server.terms.max_connections);
+    row.set("status", status(member));
     row.set("weight", member.server.weight);
     row.set("uweight", member.server.weight);
     row.set("act", u8::from(!is_backup));
@@ -81,7 +95,7 @@ fn server(
         .map(|(_, n)| n)
         .sum();
     row.set("chkfail", failed);
-    row.set("chkdown", member.changes.div_ceil(2));
+    row.set("chkdown", member.downs);
     row.set("lastchg", seconds_since(member.since, now));
     row.set("lbtot", get(&counters.connections));
     row.set("econ", get(&counters.dial_failures));
@@ -154,6 +168,17 @@ impl Row {
         self.0.insert(column, value.to_string());
     }
 
+    fn limit(&mut self, column: &'static str, most: Option<NonZeroU32>) {
+        if let Some(most) = most {
+            self.set(column, most);
+        }
+    }
+
+    fn ended(&mut self, column: &'static str, all: &[&Counters], ends: &[End]) {
+        let count = sum(all, |c| ends.iter().map(|end| c.ended(*end)).sum());
+        self.set(column, count);
+    }
+
     fn traffic(&mut self, all: &[&Counters]) {
         self.set("scur", sum(all, |c| get(&c.open)));
         self.set("smax", sum(all, |c| c.recent.most().0));
@@ -169,11 +194,9 @@ impl Row {
             End::ServerUnreachable,
             End::ServerHung,
         ];
-        let ends =
-            |ends: &[End]| sum(all, |c| ends.iter().map(|end| c.ended(*end)).sum());
-        self.set("cli_abrt", ends(&aborted));
-        self.set("srv_abrt", ends(&broken));
-        self.set("eint", ends(&[End::NoResources]));
+        self.ended("cli_abrt", all, &aborted);
+        self.ended("srv_abrt", all, &broken);
+        self.ended("eint", all, &[End::NoResources]);
         // Nothing is refused by a rule of HTTP.
         for column in ["dreq", "dresp", "ereq", "wretr", "eresp"] {
             self.set(column, 0);
@@ -198,10 +221,12 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// haproxy's word. `NOLB` is its word for "answers, but is given nothing new".
-fn status(state: State) -> &'static str {
-    match state {
+/// haproxy's word. `NOLB` is its word for "answers, but is given nothing new", `DRAIN` for the
+/// same by order.
+fn status(member: &Member) -> &'static str {
+    match member.state {
         State::Up => "UP",
+        State::Draining if member.will.mode == Some(Mode::Drain) => "DRAIN",
         State::Draining => "NOLB",
         State::Hung | State::Unreachable | State::Unknown => "DOWN",
         State::Disabled => "MAINT",
@@ -277,7 +302,8 @@ mod tests {
     #[test]
     fn each_word_that_is_set_is_a_column() {
         let source = include_str!("csv.rs");
-        let set = source.split(".set(\"").skip(1);
+        let calls = [".set(\"", ".limit(\"", ".ended(\""];
+        let set = calls.iter().flat_map(|call| source.split(call).skip(1));
         let words = set.filter_map(|rest| rest.split('"').next());
         let lost: Vec<&str> = words
             .filter(|word| *word != "no_such_column" && !word.contains(")"))

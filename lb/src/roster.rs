@@ -117,6 +117,8 @@ pub struct Member {
     /// The last check.
     pub last: Option<Last>,
     /// Checks by outcome.
+    /// How often its checks or its traffic have taken it from usable to not.
+    pub downs: u64,
     pub checks: BTreeMap<Cow<'static, str>, u64>,
     /// What was ordered for it.
     pub will: Will,
@@ -274,3 +276,5 @@ impl Member {
         self.is_cut &= state == State::Unreachable;
     }
 }
+            let is_lost = !state.is_usable() && state != State::Disabled;
+            self.downs += u64::from(self.state.is_usable() && is_lost);

@@ -54,6 +54,9 @@ struct KeptMember {
     state: State,
     since: SystemTime,
     changes: u64,
+    /// Not written by the first versions.
+    #[serde(default)]
+    downs: u64,
     checks: BTreeMap<String, u64>,
     came_back: bool,
     judge: Judge,
@@ -144,6 +147,7 @@ impl Member {
             state: self.state,
             since: self.since,
             changes: self.changes,
+            downs: self.downs,
             checks: checks.map(|(name, n)| (name.to_string(), *n)).collect(),
             came_back: self.came_back,
             judge: self.judge,
@@ -164,6 +168,7 @@ impl Member {
         self.state = was.state;
         self.since = was.since;
         self.changes = was.changes;
+        self.downs = was.downs;
         let checks = was.checks.iter();
         self.checks = checks
             .map(|(name, count)| (Cow::Owned(name.clone()), *count))

@@ -126,6 +126,7 @@ impl Roster {
             changes: 0,
             last: None,
             checks: BTreeMap::new(),
+            downs: 0,
             came_back: false,
             will: Will::default(),
             judge: Judge::new(backend.check.rise, backend.check.fall),
