@@ -100,9 +100,20 @@ enum Finish {
 impl Control {
     /// Runs by this configuration from here on. Everything that can fail has been done.
     async fn take(&mut self, config: &Config, listeners: Vec<Arc<Listener>>) {
+        let before = self.roster.view();
         self.mean(config, listeners);
         self.watch();
         self.publish().await;
+        self.tell_changes(&before, Cause::File);
+    }
+
+    /// Tells of the servers that stand otherwise than before.
+    fn tell_changes(&self, before: &View, cause: Cause) {
+        let now = SystemTime::now();
+        for change in self.roster.changes_since(before, cause) {
+            log_change(&change);
+            self.keeper.recorder().change(&change, now);
+        }
     }
 
     /// Means this configuration; nobody is told yet.
@@ -246,9 +257,11 @@ impl Control {
         match self.finder.hear(found, now) {
             Heard::Changed { .. } => {
                 let merged = self.finder.merged(&self.config);
+                let before = self.roster.view();
                 self.roster.replace(&merged, &self.listeners, now);
                 self.watch();
                 self.publish().await;
+                self.tell_changes(&before, Cause::Found);
             }
             Heard::Same | Heard::Fails | Heard::StillFails => self.show(),
         }
@@ -259,7 +272,11 @@ impl Control {
         let (roster, workers) = (&mut self.roster, &mut self.workers);
         let now = SystemTime::now();
         let obeyed = operate::obey(&order, roster, workers, &self.trail, now).await;
-        if let Ok((_, Follow::Publish)) = &obeyed {
+        if let Ok((_, Follow::Publish(change))) = &obeyed {
+            let recorder = self.keeper.recorder();
+            change
+                .iter()
+                .for_each(|change| recorder.change(change, now));
             self.watch();
             self.publish().await;
         }
@@ -400,6 +417,9 @@ fn log_change(change: &Change) {
     let outcome = match cause {
         Cause::Check(outcome) => outcome.to_string(),
         Cause::Traffic => "clients were let down".to_owned(),
+        Cause::Order => "by order".to_owned(),
+        Cause::File => "by the file".to_owned(),
+        Cause::Found => "by discovery".to_owned(),
     };
     if change.to.is_usable() {
         tracing::info!(

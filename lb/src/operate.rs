@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::order::{Mode, Order, Which};
-use crate::roster::{Roster, Told, Unknown};
+use crate::roster::{Cause, Change, Roster, Told, Unknown};
 use crate::trail::{Entry, Trail};
 use crate::worker::{Command, ConnectionId, Shown, Sought};
 use crate::workers::Workers;
@@ -20,12 +20,13 @@ use crate::workers::Workers;
 const MOST: usize = 10_000;
 
 /// What has to follow an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Follow {
     /// Nothing: it was only asked.
     Nothing,
-    /// Servers stand otherwise: checks and workers are to be told.
-    Publish,
+    /// Servers stand otherwise: checks and workers are to be told, and whoever keeps changes
+    /// of states.
+    Publish(Option<Change>),
 }
 
 impl From<Unknown> for CommandError {
@@ -52,12 +53,12 @@ pub async fn obey(
         Order::Use(server, mode) => {
             let told = roster.use_server(server, *mode, now)?;
             log_told(&told, mode.name());
-            Ok((json_of(&told), Follow::Publish))
+            Ok((json_of(&told), Follow::Publish(change_of(&told))))
         }
         Order::Weigh(server, weight) => {
             let told = roster.weigh(server, *weight, now)?;
             log_told(&told, "weight");
-            Ok((json_of(&told), Follow::Publish))
+            Ok((json_of(&told), Follow::Publish(change_of(&told))))
         }
         Order::Connections(which) => {
             let sought = match which {
@@ -80,6 +81,17 @@ pub async fn obey(
             who(*source, &open, trail, now).map(|it| (it, Follow::Nothing))
         }
     }
+}
+
+/// The change of state that an order is, if it is one.
+fn change_of(told: &Told) -> Option<Change> {
+    (told.from != told.to).then(|| Change {
+        backend: Arc::clone(&told.backend),
+        server: Arc::clone(&told.server),
+        from: told.from,
+        to: told.to,
+        cause: Cause::Order,
+    })
 }
 
 fn log_told(told: &Told, order: &str) {

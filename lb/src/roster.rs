@@ -178,6 +178,12 @@ pub enum Cause {
 }
 
 impl Roster {
+    /// An operator's order.
+    Order,
+    /// A file that was read anew.
+    File,
+    /// What discovery has heard.
+    Found,
     /// Whom to check, and how.
     #[must_use]
     pub fn plans(&self) -> Vec<Plan> {
@@ -212,6 +218,31 @@ impl Roster {
     /// What readers see.
     #[must_use]
     pub fn view(&self) -> View {
+    /// The servers that stand otherwise than they did.
+    #[must_use]
+    pub fn changes_since(&self, before: &View, cause: Cause) -> Vec<Change> {
+        let stood = |id: ServerId| {
+            let members = before.backends.iter().flat_map(|back| &back.members);
+            let mut same = members.filter(|member| member.server.id == id);
+            same.next().map(|member| member.state)
+        };
+        let each = self.backends.iter().flat_map(|back| {
+            let members = back.members.iter();
+            members.map(|member| (&back.meant.name, member))
+        });
+        each.filter_map(|(backend, member)| {
+            let from = stood(member.server.id)?;
+            (from != member.state).then(|| Change {
+                backend: Arc::clone(backend),
+                server: Arc::clone(&member.server.name),
+                from,
+                to: member.state,
+                cause,
+            })
+        })
+        .collect()
+    }
+
         View {
             frontends: self.frontends.clone(),
             backends: self.backends.clone(),

@@ -174,6 +174,9 @@ fn changed(at: SystemTime, change: &Change) -> Value {
     let why = match change.cause {
         Cause::Check(outcome) => format!("check: {outcome}"),
         Cause::Traffic => "clients were let down".to_owned(),
+        Cause::Order => "by order".to_owned(),
+        Cause::File => "by the file".to_owned(),
+        Cause::Found => "by discovery".to_owned(),
     };
     json!({
         "kind": "change", "at": rfc3339(at), "backend": &*change.backend,
