@@ -99,7 +99,7 @@ pub fn begin(
                 if !is_end || view.borrow().log_connections == Switch::On {
                     report(&event, &view, &mut limiter, &mut pace, &mut lines);
                 }
-                record(event, &recorder);
+                record(event, view.borrow().flight_connections, &recorder);
             }
         })
 }
@@ -114,9 +114,12 @@ fn remember(records: &[Record], view: &watch::Receiver<Arc<View>>, trail: &Mutex
 }
 
 /// What is told is kept for a while.
-fn record(event: Event, recorder: &Recorder) {
+fn record(event: Event, connections: Switch, recorder: &Recorder) {
     match event {
-        Event::Ended(records) => recorder.ended(records),
+        Event::Ended(records) => match connections {
+            Switch::On => recorder.ended(records),
+            Switch::Off => {}
+        },
         Event::DialFailed { server, kind } => {
             recorder.dial(server, kind, SystemTime::now());
         }
@@ -288,10 +291,10 @@ fn weight_of(end: End) -> Weight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::Stood;
 
     #[test]
     fn each_end_has_a_pace_of_its_own() {
-    use crate::worker::Stood;
         let mut pace = Pace {
             rate: NonZeroU32::new(2),
             ..Pace::default()
@@ -315,6 +318,7 @@ mod tests {
 
     #[test]
     fn every_end_has_two_letters() {
+        use Stood::{Connect, Data, Queue, Request};
         for end in End::ALL {
             for stood in [Request, Queue, Connect, Data] {
                 let flags = end.flags(stood);
@@ -332,7 +336,6 @@ mod tests {
             (End::QueueTimeout, Queue, "sQ"),
         ] {
             assert_eq!(end.flags(stood), expected);
-        use Stood::{Connect, Data, Queue, Request};
         }
     }
 }

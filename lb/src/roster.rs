@@ -48,6 +48,7 @@ pub struct Roster {
     ceiling: Ceiling,
     report_ends: bool,
     log_connections: Switch,
+    flight_connections: Switch,
     log_rate: Option<NonZeroU32>,
     who: Option<Memory>,
     generation: u64,
@@ -68,6 +69,8 @@ pub struct View {
     pub is_expected: bool,
     /// Whether every connection leaves a line when it ends.
     pub log_connections: Switch,
+    /// Whether the flight recorder has connections that are over.
+    pub flight_connections: Switch,
     /// Of each end, the most lines per second; no limit when absent.
     pub log_rate: Option<NonZeroU32>,
     /// What is remembered of connections that are over.
@@ -114,11 +117,11 @@ pub struct Member {
     pub since: SystemTime,
     /// How often the state has changed.
     pub changes: u64,
+    /// How often its checks or its traffic have taken it from usable to not.
+    pub downs: u64,
     /// The last check.
     pub last: Option<Last>,
     /// Checks by outcome.
-    /// How often its checks or its traffic have taken it from usable to not.
-    pub downs: u64,
     pub checks: BTreeMap<Cow<'static, str>, u64>,
     /// What was ordered for it.
     pub will: Will,
@@ -175,15 +178,15 @@ pub enum Cause {
     Check(probe::Outcome),
     /// Clients that were let down.
     Traffic,
-}
-
-impl Roster {
     /// An operator's order.
     Order,
     /// A file that was read anew.
     File,
     /// What discovery has heard.
     Found,
+}
+
+impl Roster {
     /// Whom to check, and how.
     #[must_use]
     pub fn plans(&self) -> Vec<Plan> {
@@ -215,9 +218,6 @@ impl Roster {
             || members.any(|m| m.state.is_usable() || (self.was_expected && m.is_pending))
     }
 
-    /// What readers see.
-    #[must_use]
-    pub fn view(&self) -> View {
     /// The servers that stand otherwise than they did.
     #[must_use]
     pub fn changes_since(&self, before: &View, cause: Cause) -> Vec<Change> {
@@ -243,11 +243,15 @@ impl Roster {
         .collect()
     }
 
+    /// What readers see.
+    #[must_use]
+    pub fn view(&self) -> View {
         View {
             frontends: self.frontends.clone(),
             backends: self.backends.clone(),
             is_expected: self.is_expected(),
             log_connections: self.log_connections,
+            flight_connections: self.flight_connections,
             log_rate: self.log_rate,
             who: self.who,
             ledgers: BTreeMap::new(),
@@ -300,6 +304,8 @@ impl Member {
     fn enter(&mut self, state: State, now: SystemTime) {
         if state != self.state {
             self.came_back = state == State::Up && self.state != State::Unknown;
+            let is_lost = !state.is_usable() && state != State::Disabled;
+            self.downs += u64::from(self.state.is_usable() && is_lost);
             self.state = state;
             self.since = now;
             self.changes += 1;
@@ -307,5 +313,3 @@ impl Member {
         self.is_cut &= state == State::Unreachable;
     }
 }
-            let is_lost = !state.is_usable() && state != State::Disabled;
-            self.downs += u64::from(self.state.is_usable() && is_lost);

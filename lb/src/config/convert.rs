@@ -133,6 +133,11 @@ impl Reading<'_> {
             passwords: self.passwords(&admin, file.admin.password_file),
             socket: file.socket.unwrap_or_else(|| SOCKET.into()),
             flight_directory: flight_directory(file.flight_recorder.directory),
+            // Who wants no line per connection wants to spare their cost, too.
+            flight_connections: file
+                .flight_recorder
+                .connections
+                .unwrap_or(file.log.connections),
             log: daemon::log::Settings {
                 format: file.log.format,
                 level: file.log.level.name().to_owned(),

@@ -42,6 +42,7 @@ pub(super) struct Who {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct FlightRecorder {
     pub(super) directory: Option<PathBuf>,
+    pub(super) connections: Option<Switch>,
 }
 
 #[derive(Debug, Default, Deserialize)]

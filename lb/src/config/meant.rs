@@ -37,6 +37,8 @@ pub struct Config {
     pub ceiling: Ceiling,
     /// Where the flight recorder is kept; nowhere, when absent.
     pub flight_directory: Option<PathBuf>,
+    /// Whether the flight recorder has connections that are over.
+    pub flight_connections: Switch,
     /// How a log line looks, and which are written.
     pub log: daemon::log::Settings,
     /// Whether every connection leaves a line when it ends.

@@ -24,8 +24,10 @@ impl Roster {
         self.was_expected = self.is_expected();
         let old = std::mem::take(&mut self.backends);
         self.ceiling = config.ceiling;
-        self.report_ends =
-            config.log_connections == Switch::On || config.who.keep.is_some();
+        self.report_ends = config.log_connections == Switch::On
+            || config.flight_connections == Switch::On
+            || config.who.keep.is_some();
+        self.flight_connections = config.flight_connections;
         self.log_connections = config.log_connections;
         self.log_rate = config.log_rate;
         self.who = Some(config.who);
@@ -124,9 +126,9 @@ impl Roster {
             state: State::Unknown,
             since: now,
             changes: 0,
+            downs: 0,
             last: None,
             checks: BTreeMap::new(),
-            downs: 0,
             came_back: false,
             will: Will::default(),
             judge: Judge::new(backend.check.rise, backend.check.fall),

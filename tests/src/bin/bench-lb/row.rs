@@ -124,7 +124,11 @@ impl Row {
     /// Whether it says something about this peer on these cores. One that is made to splice
     /// needs two pipes per connection, and has no descriptors for a crowd. Where cores are
     /// shared, what is compared is throughput.
+    /// The recorder costs something for each connection, and nothing else.
     pub(crate) fn takes(self, peer: Peer, cores: Cores) -> bool {
+        if peer == Peer::OursRecorded {
+            return self == Self::Connections && cores == Cores::One;
+        }
         match self {
             Self::ConnectionsLogged | Self::KeepAliveLogged => {
                 cores == Cores::One && matches!(peer, Peer::Haproxy | Peer::Ours)

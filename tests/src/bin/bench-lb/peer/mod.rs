@@ -57,6 +57,8 @@ pub(crate) enum Peer {
     Nginx,
     /// This project's, one worker.
     Ours,
+    /// The same, with each connection in the flight recorder.
+    OursRecorded,
 }
 
 /// Which cores a proxy has.
@@ -97,12 +99,13 @@ pub(crate) struct Proxy {
 
 impl Peer {
     /// All of them, in the order of the tables.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Direct,
         Self::Haproxy,
         Self::HaproxySplice,
         Self::Nginx,
         Self::Ours,
+        Self::OursRecorded,
     ];
 
     /// As written in tables and on the command line.
@@ -113,6 +116,7 @@ impl Peer {
             Self::HaproxySplice => "haproxy-splice",
             Self::Nginx => "nginx",
             Self::Ours => "ours",
+            Self::OursRecorded => "ours-recorded",
         }
     }
 }
@@ -203,9 +207,11 @@ impl Proxy {
                 })
                 .collect(),
             Peer::Direct => servers(manner).map(|(_, address)| address).collect(),
-            Peer::Haproxy | Peer::HaproxySplice | Peer::Nginx | Peer::Ours => {
-                vec![frontend(manner)]
-            }
+            Peer::Haproxy
+            | Peer::HaproxySplice
+            | Peer::Nginx
+            | Peer::Ours
+            | Peer::OursRecorded => vec![frontend(manner)],
         }
     }
 
@@ -330,10 +336,18 @@ impl Programs {
                 )?;
                 vec![bin("nginx"), "-c".into(), config]
             }
-            Peer::Ours => {
+            Peer::Ours | Peer::OursRecorded => {
+                let recorded = match peer {
+                    Peer::OursRecorded => Lines::On,
+                    Peer::Direct
+                    | Peer::Haproxy
+                    | Peer::HaproxySplice
+                    | Peer::Nginx
+                    | Peer::Ours => lines,
+                };
                 let config = file(
                     "api-lb.yaml",
-                    written::ours(&self.scratch, threads, lines, manners),
+                    written::ours(&self.scratch, threads, (lines, recorded), manners),
                 )?;
                 let ours = self.ours.display().to_string();
                 let user = [

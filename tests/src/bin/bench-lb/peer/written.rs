@@ -70,16 +70,18 @@ pub(super) fn nginx(
 pub(super) fn ours(
     scratch: &Path,
     threads: usize,
-    lines: Lines,
+    (lines, recorded): (Lines, Lines),
     manners: &[usize],
 ) -> String {
-    let lines = match lines {
+    let word = |lines| match lines {
         Lines::Off => "off",
         Lines::On => "on",
     };
+    let (lines, recorded) = (word(lines), word(recorded));
     let mut text = format!(
         "apiVersion: sternpost/v1\nkind: ApiLb\nworkers: {threads}\n\
-         socket: {}/api-lb.sock\nlog: {{connections: {lines}}}\nfrontends:\n",
+         socket: {}/api-lb.sock\nlog: {{connections: {lines}}}\n\
+         flightRecorder: {{connections: {recorded}}}\nfrontends:\n",
         scratch.display()
     );
     for &manner in manners {
