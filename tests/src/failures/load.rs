@@ -24,7 +24,8 @@ const LASTING: usize = 60;
 const REST: Duration = Duration::from_secs(1);
 
 /// A whole ClientHello of TLS 1.2, as short as they get.
-pub(super) fn hello() -> Vec<u8> {
+#[must_use]
+pub fn hello() -> Vec<u8> {
     let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0]].concat();
     let len = u8::try_from(body.len()).unwrap_or(0);
     [&[22, 3, 1, 0, len + 4, 1, 0, 0, len][..], &body].concat()
