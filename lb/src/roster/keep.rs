@@ -54,8 +54,8 @@ struct KeptMember {
     state: State,
     since: SystemTime,
     changes: u64,
-    /// Not written by the first versions.
-    #[serde(default)]
+    /// Not known to the first versions.
+    #[serde(default, skip_serializing_if = "is_none")]
     downs: u64,
     checks: BTreeMap<String, u64>,
     came_back: bool,
@@ -64,6 +64,11 @@ struct KeptMember {
     is_cut: bool,
     heard: Heard,
     totals: Totals,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Roster {
