@@ -4,8 +4,9 @@ use std::num::NonZeroU32;
 
 use config::KeyPath;
 
-use super::convert::{MAX_CONNECTIONS, Reading};
+use super::convert::MAX_CONNECTIONS;
 use super::file::{self, SendProxy};
+use super::reading::Reading;
 use crate::admit::{Limits, Network, Rules};
 use crate::proxy::Version;
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use config::KeyPath;
 use probe::{Http, Https, Identity, Secrecy, Statuses, Tls, TlsError, Trust};
 
-use super::convert::Reading;
 use super::file;
 use super::meant::{Check, Pace};
+use super::reading::Reading;
 
 const KINDS: [&str; 4] = ["tcp", "tls", "http", "https"];
 const INTERVAL: Duration = Duration::from_secs(1);

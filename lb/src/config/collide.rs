@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use config::KeyPath;
 
-use super::convert::Reading;
 use super::here;
 use super::meant::{Config, Frontend};
+use super::reading::Reading;
 
 const LACKS_ZONE: &str =
     "is link-local without its interface; write such as \"[fe80::1%2]:6443\"";

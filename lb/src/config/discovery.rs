@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use config::KeyPath;
 
-use super::convert::{MAX_CONNECTIONS, MAX_WEIGHT, Reading};
+use super::backends::MAX_WEIGHT;
+use super::convert::MAX_CONNECTIONS;
 use super::file;
 use super::meant::{Discovery, Host, Source};
+use super::reading::Reading;
 use crate::discover::{Credentials, memory};
 
 /// A master is added or replaced within minutes; a resolver on the host has the answer.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use config::{KeyPath, Period};
 
-use super::convert::Reading;
 use super::meant::{Backend, Config, Server};
+use super::reading::Reading;
 
 /// kube-apiservers have listened here in clear text; none has since 1.20.
 const INSECURE_PORT: u16 = 8080;

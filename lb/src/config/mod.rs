@@ -1,6 +1,7 @@
 //! The configuration: [`File`] as it is written, [`Config`] as it is meant.
 
 mod admission;
+mod backends;
 mod checks;
 mod collide;
 mod convert;
@@ -9,6 +10,7 @@ mod file;
 mod here;
 mod lint;
 mod meant;
+mod reading;
 mod routes;
 
 use std::path::Path;

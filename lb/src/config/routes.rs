@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use config::KeyPath;
 
-use super::convert::Reading;
 use super::file;
 use super::meant::Switch;
+use super::reading::Reading;
 use crate::hello::{Pattern, Route, Rules};
 
 /// A client on a bad line needs two round trips of the kernel's longest first timeout.
