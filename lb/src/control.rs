@@ -4,6 +4,7 @@
 //! `start` puts the parts together; `swap` is how control gives everything to the next program,
 //! and goes on with what the one before has given.
 
+mod reload;
 mod start;
 mod swap;
 
@@ -22,11 +23,11 @@ use crate::check::{Checked, RESULTS, Watch};
 use crate::config::{self, Config};
 use crate::discover::{Finder, Found, Heard};
 use crate::drain::Stop;
-use crate::listener::{self, BindError, Listener};
+use crate::listener::Listener;
 use crate::operate::{self, Follow};
 use crate::order::Asked;
 use crate::pool::{ListenerId, ServerId, rebalance};
-use crate::reading::{ReadError, Reading};
+use crate::reading::Reading;
 use crate::recorder::Keeper;
 use crate::roster::{Cause, Change, Consequence, Roster, View};
 use crate::surface::Phase;
@@ -40,15 +41,6 @@ pub use swap::Answer;
 
 /// How often a drain looks whether the last connection is over.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
-
-/// Why a reload changed nothing.
-#[derive(Debug, thiserror::Error)]
-enum ReloadError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Bind(#[from] BindError),
-}
 
 /// What control waits for.
 struct Inlets {
@@ -98,55 +90,6 @@ enum Finish {
 }
 
 impl Control {
-    /// Runs by this configuration from here on. Everything that can fail has been done.
-    async fn take(&mut self, config: &Config, listeners: Vec<Arc<Listener>>) {
-        let before = self.roster.view();
-        self.mean(config, listeners);
-        self.watch();
-        self.publish().await;
-        self.tell_changes(&before, Cause::File);
-    }
-
-    /// Tells of the servers that stand otherwise than before.
-    fn tell_changes(&self, before: &View, cause: Cause) {
-        let now = SystemTime::now();
-        for change in self.roster.changes_since(before, cause) {
-            log_change(&change);
-            self.keeper.recorder().change(&change, now);
-        }
-    }
-
-    /// Means this configuration; nobody is told yet.
-    fn mean(&mut self, config: &Config, listeners: Vec<Arc<Listener>>) {
-        self.config = config.clone();
-        self.finder.follow(config);
-        let merged = self.finder.merged(config);
-        self.roster.replace(&merged, &listeners, SystemTime::now());
-        for frontend in &config.frontends {
-            set_options(frontend, &listeners);
-        }
-        self.listeners = listeners;
-        self.drain_delay = config.drain_delay;
-        self.drain_timeout = config.drain_timeout;
-    }
-
-    /// Watches the servers by the plans of the configuration. All are told, since their
-    /// certificates may have changed although the configuration did not.
-    fn watch(&mut self) {
-        let mut old = std::mem::take(&mut self.watches);
-        for plan in self.roster.plans() {
-            let server = plan.server;
-            let watch = match old.remove(&server) {
-                Some(watch) => {
-                    watch.follow(plan);
-                    watch
-                }
-                None => Watch::begin(plan, self.results.clone()),
-            };
-            self.watches.insert(server, watch);
-        }
-    }
-
     async fn publish(&mut self) {
         let snapshot = Arc::new(self.roster.snapshot(SystemTime::now()));
         self.workers.command(&Command::Snapshot(snapshot)).await;
@@ -326,38 +269,6 @@ impl Control {
         }
     }
 
-    async fn reload(&mut self, read: Result<Config, ReadError>) {
-        match self.open(read) {
-            Ok((config, listeners)) => {
-                self.take(&config, listeners).await;
-                self.identity.reloaded(SystemTime::now());
-                config
-                    .warnings
-                    .iter()
-                    .for_each(|warning| tracing::warn!("{warning}"));
-                for key in self.started_with.fixed_differences(&config) {
-                    tracing::warn!(key, "a change of this key needs a restart");
-                }
-                tracing::info!(file = %self.path.display(), "reloaded");
-            }
-            Err(error) => {
-                self.identity.reload_refused(&error, SystemTime::now());
-                tracing::error!(%error, "reload refused; what ran before goes on");
-            }
-        }
-        daemon::notify::ready();
-    }
-
-    fn open(
-        &mut self,
-        read: Result<Config, ReadError>,
-    ) -> Result<(Config, Vec<Arc<Listener>>), ReloadError> {
-        let config = read?;
-        let listeners =
-            listener::open_all(&config, &self.listeners, &mut self.last_listener)?;
-        Ok((config, listeners))
-    }
-
     /// Says that this node is leaving; still accepts.
     fn leave(&mut self) -> Stop {
         daemon::notify::stopping();
@@ -391,17 +302,6 @@ impl Control {
             tracing::error!("the reporter had panicked");
         }
         tracing::info!(cut = left, "stopped");
-    }
-}
-
-fn set_options(frontend: &config::Frontend, listeners: &[Arc<Listener>]) {
-    for listener in listeners
-        .iter()
-        .filter(|l| frontend.binds.contains(&l.address))
-    {
-        if let Err(error) = listener.set_options(frontend.tcp) {
-            tracing::error!(bind = %listener.address, %error, "socket options not set");
-        }
     }
 }
 
