@@ -13,18 +13,20 @@
 //! [`crate::pool::Dialling`], who is slow by [`super::pace`]; here is only where the session stands. The whole life is
 //! drawn in `docs/life-of-a-connection.md`.
 
+mod ends;
 mod words;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::relay::{Fault, Flow, Over, Ready, Relay, Side};
+use super::relay::{Flow, Ready, Relay, Side};
 use super::wheel::Tick;
 use crate::pool::Failure;
 use crate::worker::{End, Stood, Which};
 
-pub(super) use words::{Action, Event};
+pub(super) use ends::{end_of, resets};
+pub(super) use words::{Action, Admission, Event, Waits};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
@@ -41,24 +43,6 @@ enum Phase {
     Silent { asked: Tick, look: Tick },
     /// Bytes may cross. At `settle` the socket options of a lasting session are set.
     Relaying { settle: Option<Tick> },
-}
-
-/// Whether a session waits for a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waits {
-    /// It is in the line.
-    Yes,
-    /// A server is dialled or connected.
-    No,
-}
-
-/// Whether the client of a session was admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
-    /// It counts at the gate.
-    Given,
-    /// It is not known yet.
-    Open,
 }
 
 /// Where one session stands.
@@ -396,40 +380,6 @@ impl Machine {
             Which::Unanswered => Action::Wait,
         }
     }
-}
-
-/// The end that a relay's verdict amounts to.
-#[must_use]
-pub(super) const fn end_of(over: Over) -> End {
-    match over {
-        Over::Closed {
-            first: Side::Client,
-        } => End::ClientClosed,
-        Over::Closed {
-            first: Side::Server,
-        } => End::ServerClosed,
-        Over::Broken {
-            by: Side::Client,
-            fault,
-        } => match fault {
-            Fault::Reset | Fault::Other => End::ClientReset,
-            Fault::TimedOut | Fault::Unreachable => End::ClientGone,
-        },
-        Over::Broken {
-            by: Side::Server,
-            fault,
-        } => match fault {
-            Fault::Reset | Fault::Other => End::ServerReset,
-            Fault::TimedOut | Fault::Unreachable => End::ServerGone,
-        },
-    }
-}
-
-/// Whether the peers are to see a reset: all but an orderly close tells them that bytes may
-/// be missing.
-#[must_use]
-pub(super) const fn resets(end: End) -> bool {
-    !end.is_orderly()
 }
 
 #[cfg(test)]

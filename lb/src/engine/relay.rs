@@ -374,5 +374,4 @@ impl Relay {
 }
 
 #[cfg(test)]
-#[path = "relay_model.rs"]
 mod model;

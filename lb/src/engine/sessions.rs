@@ -8,7 +8,6 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,27 +15,20 @@ use super::carry::SCRATCH;
 use super::compact::{Moment, Peer};
 use super::crew::Crew;
 use super::dial;
-use super::dials::Words;
 use super::load::Load;
-use super::machine::{Action, Admission, Event, Machine, Waits, end_of, resets};
+use super::machine::{Action, Event, Machine};
 use super::origin::Origin;
 use super::pace::{Budget, Paces, TEN};
 use super::pending::Stores;
 use super::pipes::Pipes;
 use super::poll::{Lane, Place, Poll};
 use super::relay::Ready;
-use super::report::record_of;
 use super::session::{Next, Session, Writes};
 use super::slab::{Key, Slab};
 use super::tools::Tools;
-use super::turn::Turn;
 use super::wheel::{Tick, Wheel};
 use crate::pool::{Backend, Dialling, ServerId, Snapshot};
-use crate::worker::{self, ConnectionId, ENDED, End, Gauges, Outlet, Record, Which};
-
-/// How long a session rests whose bytes the kernel had no memory for: memory that comes back
-/// makes no report, and a try each 20 ms costs nothing.
-const REST: Duration = Duration::from_millis(20);
+use crate::worker::{ConnectionId, End, Gauges, Outlet, Record, Which};
 
 /// A client as it comes in.
 #[derive(Debug)]
@@ -57,7 +49,7 @@ pub(super) struct Sessions {
     pub(super) slab: Slab<Session>,
     wheel: Wheel,
     due: Vec<Key>,
-    queue: VecDeque<Key>,
+    pub(super) queue: VecDeque<Key>,
     /// Who waits for a place at a server.
     pub(super) line: VecDeque<Key>,
     /// When the line is looked at next: at once where a place may have come free.
@@ -78,7 +70,7 @@ pub(super) struct Sessions {
     /// Whether ends are wanted as events.
     pub(super) report: bool,
     /// Those of this round of the loop.
-    ended: Vec<Record>,
+    pub(super) ended: Vec<Record>,
 }
 
 impl Sessions {
@@ -275,24 +267,6 @@ impl Sessions {
         self.due = due;
     }
 
-    /// Gives the sessions that wait for it another turn: each one, or, while small requests
-    /// are about, as many as the round has bytes for. The others go first in the next round.
-    pub(super) fn on_queue(&mut self) {
-        self.tools.begin_round();
-        for _ in 0..self.queue.len() {
-            if self.tools.round == 0 {
-                return;
-            }
-            let Some(key) = self.queue.pop_front() else {
-                return;
-            };
-            if let Some(session) = self.slab.get_mut(key) {
-                session.next = Next::Report;
-                self.take_turn(key);
-            }
-        }
-    }
-
     /// Ends sessions that are established to this server.
     pub(super) fn cut(&mut self, server: ServerId, which: Which) {
         let theirs = |(key, session): (Key, &Session)| {
@@ -364,54 +338,6 @@ impl Sessions {
         }
     }
 
-    /// Bulk waits until everything else that the poll reported has been served.
-    pub(super) fn turn(&mut self, key: Key) {
-        let Some(session) = self.slab.get_mut(key) else {
-            return;
-        };
-        if session.next == Next::Queue {
-            return;
-        }
-        if session.machine.relay().is_bulk() {
-            session.next = Next::Queue;
-            self.queue.push_back(key);
-        } else {
-            self.take_turn(key);
-        }
-    }
-
-    fn take_turn(&mut self, key: Key) {
-        let Some(session) = self.slab.get_mut(key) else {
-            return;
-        };
-        session.next = Next::Report;
-        let before = Words::of(session);
-        let turn = session.turn(&mut self.tools);
-        let after = Words::of(session);
-        match turn {
-            Turn::Rests => {}
-            Turn::Again => {
-                session.next = Next::Queue;
-                self.queue.push_back(key);
-            }
-            Turn::Starved => {
-                session.next = Next::Memory;
-                self.gauges.starved.fetch_add(1, Ordering::Relaxed);
-            }
-            Turn::Lost => return self.lost(key, End::ServerClosed),
-            Turn::Over(over) if session.can_redial(over, self.tools.now) => {
-                return self.lost(key, end_of(over));
-            }
-            Turn::Over(over) => return self.end(key, end_of(over)),
-        }
-        if before != after || session.has_asked() {
-            self.heard(key, before, after);
-        }
-        if turn == Turn::Starved {
-            self.arm(key, self.tick().after(REST));
-        }
-    }
-
     fn settle(&mut self, key: Key) {
         let Some(session) = self.slab.get_mut(key) else {
             return;
@@ -443,63 +369,6 @@ impl Sessions {
         if session.timer.is_none_or(|timer| !timer.is_due(deadline)) {
             session.timer = Some(deadline);
             self.wheel.insert(key, deadline);
-        }
-    }
-
-    pub(super) fn end(&mut self, key: Key, end: End) {
-        let Some(mut session) = self.slab.remove(key) else {
-            return;
-        };
-        self.look = Duration::ZERO;
-        if session.machine.waits() == Waits::Yes {
-            session.origin.backend.cursor.waited();
-        }
-        if session.machine.admission() == Admission::Given {
-            session.origin.gate.dismiss(session.address.ip());
-        }
-        session.settle_bytes();
-        session.origin.counters.closed(end);
-        if session.connected_after.is_some() {
-            session.server.iter().for_each(|s| s.counters.closed(end));
-        }
-        if let (Some(_), Some(server)) = (session.machine.silent_since(), &session.server)
-        {
-            self.paces.of(server.id).no_longer_waits();
-        }
-        let record = self.report.then(|| {
-            let id = ConnectionId::new(self.number, session.count);
-            record_of(&session, id, end, self.tools.now)
-        });
-        session.settle(&mut self.tools.stores);
-        if let Load::Relay { up, down, .. } = &mut session.load {
-            self.tools.stores.abandoned(std::mem::take(up));
-            self.tools.stores.abandoned(std::mem::take(down));
-        }
-        if resets(end) {
-            dial::reset_on_close(&session.client);
-            session.socket.iter().for_each(dial::reset_on_close);
-        }
-        // Closed before it is counted and reported: who hears of the end finds it so.
-        drop(session);
-        self.gauges.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(record) = record {
-            self.note(record);
-        }
-    }
-
-    /// Keeps a record until the round is over.
-    pub(super) fn note(&mut self, record: Record) {
-        self.ended.push(record);
-        if self.ended.len() >= ENDED {
-            self.tell();
-        }
-    }
-
-    /// Tells of the connections that have ended: together, as each telling may wake a thread.
-    pub(super) fn tell(&mut self) {
-        if !self.ended.is_empty() {
-            let ended = std::mem::take(&mut self.ended);
-            self.outlet.send(worker::Event::Ended(ended));
         }
     }
 }

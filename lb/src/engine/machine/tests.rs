@@ -1,6 +1,7 @@
 //! The tables of the session's machine: each event in each phase.
 
 use super::*;
+use crate::engine::relay::{Fault, Over};
 
 const IDLE: Duration = Duration::from_secs(10);
 const READY: Ready = Ready {

@@ -52,3 +52,21 @@ pub(in crate::engine) enum Action {
     /// Close both sockets.
     End(End),
 }
+
+/// Whether a session waits for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Waits {
+    /// It is in the line.
+    Yes,
+    /// A server is dialled or connected.
+    No,
+}
+
+/// Whether the client of a session was admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Admission {
+    /// It counts at the gate.
+    Given,
+    /// It is not known yet.
+    Open,
+}
