@@ -11,6 +11,7 @@ mod cursor;
 mod cursor_model;
 mod cuts;
 mod dialling;
+mod group;
 mod judge;
 pub mod ramp;
 pub mod rebalance;
@@ -37,6 +38,8 @@ pub use rotation::Rotation;
 pub use seat::Seat;
 pub use state::{State, Tier};
 pub use voice::Voice;
+
+use group::{Group, groups};
 
 mod atomics {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
@@ -198,14 +201,6 @@ pub struct Backend {
     groups: Vec<Group>,
 }
 
-/// The servers of one tier and rank.
-#[derive(Debug)]
-struct Group {
-    rotation: Rotation,
-    /// Their positions, and what stands for them in a draw.
-    members: Vec<(usize, u64)>,
-}
-
 impl Backend {
     /// A backend with its servers in these states, used in turn.
     #[must_use]
@@ -364,17 +359,6 @@ impl Backend {
     }
 }
 
-impl Group {
-    /// Its members, those first whose turn it is: equals are taken in turn.
-    fn members_from(&self, lot: u64) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let len = self.members.len();
-        let start = u64::try_from(len).ok().and_then(|len| lot.checked_rem(len));
-        let start = start.and_then(|start| usize::try_from(start).ok());
-        let around = self.members.iter().cycle().skip(start.unwrap_or(0));
-        around.take(len).copied()
-    }
-}
-
 impl Server {
     /// Whether it may have one more connection.
     fn has_room(&self) -> bool {
@@ -391,28 +375,6 @@ impl Server {
         // Small enough that the product with a weight is exact.
         (seats + 1).min(1 << 40)
     }
-}
-
-fn groups(servers: &[(Arc<Server>, State)]) -> Vec<Group> {
-    let tiers = [Tier::Up, Tier::Draining, Tier::Doubtful].into_iter();
-    let kinds = tiers.flat_map(|tier| [(tier, Rank::Regular), (tier, Rank::Backup)]);
-    kinds
-        .map(|(tier, rank)| {
-            let of = |(_, (server, state)): &(usize, &(Arc<Server>, State))| {
-                state.tier() == Some(tier) && server.terms.rank == rank
-            };
-            let members = servers.iter().enumerate().filter(of);
-            Group {
-                rotation: Rotation::new(
-                    members.clone().map(|(at, (server, _))| (at, server.weight)),
-                ),
-                members: members
-                    .map(|(at, (server, _))| (at, source::server(server.address)))
-                    .collect(),
-            }
-        })
-        .filter(|group| !group.members.is_empty())
-        .collect()
 }
 
 #[cfg(test)]
