@@ -5,11 +5,13 @@ mod build;
 mod check;
 mod counting;
 mod global;
+mod plain;
 mod proxy;
 mod routes;
 mod rules;
 mod server;
 mod stats;
+mod watching;
 mod words;
 
 use super::draft::Draft;
