@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use vrrp::packet::{Advert, Checksum, Envelope, emit};
 use vrrp::{Family, PROTOCOL, TTL};
 
-use super::netlink::Link;
+use super::links::Link;
 use crate::config::Travel;
 
 /// `IPPROTO_RAW`: sends what it is given, header included, and receives nothing.

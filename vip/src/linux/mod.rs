@@ -3,8 +3,10 @@
 //! [`Linux`] is what a driver acts through; [`Receiver`] and [`Monitor`] are what it is
 //! fed from.
 
+mod addresses;
 mod advert;
 mod arp;
+mod links;
 mod monitor;
 mod nd;
 mod neighbours;
@@ -25,11 +27,13 @@ use crate::config::{Address, Router};
 use crate::driver::{Effects, Failure, Survey};
 use crate::guard::{self, Held, Line};
 
+pub use addresses::{PROTOCOL, Present, Put};
 pub use advert::Sender;
 pub use arp::{Frame, Wire, gratuitous, question};
+pub use links::Link;
 pub use monitor::{Monitor, Notice};
 pub use nd::{Role, solicitation, unsolicited};
-pub use netlink::{Link, Netlink, PROTOCOL, Present, Put, RequestError};
+pub use netlink::{Netlink, RequestError};
 pub use open::OpenError;
 pub use order::Succession;
 pub use receiver::Receiver;

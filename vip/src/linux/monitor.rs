@@ -12,7 +12,9 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 
-use super::netlink::{Link, Present, link, messages, present};
+use super::addresses::{Present, present};
+use super::links::{Link, link};
+use super::netlink::messages;
 
 /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR` of linux/rtnetlink.h.
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;

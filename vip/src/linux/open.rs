@@ -7,8 +7,9 @@ use vrrp::Family;
 use vrrp::packet::{Addresses, Advert};
 
 use super::arp::{Frame, gratuitous, question};
+use super::links::Link;
 use super::nd::{solicitation, unsolicited};
-use super::netlink::{Link, Netlink, RequestError};
+use super::netlink::{Netlink, RequestError};
 use crate::config::{Router, Travel};
 
 /// Why a router cannot work on this machine, with the way out.

@@ -11,7 +11,8 @@ use netlink_packet_route::link::{
     AfSpecInet, AfSpecUnspec, InetDevConf, LinkAttribute, LinkMessage,
 };
 
-use super::netlink::{Netlink, Present, RequestError};
+use super::addresses::Present;
+use super::netlink::{Netlink, RequestError};
 
 /// What becomes of the later addresses of a network when the first one goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

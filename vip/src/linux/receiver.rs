@@ -17,7 +17,7 @@ use vrrp::packet::{Envelope, ipv4};
 use vrrp::{Family, GROUP_V4, GROUP_V6, PROTOCOL, Refusal};
 
 use super::advert::domain;
-use super::netlink::Link;
+use super::links::Link;
 use crate::config::Travel;
 use crate::driver::Datagram;
 

@@ -20,7 +20,7 @@ use vrrp::Family;
 
 use super::arp::FRAME_LENGTH;
 use super::nd;
-use super::netlink::Link;
+use super::links::Link;
 use super::sys::{self, Receives};
 
 /// Ethernet's shortest frame, which carries an ARP packet and padding.

@@ -1,0 +1,201 @@
+//! Addresses as the kernel describes them; putting, renewing and removing them.
+
+use std::net::IpAddr;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE,
+};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
+    CacheInfo,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::netlink::{Netlink, RequestError};
+use crate::config::Address;
+
+/// The mark on every address of ours (`IFA_PROTO`, `ip address` shows `proto 86`): the
+/// letter V. The kernel itself uses 1 to 3; nothing else is registered.
+pub const PROTOCOL: u8 = b'V';
+
+/// An address on an interface as the kernel describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// The interface it is on.
+    pub interface: u32,
+    /// The address and its prefix length.
+    pub address: Address,
+    /// It carries our mark.
+    pub ours: bool,
+    /// It carries a mark at all.
+    pub marked: bool,
+    /// It is a second address of a network that the interface already has one of.
+    pub secondary: bool,
+    /// When it was put there or its lifetime renewed, in hundredths of a second of the
+    /// kernel's own clock.
+    pub renewed: u32,
+}
+
+/// What an address is to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It must not be there yet.
+    New,
+    /// It may be there: give it our mark and a new lifetime.
+    Renew,
+}
+
+impl Netlink {
+    /// Every address on one interface.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn addresses(&mut self, interface: u32) -> Result<Vec<Present>, RequestError> {
+        let mut all = self.all_addresses()?;
+        all.retain(|present| present.interface == interface);
+        Ok(all)
+    }
+
+    /// Every address on this host.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn all_addresses(&mut self) -> Result<Vec<Present>, RequestError> {
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let answers = self.exchange(request, NLM_F_DUMP, "list the addresses")?;
+        Ok(answers.iter().filter_map(present).collect())
+    }
+
+    /// Puts an address on an interface, or renews it, with our mark and `lifetime`
+    /// seconds to live.
+    ///
+    /// A renewal creates an address that is not there (IPv4 knows no other way): the
+    /// caller renews only what it holds.
+    ///
+    /// # Errors
+    /// When the kernel refuses: [`std::io::ErrorKind::AlreadyExists`] for [`Put::New`].
+    pub fn put(
+        &mut self,
+        interface: u32,
+        address: Address,
+        lifetime: u32,
+        put: Put,
+    ) -> Result<(), RequestError> {
+        let mut message = described(interface, address);
+        message
+            .attributes
+            .push(AddressAttribute::CacheInfo(living(address.ip, lifetime)));
+        message
+            .attributes
+            .push(AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL)));
+        let flags = match put {
+            Put::New => NLM_F_CREATE | NLM_F_EXCL,
+            Put::Renew => NLM_F_CREATE | NLM_F_REPLACE,
+        };
+        let request = RouteNetlinkMessage::NewAddress(message);
+        self.exchange(
+            request,
+            NLM_F_ACK | flags,
+            "put the address on the interface",
+        )?;
+        Ok(())
+    }
+
+    /// Takes an address off an interface. One that is not there is no error.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn remove(
+        &mut self,
+        interface: u32,
+        address: Address,
+    ) -> Result<(), RequestError> {
+        let request = RouteNetlinkMessage::DelAddress(described(interface, address));
+        match self.exchange(request, NLM_F_ACK, "take the address off the interface") {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_about_nothing() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The address a message describes.
+pub(super) fn present(message: &RouteNetlinkMessage) -> Option<Present> {
+    let (RouteNetlinkMessage::NewAddress(message)
+    | RouteNetlinkMessage::DelAddress(message)) = message
+    else {
+        return None;
+    };
+    let ours = AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL));
+    Some(Present {
+        interface: message.header.index,
+        address: Address {
+            ip: local(message)?,
+            prefix: message.header.prefix_len,
+        },
+        ours: message.attributes.contains(&ours),
+        marked: message
+            .attributes
+            .iter()
+            .any(|attribute| matches!(attribute, AddressAttribute::Protocol(_))),
+        secondary: message.header.flags.contains(AddressHeaderFlags::Secondary),
+        renewed: renewed(message),
+    })
+}
+
+fn renewed(message: &AddressMessage) -> u32 {
+    let stamp = |attribute: &AddressAttribute| {
+        if let AddressAttribute::CacheInfo(info) = attribute {
+            Some(info.tstamp)
+        } else {
+            None
+        }
+    };
+    message.attributes.iter().find_map(stamp).unwrap_or(0)
+}
+
+/// IPv4 puts the host's own address into `IFA_LOCAL`; IPv6 has only `IFA_ADDRESS`.
+fn local(message: &AddressMessage) -> Option<IpAddr> {
+    let mut found = None;
+    for attribute in &message.attributes {
+        if let AddressAttribute::Local(ip) = attribute {
+            return Some(*ip);
+        } else if let AddressAttribute::Address(ip) = attribute {
+            found = Some(*ip);
+        }
+    }
+    found
+}
+
+fn described(interface: u32, address: Address) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.index = interface;
+    message.header.prefix_len = address.prefix;
+    message.attributes = vec![
+        AddressAttribute::Local(address.ip),
+        AddressAttribute::Address(address.ip),
+    ];
+    match address.ip {
+        IpAddr::V4(_) => message.header.family = AddressFamily::Inet,
+        IpAddr::V6(_) => {
+            message.header.family = AddressFamily::Inet6;
+            // Duplicate address detection would keep it unusable for a second or more. The
+            // route of its network is the interface's own, and would get our lifetime.
+            let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
+            message.attributes.push(AddressAttribute::Flags(flags));
+        }
+    }
+    message
+}
+
+/// Of IPv6 addresses the kernel chooses one to speak from; ours is to be spoken to. That
+/// is what a preferred lifetime of 0 says (RFC 4862 section 5.5.4).
+fn living(ip: IpAddr, seconds: u32) -> CacheInfo {
+    let mut lifetime = CacheInfo::default();
+    lifetime.ifa_valid = seconds;
+    lifetime.ifa_preferred = match ip {
+        IpAddr::V4(_) => seconds,
+        IpAddr::V6(_) => 0,
+    };
+    lifetime
+}
