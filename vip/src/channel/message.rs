@@ -10,12 +10,12 @@
 //! Numbers in network order; `length` is that of the whole message. Names are an octet of
 //! length and 1 to 32 octets. A receiver ignores no octet: what is left over is an error.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use ring::hmac;
 
 use super::Group;
+pub use super::terms::{Boot, Id, KEY, Key, NAME, Name, Nonce};
 
 const MAGIC: [u8; 4] = *b"SPVC";
 const VERSION: u8 = 1;
@@ -27,82 +27,6 @@ pub const LONGEST: usize = 1024;
 
 /// Routers that one Hello tells of.
 pub const ROUTERS: usize = 32;
-
-/// Octets of a name at most.
-pub const NAME: usize = 32;
-
-/// One run of a daemon: random, never 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Boot(pub u64);
-
-/// What makes an answer new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Nonce(pub [u8; 16]);
-
-/// One handover.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Id(pub u64);
-
-/// The name of a node: 1 to 32 octets of `a-z A-Z 0-9 - _ .`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name(String);
-
-impl Name {
-    /// Checks the text.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let good = (1..=NAME).contains(&text.len()) && text.chars().all(allowed);
-        good.then(|| Self(text.to_owned()))
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The key that all nodes share.
-#[derive(Clone)]
-pub struct Key {
-    octets: Vec<u8>,
-    hmac: hmac::Key,
-}
-
-/// Octets of a key at least: as many as its hash has.
-pub const KEY: usize = 32;
-
-impl Key {
-    /// From the octets of the key's file.
-    #[must_use]
-    pub fn new(octets: &[u8]) -> Option<Self> {
-        (octets.len() >= KEY).then(|| Self {
-            octets: octets.to_vec(),
-            hmac: hmac::Key::new(hmac::HMAC_SHA256, octets),
-        })
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.octets == other.octets
-    }
-}
-
-impl Eq for Key {}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(…)")
-    }
-}
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,8 +176,8 @@ impl Message {
         octets.extend(self.counter.to_be_bytes());
         for name in [&self.from, &self.to] {
             // A name has 32 octets at most.
-            octets.push(u8::try_from(name.0.len()).unwrap_or(u8::MAX));
-            octets.extend(name.0.as_bytes());
+            octets.push(u8::try_from(name.as_str().len()).unwrap_or(u8::MAX));
+            octets.extend(name.as_str().as_bytes());
         }
         self.body.emit(&mut octets);
         let length = u16::try_from(octets.len() + MAC).unwrap_or(u16::MAX);
@@ -369,136 +293,4 @@ fn parse_standing(reader: &mut Reader<'_>) -> Option<Standing> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
-    fn key(octet: u8) -> Key {
-        Key::new(&[octet; KEY]).unwrap()
-    }
-
-    fn group(address: IpAddr) -> Group {
-        Group { vrid: 51, address }
-    }
-
-    fn bodies() -> Vec<Body> {
-        let v4 = group(Ipv4Addr::new(10, 0, 0, 1).into());
-        let v6 = group(Ipv6Addr::LOCALHOST.into());
-        let standing = |group, ready| Standing {
-            group,
-            priority: 150,
-            ready,
-        };
-        vec![
-            Body::Hello(Vec::new()),
-            Body::Hello(vec![standing(v4, Ready::Yes), standing(v6, Ready::No)]),
-            Body::Hello(vec![standing(v6, Ready::Yes); ROUTERS]),
-            Body::Challenge(Nonce([3; 16])),
-            Body::Proof(Nonce([4; 16])),
-            Body::Offer(Id(1), v4),
-            Body::Offer(Id(u64::MAX), v6),
-            Body::Accept(Id(2)),
-            Body::Refuse(Id(3)),
-            Body::Go(Id(4)),
-            Body::Taken(Id(5)),
-        ]
-    }
-
-    fn message(body: Body) -> Message {
-        Message {
-            boot: Boot(7),
-            to_boot: Some(Boot(8)),
-            counter: 9,
-            from: Name::new("m1").unwrap(),
-            to: Name::new(&"x".repeat(NAME)).unwrap(),
-            body,
-        }
-    }
-
-    #[test]
-    fn parse_is_the_inverse_of_emit() {
-        for body in bodies() {
-            for to_boot in [None, Some(Boot(8))] {
-                let message = Message {
-                    to_boot,
-                    ..message(body.clone())
-                };
-                let octets = message.emit(&key(1));
-                assert!(octets.len() <= LONGEST, "{}", octets.len());
-                assert_eq!(Message::parse(&octets, &key(1)), Ok(message));
-            }
-        }
-    }
-
-    /// Recorded once; a change of the format must change the version.
-    #[test]
-    fn the_octets_of_version_1_stay() {
-        let hex = |octets: &[u8]| {
-            octets
-                .iter()
-                .map(|octet| format!("{octet:02x}"))
-                .collect::<String>()
-        };
-        let corpus = include_str!("../../tests/channel/messages.txt");
-        let lines: Vec<_> = corpus.lines().collect();
-        assert_eq!(lines.len(), bodies().len());
-        for (body, line) in bodies().into_iter().zip(lines) {
-            assert_eq!(hex(&message(body).emit(&key(1))), line);
-        }
-    }
-
-    #[test]
-    fn whatever_is_changed_or_cut_is_refused() {
-        for body in bodies() {
-            let octets = message(body).emit(&key(1));
-            assert_eq!(Message::parse(&octets, &key(2)), Err(ParseError::Mac));
-            for at in 0..octets.len() {
-                assert!(Message::parse(&octets[..at], &key(1)).is_err(), "{at}");
-                let mut changed = octets.clone();
-                changed[at] ^= 0x40;
-                assert!(Message::parse(&changed, &key(1)).is_err(), "{at}");
-            }
-            let mut longer = octets.clone();
-            longer.push(0);
-            assert_eq!(Message::parse(&longer, &key(1)), Err(ParseError::Length));
-        }
-    }
-
-    #[test]
-    fn authentic_nonsense_is_malformed_and_no_panic() {
-        let good = message(Body::Offer(Id(1), group(Ipv4Addr::LOCALHOST.into())));
-        let octets = good.emit(&key(1));
-        let signed = &octets[..octets.len() - MAC];
-        for at in 5..signed.len() {
-            for value in [0, 1, 0xff] {
-                if (6..8).contains(&at) || signed[at] == value {
-                    continue;
-                }
-                let mut changed = signed.to_vec();
-                changed[at] = value;
-                let mac = hmac::sign(&key(1).hmac, &changed);
-                changed.extend(mac.as_ref());
-                match Message::parse(&changed, &key(1)) {
-                    Ok(other) => assert_ne!(other, good, "{at} {value}"),
-                    Err(error) => assert_eq!(error, ParseError::Form, "{at} {value}"),
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn names_and_keys_have_their_bounds() {
-        for (text, good) in [
-            ("", false),
-            ("m1", true),
-            ("a b", false),
-            ("ä", false),
-            (&"x".repeat(NAME), true),
-            (&"x".repeat(NAME + 1), false),
-        ] {
-            assert_eq!(Name::new(text).is_some(), good, "{text}");
-        }
-        assert!(Key::new(&[1; KEY - 1]).is_none());
-        assert_eq!(format!("{:?}", key(1)), "Key(…)");
-    }
-}
+mod tests;

@@ -19,6 +19,7 @@ mod client;
 pub mod link;
 pub mod message;
 pub mod session;
+mod terms;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
