@@ -19,7 +19,7 @@ use vrrp::{AdvertInterval, Family, Priority, State, Version, Vrid};
 
 use super::*;
 use crate::config::{Address, Announce, Preempt, Travel};
-use crate::linux::{Link, Present, Role, Succession};
+use crate::linux::{Claimant, Link, Notice, Present, Role, Succession};
 use crate::track::Out;
 
 const INTERFACE: u32 = 7;

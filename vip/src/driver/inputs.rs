@@ -1,0 +1,81 @@
+//! What a driver is fed from, what it can be told, and how it ends.
+
+use tokio::sync::{mpsc, oneshot, watch};
+use vrrp::Refusal;
+
+use super::{Datagram, Yield};
+use crate::linux::{Claimant, Notice};
+use crate::track::Standing;
+
+/// Adverts that may wait for the driver: several seconds' worth of a large group at the
+/// shortest interval. Beyond it they are dropped and counted; the next one says the same.
+pub const ADVERTS: usize = 256;
+
+/// Notices that may wait. The monitor waits with the next one; the kernel keeps them.
+pub const NOTICES: usize = 64;
+
+/// Claimants that may wait. Beyond it they are dropped: whoever means it says it again.
+pub const CLAIMANTS: usize = 32;
+
+/// Commands that may wait; each has somebody waiting for its answer.
+pub const COMMANDS: usize = 8;
+
+/// What a driver is fed from.
+pub struct Inputs {
+    /// Datagrams, or why one made no sense.
+    pub adverts: mpsc::Receiver<Result<Datagram, Refusal>>,
+    /// The kernel's notices about links and addresses.
+    pub notices: mpsc::Receiver<Notice>,
+    /// Whoever says to have one of our addresses, and may be us; ended where nobody listens.
+    pub claimants: mpsc::Receiver<Claimant>,
+    /// What tracking makes of the priority.
+    pub standing: watch::Receiver<Standing>,
+    /// What somebody wants.
+    pub commands: mpsc::Receiver<Command>,
+}
+
+/// What somebody wants of a driver.
+#[derive(Debug)]
+pub enum Command {
+    /// Release the address in good order and end; answered when it is done.
+    Stop(oneshot::Sender<()>),
+    /// Give the addresses away.
+    Yield(Yield),
+    /// The Active has let go of the addresses for us; answered when they are held.
+    Take(oneshot::Sender<()>),
+}
+
+/// Why a driver ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// It has to be opened anew.
+    Lost(Lost),
+    /// Nobody can tell it anything any more.
+    Abandoned,
+}
+
+/// What a driver cannot do without, and cannot get back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// The interface is gone or has another name; a new one of that name needs new
+    /// sockets.
+    Interface,
+    /// The address that adverts come from is gone: what peers send to it is not heard, and
+    /// a virtual address in its network would take its place as the first.
+    Source,
+    /// A socket has failed.
+    Feeder,
+}
+
+impl Lost {
+    /// For the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interface => "interface",
+            Self::Source => "source address",
+            Self::Feeder => "socket",
+        }
+    }
+}
