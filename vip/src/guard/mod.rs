@@ -7,8 +7,9 @@
 //! ```
 //!
 //! The lifetime that the kernel keeps for an address is looked at by a timer that does not
-//! wake an idle CPU (Linux 6.13 and newer), so that alone it bounds nothing on an idle
-//! machine. The guard holds the same deadline with an ordinary timer: every renewal is
+//! wake an idle CPU, since *ipv4: Namespacify IPv4 address GC* (2024) made it deferrable;
+//! measured on 6.18: up to 1.72 s for a lifetime of 1 s. So alone it bounds nothing on an
+//! idle machine. The guard holds the same deadline with an ordinary timer: every renewal is
 //! told to it, an address that was not renewed for a lifetime is removed, and when the
 //! daemon is gone, at the moment at which another node takes over.
 //!
