@@ -18,6 +18,7 @@ mod addresses;
 mod auth;
 mod checksum;
 pub mod ipv4;
+pub mod ipv6;
 mod wire;
 
 pub use addresses::{Addresses, AddressesError};
