@@ -20,7 +20,7 @@ use crate::config::{Config, Notify, Router, SyncGroup};
 use crate::driver::{COMMANDS, Command, Handed, Record, Yield, chain};
 use crate::flight::dump;
 use crate::guard::{Facts, Keeper};
-use crate::linux::{Linux, OpenError};
+use crate::linux::{Before, Linux, OpenError};
 use crate::live::Life;
 use crate::notify::{Subject, Teller};
 use crate::sync::{Book, Seat};
@@ -242,7 +242,7 @@ impl Fleet {
             let lives = |member: &Arc<Member>| lives_on(&member.router, router);
             !running.iter().any(lives)
         });
-        anew.filter_map(|router| Linux::open(router, &self.guard.line()).err())
+        anew.filter_map(|router| Linux::trial(router, &self.guard.line()).err())
             .map(StartError::Open)
             .collect()
     }
@@ -299,6 +299,7 @@ impl Fleet {
             record: publish,
             lateness: Arc::clone(&lateness),
             guard: self.guard.line(),
+            before: Before::default(),
             channel: self.channel.clone(),
             flight: Arc::clone(tracker.flight()),
             moves: self.teller.line(),
@@ -353,6 +354,8 @@ impl Member {
                 // An error means that it has ended, which is what was asked for.
                 let _ = answer.await;
             }
+            // Until what was made for it is gone, too.
+            self.commands.closed().await;
         };
         if timeout(STOP, asked).await.is_err() {
             tracing::error!(router = self.router.name, "did not stop in time");

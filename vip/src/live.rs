@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::metrics::Histogram;
+use futures_util::FutureExt;
+use futures_util::future::select_all;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::sleep;
 use vrrp::Refusal;
 
@@ -21,13 +23,18 @@ use crate::driver::{
 };
 use crate::flight::Flight;
 use crate::guard::Line;
-use crate::linux::{Claimant, Linux, Monitor, Notice, OpenError, Receiver, Witness};
+use crate::linux::{
+    Before, Claimant, Linux, Monitor, Notice, OpenError, Receiver, Witness,
+};
 use crate::notify::Move;
 use crate::sync::Seat;
 use crate::track::Standing;
 
 /// Between two attempts to open a router again that no notice of the kernel leads to.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// What the other routers of a daemon that stops need at most.
+const OTHERS: Duration = Duration::from_millis(100);
 
 /// One router and what connects it to the rest of the program.
 pub struct Life {
@@ -51,6 +58,8 @@ pub struct Life {
     pub seat: Option<Seat>,
     /// Who takes its addresses away when nothing here can.
     pub guard: Line,
+    /// How its interface was before a virtual hardware address came to it.
+    pub before: Before,
 }
 
 /// A driver with its feeders; dropped, these end.
@@ -80,6 +89,7 @@ impl Life {
                 open
             }
             Err(error) => {
+                self.clean().await;
                 let _ = opened.send(Err(error));
                 return;
             }
@@ -96,30 +106,48 @@ impl Life {
             self.standing = inputs.standing;
             self.commands = inputs.commands;
             match ended {
-                Ended::Stopped | Ended::Abandoned => return,
+                Ended::Stopped | Ended::Abandoned => return self.clean().await,
                 Ended::Lost(lost) => match self.reopened(lost).await {
                     Some(again) => open = again,
-                    None => return,
+                    None => return self.clean().await,
                 },
             }
         }
     }
 
-    fn open(&self) -> Result<Open, OpenError> {
+    /// Takes away what was made for this router alone. Not on this thread, and not while
+    /// others give their addresses away: the kernel waits for every CPU before an interface
+    /// is gone, and does nothing else meanwhile.
+    async fn clean(&self) {
+        if self.router.virtual_mac.is_none() {
+            return;
+        }
+        sleep(OTHERS).await;
+        let router = self.router.clone();
+        let cleaned = spawn_blocking(move || Linux::clean(&router)).await;
+        if let Ok(Err(error)) = cleaned {
+            tracing::error!(router = self.router.name, "{}", chain(&error));
+        }
+    }
+
+    fn open(&mut self) -> Result<Open, OpenError> {
         // Subscribed first: what changes while the rest is opened is not missed.
         let monitor = Monitor::open().map_err(|source| self.failed(source))?;
+        self.before = Linux::prepare(&self.router, self.before)?;
         let mut linux = Linux::open(&self.router, &self.guard)?;
-        for address in linux.stray()? {
+        for (address, interface) in linux.stray()? {
             tracing::warn!(
-                router = self.router.name, %address, interface = self.router.interface,
+                router = self.router.name, %address, interface,
                 "the address lies in no network of the interface"
             );
         }
-        let receiver = linux.receiver()?;
-        let witness = linux.witness()?;
+        let receivers = linux.receivers()?;
+        let lowering = linux.lowering();
+        let witnesses = linux.witnesses()?;
         let setup = Setup {
             router: &self.router,
             interface: linux.link().index,
+            others: linux.others(),
             source: linux.source(),
             standing: *self.standing.borrow(),
             record: self.record.clone(),
@@ -134,13 +162,19 @@ impl Life {
         let (advert_sender, adverts) = mpsc::channel(ADVERTS);
         let (notice_sender, notices) = mpsc::channel(NOTICES);
         let name = self.router.name.clone();
-        let record = self.record.clone();
-        let hearing = tokio::spawn(hear(name.clone(), receiver, advert_sender, record));
-        let watching = tokio::spawn(watch_kernel(name, monitor, notice_sender));
+        let mut tasks = vec![tokio::spawn(watch_kernel(name, monitor, notice_sender))];
+        tasks.extend(lowering.map(tokio::spawn));
+        let hearing = receivers.into_iter().map(|receiver| {
+            let (name, record) = (self.router.name.clone(), self.record.clone());
+            Box::pin(hear(name, receiver, advert_sender.clone(), record))
+        });
+        // When one ends, all do, and the driver learns of it.
+        tasks.push(tokio::spawn(select_all(hearing).map(drop)));
         let (claimant_sender, claimants) = mpsc::channel(CLAIMANTS);
-        let name = self.router.name.clone();
-        let listening = tokio::spawn(listen(name, witness, claimant_sender));
-        let tasks = [hearing, watching, listening];
+        for witness in witnesses {
+            let name = self.router.name.clone();
+            tasks.push(tokio::spawn(listen(name, witness, claimant_sender.clone())));
+        }
         let feeders = Feeders(tasks.iter().map(|task| task.abort_handle()).collect());
         Ok(Open {
             driver,

@@ -38,6 +38,13 @@ routers:
   - {process: {name: systemd-journald}, weight: -10}
   - {file: {path: /etc/hostname}, weight: -10}
   - {interface: {name: lo}, weight: 10, reverse: true}
+- name: web
+  interface: host0
+  vrid: 52
+  priority: 200
+  advertInterval: 100ms
+  addresses: ["10.78.0.101/24", {address: 10.78.0.102, label: "vrrp.52:web", scope: link}]
+  virtualMac: {}
 "#;
 
 fn main() {
@@ -128,6 +135,10 @@ fn works() -> Result<(), Failed> {
         "active\nactive",
     )?;
     machine.until("ip address show dev host0", "10.78.0.100/24")?;
+    // An interface made, and how others deal with ARP changed: not by way of /proc/sys.
+    machine.until("ip address show dev vrrp.52", "10.78.0.101/24")?;
+    machine.until("ip address show dev vrrp.52", "vrrp.52:web")?;
+    machine.until("sysctl net.ipv4.conf.host0.arp_announce", "= 2")?;
     // Every check passes, of which one is reversed, as the user it names.
     machine.until("vip-daemon status", "200/200")?;
     machine.until("vip-daemon explain", "It holds the addresses")?;
@@ -149,6 +160,10 @@ fn works() -> Result<(), Failed> {
     let gone = machine.run("ip address show dev host0")?;
     if gone.contains("10.78.0.100") {
         return Err(format!("the address stayed:\n{gone}").into());
+    }
+    let links = machine.run("ip link show; sysctl net.ipv4.conf.host0.arp_announce")?;
+    if links.contains("vrrp.52") || !links.contains("= 0") {
+        return Err(format!("the virtual MAC left something:\n{links}").into());
     }
     machine.until("journalctl -t told --no-pager", "INSTANCE api STOP")?;
     machine.0.shut_down()?;

@@ -15,7 +15,7 @@ use vrrp::{AdvertInterval, Family, Priority, Version, Vrid};
 use super::reader::{Reader, Secrets};
 use crate::channel::message::KEY;
 
-use super::{Address, Announce, Config, Preempt, Router, Travel, file};
+use super::{Announce, Config, Preempt, Router, Travel, file};
 
 const ADMIN: SocketAddr =
     SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
@@ -55,6 +55,7 @@ pub(super) fn convert(
         .filter_map(|(position, router)| reader.router(router, &at.index(position)))
         .collect();
     reader.unique(&routers, &at);
+    reader.own_interfaces(&routers, &at);
     if routers.len() == file.routers.len() {
         reader.related(&routers, &at);
     }
@@ -96,7 +97,7 @@ impl Reader<'_> {
             self.interval(version?, file.advert_interval, &at.key("advertInterval"));
         let addresses = self.addresses(version?, &file.addresses, &at.key("addresses"));
         let family = addresses.iter().flatten().next();
-        let family = family.map(|address| Family::of(address.ip));
+        let family = family.map(|address| Family::of(address.ip()));
         let travel = self.travel(family, file.unicast.as_ref(), &at.key("unicast"));
         let auth = self.auth(version?, file.auth.as_ref(), &at.key("auth"));
         let announce = self.announce(&file.announce, &at.key("announce"));
@@ -108,21 +109,28 @@ impl Reader<'_> {
             tracks.as_deref().unwrap_or_default(),
             &at.key("track"),
         );
+        let vrid = vrid.and_then(Vrid::new);
+        let virtual_mac = self.virtual_mac(file, family, vrid, &at.key("virtualMac"));
         let excluded =
             self.excluded(family, &addresses, &file.excluded, &at.key("excluded"));
         if let (Some(addresses), Some(travel)) = (&addresses, &travel) {
             self.near(addresses, travel, &at.key("addresses"));
         }
+        for (key, addresses) in [("addresses", &addresses), ("excluded", &excluded)] {
+            let addresses = addresses.as_deref().unwrap_or_default();
+            self.labelled(addresses, interface.as_deref(), &at.key(key));
+        }
         Some(Router {
             name: name?,
             interface: interface?,
-            vrid: Vrid::new(vrid?)?,
+            vrid: vrid?,
             version: version?,
             priority: Priority::new(priority?),
             interval: interval?,
             travel: travel?,
             addresses: addresses?,
             excluded: excluded?,
+            virtual_mac: virtual_mac?,
             preempt: preempt?,
             misconfigured_peer: file.misconfigured_peer,
             auth: auth?,
@@ -131,27 +139,6 @@ impl Reader<'_> {
             notify: notify?,
             sync_group: None,
         })
-    }
-
-    /// An address outside the network that adverts come from is reached by a route or not
-    /// at all. A host's address (/32) says nothing about its network.
-    fn near(&mut self, addresses: &[Address], travel: &Travel, at: &KeyPath) {
-        let Travel::Unicast {
-            source: Some(source),
-            ..
-        } = travel
-        else {
-            return;
-        };
-        for (position, address) in addresses.iter().enumerate() {
-            let longest = if address.ip.is_ipv4() { 32 } else { 128 };
-            let near = address.prefix == longest || address.covers(*source);
-            if !near && Family::of(address.ip) == Family::of(*source) {
-                let problem =
-                    format!("lies outside the network of unicast.source {source}");
-                self.warn(&at.index(position), problem);
-            }
-        }
     }
 
     pub(super) fn name(&mut self, name: &str, at: &KeyPath) -> Option<String> {
@@ -356,7 +343,7 @@ impl Reader<'_> {
                 ("excluded", &router.excluded),
             ] {
                 for (position, address) in addresses.iter().enumerate() {
-                    if !held.insert(address.ip) {
+                    if !held.insert(address.ip()) {
                         let at = at.key(key).index(position);
                         self.refuse::<()>(&at, "is an address of another router");
                     }

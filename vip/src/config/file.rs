@@ -1,11 +1,15 @@
 //! `vip-daemon.yaml` as written. What each key means stands in
 //! `docs/config/vip-daemon.md`; what the program runs on is [`super::Config`].
 
+mod virtual_address;
+
 use std::path::PathBuf;
 
 use config::{Address as Endpoint, Period};
 use daemon::log;
 use serde::Deserialize;
+
+pub use virtual_address::{Placed, VirtualAddress};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -73,10 +77,12 @@ pub struct Router {
     /// Peers, instead of multicast.
     pub unicast: Option<Unicast>,
     /// The virtual addresses.
-    pub addresses: Vec<String>,
+    pub addresses: Vec<VirtualAddress>,
     /// Virtual addresses that stand in no advert.
     #[serde(default)]
-    pub excluded: Vec<String>,
+    pub excluded: Vec<VirtualAddress>,
+    /// The virtual hardware address.
+    pub virtual_mac: Option<VirtualMac>,
     /// Whether to take the address from a lower priority.
     pub preempt: Option<bool>,
     /// How long to wait before doing so.
@@ -95,6 +101,36 @@ pub struct Router {
     /// Programs that are told of its transitions.
     #[serde(default)]
     pub notify: Notify,
+}
+
+/// `routers[].virtualMac`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VirtualMac {
+    /// The name of the interface that has it.
+    pub name: Option<String>,
+    /// The hardware address that adverts come from.
+    pub adverts_from: Option<AdvertsFrom>,
+}
+
+/// `routers[].virtualMac.advertsFrom`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AdvertsFrom {
+    /// The virtual one.
+    VirtualMac,
+    /// The interface's own.
+    Interface,
+}
+
+impl AdvertsFrom {
+    /// As written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VirtualMac => "virtualMac",
+            Self::Interface => "interface",
+        }
+    }
 }
 
 /// `routers[].notify`.

@@ -5,11 +5,13 @@ mod address;
 mod addresses;
 mod convert;
 pub mod file;
+mod place;
 mod reader;
 mod side;
 mod sync;
 mod target;
 mod tracks;
+mod virtual_mac;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -27,7 +29,9 @@ use reader::Secrets;
 
 pub use address::{Address, AddressError};
 pub use file::MisconfiguredPeer;
+pub use place::{Scope, VirtualAddress};
 pub use target::{Script, Target, TargetError};
+pub use virtual_mac::{AdvertsFrom, VirtualMac};
 
 /// What `kind` says.
 pub const KIND: &str = "VipDaemon";
@@ -84,10 +88,13 @@ pub struct Router {
     /// How adverts travel.
     pub travel: Travel,
     /// The virtual addresses in the order they are advertised; never empty, one family.
-    pub addresses: Vec<Address>,
+    pub addresses: Vec<VirtualAddress>,
     /// Virtual addresses that are held with these and stand in no advert; of one family
     /// with them.
-    pub excluded: Vec<Address>,
+    pub excluded: Vec<VirtualAddress>,
+    /// The virtual hardware address that the addresses have on the wire; the interface's
+    /// own without one.
+    pub virtual_mac: Option<VirtualMac>,
     /// Whether a lower priority is displaced.
     pub preempt: Preempt,
     /// What a misconfigured peer does to us.
@@ -139,20 +146,31 @@ impl Router {
         let first = self.addresses.first();
         Group {
             vrid: self.vrid.get(),
-            address: first.map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip),
+            address: first.map_or(Ipv4Addr::UNSPECIFIED.into(), VirtualAddress::ip),
         }
     }
 
     /// Every address that it holds, those in its adverts first.
-    pub fn held(&self) -> impl Iterator<Item = Address> {
-        self.addresses.iter().chain(&self.excluded).copied()
+    pub fn held(&self) -> impl Iterator<Item = &VirtualAddress> {
+        self.addresses.iter().chain(&self.excluded)
+    }
+
+    /// The interface of an address that names none.
+    pub fn home(&self) -> &str {
+        let virtual_mac = self.virtual_mac.as_ref();
+        virtual_mac.map_or(&self.interface, |it| &it.name)
+    }
+
+    /// The virtual router's hardware address (RFC 9568 section 7.3).
+    pub fn virtual_mac_address(&self) -> [u8; 6] {
+        virtual_mac::address(self.family(), self.vrid)
     }
 
     /// The family of its addresses.
     pub fn family(&self) -> Family {
         self.addresses
             .first()
-            .map_or(Family::V4, |address| Family::of(address.ip))
+            .map_or(Family::V4, |address| Family::of(address.ip()))
     }
 }
 

@@ -2,6 +2,7 @@
 //! [`crate::linux::Linux`], recorded by the tests.
 
 use std::io;
+use std::net::IpAddr;
 
 use vrrp::Priority;
 use vrrp::packet::{Checksum, Envelope};
@@ -56,16 +57,17 @@ pub trait Effects {
     fn greet(&mut self) -> Result<(), Failure>;
 
     /// Asks the network who has the addresses; whoever does is heard by the witness.
+    /// Returns those that could be asked for: on an interface without neighbours nobody is.
     ///
     /// # Errors
     /// [`Failure::Send`].
-    fn probe(&mut self) -> Result<(), Failure>;
+    fn probe(&mut self) -> Result<Vec<IpAddr>, Failure>;
 
     /// Is this our own hardware address?
     fn is_us(&self, mac: [u8; 6]) -> bool;
 
-    /// Takes on what has changed about the interface. Is its hardware address another
-    /// than before? Then neighbours send to one that nobody has.
+    /// Takes on what has changed about an interface of ours. Is its hardware address
+    /// another than before? Then neighbours send to one that nobody has.
     fn follow(&mut self, link: &Link) -> bool;
 
     /// Looks at the interface.
@@ -86,11 +88,13 @@ pub enum Failure {
     Netlink(RequestError),
 }
 
-/// The state of the interface.
+/// The state of the interface, and of those that addresses are put on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
     /// It, if it is still there.
     pub link: Option<Link>,
+    /// Another one, that addresses are put on, is not there.
+    pub homeless: bool,
     /// The address that adverts come from is on it.
     pub source: bool,
     /// Addresses of this router that carry our mark.

@@ -62,6 +62,8 @@ pub enum Lost {
     /// The interface is gone or has another name; a new one of that name needs new
     /// sockets.
     Interface,
+    /// Another one, that addresses are put on, is gone or has another name.
+    Home,
     /// The address that adverts come from is gone: what peers send to it is not heard, and
     /// a virtual address in its network would take its place as the first.
     Source,
@@ -74,6 +76,7 @@ impl Lost {
     pub fn name(self) -> &'static str {
         match self {
             Self::Interface => "interface",
+            Self::Home => "interface of an address",
             Self::Source => "source address",
             Self::Feeder => "socket",
         }

@@ -21,16 +21,29 @@ impl<E: Effects> Driver<E> {
                 self.follow(&link);
                 (link.name != self.interface_name).then_some(Lost::Interface)
             }
+            Notice::Link(link) if self.others.contains_key(&link.index) => {
+                self.announce_moved(&link);
+                let name = self.others.get(&link.index);
+                match (name == Some(&link.name), link.up) {
+                    (false, _) => Some(Lost::Home),
+                    (true, true) => None,
+                    // One of ours that another's hand has set down answers nobody.
+                    (true, false) => self.look(),
+                }
+            }
             Notice::LinkGone(link) if link.index == self.interface => {
                 Some(Lost::Interface)
             }
+            Notice::LinkGone(link) if self.others.contains_key(&link.index) => {
+                Some(Lost::Home)
+            }
             // Our own renewals, four times a second.
             Notice::Address(there) if there.ours => None,
-            // Another's hand on other interfaces too: neighbours are answered all the same.
+            // Whichever interface: ours may be on another, and what another's hand puts
+            // anywhere is answered for all the same.
             Notice::AddressGone(there) | Notice::Address(there)
-                if (there.interface == self.interface || !there.ours)
-                    && (self.virtual_ip(there.address.ip)
-                        || there.address.ip == self.source) =>
+                if self.virtual_ip(there.address.ip)
+                    || there.address.ip == self.source =>
             {
                 self.look()
             }
@@ -55,22 +68,25 @@ impl<E: Effects> Driver<E> {
     }
 
     fn follow(&mut self, link: &Link) {
+        self.announce_moved(link);
+        self.link(link.running);
+    }
+
+    fn announce_moved(&mut self, link: &Link) {
         if self.effects.follow(link) && self.machine.state() == State::Active {
-            tracing::warn!(
-                router = self.name,
-                "the interface's hardware address changed"
-            );
+            let (router, interface) = (&self.name, &link.name);
+            tracing::warn!(router, interface, "its hardware address changed");
             let announced = self.effects.announce();
             self.outcome("announce", announced);
         }
-        self.link(link.running);
     }
 
     /// What of the things that cannot be done without is not there?
     pub(super) fn missed(&self, survey: &Survey) -> Option<Lost> {
         match &survey.link {
             Some(link) if link.name == self.interface_name => {
-                (!survey.source).then_some(Lost::Source)
+                let homeless = survey.homeless.then_some(Lost::Home);
+                homeless.or_else(|| (!survey.source).then_some(Lost::Source))
             }
             Some(_) | None => Some(Lost::Interface),
         }

@@ -35,7 +35,7 @@ use vrrp::{Refusal, State};
 
 use crate::channel::{Client, Group};
 use crate::claim::Fence;
-use crate::config::{MisconfiguredPeer, Router};
+use crate::config::{MisconfiguredPeer, Router, VirtualAddress};
 use crate::flight::Flight;
 use crate::notify::Move;
 use crate::sync::Seat;
@@ -45,9 +45,7 @@ pub use effects::{Datagram, Effects, Failure, Survey};
 use handover::{Cause, Handing, answered};
 pub use handover::{Handed, Yield};
 use holdoff::HoldOff;
-pub use inputs::{
-    ADVERTS, CLAIMANTS, COMMANDS, Command, Ended, Inputs, Lost, NOTICES,
-};
+pub use inputs::{ADVERTS, CLAIMANTS, COMMANDS, Command, Ended, Inputs, Lost, NOTICES};
 pub(crate) use perform::chain;
 pub use record::{Counts, Heard, OVERFLOW, Record};
 use together::{Together, Turn};
@@ -73,6 +71,8 @@ pub struct Driver<E> {
     name: String,
     interface: u32,
     interface_name: String,
+    /// Other interfaces that addresses are put on, by number.
+    others: BTreeMap<u32, String>,
     source: IpAddr,
     machine: fsm::Router,
     expected: Expected,
@@ -114,6 +114,8 @@ pub struct Setup<'a> {
     pub router: &'a Router,
     /// The interface's number.
     pub interface: u32,
+    /// Other interfaces that addresses are put on, by number.
+    pub others: BTreeMap<u32, String>,
     /// Where our adverts come from.
     pub source: IpAddr,
     /// The standing it starts with.
@@ -143,6 +145,7 @@ impl<E: Effects> Driver<E> {
             name: router.name.clone(),
             interface: setup.interface,
             interface_name: router.interface.clone(),
+            others: setup.others,
             source: setup.source,
             machine: fsm::Router::new(setup::settings(
                 router,
@@ -150,7 +153,7 @@ impl<E: Effects> Driver<E> {
                 setup.standing,
             )),
             expected: setup::expected(router, setup.source)?,
-            held: router.held().map(|address| address.ip).collect(),
+            held: router.held().map(VirtualAddress::ip).collect(),
             effects,
             fence: Fence::Open,
             own: setup.standing,

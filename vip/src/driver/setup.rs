@@ -8,7 +8,7 @@ use vrrp::acceptance::{Expected, Path, Senders};
 use vrrp::fsm::{self, Announcing, Settings};
 use vrrp::packet::{Addresses, AddressesError};
 
-use crate::config::{Preempt, Router, Travel};
+use crate::config::{Preempt, Router, Travel, VirtualAddress};
 use crate::track::Standing;
 
 pub(super) fn settings(router: &Router, source: IpAddr, standing: Standing) -> Settings {
@@ -34,7 +34,7 @@ pub(super) fn expected(
     router: &Router,
     source: IpAddr,
 ) -> Result<Expected, AddressesError> {
-    let addresses = router.addresses.iter().map(|address| address.ip).collect();
+    let addresses = router.addresses.iter().map(VirtualAddress::ip).collect();
     Ok(Expected {
         vrid: router.vrid,
         version: router.version,

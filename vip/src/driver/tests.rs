@@ -23,6 +23,8 @@ use crate::linux::{Claimant, Link, Notice, Present, Role, Succession};
 use crate::track::Out;
 
 const INTERFACE: u32 = 7;
+/// Another one that addresses are put on.
+const ANOTHER: u32 = 8;
 const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 55, 0, 11));
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 55, 0, 12));
 const OUR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x11];
@@ -47,8 +49,8 @@ struct World {
     began: Instant,
 }
 
-/// And the hardware address it knows.
-struct Recorded(Arc<World>, Option<[u8; 6]>);
+/// And the hardware addresses it knows, by the number of the interface.
+struct Recorded(Arc<World>, BTreeMap<u32, Option<[u8; 6]>>);
 
 impl Recorded {
     fn record(&self, deed: Deed) {
@@ -97,9 +99,9 @@ impl Effects for Recorded {
         Ok(())
     }
 
-    fn probe(&mut self) -> Result<(), Failure> {
+    fn probe(&mut self) -> Result<Vec<IpAddr>, Failure> {
         self.record(Probe);
-        Ok(())
+        Ok(vec![VIRTUAL])
     }
 
     fn is_us(&self, mac: [u8; 6]) -> bool {
@@ -107,8 +109,8 @@ impl Effects for Recorded {
     }
 
     fn follow(&mut self, link: &Link) -> bool {
-        let before = std::mem::replace(&mut self.1, link.mac);
-        link.mac != before
+        let before = self.1.insert(link.index, link.mac);
+        link.mac != before.flatten()
     }
 
     fn survey(&mut self) -> Result<Survey, Failure> {
@@ -138,8 +140,9 @@ fn router() -> Router {
         priority: Priority::new(200),
         interval: AdvertInterval::new(Version::V3, interval).unwrap(),
         travel: Travel::Multicast,
-        addresses: vec![virtual_address()],
+        addresses: vec![virtual_address().into()],
         excluded: Vec::new(),
+        virtual_mac: None,
         preempt: Preempt::After(Duration::ZERO),
         misconfigured_peer: MisconfiguredPeer::HoldBack,
         auth: Auth::None,
@@ -191,6 +194,7 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
     let setup = Setup {
         router: &router,
         interface: INTERFACE,
+        others: BTreeMap::from([(ANOTHER, "eth1".to_owned())]),
         source: OURS,
         standing: fit,
         record: publish,
@@ -200,7 +204,8 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
         seat,
         lateness: Arc::new(Histogram::new(daemon::metrics::NETWORK)),
     };
-    let driver = Driver::new(setup, Recorded(Arc::clone(&world), None)).unwrap();
+    let driver =
+        Driver::new(setup, Recorded(Arc::clone(&world), BTreeMap::new())).unwrap();
     let mut inputs = Inputs {
         adverts: advert_inputs,
         notices: notice_inputs,
@@ -224,6 +229,7 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
 fn clear() -> Survey {
     Survey {
         link: Some(link(true)),
+        homeless: false,
         source: true,
         foreign: Vec::new(),
         ours: Vec::new(),
@@ -234,6 +240,7 @@ fn clear() -> Survey {
 fn held() -> Survey {
     Survey {
         link: Some(link(true)),
+        homeless: false,
         source: true,
         foreign: Vec::new(),
         ours: vec![virtual_address()],
@@ -315,6 +322,7 @@ fn link(running: bool) -> Link {
         index: INTERFACE,
         name: "eth0".to_owned(),
         mac: None,
+        up: running,
         running,
         role: Role::Host,
         succession: Succession::Promoted,
@@ -328,6 +336,9 @@ fn present() -> Present {
         ours: true,
         marked: true,
         secondary: true,
+        label: Some("eth0".to_owned()),
+        scope: netlink_packet_route::address::AddressScope::Universe,
+        broadcast: None,
         renewed: 0,
     }
 }

@@ -50,7 +50,8 @@ impl fmt::Display for Mac {
 pub(super) struct Inquiry {
     /// When to ask again, or to look at the answers.
     pub(super) at: Instant,
-    asked: bool,
+    /// Those that are being asked for.
+    asked: Vec<IpAddr>,
     answers: BTreeSet<(IpAddr, Mac)>,
     /// Questions in a row that nobody answered, by address.
     unanswered: BTreeMap<IpAddr, u32>,
@@ -60,7 +61,7 @@ impl Inquiry {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             at: now + ASK,
-            asked: false,
+            asked: Vec::new(),
             answers: BTreeSet::new(),
             unanswered: BTreeMap::new(),
         }
@@ -83,7 +84,7 @@ impl<E: Effects> Driver<E> {
                     self.handle(Event::Foreign);
                 }
             }
-            State::Backup if self.inquiry.asked => {
+            State::Backup if !self.inquiry.asked.is_empty() => {
                 if self.inquiry.answers.len() < HOSTS {
                     self.inquiry.answers.insert((claimant.ip, mac));
                 }
@@ -99,18 +100,18 @@ impl<E: Effects> Driver<E> {
             return self.unanswered(Vec::new());
         }
         self.inquiry.unanswered = due.unanswered;
-        if !due.asked {
+        if due.asked.is_empty() {
             let asked = self.effects.probe();
             // What was not sent is not answered, and says nothing about anybody.
-            self.inquiry.asked = self.outcome("probe", asked).is_some();
-            if self.inquiry.asked {
+            self.inquiry.asked = self.outcome("probe", asked).unwrap_or_default();
+            if !self.inquiry.asked.is_empty() {
                 self.inquiry.at = now + ANSWERS;
             }
             return;
         }
         let advertised = self.advertised(now);
         let mut silent = Vec::new();
-        for ip in self.held.clone() {
+        for ip in due.asked {
             let said = due.answers.iter().filter(|(about, _)| *about == ip);
             let hosts: Vec<_> = said.map(|(_, mac)| *mac).collect();
             if hosts.len() > 1 {

@@ -48,9 +48,13 @@ impl Reading<'_> {
                 "no program is told of that; `vip-daemon events` and /metrics say it"
             }
             "virtual_routes" | "virtual_rules" => "only addresses are moved",
-            "use_vmac" | "use_vmac_addr" | "vmac_xmit_base" | "use_ipvlan" => {
+            "use_vmac_addr" => {
+                "addresses with a `dev` of their own keep that one's hardware address; \
+                 write a router of their own with virtualMac for them"
+            }
+            "use_ipvlan" => {
                 "the address moves between the interfaces' own hardware addresses, which \
-                 gratuitous ARP announces"
+                 gratuitous ARP announces, or has a virtual one (virtualMac)"
             }
             "track_bfd" => "there is no BFD; shorten advertInterval",
             "mcast_dst_ip" => "the group is the RFC's; every node must agree",

@@ -32,8 +32,12 @@ pub(super) struct Router {
     pub(super) interval: String,
     pub(super) source: Option<String>,
     pub(super) peers: Vec<String>,
-    pub(super) addresses: Vec<String>,
-    pub(super) excluded: Vec<String>,
+    pub(super) addresses: Vec<Placed>,
+    pub(super) excluded: Vec<Placed>,
+    /// The interface with the virtual hardware address; no name: the usual one.
+    pub(super) virtual_mac: Option<Option<String>>,
+    /// Adverts come from the interface's own hardware address all the same.
+    pub(super) own_mac_sends: bool,
     pub(super) preempts: bool,
     pub(super) delay: Option<String>,
     /// The file that is to hold the password.
@@ -44,6 +48,44 @@ pub(super) struct Router {
     pub(super) tracks: Vec<Track>,
     /// Which program is told of what, as flow YAML.
     pub(super) notify: Vec<String>,
+}
+
+/// One virtual address, and what is said of its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Placed {
+    /// With its prefix.
+    pub(super) address: String,
+    pub(super) device: Option<String>,
+    pub(super) label: Option<String>,
+    pub(super) scope: Option<String>,
+    pub(super) broadcast: Option<String>,
+}
+
+impl Placed {
+    pub(super) fn is_v6(&self) -> bool {
+        self.address.contains(':')
+    }
+
+    /// A text where nothing but the address is said, else a flow mapping.
+    fn yaml(&self) -> String {
+        let said = [
+            ("device", &self.device),
+            ("label", &self.label),
+            ("scope", &self.scope),
+            ("broadcast", &self.broadcast),
+        ];
+        let address = quoted(&self.address);
+        let said = said
+            .iter()
+            .filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        let said: Vec<_> = said
+            .map(|(key, value)| format!("{key}: {}", quoted(value)))
+            .collect();
+        match said.is_empty() {
+            true => address,
+            false => format!("{{address: {address}, {}}}", said.join(", ")),
+        }
+    }
 }
 
 /// One check.
@@ -139,9 +181,22 @@ impl Router {
         if let Some(file) = &self.pass_file {
             lines.push(format!("  auth: {{passFile: {}}}", quoted(file)));
         }
-        lines.push(format!("  addresses: {}", list(&self.addresses)));
+        let flow = |all: &[Placed]| {
+            let all: Vec<_> = all.iter().map(Placed::yaml).collect();
+            format!("[{}]", all.join(", "))
+        };
+        lines.push(format!("  addresses: {}", flow(&self.addresses)));
         if !self.excluded.is_empty() {
-            lines.push(format!("  excluded: {}", list(&self.excluded)));
+            lines.push(format!("  excluded: {}", flow(&self.excluded)));
+        }
+        if let Some(name) = &self.virtual_mac {
+            let name = name.as_ref();
+            let name = name.map(|name| format!("name: {}", quoted(name)));
+            let from = self
+                .own_mac_sends
+                .then(|| "advertsFrom: interface".to_owned());
+            let said: Vec<_> = name.into_iter().chain(from).collect();
+            lines.push(format!("  virtualMac: {{{}}}", said.join(", ")));
         }
         if !self.preempts {
             lines.push("  preempt: false".to_owned());

@@ -1,18 +1,12 @@
 //! `vrrp_instance`: one router.
 
+use super::address::Advertised;
 use super::draft::Router;
 use super::global::Defaults;
 use super::report::Report;
 use super::script::Definitions;
 use super::shared::{Tracking, programs};
 use super::words::Directive;
-
-/// Does an address stand in the adverts?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Advertised {
-    Yes,
-    No,
-}
 
 /// What a router is read from, and into.
 pub(super) struct Reading<'a> {
@@ -59,6 +53,7 @@ pub(super) fn read(
     for at in block.inner() {
         let known = reading.identity(at)
             || reading.travel(at)
+            || reading.virtual_mac(at)
             || reading.announcing(at)
             || reading.tracking(at)
             || reading.notify(at);
@@ -132,52 +127,6 @@ impl Reading<'_> {
         true
     }
 
-    /// `192.168.220.224/24 dev ens33 label ens33:0`, and keepalived's other words.
-    fn address(&mut self, at: &Directive, advertised: Advertised) {
-        let mut lost = Vec::new();
-        let mut words = at.words.iter().map(String::as_str).skip(1);
-        while let Some(word) = words.next() {
-            let value = match word {
-                "dev" | "label" | "scope" | "brd" | "peer" | "preferred_lft" => {
-                    words.next().unwrap_or_default()
-                }
-                _ => "",
-            };
-            match word {
-                "dev" if value == self.router.interface => {}
-                "brd" => {}
-                "scope" if value == "global" => {}
-                "-nodad" | "nodad" => {}
-                _ => lost.push(format!("{word} {value}").trim().to_owned()),
-            }
-        }
-        let v6 = |text: &str| text.contains(':');
-        let first = self.router.addresses.first();
-        if advertised == Advertised::No
-            && first.is_some_and(|first| v6(first) != v6(at.name()))
-        {
-            let what = "it is of another family than those in the adverts, and not \
-                        written; make a second router of it, and a sync group of the two";
-            return self.report.unsupported(at, what);
-        }
-        let addresses = match advertised {
-            Advertised::Yes => &mut self.router.addresses,
-            Advertised::No => &mut self.router.excluded,
-        };
-        addresses.push(at.name().to_owned());
-        if lost.is_empty() {
-            let bare = if at.name().contains('/') {
-                ""
-            } else {
-                "a host's address (/32), as keepalived puts it"
-            };
-            return self.report.honoured(at, bare);
-        }
-        let lost = lost.join(", ");
-        let what = format!("the address is written, without: {lost}");
-        self.report.unsupported(at, what);
-    }
-
     fn travel(&mut self, at: &Directive) -> bool {
         match at.name() {
             "unicast_src_ip" | "mcast_src_ip" => {
@@ -202,6 +151,29 @@ impl Reading<'_> {
                          then, and so does what was written",
                     );
                 }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn virtual_mac(&mut self, at: &Directive) -> bool {
+        match at.name() {
+            "use_vmac" => {
+                let name = at.words.get(1).filter(|name| !name.contains(':'));
+                self.router.virtual_mac = Some(name.cloned());
+                match at.words.iter().skip(1).any(|word| word.contains(':')) {
+                    true => self.report.unsupported(
+                        at,
+                        "written with the RFC's hardware address, 00:00:5e:00:01 and the \
+                         VRID; every node must agree",
+                    ),
+                    false => self.report.honoured(at, "virtualMac"),
+                }
+            }
+            "vmac_xmit_base" => {
+                self.router.own_mac_sends = true;
+                self.report.honoured(at, "virtualMac.advertsFrom");
             }
             _ => return false,
         }

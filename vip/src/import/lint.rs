@@ -36,7 +36,8 @@ fn alone(router: &Router, report: &mut Report) {
     let Some(source) = router.source.as_ref().and_then(|text| text.parse().ok()) else {
         return;
     };
-    let addresses = router.addresses.iter().filter_map(|text| text.parse().ok());
+    let here = router.addresses.iter().filter(|it| it.device.is_none());
+    let addresses = here.filter_map(|it| it.address.parse().ok());
     for address in addresses {
         let address: Address = address;
         let longest = if address.ip.is_ipv4() { 32 } else { 128 };

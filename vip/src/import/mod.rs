@@ -9,6 +9,7 @@
 //! what keepalived does there and vip-daemon does by itself is `not needed`, with the
 //! reason. Passwords are shown nowhere. Reads no file.
 
+mod address;
 mod beside;
 mod draft;
 mod global;

@@ -1,7 +1,7 @@
 //! What of a `vrrp_instance` can be said only when all of it is read: its version decides over
 //! interval and password, its state over `nopreempt`.
 
-use super::draft::Router;
+use super::draft::{Placed, Router};
 use super::instance::{Reading, seconds};
 use super::words::Directive;
 
@@ -10,7 +10,7 @@ const PASSWORDS: &str = "/etc/sternpost/vip-password-";
 
 impl Reading<'_> {
     pub(super) fn finish(mut self, block: &Directive) -> Router {
-        let v6 = self.router.addresses.iter().any(|text| text.contains(':'));
+        let v6 = self.router.addresses.iter().any(Placed::is_v6);
         self.router.version = match self.version {
             Some(3) => 3,
             Some(_) | None if v6 => 3,
@@ -19,10 +19,19 @@ impl Reading<'_> {
         self.interval();
         self.authentication();
         self.preemption();
+        self.own_device();
         if self.router.interface.is_empty() {
             self.report.trap(block.line, "no interface: write one");
         }
         self.router
+    }
+
+    /// An address whose `dev` is the instance's own needs no word about it.
+    fn own_device(&mut self) {
+        let router = &mut self.router;
+        for address in router.addresses.iter_mut().chain(&mut router.excluded) {
+            address.device.take_if(|device| *device == router.interface);
+        }
     }
 
     fn interval(&mut self) {

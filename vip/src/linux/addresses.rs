@@ -1,18 +1,18 @@
 //! Addresses as the kernel describes them; putting, renewing and removing them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
-    CacheInfo,
+    AddressScope, CacheInfo,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::{Netlink, RequestError};
-use crate::config::Address;
+use crate::config::{Address, Scope, VirtualAddress};
 
 /// The mark on every address of ours (`IFA_PROTO`, `ip address` shows `proto 86`): the
 /// letter V. The kernel itself uses 1 to 3; nothing else is registered.
@@ -31,9 +31,43 @@ pub struct Present {
     pub marked: bool,
     /// It is a second address of a network that the interface already has one of.
     pub secondary: bool,
+    /// Its label; IPv6 addresses have none.
+    pub label: Option<String>,
+    /// How far it is valid.
+    pub scope: AddressScope,
+    /// The broadcast address that goes with it.
+    pub broadcast: Option<Ipv4Addr>,
     /// When it was put there or its lifetime renewed, in hundredths of a second of the
     /// kernel's own clock.
     pub renewed: u32,
+}
+
+impl Present {
+    /// Has it what `wanted` says beside the address, on the interface of that name?
+    pub(super) fn is_put_as(&self, wanted: &VirtualAddress, interface: &str) -> bool {
+        let label = wanted.label.as_deref().unwrap_or(interface);
+        self.address.ip.is_ipv6()
+            || (self.label.as_deref(), self.scope, self.broadcast)
+                == (Some(label), scope(wanted.scope), wanted.broadcast)
+    }
+}
+
+/// Where an address is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spot {
+    /// The number of the interface.
+    pub interface: u32,
+    /// Does an IPv4 address bring the route of its network with it? One of IPv6 never does.
+    pub route: Route,
+}
+
+/// Whose the route of an address's network is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// It comes and goes with the address.
+    Brought,
+    /// It is another interface's.
+    Elsewhere,
 }
 
 /// What an address is to become.
@@ -76,15 +110,20 @@ impl Netlink {
     /// When the kernel refuses: [`std::io::ErrorKind::AlreadyExists`] for [`Put::New`].
     pub fn put(
         &mut self,
-        interface: u32,
-        address: Address,
+        spot: Spot,
+        what: &VirtualAddress,
         lifetime: u32,
         put: Put,
     ) -> Result<(), RequestError> {
-        let mut message = described(interface, address);
+        let mut message = described(spot.interface, what.address);
+        qualify(&mut message, what);
+        if what.ip().is_ipv4() && spot.route == Route::Elsewhere {
+            let flags = AddressFlags::Noprefixroute;
+            message.attributes.push(AddressAttribute::Flags(flags));
+        }
         message
             .attributes
-            .push(AddressAttribute::CacheInfo(living(address.ip, lifetime)));
+            .push(AddressAttribute::CacheInfo(living(what.ip(), lifetime)));
         message
             .attributes
             .push(AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL)));
@@ -127,6 +166,14 @@ pub(super) fn present(message: &RouteNetlinkMessage) -> Option<Present> {
         return None;
     };
     let ours = AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL));
+    let (mut label, mut broadcast) = (None, None);
+    for attribute in &message.attributes {
+        if let AddressAttribute::Label(value) = attribute {
+            label = Some(value.clone());
+        } else if let AddressAttribute::Broadcast(value) = attribute {
+            broadcast = Some(*value);
+        }
+    }
     Some(Present {
         interface: message.header.index,
         address: Address {
@@ -139,6 +186,9 @@ pub(super) fn present(message: &RouteNetlinkMessage) -> Option<Present> {
             .iter()
             .any(|attribute| matches!(attribute, AddressAttribute::Protocol(_))),
         secondary: message.header.flags.contains(AddressHeaderFlags::Secondary),
+        label,
+        scope: message.header.scope,
+        broadcast,
         renewed: renewed(message),
     })
 }
@@ -186,6 +236,25 @@ fn described(interface: u32, address: Address) -> AddressMessage {
         }
     }
     message
+}
+
+/// What is said of an address beside itself.
+fn qualify(message: &mut AddressMessage, what: &VirtualAddress) {
+    message.header.scope = scope(what.scope);
+    let label = what.label.clone().map(AddressAttribute::Label);
+    let broadcast = what.broadcast.map(AddressAttribute::Broadcast);
+    message
+        .attributes
+        .extend([label, broadcast].into_iter().flatten());
+}
+
+fn scope(scope: Scope) -> AddressScope {
+    match scope {
+        Scope::Global => AddressScope::Universe,
+        Scope::Site => AddressScope::Site,
+        Scope::Link => AddressScope::Link,
+        Scope::Host => AddressScope::Host,
+    }
 }
 
 /// Of IPv6 addresses the kernel chooses one to speak from; ours is to be spoken to. That

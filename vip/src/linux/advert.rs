@@ -4,6 +4,10 @@
 //! like keepalived's (TOS or traffic class 0xC0, Don't Fragment clear, TTL 255 to every
 //! destination), and keep their source while a network manager takes the interface's
 //! address away and gives it back.
+//!
+//! Adverts that come from the virtual hardware address (RFC 9568 section 7.3) are whole
+//! frames, sent on the router's own interface: the one that has that address need not be up
+//! for the first of them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -12,6 +16,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use vrrp::packet::{Advert, Checksum, Envelope, emit};
 use vrrp::{Family, PROTOCOL, TTL};
 
+use super::arp::Wire;
 use super::links::Link;
 use crate::config::Travel;
 
@@ -23,20 +28,31 @@ const TOS: u8 = 0xc0;
 
 /// Of RFC 791, without options.
 const HEADER_V4: usize = 20;
-/// Where the number of a datagram stands in it.
+/// Where the number of a datagram stands in it, and the checksum of its header.
 const IDENTIFICATION: std::ops::Range<usize> = 4..6;
+const HEADER_CHECKSUM: std::ops::Range<usize> = 10..12;
+/// Of Ethernet's header.
+const ETHERNET: usize = 14;
 /// Of RFC 8200.
 const HEADER_V6: usize = 40;
 
 /// Sends adverts from one address to the group or to each peer.
 pub struct Sender {
-    socket: Socket,
+    exit: Exit,
     source: IpAddr,
     destinations: Vec<IpAddr>,
     /// Where link-local destinations are.
     interface: u32,
     identification: u16,
     prepared: Option<Prepared>,
+}
+
+/// How a datagram leaves.
+enum Exit {
+    /// As the kernel sends it.
+    Routed(Socket),
+    /// In a frame from that hardware address.
+    Framed(Wire, [u8; 6]),
 }
 
 /// One advert as it goes to each destination, less the number of its datagram: every advert
@@ -48,19 +64,22 @@ struct Prepared {
 }
 
 impl Sender {
-    /// Opens the socket on `link`; adverts come from `source`.
+    /// Opens the socket on `link`; adverts come from `source`, and from the hardware address
+    /// `mac` where it is given, which is for the group only.
     ///
     /// # Errors
     /// Without `CAP_NET_RAW`, or when the interface is gone.
-    pub fn open(link: &Link, source: IpAddr, travel: &Travel) -> io::Result<Self> {
+    pub fn open(
+        link: &Link,
+        source: IpAddr,
+        travel: &Travel,
+        mac: Option<[u8; 6]>,
+    ) -> io::Result<Self> {
         let family = Family::of(source);
-        let socket = Socket::new(domain(family), Type::RAW, Some(Protocol::from(RAW)))?;
-        socket.bind_device(Some(link.name.as_bytes()))?;
-        match family {
-            Family::V4 => socket.set_multicast_loop_v4(false)?,
-            Family::V6 => socket.set_multicast_loop_v6(false)?,
-        }
-        socket.set_nonblocking(true)?;
+        let exit = match mac {
+            Some(mac) => Exit::Framed(Wire::open(link.index)?, mac),
+            None => Exit::Routed(routed(link, family)?),
+        };
         let destinations = match travel {
             Travel::Multicast => vec![family.group()],
             Travel::Unicast { peers, .. } => {
@@ -69,7 +88,7 @@ impl Sender {
             }
         };
         Ok(Self {
-            socket,
+            exit,
             source,
             destinations,
             interface: link.index,
@@ -92,7 +111,10 @@ impl Sender {
         let mut outcome = Ok(());
         for (to, datagram) in &mut prepared.datagrams {
             self.number(datagram);
-            let sent = self.socket.send_to(datagram, to).map(drop);
+            let sent = match &self.exit {
+                Exit::Routed(socket) => socket.send_to(datagram, to).map(drop),
+                Exit::Framed(wire, _) => wire.send(datagram),
+            };
             outcome = outcome.and(sent);
         }
         self.prepared = Some(prepared);
@@ -111,14 +133,24 @@ impl Sender {
         }
     }
 
-    /// Gives a datagram of IPv4 its number.
+    /// Gives a datagram of IPv4 its number; what the kernel does not see, its checksum.
     fn number(&mut self, datagram: &mut [u8]) {
-        if self.source.is_ipv4()
-            && let Some(place) = datagram.get_mut(IDENTIFICATION)
-        {
-            // 0 would have the kernel choose one.
-            self.identification = self.identification.checked_add(1).unwrap_or(1);
-            place.copy_from_slice(&self.identification.to_be_bytes());
+        let at = match &self.exit {
+            Exit::Routed(_) => 0,
+            Exit::Framed(..) => ETHERNET,
+        };
+        let header = datagram
+            .get_mut(at..)
+            .and_then(|ip| ip.get_mut(..HEADER_V4));
+        let Some(header) = header.filter(|_| self.source.is_ipv4()) else {
+            return;
+        };
+        // 0 would have the kernel choose one.
+        self.identification = self.identification.checked_add(1).unwrap_or(1);
+        write(header, IDENTIFICATION, self.identification);
+        if at > 0 {
+            let sum = pnet_packet::util::checksum(header, HEADER_CHECKSUM.start / 2);
+            write(header, HEADER_CHECKSUM, sum);
         }
     }
 
@@ -148,7 +180,44 @@ impl Sender {
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => Vec::new(),
         };
         datagram.extend(message);
-        datagram
+        match &self.exit {
+            Exit::Routed(_) => datagram,
+            Exit::Framed(_, mac) => [framed(*mac, destination), datagram].concat(),
+        }
+    }
+}
+
+/// The socket that the kernel sends from as it is told.
+fn routed(link: &Link, family: Family) -> io::Result<Socket> {
+    let socket = Socket::new(domain(family), Type::RAW, Some(Protocol::from(RAW)))?;
+    socket.bind_device(Some(link.name.as_bytes()))?;
+    match family {
+        Family::V4 => socket.set_multicast_loop_v4(false)?,
+        Family::V6 => socket.set_multicast_loop_v6(false)?,
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Ethernet's header of a frame from `mac` to a group (RFC 1112 section 6.4, RFC 2464
+/// section 7).
+fn framed(mac: [u8; 6], group: IpAddr) -> Vec<u8> {
+    let (to, kind) = match group {
+        IpAddr::V4(ip) => {
+            let [_, b, c, d] = ip.octets();
+            ([0x01, 0x00, 0x5e, b & 0x7f, c, d], [0x08, 0x00])
+        }
+        IpAddr::V6(ip) => {
+            let [.., a, b, c, d] = ip.octets();
+            ([0x33, 0x33, a, b, c, d], [0x86, 0xdd])
+        }
+    };
+    [&to[..], &mac, &kind].concat()
+}
+
+fn write(octets: &mut [u8], place: std::ops::Range<usize>, value: u16) {
+    if let Some(place) = octets.get_mut(place) {
+        place.copy_from_slice(&value.to_be_bytes());
     }
 }
 
@@ -203,5 +272,14 @@ mod tests {
             "6c000000002870fffe80000000000000000000fffe000011\
              ff020000000000000000000000000012"
         );
+    }
+
+    #[test]
+    fn frames_go_to_the_group_from_the_virtual_hardware_address() {
+        let mac = [0, 0, 0x5e, 0, 1, 51];
+        let v4 = framed(mac, vrrp::GROUP_V4.into());
+        assert_eq!(hex(&v4), "01005e00001200005e0001330800");
+        let v6 = framed(mac, vrrp::GROUP_V6.into());
+        assert_eq!(hex(&v6), "33330000001200005e00013386dd");
     }
 }

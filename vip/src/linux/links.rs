@@ -17,9 +17,11 @@ pub struct Link {
     pub index: u32,
     /// Its name.
     pub name: String,
-    /// Its hardware address; absent where it is not an Ethernet.
+    /// Its hardware address; absent where it is no Ethernet, or has no neighbours.
     pub mac: Option<[u8; 6]>,
-    /// It is administratively up and has a carrier.
+    /// It is administratively up.
+    pub up: bool,
+    /// It is that, and has a carrier.
     pub running: bool,
     /// Whether it forwards IPv6; a host where the kernel does not say.
     pub role: Role,
@@ -75,10 +77,15 @@ pub(super) fn link(message: &RouteNetlinkMessage) -> Option<Link> {
         }
     }
     let up = LinkFlags::Up | LinkFlags::LowerUp;
+    // The kernel shows one of zeros there.
+    if message.header.flags.contains(LinkFlags::Loopback) {
+        mac = None;
+    }
     Some(Link {
         index: message.header.index,
         name: name?,
         mac,
+        up: message.header.flags.contains(LinkFlags::Up),
         running: message.header.flags.contains(up),
         role,
         succession: promoted.unwrap_or(Succession::Lost),

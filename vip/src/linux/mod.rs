@@ -6,7 +6,10 @@
 mod addresses;
 mod advert;
 mod arp;
+mod hold;
+mod home;
 mod links;
+mod macvlan;
 mod monitor;
 mod nd;
 mod neighbours;
@@ -15,19 +18,22 @@ mod open;
 mod order;
 mod receiver;
 mod sys;
+mod virtual_mac;
 mod witness;
 
-use std::io;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use vrrp::Priority;
 use vrrp::packet::{Advert, Checksum};
-use vrrp::{Family, Priority};
 
-use crate::config::{Address, Router};
+use crate::config::{Address, AdvertsFrom, Router};
 use crate::driver::{Effects, Failure, Survey};
-use crate::guard::{self, Held, Line};
+use crate::guard::Line;
+use hold::Hold;
+use home::Home;
 
-pub use addresses::{PROTOCOL, Present, Put};
+pub use addresses::{PROTOCOL, Present, Put, Route, Spot};
 pub use advert::Sender;
 pub use arp::{Frame, Wire, gratuitous, question};
 pub use links::Link;
@@ -38,11 +44,12 @@ pub use open::OpenError;
 pub use order::Succession;
 pub use receiver::Receiver;
 pub(crate) use sys::round_robin;
+pub use virtual_mac::Before;
 pub use witness::{Claimant, Witness};
 
 /// Seconds an address of ours lives without being renewed. The kernel counts in whole
 /// seconds, so 1 is the least. It looks with a timer that does not wake an idle CPU: on
-/// time is the [`guard`], and this is what is left when the guard is gone too.
+/// time is the [`crate::guard`], and this is what is left when the guard is gone too.
 pub const LIFETIME: u32 = 1;
 
 /// Everything one router needs on this machine.
@@ -51,19 +58,52 @@ pub struct Linux {
     advert: Advert,
     link: Link,
     source: IpAddr,
-    netlink: Netlink,
     sender: Sender,
+    /// For what is asked on the router's own interface.
     wire: Wire,
-    frames: Vec<Frame>,
     questions: Vec<Frame>,
-    /// Who has each of our addresses (RFC 5227's probe, RFC 4861's solicitation).
-    probes: Vec<Frame>,
-    /// Addresses that were there before us and are not ours to renew or remove.
-    foreign: Vec<Address>,
-    guard: Line,
+    homes: Vec<Home>,
+    hold: Hold,
 }
 
 impl Linux {
+    /// Makes the interface with the router's virtual hardware address, where it has one, or
+    /// takes over the one that is there. `known`: what the last time returned.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with the way out.
+    pub fn prepare(router: &Router, known: Before) -> Result<Before, OpenError> {
+        match &router.virtual_mac {
+            None => Ok(known),
+            Some(wanted) => {
+                virtual_mac::prepare(&mut Netlink::open()?, router, wanted, known)
+            }
+        }
+    }
+
+    /// Takes away what [`Self::prepare`] made. Takes tens of milliseconds.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn clean(router: &Router) -> Result<(), RequestError> {
+        match &router.virtual_mac {
+            None => Ok(()),
+            Some(wanted) => virtual_mac::remove(router, wanted),
+        }
+    }
+
+    /// Whether [`Self::prepare`] and [`Self::open`] would do. Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with the way out.
+    pub fn trial(router: &Router, guard: &Line) -> Result<(), OpenError> {
+        let mut plain = router.clone();
+        if let Some(wanted) = plain.virtual_mac.take() {
+            virtual_mac::would_do(&mut Netlink::open()?, router, &wanted)?;
+        }
+        Self::open(&plain, guard).map(drop)
+    }
+
     /// Opens everything; changes nothing.
     ///
     /// # Errors
@@ -71,50 +111,65 @@ impl Linux {
     pub fn open(router: &Router, guard: &Line) -> Result<Self, OpenError> {
         let mut netlink = Netlink::open()?;
         open::kernel(&mut netlink)?;
-        let link = open::find(&mut netlink, router)?;
+        let link = open::find(&mut netlink, router, &router.interface)?;
         let source = open::source(&mut netlink, router, &link)?;
         let failed = |error| open::not_opened(router, error);
-        let (frames, questions) =
-            open::frames(router, &link, source).ok_or_else(|| OpenError::NoEthernet {
-                router: router.name.clone(),
-                interface: router.interface.clone(),
-            })?;
-        let sender = Sender::open(&link, source, &router.travel).map_err(failed)?;
+        let mac = link.mac.ok_or_else(|| OpenError::NoEthernet {
+            router: router.name.clone(),
+            interface: router.interface.clone(),
+        })?;
+        let framed = router.virtual_mac.as_ref();
+        let framed = framed.filter(|it| it.adverts_from == AdvertsFrom::VirtualMac);
+        let framed = framed.map(|_| router.virtual_mac_address());
+        let sender = Sender::open(&link, source, &router.travel, framed);
+        let sender = sender.map_err(failed)?;
         let wire = Wire::open(link.index).map_err(failed)?;
+        let homes = home::homes(&mut netlink, router, &link, source)?;
         Ok(Self {
             advert: open::advert(router)?,
-            frames,
-            questions,
-            probes: open::probes(router, &link, source),
+            questions: open::questions(router, mac, source),
             router: router.clone(),
             link,
             source,
-            netlink,
             sender,
             wire,
-            foreign: Vec::new(),
-            guard: guard.clone(),
+            homes,
+            hold: Hold::new(netlink, guard, router),
         })
     }
 
-    /// The socket that hears adverts. Inside a tokio runtime.
+    /// The sockets that hear adverts. Inside a tokio runtime.
     ///
     /// # Errors
     /// [`OpenError::NotPermitted`], [`OpenError::Socket`].
-    pub fn receiver(&self) -> Result<Receiver, OpenError> {
+    pub fn receivers(&self) -> Result<Vec<Receiver>, OpenError> {
+        let failed = |error| open::not_opened(&self.router, error);
         let family = self.router.family();
-        Receiver::open(&self.link, family, &self.router.travel)
-            .map_err(|error| open::not_opened(&self.router, error))
+        let own = Receiver::open(&self.link, family, &self.router.travel);
+        let mut all = vec![own.map_err(failed)?];
+        for home in &self.homes {
+            all.extend(home.overhear(family).map_err(failed)?);
+        }
+        Ok(all)
     }
 
-    /// The socket that hears who else says to have our addresses. Inside a tokio runtime.
+    /// What sets the interface with the virtual hardware address down when it is not wanted
+    /// any more; `None` where there is none. Run it beside the driver.
+    pub fn lowering(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        self.homes.iter().find_map(Home::lowering)
+    }
+
+    /// The sockets that hear who else says to have our addresses: one per interface that
+    /// has neighbours. Inside a tokio runtime.
     ///
     /// # Errors
     /// [`OpenError::NotPermitted`], [`OpenError::Socket`].
-    pub fn witness(&self) -> Result<Witness, OpenError> {
-        let addresses = self.router.held().map(|address| address.ip);
-        let opened = Witness::open(&self.link, self.router.family(), addresses.collect());
-        opened.map_err(|error| open::not_opened(&self.router, error))
+    pub fn witnesses(&self) -> Result<Vec<Witness>, OpenError> {
+        let family = self.router.family();
+        let opened = self.homes.iter().map(|home| home.witness(family));
+        let all: Result<Vec<_>, _> = opened.collect();
+        let all = all.map_err(|error| open::not_opened(&self.router, error))?;
+        Ok(all.into_iter().flatten().collect())
     }
 
     /// The interface.
@@ -122,118 +177,41 @@ impl Linux {
         &self.link
     }
 
+    /// The other interfaces that addresses are put on: their numbers and names.
+    pub fn others(&self) -> BTreeMap<u32, String> {
+        let links = self.homes.iter().map(|home| &home.link);
+        let others = links.filter(|link| link.index != self.link.index);
+        others.map(|link| (link.index, link.name.clone())).collect()
+    }
+
     /// Where adverts come from.
     pub fn source(&self) -> IpAddr {
         self.source
     }
 
-    /// Virtual addresses that lie in no network of the interface: reachable only where a
+    /// Virtual addresses that lie in no network of their interface: reachable only where a
     /// route says so.
     ///
     /// # Errors
     /// When the kernel cannot be asked.
-    pub fn stray(&mut self) -> Result<Vec<Address>, RequestError> {
-        let present = self.netlink.addresses(self.link.index)?;
-        let covered = |address: &Address| {
-            present
-                .iter()
-                .any(|there| !there.ours && there.address.covers(address.ip))
+    pub fn stray(&mut self) -> Result<Vec<(Address, String)>, RequestError> {
+        let present = self.hold.netlink.all_addresses()?;
+        let covered = |interface: u32, address: &Address| {
+            present.iter().any(|there| {
+                there.interface == interface
+                    && !there.ours
+                    && there.address.covers(address.ip)
+            })
         };
-        let all = self.router.held();
-        Ok(all.filter(|address| !covered(address)).collect())
-    }
-
-    fn present(&mut self) -> Result<Vec<Present>, Failure> {
-        self.netlink
-            .addresses(self.link.index)
-            .map_err(Failure::Netlink)
-    }
-
-    /// Puts one address there, or finds that somebody else has.
-    fn put(&mut self, address: Address) -> Result<(), Failure> {
-        let held = self.told(address);
-        let put = self
-            .netlink
-            .put(held.interface, address, LIFETIME, Put::New);
-        match put {
-            Ok(()) => Ok(()),
-            Err(error) if error.refusal() == Some(io::ErrorKind::AlreadyExists) => {
-                self.adopt(address)
-            }
-            Err(error) => Err(Failure::Netlink(error)),
+        let mut stray = Vec::new();
+        // What has no neighbours is reached by a route in any case.
+        for home in self.homes.iter().filter(|home| home.link.mac.is_some()) {
+            let all = home.addresses.iter().map(|what| what.address);
+            let near = home.network();
+            let stray_here = all.filter(|address| !covered(near, address));
+            stray.extend(stray_here.map(|address| (address, home.link.name.clone())));
         }
-    }
-
-    /// Renews what a run before this one left, and leaves alone what is not ours.
-    fn adopt(&mut self, address: Address) -> Result<(), Failure> {
-        let all = self.present()?;
-        let there = all.iter().find(|there| there.address == address);
-        if there.is_some_and(|there| !there.ours) {
-            self.disown(address);
-            return Ok(());
-        }
-        let behind = there.is_some_and(|there| order::stands_first(there, &all));
-        // Without promotion the host's own address would go with ours.
-        let put = match (behind, self.link.succession) {
-            (true, Succession::Promoted) => {
-                self.netlink
-                    .remove(self.link.index, address)
-                    .map_err(Failure::Netlink)?;
-                Put::New
-            }
-            (true, Succession::Lost) | (false, _) => Put::Renew,
-        };
-        self.netlink
-            .put(self.link.index, address, LIFETIME, put)
-            .map_err(Failure::Netlink)
-    }
-
-    /// What is refused here is not worth an election: the address is then put back by us
-    /// when the kernel takes it away.
-    fn promote(&mut self) {
-        match (self.link.succession, self.router.family()) {
-            (Succession::Promoted, _) | (Succession::Lost, Family::V6) => {}
-            (Succession::Lost, Family::V4) => {
-                match self.netlink.promote_secondaries(self.link.index) {
-                    Ok(()) => self.link.succession = Succession::Promoted,
-                    Err(error) => tracing::info!(
-                        router = self.router.name,
-                        "{}",
-                        crate::driver::chain(&error)
-                    ),
-                }
-            }
-        }
-    }
-
-    fn disown(&mut self, address: Address) {
-        if !self.foreign.contains(&address) {
-            tracing::warn!(
-                router = self.router.name, %address, interface = self.link.name,
-                "the address is configured by somebody else: not renewed, not removed"
-            );
-            self.foreign.push(address);
-        }
-    }
-
-    /// Tells the guard before the kernel: dying in between leaves nothing behind.
-    fn told(&self, address: Address) -> Held {
-        let held = self.held(address);
-        self.guard.hold(held, guard::grace(&self.router));
-        held
-    }
-
-    fn held(&self, address: Address) -> Held {
-        Held {
-            interface: self.link.index,
-            address,
-        }
-    }
-
-    fn own(&self) -> Vec<Address> {
-        let all = self.router.held();
-        all.filter(|address| !self.foreign.contains(address))
-            .collect()
+        Ok(stray)
     }
 }
 
@@ -250,30 +228,23 @@ impl Effects for Linux {
     }
 
     fn acquire(&mut self) -> Result<(), Failure> {
-        self.foreign.clear();
-        self.promote();
-        let all: Vec<_> = self.router.held().collect();
-        all.into_iter().try_for_each(|address| self.put(address))
+        self.hold.begin();
+        let mut homes = self.homes.iter_mut();
+        homes.try_for_each(|home| self.hold.acquire(home))
     }
 
     fn renew(&mut self) -> Result<(), Failure> {
         let mut outcome = Ok(());
-        for address in self.own() {
-            let link = self.told(address).interface;
-            let renewed = self.netlink.put(link, address, LIFETIME, Put::Renew);
-            outcome = outcome.and(renewed.map_err(Failure::Netlink));
+        for home in &self.homes {
+            outcome = outcome.and(self.hold.renew(home));
         }
         outcome
     }
 
     fn release(&mut self) -> Result<(), Failure> {
         let mut outcome = Ok(());
-        for address in self.own() {
-            let removed = self.netlink.remove(self.link.index, address);
-            if removed.is_ok() {
-                self.guard.left(self.held(address));
-            }
-            outcome = outcome.and(removed.map_err(Failure::Netlink));
+        for home in &self.homes {
+            outcome = outcome.and(self.hold.release(home));
         }
         outcome
     }
@@ -281,8 +252,8 @@ impl Effects for Linux {
     fn announce(&mut self) -> Result<(), Failure> {
         let mut outcome = Ok(());
         for _ in 0..self.router.announce.burst {
-            for frame in &self.frames {
-                outcome = outcome.and(self.wire.send(frame).map_err(Failure::Send));
+            for home in &self.homes {
+                outcome = outcome.and(home.announce().map_err(Failure::Send));
             }
         }
         outcome
@@ -290,7 +261,7 @@ impl Effects for Linux {
 
     fn greet(&mut self) -> Result<(), Failure> {
         let family = self.router.family();
-        let forgotten = self.netlink.forget_silent(family, self.link.index);
+        let forgotten = self.hold.netlink.forget_silent(family, self.link.index);
         let mut outcome = forgotten.map_err(Failure::Netlink);
         for question in &self.questions {
             outcome = outcome.and(self.wire.send(question).map_err(Failure::Send));
@@ -298,50 +269,65 @@ impl Effects for Linux {
         outcome
     }
 
-    fn probe(&mut self) -> Result<(), Failure> {
-        let mut outcome = Ok(());
-        for probe in &self.probes {
-            outcome = outcome.and(self.wire.send(probe).map_err(Failure::Send));
-        }
-        outcome
+    fn probe(&mut self) -> Result<Vec<IpAddr>, Failure> {
+        let asked = self
+            .homes
+            .iter()
+            .map(|home| home.probe().map_err(Failure::Send));
+        let asked: Result<Vec<_>, _> = asked.collect();
+        Ok(asked?.into_iter().flatten().collect())
     }
 
     fn is_us(&self, mac: [u8; 6]) -> bool {
-        self.link.mac == Some(mac)
+        self.link.mac == Some(mac) || self.homes.iter().any(|home| home.is(mac))
     }
 
     fn follow(&mut self, link: &Link) -> bool {
-        let before = std::mem::replace(&mut self.link, link.clone());
-        let Some(frames) = open::frames(&self.router, link, self.source) else {
-            return false;
-        };
-        (self.frames, self.questions) = frames;
-        self.probes = open::probes(&self.router, link, self.source);
-        link.mac != before.mac
+        if link.index == self.link.index {
+            self.link = link.clone();
+            if let Some(mac) = link.mac {
+                self.questions = open::questions(&self.router, mac, self.source);
+            }
+        }
+        let mut moved = false;
+        for home in &mut self.homes {
+            moved |= home.follow(link);
+        }
+        moved
     }
 
     fn survey(&mut self) -> Result<Survey, Failure> {
-        let links = self.netlink.links().map_err(Failure::Netlink)?;
-        let everywhere = self.netlink.all_addresses().map_err(Failure::Netlink)?;
-        let mine = |there: &&Present| there.interface == self.link.index;
-        let present: Vec<_> = everywhere.iter().filter(mine).cloned().collect();
-        let virtual_ip = |ip| self.router.held().any(|address| address.ip == ip);
+        let links = self.hold.netlink.links().map_err(Failure::Netlink)?;
+        let everywhere = self.hold.everywhere()?;
+        let virtual_ip = |ip| self.router.held().any(|address| address.ip() == ip);
         let foreign = everywhere
             .iter()
             .filter(|there| !there.ours && virtual_ip(there.address.ip));
-        let source = self.source();
+        let of = |home: &Home| {
+            let mut links = links.iter();
+            links.find(|it| (it.index, &it.name) == (home.link.index, &home.link.name))
+        };
+        let own = links.iter().find(|link| link.index == self.link.index);
         let mut survey = Survey {
-            link: links.into_iter().find(|link| link.index == self.link.index),
-            source: present.iter().any(|there| there.address.ip == source),
+            link: own.cloned(),
+            homeless: !self.homes.iter().all(|home| of(home).is_some()),
+            source: everywhere.iter().any(|there| {
+                (there.interface, there.address.ip) == (self.link.index, self.source)
+            }),
             foreign: foreign.map(|there| there.address).collect(),
             ..Survey::default()
         };
-        for address in self.router.held().collect::<Vec<_>>() {
-            let there = present.iter().find(|there| there.address == address);
-            match there {
-                None => survey.missing.push(address),
-                Some(there) if there.ours => survey.ours.push(address),
-                Some(_) => self.disown(address),
+        for home in &self.homes {
+            let answers = of(home).is_some_and(|link| home.answers(link));
+            for address in home.addresses.iter().map(|what| what.address) {
+                let there = everywhere.iter().filter(|_| answers).find(|there| {
+                    (there.interface, there.address) == (home.link.index, address)
+                });
+                match there {
+                    None => survey.missing.push(address),
+                    Some(there) if there.ours => survey.ours.push(address),
+                    Some(_) => self.hold.disown(address, &home.link),
+                }
             }
         }
         Ok(survey)

@@ -1,16 +1,16 @@
 //! What a router finds on this machine before it starts, and every reason why it cannot.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use vrrp::Family;
 use vrrp::packet::{Addresses, Advert};
 
-use super::arp::{Frame, gratuitous, question};
+use super::arp::{Frame, question};
 use super::links::Link;
-use super::nd::{solicitation, unsolicited};
+use super::nd::solicitation;
 use super::netlink::{Netlink, RequestError};
-use crate::config::{Router, Travel};
+use crate::config::{Router, Travel, VirtualAddress};
 
 /// Why a router cannot work on this machine, with the way out.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum OpenError {
     /// There is no such interface.
     #[error(
         "router {router}: there is no interface {interface} (there are: {present}); \
-         correct `interface`, or start after it exists"
+         correct `interface` or `device`, or start after it exists"
     )]
     NoInterface {
         /// The router.
@@ -59,6 +59,17 @@ pub enum OpenError {
         interface: String,
         /// What was configured.
         source_address: IpAddr,
+    },
+    /// An interface of somebody else has the name of ours.
+    #[error(
+        "router {router}: there is an interface {interface} that is not ours; write another \
+         virtualMac.name, or delete it"
+    )]
+    Taken {
+        /// The router.
+        router: String,
+        /// The name.
+        interface: String,
     },
     /// It is no Ethernet.
     #[error("router {router}: {interface} has no hardware address to announce")]
@@ -93,38 +104,8 @@ pub enum OpenError {
     Netlink(#[from] RequestError),
 }
 
-/// What is announced, and what the peers of a unicast group are asked; `None` for an
-/// interface without a hardware address.
-pub(super) fn frames(
-    router: &Router,
-    link: &Link,
-    source: IpAddr,
-) -> Option<(Vec<Frame>, Vec<Frame>)> {
-    let mac = link.mac?;
-    let addresses = router.held();
-    let announcements = addresses.map(|address| match address.ip {
-        IpAddr::V4(ip) => gratuitous(mac, ip),
-        IpAddr::V6(ip) => unsolicited(mac, ip, link.role),
-    });
-    Some((announcements.collect(), questions(router, mac, source)))
-}
-
-/// Asks for each address. Over ARP it tells nobody who asks; over IPv6 such a question
-/// would be one of duplicate address detection.
-pub(super) fn probes(router: &Router, link: &Link, source: IpAddr) -> Vec<Frame> {
-    let addresses = router.held();
-    let probes = addresses.filter_map(|address| {
-        let mac = link.mac?;
-        match (address.ip, source) {
-            (IpAddr::V4(ip), _) => Some(question(mac, Ipv4Addr::UNSPECIFIED, ip)),
-            (IpAddr::V6(ip), IpAddr::V6(source)) => Some(solicitation(mac, source, ip)),
-            (IpAddr::V6(_), IpAddr::V4(_)) => None,
-        }
-    });
-    probes.collect()
-}
-
-fn questions(router: &Router, mac: [u8; 6], source: IpAddr) -> Vec<Frame> {
+/// What the peers of a unicast group are asked.
+pub(super) fn questions(router: &Router, mac: [u8; 6], source: IpAddr) -> Vec<Frame> {
     let peers = match &router.travel {
         Travel::Multicast => &[][..],
         Travel::Unicast { peers, .. } => peers,
@@ -138,7 +119,7 @@ fn questions(router: &Router, mac: [u8; 6], source: IpAddr) -> Vec<Frame> {
 }
 
 pub(super) fn advert(router: &Router) -> Result<Advert, OpenError> {
-    let addresses = router.addresses.iter().map(|address| address.ip).collect();
+    let addresses = router.addresses.iter().map(VirtualAddress::ip).collect();
     let addresses = Addresses::new(addresses);
     let addresses = addresses.map_err(|error| OpenError::Socket {
         router: router.name.clone(),
@@ -178,13 +159,18 @@ fn keeps_marks(release: &str) -> bool {
     (numbers.next(), numbers.next()) >= (Some(5), Some(18))
 }
 
-pub(super) fn find(netlink: &mut Netlink, router: &Router) -> Result<Link, OpenError> {
+/// The interface of that name.
+pub(super) fn find(
+    netlink: &mut Netlink,
+    router: &Router,
+    name: &str,
+) -> Result<Link, OpenError> {
     let links = netlink.links()?;
     let names: Vec<_> = links.iter().map(|link| link.name.clone()).collect();
-    let found = links.into_iter().find(|link| link.name == router.interface);
+    let found = links.into_iter().find(|link| link.name == name);
     found.ok_or_else(|| OpenError::NoInterface {
         router: router.name.clone(),
-        interface: router.interface.clone(),
+        interface: name.to_owned(),
         present: names.join(", "),
     })
 }
@@ -202,7 +188,7 @@ pub(super) fn source(
         let ip = there.address.ip;
         !there.ours
             && Family::of(ip) == family
-            && router.held().all(|address| address.ip != ip)
+            && router.held().all(|address| address.ip() != ip)
     });
     let wanted = match &router.travel {
         Travel::Unicast {
@@ -235,6 +221,20 @@ pub(super) fn source(
             },
         }),
     }
+}
+
+/// From where neighbours are asked on an interface that is not the router's own; needed
+/// over IPv6 only.
+pub(super) fn speaks_from(
+    netlink: &mut Netlink,
+    router: &Router,
+    link: &Link,
+) -> Result<Option<IpAddr>, OpenError> {
+    let family = router.family();
+    let present = netlink.addresses(link.index)?;
+    let own = present.iter().filter(|there| !there.ours);
+    let mut own = own.map(|there| there.address.ip);
+    Ok(own.find(|ip| Family::of(*ip) == family && speaks(*ip)))
 }
 
 fn speaks(ip: IpAddr) -> bool {

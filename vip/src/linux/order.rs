@@ -80,6 +80,9 @@ mod tests {
             ours,
             marked: ours,
             secondary,
+            label: None,
+            scope: netlink_packet_route::address::AddressScope::Universe,
+            broadcast: None,
             renewed: 0,
         }
     }

@@ -10,12 +10,15 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 use socket2::{SockAddr, Socket};
+use vrrp::Family;
 
 /// `AF_PACKET` as wide as the field it goes into.
 const PACKET_FAMILY: libc::sa_family_t = 17;
 
-/// `ETH_P_ARP` of linux/if_ether.h.
+/// `ETH_P_ARP`, `ETH_P_IP` and `ETH_P_IPV6` of linux/if_ether.h.
 const ARP: u16 = 0x0806;
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
 
 /// The size of a `sockaddr_ll`: 20 bytes on every Linux (packet(7)).
 const LINK_ADDRESS_LENGTH: libc::socklen_t = 20;
@@ -27,6 +30,8 @@ pub(super) enum Receives {
     Nothing,
     /// ARP.
     Arp,
+    /// IP packets of that family.
+    Ip(Family),
 }
 
 /// Binds an `AF_PACKET` socket to one interface.
@@ -41,6 +46,8 @@ pub(super) fn bind_packet(
     let protocol = match receives {
         Receives::Nothing => 0,
         Receives::Arp => ARP.to_be(),
+        Receives::Ip(Family::V4) => IPV4.to_be(),
+        Receives::Ip(Family::V6) => IPV6.to_be(),
     };
     let interface = i32::try_from(interface).map_err(io::Error::other)?;
     // SAFETY: `SockAddrStorage` is larger than and aligned for `sockaddr_ll`; it is zeroed

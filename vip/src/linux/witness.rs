@@ -19,8 +19,8 @@ use tokio::net::UdpSocket;
 use vrrp::Family;
 
 use super::arp::FRAME_LENGTH;
-use super::nd;
 use super::links::Link;
+use super::nd;
 use super::sys::{self, Receives};
 
 /// Ethernet's shortest frame, which carries an ARP packet and padding.

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::wall;
 use crate::channel::Client;
 use crate::channel::message::Ready;
-use crate::config::Effect;
-use crate::driver::{Heard, Record};
+use crate::config::{Effect, Router, VirtualAddress, VirtualMac};
+use crate::driver::{Heard, Mac, Record};
 use crate::fleet::{Fleet, Member};
 use crate::track::{Out, Seen};
 
@@ -64,6 +64,8 @@ pub(super) fn router(member: &Member) -> Value {
         "advertInterval": config::Period(config.interval.duration()).to_string(),
         "addresses": addresses,
         "excluded": excluded,
+        "places": config.held().map(|it| place(config, it)).collect::<Vec<_>>(),
+        "virtualMac": config.virtual_mac.as_ref().map(|it| virtual_mac(config, it)),
         "state": record.state.name(),
         "since": rfc3339(wall(record.since)),
         "reason": record.reason.name(),
@@ -81,6 +83,28 @@ pub(super) fn router(member: &Member) -> Value {
         "failing": record.failing,
         "tracks": tracks,
         "counts": counts(&record),
+    })
+}
+
+/// The virtual hardware address, and the interface that has it.
+fn virtual_mac(router: &Router, virtual_mac: &VirtualMac) -> Value {
+    json!({
+        "interface": virtual_mac.name,
+        "address": Mac(router.virtual_mac_address()).to_string(),
+        "advertsFrom": virtual_mac.adverts_from.name(),
+    })
+}
+
+/// Where and how an address is put when it is held.
+fn place(router: &Router, what: &VirtualAddress) -> Value {
+    let device = what.device.as_deref().unwrap_or(router.home());
+    let v4 = what.ip().is_ipv4();
+    json!({
+        "address": what.to_string(),
+        "device": device,
+        "label": v4.then(|| what.label.as_deref().unwrap_or(device)),
+        "scope": v4.then(|| what.scope.name()),
+        "broadcast": what.broadcast,
     })
 }
 

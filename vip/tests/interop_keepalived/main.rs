@@ -4,6 +4,7 @@
 mod contest;
 mod octets;
 mod pair;
+mod virtual_mac;
 mod yields;
 
 use std::fs;
@@ -59,6 +60,7 @@ fn main() {
     let mut trials: Vec<_> = every
         .chain(single)
         .chain([fallback])
+        .chain(virtual_macs())
         .map(|(group, tongue, what, test)| {
             let seats = Seats::OursIsLower;
             named(group, what, &needs, move |label| {
@@ -83,6 +85,23 @@ fn main() {
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// W9 in the tongues that it differs in.
+fn virtual_macs() -> [(&'static str, Tongue, &'static str, Test); 5] {
+    let v2 = ("v2_pass_multicast", Tongue::V2Multicast);
+    let v3 = ("v3_multicast", Tongue::V3Multicast);
+    let v6 = ("v3_ipv6_multicast", Tongue::V6Multicast);
+    let moves: (&str, Test) = (
+        "w9_the_virtual_mac_moves_with_the_address",
+        virtual_mac::one_mac,
+    );
+    let own: (&str, Test) = (
+        "w9_and_adverts_come_from_the_interfaces_own",
+        virtual_mac::one_mac_but_for_adverts,
+    );
+    [(v2, moves), (v3, moves), (v6, moves), (v2, own), (v3, own)]
+        .map(|((group, tongue), (what, test))| (group, tongue, what, test))
 }
 
 fn named(

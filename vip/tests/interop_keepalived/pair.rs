@@ -21,6 +21,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_vip-daemon");
 const LOWER: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 11);
 const HIGHER: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 13);
 const THEIRS: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 12);
+const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 50);
+const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x50);
 const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 100);
 const OURS_V6: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x11);
 const THEIRS_V6: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x12);
@@ -72,6 +74,16 @@ impl Tongue {
         }
     }
 
+    /// Who asks for the address that moves.
+    pub(crate) fn client(self) -> IpAddr {
+        match self {
+            Self::V6Multicast | Self::V6Unicast => CLIENT_V6.into(),
+            Self::V2Multicast | Self::V2Unicast | Self::V3Multicast | Self::V3Unicast => {
+                CLIENT.into()
+            }
+        }
+    }
+
     pub(crate) fn v2(self) -> bool {
         matches!(self, Self::V2Multicast | Self::V2Unicast)
     }
@@ -93,6 +105,37 @@ impl Seats {
     }
 }
 
+/// The hardware address of the address that moves, and of adverts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Macs {
+    /// The interfaces' own.
+    Own,
+    /// The virtual one (keepalived's `use_vmac`).
+    Virtual,
+    /// The virtual one, and the interfaces' own for adverts (`vmac_xmit_base`).
+    VirtualButAdverts,
+}
+
+impl Macs {
+    /// In our file.
+    fn ours(self) -> &'static str {
+        match self {
+            Self::Own => "",
+            Self::Virtual => "  virtualMac: {}\n",
+            Self::VirtualButAdverts => "  virtualMac: {advertsFrom: interface}\n",
+        }
+    }
+
+    /// In theirs.
+    fn theirs(self) -> &'static str {
+        match self {
+            Self::Own => "",
+            Self::Virtual => "use_vmac",
+            Self::VirtualButAdverts => "use_vmac\n vmac_xmit_base",
+        }
+    }
+}
+
 /// One host each.
 pub(crate) struct Pair {
     pub(crate) tongue: Tongue,
@@ -105,6 +148,7 @@ pub(crate) struct Pair {
     pub(crate) password: &'static str,
     /// Ours beside the one that moves.
     pub(crate) more: Option<Ipv4Addr>,
+    pub(crate) macs: Macs,
     /// Ours, theirs, and the one that moves.
     addresses: [IpAddr; 3],
     pub(crate) segment: Segment,
@@ -115,11 +159,19 @@ impl Pair {
         let logs = binaries::output("lab-logs").join(label);
         // The logs of an earlier run would only mislead; there may be none.
         drop(fs::remove_dir_all(&logs));
-        let hosts = [("ours", seats.ours()), ("theirs", THEIRS)];
+        let hosts = [
+            ("ours", seats.ours()),
+            ("theirs", THEIRS),
+            ("client", CLIENT),
+        ];
         let segment = Segment::new(&logs, &hosts)?;
         let addresses = tongue.addresses(seats);
         let [ours, theirs, moves] = addresses;
-        let own = [("ours", ours, "fe80::11"), ("theirs", theirs, "fe80::12")];
+        let own = [
+            ("ours", ours, "fe80::11"),
+            ("theirs", theirs, "fe80::12"),
+            ("client", tongue.client(), "fe80::50"),
+        ];
         for (name, address, local) in own {
             if address.is_ipv6() {
                 let global = address.to_string();
@@ -143,6 +195,7 @@ impl Pair {
             began,
             password: PASSWORD,
             more: None,
+            macs: Macs::Own,
             addresses,
             segment,
         })
@@ -180,6 +233,7 @@ impl Pair {
             text +=
                 &format!("  unicast: {{source: \"{ours}\", peers: [\"{theirs}\"]}}\n");
         }
+        text += self.macs.ours();
         fs::write(&config, text)?;
         let program = Program::new("vip-daemon", BINARY.as_ref(), self.segment.logs());
         let config = config.display().to_string();
@@ -203,6 +257,7 @@ impl Pair {
             ),
             false => (3, "0.1", String::new()),
         };
+        let macs = self.macs.theirs();
         let [ours, theirs, moves] = self.addresses;
         let unicast = match self.tongue.unicast() {
             true => format!("unicast_src_ip {theirs}\n unicast_peer {{\n {ours}\n }}"),
@@ -214,7 +269,7 @@ impl Pair {
                 "global_defs {{\n router_id theirs\n vrrp_version {version}\n}}\n\
                  vrrp_instance VI_1 {{\n state BACKUP\n interface eth0\n \
                  virtual_router_id 51\n priority {priority}\n advert_int {interval}\n \
-                 {auth}\n {unicast}\n virtual_ipaddress {{\n {moves}\n }}\n}}\n"
+                 {auth}\n {unicast}\n {macs}\n virtual_ipaddress {{\n {moves}\n }}\n}}\n"
             ),
         )?;
         let program =
@@ -227,6 +282,12 @@ impl Pair {
         ];
         self.theirs = Some(host.start(&program.args(args))?);
         Ok(())
+    }
+
+    /// The address that moves.
+    pub(crate) fn moves(&self) -> IpAddr {
+        let [_, _, moves] = self.addresses;
+        moves
     }
 
     /// Waits until that host alone holds the address.

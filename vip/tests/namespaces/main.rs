@@ -9,12 +9,14 @@ mod hosts;
 mod interface;
 mod ipv6;
 mod live;
+mod placed;
 mod scene;
 mod start;
 mod sync;
 mod told;
 mod truth;
 mod upgrade;
+mod virtual_mac;
 
 use lab::requirement::{Requirement, trial};
 use lab::{netns, schedule, signals};
@@ -38,10 +40,12 @@ fn main() {
         .chain(guard::TESTS)
         .chain(handover::TESTS)
         .chain(ipv6::TESTS)
+        .chain(placed::TESTS)
         .chain(sync::TESTS)
         .chain(told::TESTS)
         .chain(truth::TESTS)
-        .chain(upgrade::TESTS);
+        .chain(upgrade::TESTS)
+        .chain(virtual_mac::TESTS);
     let trials = tests.map(|(name, test)| {
         trial(format!("namespaces::{name}"), &[Requirement::Root], test)
     });

@@ -20,10 +20,9 @@ async fn a_notice_about_a_moment_that_has_passed_is_ignored() {
     bench.survey(held());
     bench.notices(Notice::AddressGone(present())).await;
     let elsewhere = Present {
-        interface: INTERFACE + 1,
+        interface: ANOTHER,
         ..present()
     };
-    bench.survey(clear());
     bench.notices(Notice::AddressGone(elsewhere)).await;
     assert_eq!(bench.deeds(), []);
 }
@@ -141,6 +140,61 @@ async fn an_interface_that_is_gone_ends_the_driver() {
     assert_eq!(bench.task.await.unwrap(), Ended::Lost(Lost::Interface));
 }
 
+/// Those that its addresses are on, as its own.
+#[tokio::test(start_paused = true)]
+async fn an_address_on_another_interface_is_put_back_and_announced_from_there() {
+    let bench = bench(clear());
+    bench.until(430).await;
+    bench.deeds();
+    let elsewhere = Present {
+        interface: ANOTHER,
+        ..present()
+    };
+    bench.notices(Notice::AddressGone(elsewhere)).await;
+    assert_eq!(bench.deeds(), [(430, Acquire), (430, Burst)]);
+    let another = |up, last| Link {
+        index: ANOTHER,
+        name: "eth1".to_owned(),
+        mac: Some([2, 0, 0, 0, 0, last]),
+        up,
+        ..link(up)
+    };
+    bench.survey(held());
+    bench.notices(Notice::Link(another(true, 1))).await;
+    assert_eq!(bench.deeds(), [(430, Burst)], "another hardware address");
+    bench.notices(Notice::Link(another(false, 1))).await;
+    assert_eq!(bench.deeds(), [], "down, and nothing is missing");
+    bench.survey(clear());
+    bench.notices(Notice::Link(another(false, 1))).await;
+    assert_eq!(
+        bench.deeds(),
+        [(430, Acquire), (430, Burst)],
+        "it answers nobody"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_another_interface_of_its_addresses_it_is_opened_anew() {
+    let another = |name: &str| Link {
+        index: ANOTHER,
+        name: name.to_owned(),
+        ..link(true)
+    };
+    for notice in [
+        Notice::LinkGone(another("eth1")),
+        Notice::Link(another("eth2")),
+    ] {
+        let bench = bench(clear());
+        bench.until(430).await;
+        bench.deeds();
+        bench.notices.send(notice).await.unwrap();
+        let world = Arc::clone(&bench.world);
+        assert_eq!(bench.task.await.unwrap(), Ended::Lost(Lost::Home));
+        let deeds = std::mem::take(&mut *world.deeds.lock().unwrap());
+        assert_eq!(deeds, [(430, Advertise(0)), (430, Release)]);
+    }
+}
+
 /// What is lost shows in the survey, after notices about it were lost too.
 #[tokio::test(start_paused = true)]
 async fn m11_what_went_unnoticed_is_found_when_notices_were_missed() {
@@ -153,7 +207,12 @@ async fn m11_what_went_unnoticed_is_found_when_notices_were_missed() {
         source,
         ..held()
     };
+    let homeless = Survey {
+        homeless: true,
+        ..held()
+    };
     for (survey, lost) in [
+        (homeless, Lost::Home),
         (gone(None, false), Lost::Interface),
         (gone(Some(another), true), Lost::Interface),
         (gone(Some(link(true)), false), Lost::Source),
@@ -166,6 +225,9 @@ async fn m11_what_went_unnoticed_is_found_when_notices_were_missed() {
         match lost {
             // It cannot be told to anybody.
             Lost::Interface => assert_eq!(bench.deeds(), [(430, Release)]),
+            Lost::Home => {
+                assert_eq!(bench.deeds(), [(430, Advertise(0)), (430, Release)]);
+            }
             // It may come back within a second.
             Lost::Source | Lost::Feeder => {
                 bench.until(1429).await;
