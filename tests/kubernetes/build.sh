@@ -1,20 +1,20 @@
 #!/bin/sh
 # Builds the real Kubernetes commands and etcd into .kubernetes/bin, once: as long as
-# the pinned modules, this script and the Go version stay the same, a second call does
+# the pinned modules, these scripts and the Go version stay the same, a second call does
 # nothing. STERNPOST_K8S_BIN=DIR names ready binaries instead; then nothing is built.
+# "build.sh oldest" builds the oldest Kubernetes that is laid down into .kubernetes/oldest.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-out=$root/.kubernetes
+what=kubernetes
+. "$here/go.sh"
 kubernetes="kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubeadm kubectl kubelet"
 etcd="etcd etcdctl"
-
-# The line the test runner reads; see tests/src/requirement.rs.
-skip() {
-    echo "SKIPPED kubernetes (needs: kubernetes): $1" >&2
-    exit 0
-}
+case ${1:-newest} in
+newest) modules=$here folder=bin ;;
+oldest) modules=$here/oldest folder=oldest ;;
+*) echo "build.sh: $1 is neither newest nor oldest" >&2; exit 2 ;;
+esac
 
 missing_from() {
     for name in $kubernetes $etcd; do
@@ -32,27 +32,18 @@ if [ -n "${STERNPOST_K8S_BIN:-}" ]; then
     exit 0
 fi
 
-# The installed Go builds, whatever it is: no toolchain is downloaded.
-export GOTOOLCHAIN=local GOWORK=off GOFLAGS= CGO_ENABLED=0
-command -v go >/dev/null || skip "no Go here; install Go 1.26 or newer, or name ready binaries with STERNPOST_K8S_BIN=DIR"
-go=$(go env GOVERSION)
-wanted=$(sed -n 's/^go //p' "$here/go.mod")
-[ "$(printf '%s\n' "go$wanted" "$go" | sort -V | head -n 1)" = "go$wanted" ] ||
-    skip "$go is older than the go$wanted that Kubernetes asks for; install that, or name ready binaries with STERNPOST_K8S_BIN=DIR"
+export CGO_ENABLED=0
+needs_go "$modules/go.mod" ", or name ready binaries with STERNPOST_K8S_BIN=DIR"
+locked "$folder"
 
-mkdir -p "$out"
-exec 9>"$out/lock"
-flock 9
-
-stamp=$(cd "$here" && { echo "$go"; cat go.mod go.sum etcd/go.mod etcd/go.sum build.sh; } | sha256sum | cut -d ' ' -f 1)
-if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ] && [ -z "$(missing_from "$out/bin")" ]; then
-    echo "kubernetes: built already, in .kubernetes/bin"
+stamp=$(stamp_of "$modules/go.mod" "$modules/go.sum" "$here/etcd/go.mod" "$here/etcd/go.sum" "$here/build.sh" "$here/go.sh")
+if [ "$(cat "$out/$folder/stamp" 2>/dev/null)" = "$stamp" ] && [ -z "$(missing_from "$out/$folder")" ]; then
+    echo "kubernetes: built already, in .kubernetes/$folder"
     exit 0
 fi
 
-jobs=${STERNPOST_JOBS:-$(nproc)}
-fresh=$out/fresh
-rm -rf "$fresh" "$out/stamp"
+fresh=$out/$folder.fresh
+rm -rf "$fresh"
 mkdir -p "$fresh"
 
 # What upstream's release build passes: grpcnotrace lets the linker drop half of text/template's users.
@@ -60,7 +51,7 @@ build() {
     nice -n 10 go build -p "$jobs" -trimpath -buildvcs=false -tags selinux,notest,grpcnotrace "$@"
 }
 
-cd "$here"
+cd "$modules"
 version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
 minor=${version#v1.}
 stamps=
@@ -75,7 +66,7 @@ echo "kubernetes: building etcd $(go list -m -f '{{.Version}}' go.etcd.io/etcd/s
 build -ldflags "-s -w" -o "$fresh/etcd" go.etcd.io/etcd/server/v3
 build -ldflags "-s -w" -o "$fresh/etcdctl" go.etcd.io/etcd/etcdctl/v3
 
-rm -rf "$out/bin"
-mv "$fresh" "$out/bin"
-echo "$stamp" >"$out/stamp"
-echo "kubernetes: ready in .kubernetes/bin"
+echo "$stamp" >"$fresh/stamp"
+rm -rf "${out:?}/$folder"
+mv "$fresh" "$out/$folder"
+echo "kubernetes: ready in .kubernetes/$folder"

@@ -5,16 +5,10 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-out=$root/.kubernetes
+what=network
+. "$here/go.sh"
 programs="bridge host-local loopback portmap flanneld coredns"
 images="coredns.tar pause.tar"
-
-# The line the test runner reads; see tests/src/requirement.rs.
-skip() {
-    echo "SKIPPED network (needs: network): $1" >&2
-    exit 0
-}
 
 whole() {
     for name in $programs $images; do
@@ -22,25 +16,15 @@ whole() {
     done
 }
 
-# The installed Go builds, whatever it is: no toolchain is downloaded.
-export GOTOOLCHAIN=local GOWORK=off GOFLAGS=
-command -v go >/dev/null || skip "no Go here; install Go 1.26 or newer"
-go=$(go env GOVERSION)
-wanted=$(sed -n 's/^go //p' "$here/coredns/go.mod")
-[ "$(printf '%s\n' "go$wanted" "$go" | sort -V | head -n 1)" = "go$wanted" ] ||
-    skip "$go is older than the go$wanted that CoreDNS asks for; install that"
+needs_go "$here/coredns/go.mod"
+locked network
 
-mkdir -p "$out"
-exec 9>"$out/network.lock"
-flock 9
-
-stamp=$(cd "$here" && { echo "$go"; cat cni/go.* flannel/go.* coredns/go.* pause/* network.sh image.sh; } | sha256sum | cut -d ' ' -f 1)
+stamp=$(cd "$here" && stamp_of cni/go.* flannel/go.* coredns/go.* pause/* network.sh go.sh image.sh)
 if [ "$(cat "$out/network/stamp" 2>/dev/null)" = "$stamp" ] && whole; then
     echo "network: built already, in .kubernetes/network"
     exit 0
 fi
 
-jobs=${STERNPOST_JOBS:-$(nproc)}
 fresh=$out/network.fresh
 rm -rf "$fresh"
 mkdir -p "$fresh"
