@@ -65,10 +65,28 @@ lab: $(target)/rungs ## only the tests on hosts made of network namespaces and b
 	$(target)/rungs kubernetes deps build vip lab
 
 .PHONY: demo
-demo: ## three masters, one address, and what their clients see while things die
+demo: ## three masters laid down by sternpost on booted machines, one address, and what their clients see while things die
 	@$(needs) debian root rust
 	$(MAKE) -s deps kubernetes build
-	$(target)/lab/demo
+	$(target)/lab/demo $(ARGS)
+
+.PHONY: demo-netns
+demo-netns: ## the same with masters in network namespaces, which boot nothing
+	@$(needs) debian root rust
+	$(MAKE) -s deps kubernetes build
+	$(target)/lab/demo --on netns $(ARGS)
+
+# The counts of the tests that it runs, and the Kubernetes that it runs them on.
+e2e := STERNPOST_MOMENTS=500 STERNPOST_KILLS=$(or $(KILLS),50) STERNPOST_KILL_EVERY=1 STERNPOST_MASTERS=3
+oldest := STERNPOST_KILLS=3 STERNPOST_MASTERS=3 STERNPOST_K8S_BIN=$(CURDIR)/.kubernetes/oldest
+
+.PHONY: e2e
+e2e: ## clusters on booted machines in full: where the time goes, kills (-9) at every step and at KILLS=50 moments, all masters restarted under load, the oldest Kubernetes too
+	@$(needs) debian root rust
+	$(MAKE) -s deps kubernetes build
+	tests/kubernetes/build.sh oldest
+	$(e2e) cargo test --locked --profile lab -p sternpost --test apply --test machines
+	[[ ! -x .kubernetes/oldest/kubelet ]] || $(oldest) cargo test --locked --profile lab -p sternpost --test accepted --test machines
 
 .PHONY: bench
 bench: bench-lb bench-failures bench-failover ## all comparisons with peers

@@ -1,4 +1,5 @@
-//! A client that opens a new TLS connection every 10 ms and asks one question on it.
+//! A client that opens a new TLS connection every 10 ms, or at another pace, and asks one
+//! question on it.
 //!
 //! It owns one thread in the client host's namespace; dropping it ends it. It never retries:
 //! what a request became is recorded once. Session resumption is off, so each is a full
@@ -69,17 +70,29 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts asking from `host`.
+    /// Starts asking from `host`, [`EVERY`] 10 ms.
     ///
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(host: &NamespaceHost, question: Question) -> Result<Self, LabError> {
+        Self::paced(host, question, EVERY)
+    }
+
+    /// Starts asking from `host`, once in `every`.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn paced(
+        host: &NamespaceHost,
+        question: Question,
+        every: Duration,
+    ) -> Result<Self, LabError> {
         let record = Arc::<Mutex<Vec<Request>>>::default();
         let ending = Arc::new(AtomicBool::new(false));
         let (to, end) = (record.clone(), ending.clone());
         let thread = host.netns().thread("client", move || {
             if let Ok(runtime) = runtime() {
-                runtime.block_on(ask_on(question, to, &end));
+                runtime.block_on(ask_on(question, every, to, &end));
             }
         })?;
         Ok(Self {
@@ -190,11 +203,12 @@ pub fn once(
 
 async fn ask_on(
     question: Question,
+    every: Duration,
     record: Arc<Mutex<Vec<Request>>>,
     ending: &AtomicBool,
 ) {
     let question = Arc::new(question);
-    let mut slots = interval(EVERY);
+    let mut slots = interval(every);
     // An absolute schedule: a stall of the lab must not thin the questions out.
     slots.set_missed_tick_behavior(MissedTickBehavior::Burst);
     while !ending.load(Ordering::Relaxed) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::binaries;
 use crate::control_plane::PORT;
 use crate::error::{Doing, LabError};
+use crate::host::{Host, NamespaceHost};
 use crate::process::Program;
 
 /// What an `api-lb` of the lab is told.
@@ -153,6 +154,21 @@ pub fn vip_daemon(
     logs: &Path,
 ) -> Result<Program, LabError> {
     daemon("vip-daemon", &config.yaml(), file, logs)
+}
+
+/// How many servers the `api-lb` of a host counts as up, by its own metrics; nothing where it
+/// does not answer.
+#[must_use]
+pub fn servers_up(host: &NamespaceHost) -> Option<usize> {
+    let metrics = host
+        .output("curl", &["-sf", "http://127.0.0.1:9000/metrics"])
+        .ok()?;
+    let up = metrics.lines().filter(|line| {
+        line.starts_with("api_lb_server_state{")
+            && line.contains("state=\"up\"")
+            && line.ends_with(" 1")
+    });
+    Some(up.count())
 }
 
 fn daemon(name: &str, yaml: &str, file: &Path, logs: &Path) -> Result<Program, LabError> {

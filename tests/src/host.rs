@@ -6,6 +6,8 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Pid;
+
 use crate::command;
 use crate::error::LabError;
 use crate::netns::Netns;
@@ -31,7 +33,7 @@ pub trait Host: Send + Sync {
     fn kill_all(&self);
 }
 
-/// A host that is a network namespace with one interface, `eth0`.
+/// A host that is a network namespace with one interface, `eth0` where the lab made it.
 #[derive(Debug)]
 pub struct NamespaceHost {
     name: String,
@@ -65,13 +67,35 @@ impl NamespaceHost {
         })
     }
 
+    /// The network of a booted machine, with `process` as its process 1, as a host of this
+    /// machine's files and programs: where instruments sit.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn of_machine(
+        name: &str,
+        address: Ipv4Addr,
+        files: &Path,
+        process: Pid,
+    ) -> Result<Self, LabError> {
+        let stem = format!("machine-{process}");
+        Ok(Self {
+            name: name.to_owned(),
+            address,
+            netns: Netns::of_machine(format!("{stem}-{name}"), process)?,
+            stem,
+            files: files.to_owned(),
+        })
+    }
+
     /// The namespace itself.
     #[must_use]
     pub fn netns(&self) -> &Netns {
         &self.netns
     }
 
-    /// The hardware address: `02:00:00:00:00:` and the last octet of its own address.
+    /// The hardware address that the lab gives: `02:00:00:00:00:` and the last octet of its own
+    /// address.
     #[must_use]
     pub fn mac(&self) -> [u8; 6] {
         mac(self.address)

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use crate::command::run;
 use crate::error::{Doing, LabError};
-use crate::host::Host;
+use crate::host::{Host, NamespaceHost};
 use crate::process::{Process, Program};
 use crate::requirement;
 use crate::segment::Segment;
@@ -83,6 +83,21 @@ impl Machine {
     /// When it does not end in time.
     pub fn shut_down(mut self) -> Result<(), LabError> {
         self.nspawn.stop(SHUTDOWN).map(drop)
+    }
+
+    /// The port at the bridge that it is plugged into, as the segment's cuts name it.
+    #[must_use]
+    pub fn port(&self) -> String {
+        format!("vb-{}", self.name)
+    }
+
+    /// Its network as a host that instruments sit on. Held longer than the machine lasts, it
+    /// still answers.
+    ///
+    /// # Errors
+    /// When the machine has died.
+    pub fn network(&self) -> Result<NamespaceHost, LabError> {
+        NamespaceHost::of_machine(&self.name, self.address, &self.folder, self.leader)
     }
 
     /// What its files differ in from the root file system, on this machine's disk.

@@ -28,10 +28,19 @@ const JOBS: usize = 4;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A namespace; dropping it kills what runs inside and removes it.
+/// Who made a namespace, and so who ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Maker {
+    Lab,
+    Machine,
+}
+
+/// A namespace; dropping one that the lab made kills what runs inside and removes it.
 #[derive(Debug)]
 pub struct Netns {
     name: String,
+    path: PathBuf,
+    maker: Maker,
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,13 +52,31 @@ impl Netns {
     /// Without the right to make namespaces.
     pub fn new(name: String) -> Result<Self, LabError> {
         run("ip", &["netns", "add", &name])?;
+        let path = Path::new(NAMES).join(&name);
+        Self::seated(name, path, Maker::Lab)
+    }
+
+    /// Seats a thread in the network of a booted machine, by its process 1. The namespace
+    /// lasts as long as the machine, and as this is held: one of a machine that has died
+    /// still answers.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn of_machine(name: String, process: Pid) -> Result<Self, LabError> {
+        let path = PathBuf::from(format!("/proc/{process}/ns/net"));
+        Self::seated(name, path, Maker::Machine)
+    }
+
+    fn seated(name: String, path: PathBuf, maker: Maker) -> Result<Self, LabError> {
         let mut made = Self {
             name,
+            path,
+            maker,
             jobs: None,
             thread: None,
         };
         let (jobs, queue) = sync_channel::<Job>(JOBS);
-        let file = File::open(made.path()).doing("open a namespace")?;
+        let file = File::open(&made.path).doing("open a namespace")?;
         let (seated, is_seated) = sync_channel(1);
         let thread = thread::Builder::new()
             .name(made.name.clone())
@@ -70,7 +97,7 @@ impl Netns {
         Ok(made)
     }
 
-    /// The name `ip -n` takes.
+    /// The name; `ip -n` takes those of namespaces that the lab made.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -78,8 +105,8 @@ impl Netns {
 
     /// The file that stands for the namespace.
     #[must_use]
-    pub fn path(&self) -> PathBuf {
-        Path::new(NAMES).join(&self.name)
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Runs `job` on the seated thread and waits for its result.
@@ -111,7 +138,7 @@ impl Netns {
         name: &str,
         body: impl FnOnce() + Send + 'static,
     ) -> Result<JoinHandle<()>, LabError> {
-        let file = File::open(self.path()).doing("open a namespace")?;
+        let file = File::open(&self.path).doing("open a namespace")?;
         thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
@@ -134,21 +161,26 @@ impl Netns {
     /// The processes whose main thread lives here.
     #[must_use]
     pub fn processes(&self) -> Vec<Pid> {
-        processes_in(&self.path())
+        processes_in(&self.path)
     }
 
     /// Kills every process in here, at once.
     pub fn kill_all(&self) {
-        kill_in(&self.path());
+        kill_in(&self.path);
     }
 }
 
 impl Drop for Netns {
     fn drop(&mut self) {
-        self.kill_all();
+        if self.maker == Maker::Lab {
+            self.kill_all();
+        }
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
+        }
+        if self.maker == Maker::Machine {
+            return;
         }
         // Nothing can be done about a failure here; the sweep of the next run tries again.
         drop(run("ip", &["netns", "del", &self.name]));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -52,4 +54,53 @@ pub fn client(
     };
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// What a kubeconfig with everything in it says: whom to trust, and as whom to come.
+///
+/// # Errors
+/// When it lacks one of the three, or what it has is none.
+pub fn of_kubeconfig(text: &str) -> Result<Arc<ClientConfig>, LabError> {
+    // sternpost writes each on a line of its own; its own tests see to what stands around them.
+    let pem = |key: &str| {
+        let mut lines = text.lines().map(str::trim);
+        let found = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+        let said = |why: &dyn std::fmt::Display| {
+            LabError::Certificates(format!("{key} of the kubeconfig: {why}"))
+        };
+        let coded = found.ok_or_else(|| said(&"it is not there"))?;
+        let octets = STANDARD
+            .decode(coded.trim_matches('"'))
+            .map_err(|error| said(&error))?;
+        String::from_utf8(octets).map_err(|error| said(&error))
+    };
+    let identity = Identity {
+        cert_pem: &pem("client-certificate-data")?,
+        key_pem: &pem("client-key-data")?,
+    };
+    client(&pem("certificate-authority-data")?, Some(identity))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_kubeconfig_of_ours_is_read_and_one_without_a_key_is_not() {
+        let now = SystemTime::now();
+        let authority = pki::Authority::new("ca", now).unwrap();
+        let profile = pki::Profile::client("me", &[]);
+        let identity = authority.issue(&profile, now).unwrap();
+        let trust = authority.certificate_pem();
+        let text = pki::Kubeconfig::new("lab", "https://x", trust, "me", &identity);
+        let text = text.to_yaml();
+        of_kubeconfig(&text).unwrap();
+        let error = of_kubeconfig(&text.replace("client-key-data", "no")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "certificates: client-key-data of the kubeconfig: it is not there"
+        );
+    }
 }

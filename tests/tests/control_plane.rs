@@ -3,39 +3,27 @@
 //! trace in their logs, while one of them is killed, and while one goes and returns.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::client::{Client, Question, once, runtime, sum};
-use lab::command::run;
-use lab::control_plane::{ControlPlane, Kind, PORT};
+use lab::client::{Client, runtime, sum};
 use lab::daemons::{LbConfig, api_lb};
 use lab::error::Doing;
-use lab::host::{Host, NamespaceHost};
+use lab::host::Host;
 use lab::informer::{Informers, create};
 use lab::process::Process;
 use lab::requirement::{Requirement, trial};
-use lab::segment::Segment;
-use lab::{LabError, binaries, wait};
+use lab::stand::{STARTED, Stand, VIP};
+use lab::{LabError, wait};
 use libtest_mimic::{Arguments, Failed};
 
-const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 /// Questions before and after the kill: two seconds of each at the client's pace.
 const QUESTIONS: usize = 200;
-/// How long an API server may take to start.
-const STARTED: Duration = Duration::from_secs(90);
 /// Clients that watch; of their connections so many are moved, within so many events.
 const INFORMERS: usize = 12;
 const MOVED: u64 = 4;
 const EVENTS: usize = 24;
-const HOSTS: [(&str, Ipv4Addr); 4] = [
-    ("m1", Ipv4Addr::new(10, 77, 0, 11)),
-    ("m2", Ipv4Addr::new(10, 77, 0, 12)),
-    ("m3", Ipv4Addr::new(10, 77, 0, 13)),
-    ("client", Ipv4Addr::new(10, 77, 0, 50)),
-];
 
 fn main() {
     lab::netns::sweep();
@@ -59,7 +47,7 @@ fn main() {
 fn through_api_lb() -> Result<(), Failed> {
     let mut stand = Stand::new("control-plane")?;
     let mut balancer = balancer(&stand, "")?;
-    ask_while_one_dies(&stand.segment, &stand.plane, &mut stand.apiservers)?;
+    ask_while_one_dies(&mut stand)?;
     let logs: Vec<_> = stand
         .apiservers
         .iter()
@@ -71,59 +59,6 @@ fn through_api_lb() -> Result<(), Failed> {
     nothing_about_handshakes(&logs)
 }
 
-/// Three masters that serve. The fields end in their order: an API server whose etcd has gone
-/// does not end.
-struct Stand {
-    apiservers: Vec<Process>,
-    _etcd: Vec<Process>,
-    plane: ControlPlane,
-    segment: Segment,
-}
-
-impl Stand {
-    fn new(name: &str) -> Result<Self, LabError> {
-        let logs = binaries::output("lab-logs").join(name);
-        let segment = Segment::new(&logs, &HOSTS)?;
-        let masters = masters(&segment);
-        let plane = ControlPlane::new(Kind::Real, segment.files(), &logs, VIP, masters)?;
-        let etcd = masters
-            .iter()
-            .map(|host| host.start(&plane.etcd(host.name())));
-        let mut etcd = etcd.collect::<Result<Vec<_>, _>>()?;
-        for member in &mut etcd {
-            member.ready(Duration::from_secs(20))?;
-        }
-        let mut apiservers = Vec::new();
-        for host in masters {
-            apiservers.push(host.start(&plane.apiserver(host.name())?)?);
-        }
-        for host in masters {
-            answers(&segment, &plane, host.address(), STARTED)?;
-        }
-        Ok(Self {
-            apiservers,
-            _etcd: etcd,
-            plane,
-            segment,
-        })
-    }
-
-    fn question(&self, path: &str) -> Result<Question, LabError> {
-        Ok(Question {
-            target: (VIP, PORT).into(),
-            tls: self.plane.client_tls()?,
-            path: path.into(),
-        })
-    }
-}
-
-fn masters(segment: &Segment) -> &[Arc<NamespaceHost>] {
-    segment
-        .hosts()
-        .split_last()
-        .map_or(&[], |(_, masters)| masters)
-}
-
 /// An API server is restarted in order; its share of the connections comes back to it. From
 /// its return on no request of a client that never tries again is lost, and informers hear of
 /// every object once.
@@ -131,7 +66,7 @@ fn one_returns() -> Result<(), Failed> {
     let mut stand = Stand::new("returns")?;
     let more = "  rebalance: {mode: gentle, quiet: 1s}\n";
     let mut balancer = balancer(&stand, more)?;
-    let host = Arc::clone(stand.segment.host("client")?);
+    let host = Arc::clone(stand.client()?);
     let question = stand.question("/version")?;
     let informers = Informers::start(&host, &question, INFORMERS)?;
     wait::until("informers", Duration::from_secs(20), || {
@@ -154,7 +89,7 @@ fn one_returns() -> Result<(), Failed> {
     let m2 = stand.segment.host("m2")?;
     let back = m2.start(&stand.plane.apiserver("m2")?)?;
     stand.apiservers.insert(1, back);
-    answers(&stand.segment, &stand.plane, m2.address(), STARTED)?;
+    stand.answers(m2.address(), STARTED)?;
     let socket = stand.segment.host("m1")?.file("api-lb.sock");
     let mut count = 0;
     while moved(&socket)? < MOVED {
@@ -205,61 +140,32 @@ fn moved(socket: &Path) -> Result<u64, LabError> {
 /// An api-lb on the first master, with the virtual address put there by hand; its backend has
 /// these keys, too.
 fn balancer(stand: &Stand, more: &str) -> Result<Process, LabError> {
-    let (segment, plane) = (&stand.segment, &stand.plane);
-    let owner = segment.host("m1")?;
-    let address = format!("{VIP}/24");
-    owner.run(move || run("ip", &["address", "add", &address, "dev", "eth0"]))??;
+    let owner = stand.owner()?;
+    let servers = stand.masters().iter();
     let config = LbConfig {
         vip: VIP,
-        servers: masters(segment)
-            .iter()
+        servers: servers
             .map(|host| (host.name().to_owned(), host.address()))
             .collect(),
-        ca_file: plane.ca_file("m1"),
+        ca_file: stand.plane.ca_file("m1"),
         check_interval: "200ms",
         socket: owner.file("api-lb.sock"),
     };
     let file = owner.file("api-lb.yaml");
-    let program = api_lb(&config, &file, segment.logs())?;
+    let program = api_lb(&config, &file, stand.segment.logs())?;
     let text = config
         .yaml()
         .replacen("  servers:\n", &format!("{more}  servers:\n"), 1);
     fs::write(&file, text).doing(format!("write {}", file.display()))?;
     let mut balancer = owner.start(&program)?;
     balancer.ready(Duration::from_secs(10))?;
-    answers(segment, plane, VIP, Duration::from_secs(10))?;
+    stand.answers(VIP, Duration::from_secs(10))?;
     Ok(balancer)
 }
 
-/// Waits for the first good answer to `/readyz`.
-fn answers(
-    segment: &Segment,
-    plane: &ControlPlane,
-    at: Ipv4Addr,
-    within: Duration,
-) -> Result<(), LabError> {
-    let question = Question {
-        target: (at, PORT).into(),
-        tls: plane.client_tls()?,
-        path: "/readyz".into(),
-    };
-    let client = segment.host("client")?;
-    let answered = || once(client, &question).ok()?.ok();
-    wait::until("an answer to /readyz", within, answered).map(drop)
-}
-
 /// A new connection every 10 ms; in the middle the second API server is killed.
-fn ask_while_one_dies(
-    segment: &Segment,
-    plane: &ControlPlane,
-    apiservers: &mut [Process],
-) -> Result<(), Failed> {
-    let question = Question {
-        target: (VIP, PORT).into(),
-        tls: plane.client_tls()?,
-        path: "/version".into(),
-    };
-    let client = Client::start(segment.host("client")?, question)?;
+fn ask_while_one_dies(stand: &mut Stand) -> Result<(), Failed> {
+    let client = Client::start(stand.client()?, stand.question("/version")?)?;
     let begun = Instant::now();
     let enough = |from: Instant| {
         let asked = sum(&client.requests(from, Instant::now()), &[]).asked;
@@ -267,7 +173,7 @@ fn ask_while_one_dies(
     };
     wait::until("questions", Duration::from_secs(60), || enough(begun))?;
     let killing = Instant::now();
-    if let Some(second) = apiservers.get_mut(1) {
+    if let Some(second) = stand.apiservers.get_mut(1) {
         second.kill();
     }
     let killed = Instant::now();

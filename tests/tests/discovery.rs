@@ -2,31 +2,20 @@
 //! file knows one. It follows when that one dies, lets one go that ends in order, and knows
 //! the rest at a start at which none of them answers.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lab::client::{Question, once};
-use lab::command::run;
-use lab::control_plane::{ControlPlane, Kind, PORT};
 use lab::daemons::{LbConfig, api_lb};
 use lab::error::Doing;
-use lab::host::{Host, NamespaceHost};
+use lab::host::Host;
 use lab::process::{Process, Program};
 use lab::requirement::{Requirement, trial};
-use lab::segment::Segment;
-use lab::{LabError, binaries, wait};
+use lab::stand::{STARTED, Stand, VIP};
+use lab::{LabError, wait};
 use libtest_mimic::{Arguments, Failed};
 use serde_json::Value;
 
-const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
-const HOSTS: [(&str, Ipv4Addr); 4] = [
-    ("m1", Ipv4Addr::new(10, 77, 0, 11)),
-    ("m2", Ipv4Addr::new(10, 77, 0, 12)),
-    ("m3", Ipv4Addr::new(10, 77, 0, 13)),
-    ("client", Ipv4Addr::new(10, 77, 0, 50)),
-];
 /// An apiserver that was killed stands in the slice until its lease of 15 s has run out and
 /// another one has looked, which each does every 10 s.
 const LEASE: Duration = Duration::from_secs(60);
@@ -44,15 +33,9 @@ fn main() {
 }
 
 fn found_and_let_go() -> Result<(), Failed> {
-    let logs = binaries::output("lab-logs").join("discovery");
-    let segment = Segment::new(&logs, &HOSTS)?;
-    let [masters @ .., _] = segment.hosts() else {
-        return Ok(());
-    };
-    let plane = ControlPlane::new(Kind::Real, segment.files(), &logs, VIP, masters)?;
-    let (_etcd, mut apiservers) = control_plane(&segment, &plane, masters)?;
-    let program = balancer(&segment, &plane)?;
-    let owner = segment.host("m1")?;
+    let mut stand = Stand::new("discovery")?;
+    let program = balancer(&stand)?;
+    let owner = Arc::clone(stand.segment.host("m1")?);
     let socket = owner.file("api-lb.sock");
     let start = || -> Result<Process, LabError> {
         let mut process = owner.start(&program)?;
@@ -66,27 +49,27 @@ fn found_and_let_go() -> Result<(), Failed> {
         known(b).len() == 3 && up(b).len() == 3
     })?;
     // The one that the file knows dies; what comes after is told by another.
-    apiservers.remove(0).kill();
+    stand.apiservers.remove(0).kill();
     until(&socket, "m1 left the slice", LEASE, |b| known(b).len() == 2)?;
-    answers(&segment, &plane, SOON)?;
+    stand.answers(VIP, SOON)?;
     // m3 ends in order, and takes itself out of the slice.
-    apiservers.remove(1).stop(Duration::from_secs(60))?;
+    stand.apiservers.remove(1).stop(Duration::from_secs(60))?;
     until(&socket, "m3 left the slice", LEASE, |b| {
         known(b) == ["10.77.0.12:6443"]
     })?;
-    answers(&segment, &plane, SOON)?;
+    stand.answers(VIP, SOON)?;
 
     // Nobody answers, and the process is another: it still knows m2, and asks it.
-    apiservers.remove(0).kill();
+    stand.apiservers.remove(0).kill();
     process.stop(Duration::from_secs(60))?;
     drop(process);
     let mut process = start()?;
     until(&socket, "what is remembered", SOON, |b| {
         word(b, "from") == Some("memory") && known(b) == ["10.77.0.12:6443"]
     })?;
-    let m2 = segment.host("m2")?;
-    let _back = m2.start(&plane.apiserver("m2")?)?;
-    answers(&segment, &plane, Duration::from_secs(90))?;
+    let m2 = stand.segment.host("m2")?;
+    let _back = m2.start(&stand.plane.apiserver("m2")?)?;
+    stand.answers(VIP, STARTED)?;
     until(&socket, "the cluster's own word", LEASE, |b| {
         word(b, "from") == Some("source") && word(b, "failure").is_none()
     })?;
@@ -94,45 +77,21 @@ fn found_and_let_go() -> Result<(), Failed> {
     Ok(())
 }
 
-fn control_plane(
-    segment: &Segment,
-    plane: &ControlPlane,
-    masters: &[Arc<NamespaceHost>],
-) -> Result<(Vec<Process>, Vec<Process>), LabError> {
-    let etcd = masters
-        .iter()
-        .map(|host| host.start(&plane.etcd(host.name())));
-    let mut etcd = etcd.collect::<Result<Vec<_>, _>>()?;
-    for member in &mut etcd {
-        member.ready(Duration::from_secs(20))?;
-    }
-    let mut apiservers = Vec::new();
-    for host in masters {
-        apiservers.push(host.start(&plane.apiserver(host.name())?)?);
-    }
-    for host in masters {
-        answers_at(segment, plane, host.address(), Duration::from_secs(90))?;
-    }
-    Ok((etcd, apiservers))
-}
-
 /// An api-lb on the first master that knows of this master alone.
-fn balancer(segment: &Segment, plane: &ControlPlane) -> Result<Program, LabError> {
-    let owner = segment.host("m1")?;
-    let address = format!("{VIP}/24");
-    owner.run(move || run("ip", &["address", "add", &address, "dev", "eth0"]))??;
+fn balancer(stand: &Stand) -> Result<Program, LabError> {
+    let owner = stand.owner()?;
     let config = LbConfig {
         vip: VIP,
         servers: vec![("m1".to_owned(), owner.address())],
-        ca_file: plane.ca_file("m1"),
+        ca_file: stand.plane.ca_file("m1"),
         check_interval: "200ms",
         socket: owner.file("api-lb.sock"),
     };
     let file = owner.file("api-lb.yaml");
-    let program = api_lb(&config, &file, segment.logs())?;
+    let program = api_lb(&config, &file, stand.segment.logs())?;
     let discovery = format!(
         "  discovery: {{kubernetes: {{kubeconfig: {}}}, file: {}}}\n  servers:\n",
-        plane.admin_kubeconfig().display(),
+        stand.plane.admin_kubeconfig().display(),
         owner.file("servers.json").display()
     );
     let text = config.yaml().replacen("  servers:\n", &discovery, 1);
@@ -175,29 +134,4 @@ fn up(backend: &Value) -> Vec<&Value> {
     let list = backend.get("servers").and_then(Value::as_array);
     let is_up = |server: &&Value| server.get("state").is_some_and(|s| s == "up");
     list.into_iter().flatten().filter(is_up).collect()
-}
-
-fn answers(
-    segment: &Segment,
-    plane: &ControlPlane,
-    within: Duration,
-) -> Result<(), LabError> {
-    answers_at(segment, plane, VIP, within)
-}
-
-/// Waits for the first good answer to `/readyz`.
-fn answers_at(
-    segment: &Segment,
-    plane: &ControlPlane,
-    at: Ipv4Addr,
-    within: Duration,
-) -> Result<(), LabError> {
-    let question = Question {
-        target: (at, PORT).into(),
-        tls: plane.client_tls()?,
-        path: "/readyz".into(),
-    };
-    let client = segment.host("client")?;
-    let answered = || once(client, &question).ok()?.ok();
-    wait::until("an answer to /readyz", within, answered).map(drop)
 }

@@ -44,7 +44,7 @@ fn a_segment_stands_in_well_below_a_second_and_leaves_nothing() -> Result<(), La
     let took = started.elapsed();
     println!("a segment of 3 hosts: {took:?}");
     assert!(took < ms(900), "took {took:?}");
-    let path = segment.bridge().path();
+    let path = segment.bridge().path().to_owned();
     assert!(path.exists());
     drop(segment);
     assert!(!path.exists());

@@ -13,8 +13,9 @@ use lab::holders::{self, Event, What};
 use lab::timeline::Timeline;
 use lab::{LabError, error::Doing, prober, wait};
 
+use crate::masters::MASTERS;
 use crate::row::Row;
-use crate::stage::{Instruments, MASTERS, Stage};
+use crate::stage::{Instruments, Stage};
 use crate::table;
 
 /// What one column stands for.
@@ -66,7 +67,7 @@ impl Drawing {
         let ending = Arc::new(AtomicBool::new(false));
         let eyes = Eyes {
             instruments: stage.instruments.clone(),
-            timeline: stage.group.timeline().clone(),
+            timeline: stage.masters.timeline().clone(),
         };
         let (on, end) = (canvas.clone(), ending.clone());
         let paint = move || {
@@ -147,7 +148,7 @@ impl Canvas {
         let mut text = String::new();
         let begun = self.begun.elapsed().as_secs_f64();
         let _ = writeln!(text, "{begun:6.1} s  {}", self.title);
-        let names = MASTERS.iter().map(|m| m.0).chain(["probes", "requests"]);
+        let names = MASTERS.into_iter().chain(["probes", "requests"]);
         for (lane, name) in names.enumerate() {
             let cells: String = self
                 .columns
@@ -171,7 +172,7 @@ impl Eyes {
             .filter(|e| e.at < to)
             .collect();
         let holders = holders::current(&events);
-        let [m1, m2, m3] = MASTERS.map(|(name, ..)| host_cell(name, &events, &holders));
+        let [m1, m2, m3] = MASTERS.map(|name| host_cell(name, &events, &holders));
         let gap = prober::outage(&self.instruments.prober.probes(from, to));
         [m1, m2, m3, height(gap), self.requests(from, to)]
     }

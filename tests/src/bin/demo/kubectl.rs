@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lab::control_plane::ControlPlane;
 use lab::host::NamespaceHost;
 use lab::{LabError, requirement, wait};
 use serde_json::Value;
@@ -77,12 +76,12 @@ impl Kubectl {
     /// When the first list fails: the watch needs a version to begin with.
     pub(crate) fn start(
         client: &NamespaceHost,
-        plane: &ControlPlane,
+        kubeconfig: &Path,
         folder: &Path,
     ) -> Result<Self, LabError> {
         let call = Call {
             bin: requirement::kubernetes().join("kubectl"),
-            kubeconfig: plane.admin_kubeconfig(),
+            kubeconfig: kubeconfig.to_owned(),
             cache: folder.join("kubectl"),
         };
         let first = call.clone();

@@ -6,12 +6,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use lab::control_plane::Kind;
 use lab::error::Doing;
 use lab::{LabError, binaries};
 
 use crate::row::Row;
-use crate::stage::{Stage, describe};
+use crate::stage::{Ground, Stage};
 use crate::{svg, table};
 
 const STYLE: &str = "
@@ -34,7 +33,7 @@ td.bounds span{display:inline-block;margin-right:.8em}
 /// # Errors
 /// When the folder cannot be written.
 pub(crate) fn write(
-    kind: Kind,
+    ground: Ground,
     rows: &[Row],
     stage: &Stage,
     from: Instant,
@@ -44,12 +43,12 @@ pub(crate) fn write(
     fs::create_dir_all(&folder).doing(folder.display())?;
     let path = folder.join("report.html");
     let timeline = svg::timeline(rows, stage, from, to);
-    fs::write(&path, page(kind, rows, &timeline)).doing(path.display())?;
+    fs::write(&path, page(ground, rows, &timeline)).doing(path.display())?;
     Ok(path)
 }
 
-fn page(kind: Kind, rows: &[Row], timeline: &str) -> String {
-    let (name, what) = (kind.name(), describe(kind));
+fn page(ground: Ground, rows: &[Row], timeline: &str) -> String {
+    let (name, what) = (ground.name(), ground.describe());
     let table = body(rows);
     let head: String = table::head()
         .iter()

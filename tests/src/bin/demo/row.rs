@@ -73,7 +73,7 @@ impl Row {
         // Requests that never end show as not answered below.
         let asked = wait::until("the end of the requests", Duration::from_secs(6), ended)
             .unwrap_or_else(|_| instruments.requests.requests(at, to));
-        let events = stage.group.timeline().events();
+        let events = stage.masters.timeline().events();
         // In flight at the fault: those open before it count too.
         let early = instruments
             .requests

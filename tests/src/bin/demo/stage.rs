@@ -6,46 +6,72 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lab::client::{Client, Question, once};
-use lab::control_plane::{ControlPlane, Kind, PORT};
-use lab::daemons::{LbConfig, Track, VipConfig, api_lb, vip_daemon};
-use lab::group::{Group, Role};
+use lab::control_plane::Kind;
+use lab::daemons::servers_up;
 use lab::holders;
 use lab::host::{Host, NamespaceHost};
 use lab::prober::Prober;
-use lab::segment::Segment;
 use lab::watcher::Watchers;
 use lab::{LabError, binaries, wait};
 
 use crate::kubectl::Kubectl;
+use crate::masters::{Door, MASTERS, Masters, Raised};
+use crate::{machines, namespaces};
 
-/// The address everything is about.
-pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
-/// The masters with their VRRP priorities.
-pub(crate) const MASTERS: [(&str, Ipv4Addr, u8); 3] = [
-    ("m1", Ipv4Addr::new(10, 77, 0, 11), 200),
-    ("m2", Ipv4Addr::new(10, 77, 0, 12), 150),
-    ("m3", Ipv4Addr::new(10, 77, 0, 13), 100),
-];
-/// Where the requests come from.
-const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 77, 0, 50));
 /// Long-lived connections.
 pub(crate) const WATCHERS: usize = 60;
-/// Between two checks of an API server by api-lb; two failures in a row count.
-const CHECK_INTERVAL: &str = "250ms";
-/// More than the difference between the first and the last priority.
-const WEIGHT: i32 = -120;
 /// How long an API server may take until it is ready: a real one bootstraps itself.
 const APISERVER: Duration = Duration::from_secs(60);
 /// How long the rest may take.
 const SETTLED: Duration = Duration::from_secs(15);
 
+/// What the masters stand on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// Booted machines; the masters are laid down by `sternpost apply`.
+    Machines,
+    /// Network namespaces, with these API servers.
+    Namespaces(Kind),
+}
+
+impl Ground {
+    /// As the first and last line of the demo say it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Machines => Kind::Real.name(),
+            Self::Namespaces(kind) => kind.name(),
+        }
+    }
+
+    /// What is real and what stands in, in one sentence.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Machines => {
+                "3 booted machines that `sternpost apply` made masters of: real etcd 3.6, \
+                 Kubernetes 1.36, api-lb, vip-daemon and bootstrap-signer as systemd's units; \
+                 kubectl and the client come through the virtual address"
+            }
+            Self::Namespaces(Kind::Real) => {
+                "3 masters in network namespaces with real etcd 3.6, kube-apiserver 1.36, \
+                 api-lb and vip-daemon; kubectl and the client come through the virtual \
+                 address"
+            }
+            Self::Namespaces(Kind::StandIn) => {
+                "3 masters in network namespaces with real etcd, api-lb and vip-daemon, but a \
+                 small TLS server in place of kube-apiserver (`make kubernetes` builds the \
+                 real one)"
+            }
+        }
+    }
+}
+
 /// The group and everything that looks at it.
 pub(crate) struct Stage {
     pub(crate) kubectl: Option<Kubectl>,
     pub(crate) instruments: Arc<Instruments>,
-    pub(crate) group: Group,
+    pub(crate) masters: Masters,
     client: Arc<NamespaceHost>,
-    plane: ControlPlane,
+    door: Door,
 }
 
 /// What looks, shared with the drawing.
@@ -60,66 +86,48 @@ impl Instruments {
     pub(crate) fn end(self: Arc<Self>) {}
 }
 
-/// What is real and what stands in, in one sentence.
-pub(crate) fn describe(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Real => {
-            "3 masters with real etcd 3.6, kube-apiserver 1.36, api-lb and vip-daemon; kubectl \
-             and the client come through the virtual address"
-        }
-        Kind::StandIn => {
-            "3 masters with real etcd, api-lb and vip-daemon, but a small TLS server in place \
-             of kube-apiserver (`make kubernetes` builds the real one)"
-        }
-    }
-}
-
 impl Stage {
     /// Builds and starts everything, and waits until it all works.
     ///
     /// # Errors
     /// The first thing that does not.
-    pub(crate) fn raise(kind: Kind) -> Result<Self, LabError> {
+    pub(crate) fn raise(ground: Ground) -> Result<Self, LabError> {
         let logs = binaries::output("demo").join("logs");
         // The logs of an earlier run would only mislead.
         drop(std::fs::remove_dir_all(&logs));
-        let hosts = MASTERS.map(|(name, at, _)| (name, at));
-        let segment = Segment::new(&logs, &[hosts.as_slice(), &[CLIENT]].concat())?;
-        let client = segment.host(CLIENT.0)?.clone();
-        let mut group = Group::new(segment, VIP, &hosts.map(|(name, _)| name))?;
-        let masters = group.hosts();
-        let folder = group.segment().files().to_owned();
-        let plane = ControlPlane::new(kind, &folder, &logs, VIP, &masters)?;
-        assign(&mut group, &plane, &masters)?;
-        for role in [Role::Etcd, Role::Apiserver, Role::ApiLb, Role::VipDaemon] {
-            group.start_all(role)?;
-        }
-        let prober = Prober::start(VIP, &client, &masters)?;
-        for host in &masters {
-            apiserver_ready(&client, &plane, host.address())?;
-        }
-        let question = question(&plane, VIP, "/version")?;
-        let watch = Question {
-            path: plane.watch_path().into(),
-            ..question.clone()
+        let raised = match ground {
+            Ground::Machines => machines::raise(&logs)?,
+            Ground::Namespaces(kind) => namespaces::raise(kind, &logs)?,
         };
-        let requests = Client::start(&client, question)?;
+        let Raised {
+            masters,
+            client,
+            door,
+            folder,
+        } = raised;
+        let hosts = masters.hosts();
+        let prober = Prober::start(door.vip, &client, &hosts)?;
+        for host in &hosts {
+            apiserver_ready(&client, &door, host.address())?;
+        }
+        let requests = Client::start(&client, door.question(door.vip, "/version"))?;
+        let watch: Question = door.question(door.vip, door.watch);
         let watchers = Watchers::start(&client, watch, WATCHERS)?;
         let instruments = Arc::new(Instruments {
             requests,
             watchers,
             prober,
         });
-        let kubectl = match kind {
-            Kind::Real => Some(Kubectl::start(&client, &plane, &folder)?),
-            Kind::StandIn => None,
+        let kubectl = match &door.kubeconfig {
+            Some(file) => Some(Kubectl::start(&client, file, &folder)?),
+            None => None,
         };
         let mut stage = Self {
             kubectl,
             instruments,
-            group,
+            masters,
             client,
-            plane,
+            door,
         };
         stage.settled("m1")?;
         Ok(stage)
@@ -134,16 +142,16 @@ impl Stage {
         wait::until(&format!("{owner} as the one holder"), SETTLED, || {
             self.held_by(owner)
         })?;
-        for (_, at, _) in MASTERS {
-            apiserver_ready(&self.client, &self.plane, at)?;
+        let hosts = self.masters.hosts();
+        for host in &hosts {
+            apiserver_ready(&self.client, &self.door, host.address())?;
         }
         self.serving()?;
-        for host in self.group.hosts() {
-            wait::until("every server up for every api-lb", SETTLED, || {
-                in_use(&host)
-            })?;
+        for host in &hosts {
+            let all = || (servers_up(host)? == MASTERS.len()).then_some(());
+            wait::until("every server up for every api-lb", SETTLED, all)?;
         }
-        self.group.running()
+        self.masters.running()
     }
 
     /// Waits until requests are answered and the long-lived connections stand.
@@ -160,91 +168,20 @@ impl Stage {
 
     /// Whether `host` is the one holder.
     pub(crate) fn held_by(&self, host: &str) -> Option<()> {
-        holders::sole_since(&self.group.timeline().events(), host).map(drop)
+        holders::sole_since(&self.masters.timeline().events(), host).map(drop)
     }
-}
-
-fn question(
-    plane: &ControlPlane,
-    at: Ipv4Addr,
-    path: &str,
-) -> Result<Question, LabError> {
-    Ok(Question {
-        target: (at, PORT).into(),
-        tls: plane.client_tls()?,
-        path: path.into(),
-    })
 }
 
 fn apiserver_ready(
     client: &NamespaceHost,
-    plane: &ControlPlane,
+    door: &Door,
     at: Ipv4Addr,
 ) -> Result<(), LabError> {
-    let question = question(plane, at, "/readyz")?;
+    let question = door.question(at, "/readyz");
     let ready = || once(client, &question).ok()?.ok();
     wait::until(
         &format!("/readyz of the API server at {at}"),
         APISERVER,
         ready,
     )
-}
-
-/// Whether the api-lb of `host` counts every server as up, by its own metrics.
-fn in_use(host: &NamespaceHost) -> Option<()> {
-    let metrics = host
-        .output("curl", &["-sf", "http://127.0.0.1:9000/metrics"])
-        .ok()?;
-    let up = metrics.lines().filter(|line| {
-        line.starts_with("api_lb_server_state{")
-            && line.contains("state=\"up\"")
-            && line.ends_with(" 1")
-    });
-    (up.count() == MASTERS.len()).then_some(())
-}
-
-fn assign(
-    group: &mut Group,
-    plane: &ControlPlane,
-    masters: &[Arc<NamespaceHost>],
-) -> Result<(), LabError> {
-    let logs = group.segment().logs().to_owned();
-    let servers = MASTERS.map(|(name, at, _)| (name.to_owned(), at)).to_vec();
-    for (host, (name, at, priority)) in masters.iter().zip(MASTERS) {
-        let lb = LbConfig {
-            vip: VIP,
-            servers: servers.clone(),
-            ca_file: plane.ca_file(name),
-            check_interval: CHECK_INTERVAL,
-            socket: host.file("api-lb.sock"),
-        };
-        let vip = VipConfig {
-            vip: VIP,
-            source: at,
-            peers: MASTERS
-                .iter()
-                .map(|m| m.1)
-                .filter(|peer| *peer != at)
-                .collect(),
-            priority,
-            version: 3,
-            interval: "100ms".into(),
-            preempt: true,
-            tracked: Some(Track { weight: WEIGHT }),
-            socket: host.file("vip-daemon.sock"),
-        };
-        let programs = [
-            (Role::Etcd, plane.etcd(name)),
-            (Role::Apiserver, plane.apiserver(name)?),
-            (Role::ApiLb, api_lb(&lb, &host.file("api-lb.yaml"), &logs)?),
-            (
-                Role::VipDaemon,
-                vip_daemon(&vip, &host.file("vip-daemon.yaml"), &logs)?,
-            ),
-        ];
-        for (role, program) in programs {
-            group.assign(name, role, program)?;
-        }
-    }
-    Ok(())
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use lab::client::{Outcome, Request};
 use lab::holders::{self, Event, What};
 
+use crate::masters::MASTERS;
 use crate::report::escaped;
 use crate::row::Row;
-use crate::stage::{MASTERS, Stage};
+use crate::stage::Stage;
 
 const WIDTH: f64 = 1160.0;
 /// Room for the names of the lanes and the scales of the plots.
@@ -41,13 +42,13 @@ pub(crate) fn timeline(
         length,
         text: String::new(),
     };
-    let events = stage.group.timeline().events();
+    let events = stage.masters.timeline().events();
     let probes_top = TOP + LANE * 3.0 + 12.0;
     let requests_top = probes_top + PLOT + 12.0;
     let bottom = requests_top + PLOT;
     paper.axis(bottom);
     for (lane, top) in MASTERS.iter().zip([0.0, 1.0, 2.0]) {
-        paper.master(lane.0, TOP + LANE * top, &events, to);
+        paper.master(lane, TOP + LANE * top, &events, to);
     }
     paper.plot("probes", probes_top);
     paper.probes(stage, to, probes_top + PLOT);

@@ -1,0 +1,45 @@
+//! The demo itself, with the first act of its programme, on either ground: it comes up, keeps
+//! its bounds, and writes its report.
+
+use std::process::Command;
+
+use lab::binaries;
+use lab::requirement::{Requirement, trial};
+use libtest_mimic::{Arguments, Failed};
+
+fn main() {
+    let machines = trial(
+        "masters_laid_down_by_sternpost_on_booted_machines",
+        &[Requirement::Machine, Requirement::Kubernetes],
+        || demo("machines", "3 booted machines"),
+    );
+    let namespaces = trial(
+        "masters_in_network_namespaces",
+        &[Requirement::Root, Requirement::Peers],
+        || demo("netns", "3 masters in network namespaces"),
+    );
+    let mut arguments = Arguments::from_args();
+    // They write the same report, and each wants the whole machine.
+    arguments.test_threads.get_or_insert(1);
+    libtest_mimic::run(&arguments, vec![machines, namespaces]).exit();
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "what it measured belongs to the result"
+)]
+fn demo(on: &str, first: &str) -> Result<(), Failed> {
+    let report = binaries::output("demo").join("report.html");
+    drop(std::fs::remove_file(&report));
+    let output = Command::new(env!("CARGO_BIN_EXE_demo"))
+        .args(["--on", on, "--acts", "1"])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}");
+    let page = std::fs::read_to_string(&report)?;
+    let told = said.lines().next().is_some_and(|line| line.contains(first));
+    match output.status.success() && told && page.contains("<svg") {
+        true => Ok(()),
+        false => Err(format!("{}: {said}", output.status).into()),
+    }
+}
