@@ -28,6 +28,8 @@ use tempfile::TempDir;
 
 #[path = "apply/authorities.rs"]
 mod authorities;
+#[path = "apply/killed.rs"]
+mod killed;
 #[path = "apply/leave.rs"]
 mod leave;
 
@@ -35,7 +37,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 14] = [
+    let tests: [(&str, Test); 15] = [
         (
             "a_bare_host_gets_it_all_and_a_second_time_nothing",
             everything,
@@ -43,6 +45,10 @@ fn main() {
         (
             "broken_off_at_every_step_it_ends_in_the_same_place",
             broken_off,
+        ),
+        (
+            "an_agent_killed_at_any_moment_is_gone_on_from",
+            killed::at_any_moment,
         ),
         ("keys_are_their_users_alone", private),
         ("a_program_of_another_checksum_is_refused", damaged),

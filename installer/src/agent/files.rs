@@ -1,5 +1,6 @@
 //! Files of a host: each appears whole or not at all, with its rights from the first moment,
-//! and the journal knows what was there before.
+//! and the journal knows what was there before. It knows before anything is there: what a
+//! crash leaves behind is known, whenever it comes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -124,6 +125,11 @@ pub(super) fn put(
     let path = below(root, &put.path);
     let before = fs::read(&path).ok().map(|bytes| sha256(&bytes));
     let beside = beside(&path);
+    journal.note(&Entry::Wrote {
+        path: put.path.clone(),
+        before,
+        after: sha256(put.content.as_bytes()),
+    })?;
     let result = fill(root, &beside, put, owner)
         .and_then(|()| fs::rename(&beside, &path))
         .and_then(|()| settled(&path));
@@ -132,11 +138,6 @@ pub(super) fn put(
         let _ = fs::remove_file(&beside);
         return Err(refused("written", path)(source));
     }
-    journal.note(&Entry::Wrote {
-        path: put.path.clone(),
-        before,
-        after: sha256(put.content.as_bytes()),
-    })?;
     Ok(())
 }
 
@@ -166,6 +167,21 @@ pub(super) fn settled(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes what a run that was broken off has left half-written, by the journal.
+pub(super) fn tidy(root: &Path, journal: &Journal) {
+    // A journal that cannot be read is found out by who needs it.
+    for entry in journal.entries().unwrap_or_default() {
+        match entry {
+            Entry::Wrote { path, .. } | Entry::Linked { path, .. } => {
+                // Hardly ever is there one.
+                let _ = fs::remove_file(beside(&below(root, &path)));
+            }
+            Entry::Made { .. } | Entry::Gone { .. } => {}
+        }
+    }
+}
+
+/// Where a file is written before it is moved to its place.
 pub(super) fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());

@@ -1,5 +1,6 @@
 //! What was done to a host, in the order in which it was done: a line each, kept on the host
-//! itself, never with what is in a file.
+//! itself, never with what is in a file. Each is noted before it is done, so that nothing is
+//! there that is not known; what is known need not be there.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -13,22 +14,22 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Entry {
-    /// A file was written.
+    /// A file was written, or was about to be.
     Wrote {
         /// Which.
         path: String,
         /// The SHA-256 of what was there; nothing when nothing was.
         before: Option<String>,
-        /// That of what is there.
+        /// That of what is to be there.
         after: String,
     },
-    /// A link was made.
+    /// A link was made, or was about to be.
     Linked {
         /// Which.
         path: String,
         /// Where it led.
         before: Option<String>,
-        /// Where it leads.
+        /// Where it is to lead.
         after: String,
     },
     /// A folder that was not there was made, or was about to be.

@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use super::files::below;
 
-/// Where it lies.
-pub(super) const LOCK: &str = "/var/lib/sternpost/lock";
+/// Where it lies. It is there before anything is noted.
+pub(crate) const LOCK: &str = "/var/lib/sternpost/lock";
 /// An agent whose operator has gone ends within this; a run right after it waits that long.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two tries: there is no event to wait for with a bound.

@@ -36,6 +36,7 @@ pub use files::{FilesError, Put};
 pub use image::ImageError;
 pub use journal::{Entry, Journal, JournalError};
 pub use kernel::KernelError;
+pub(crate) use lock::LOCK;
 pub use lock::LockError;
 pub use objects::ObjectsError;
 pub use order::{Answer, Order};
@@ -168,6 +169,7 @@ impl<S: Services> Agent<S> {
                 // What a run that was broken off has brought; nobody else is at work here.
                 let left = files::below(&self.root, INCOMING);
                 let _ = std::fs::remove_dir_all(left);
+                files::tidy(&self.root, &self.journal);
                 Answer::Done
             }
             Err(error) => failed(&error),

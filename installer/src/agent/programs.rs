@@ -83,6 +83,13 @@ pub(super) fn install(
         }
     }
     let fresh = beside(&path);
+    // First, as with files: what a crash leaves is known.
+    journal.note(&Entry::Wrote {
+        path: place.clone(),
+        // It lies below its own checksum: what was there was the same.
+        before: None,
+        after: install.sha256.clone(),
+    })?;
     let copied = copy(&install.from, &fresh);
     let found = copied.map_err(|source| {
         let _ = fs::remove_file(&fresh);
@@ -110,12 +117,6 @@ pub(super) fn install(
             path,
             source,
         }
-    })?;
-    journal.note(&Entry::Wrote {
-        path: place.clone(),
-        // It lies below its own checksum: what was there was the same.
-        before: None,
-        after: found,
     })?;
     link(root, &install.link, &place, journal)?;
     if install.from.starts_with(super::INCOMING) {
@@ -161,6 +162,11 @@ fn link(
     let before = fs::read_link(&place)
         .ok()
         .map(|path| path.display().to_string());
+    journal.note(&Entry::Linked {
+        path: path.to_owned(),
+        before,
+        after: target.to_owned(),
+    })?;
     let fresh = beside(&place);
     let target_below = below(root, target);
     let make = || {
@@ -179,11 +185,5 @@ fn link(
             path,
             source,
         }
-    })?;
-    journal.note(&Entry::Linked {
-        path: path.to_owned(),
-        before,
-        after: target.to_owned(),
-    })?;
-    Ok(())
+    })
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::Entry;
+use crate::agent::{Entry, LOCK};
 use crate::layout;
 
 pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
@@ -104,7 +104,7 @@ const WRITTEN: [(&str, &str); 2] = [
 /// Paths that are looked at beside those of the journal.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     let all = DATA.into_iter().chain(STATE).chain(WRITTEN);
-    all.map(|(_, path)| path)
+    all.map(|(_, path)| path).chain([LOCK])
 }
 
 /// The removal of everything that the journal knows of.
@@ -147,7 +147,9 @@ pub fn plan(inventory: &Inventory, data: Data) -> Removal {
     if !units.is_empty() {
         removal.steps.push(Step::Reread);
     }
-    if !inventory.entries.is_empty() && removal.kept.is_empty() {
+    // A run that was broken off before its first step has left its lock.
+    let begun = !inventory.entries.is_empty() || inventory.there.contains_key(LOCK);
+    if begun && removal.kept.is_empty() {
         removal.steps.push(Step::Forget);
     }
     removal

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::agent::Entry;
 use crate::layout;
 
-/// What was laid down at a path, by the last that the journal says of it.
+/// What was laid down at a path since there was last nothing of ours. The journal notes what
+/// is about to be done, so that any of it may be what is there.
 #[derive(Clone, Debug)]
 pub(super) enum Ours {
     File {
         first: usize,
         before: Option<String>,
-        after: String,
+        after: BTreeSet<String>,
     },
     Link {
-        to: String,
+        to: BTreeSet<String>,
     },
     Folder,
 }
@@ -29,24 +30,30 @@ pub(super) fn ours(entries: &[Entry]) -> BTreeMap<String, Ours> {
                 before,
                 after,
             } => {
-                let (first, before) = match all.get(path) {
-                    Some(Ours::File { first, before, .. }) => (*first, before.clone()),
-                    Some(Ours::Link { .. } | Ours::Folder) | None => {
-                        (place, before.clone())
-                    }
-                };
-                let after = after.clone();
-                all.insert(
-                    path.clone(),
-                    Ours::File {
+                let (first, before, mut known) = match all.remove(path) {
+                    Some(Ours::File {
                         first,
                         before,
                         after,
-                    },
-                );
+                    }) => (first, before, after),
+                    Some(Ours::Link { .. } | Ours::Folder) | None => {
+                        (place, before.clone(), BTreeSet::new())
+                    }
+                };
+                known.insert(after.clone());
+                let file = Ours::File {
+                    first,
+                    before,
+                    after: known,
+                };
+                all.insert(path.clone(), file);
             }
             Entry::Linked { path, after, .. } => {
-                let to = after.clone();
+                let mut to = match all.remove(path) {
+                    Some(Ours::Link { to }) => to,
+                    Some(Ours::File { .. } | Ours::Folder) | None => BTreeSet::new(),
+                };
+                to.insert(after.clone());
                 all.insert(path.clone(), Ours::Link { to });
             }
             Entry::Made { path } => {

@@ -98,12 +98,14 @@ impl Removal {
                     self.kept.push(Kept::Replaced { path });
                 }
             }
-            (Ours::File { after, .. }, There::File { sha256, .. }) if after == sha256 => {
+            (Ours::File { after, .. }, There::File { sha256, .. })
+                if after.contains(sha256) =>
+            {
                 let sha256 = sha256.clone();
                 self.steps.push(Step::File { path, sha256 });
             }
-            (Ours::Link { to }, There::Link { to: there }) if to == there => {
-                let to = to.clone();
+            (Ours::Link { to }, There::Link { to: there }) if to.contains(there) => {
+                let to = there.clone();
                 self.steps.push(Step::Link { path, to });
             }
             (Ours::File { .. } | Ours::Link { .. }, _) => {

@@ -80,6 +80,12 @@ fn a_file_goes_only_while_it_is_ours() {
             Some(file("2", false)),
             &["remove file /etc/sternpost/a.yaml", "remove the journal"],
         ),
+        // Another was about to be written.
+        (
+            vec![ours(), wrote(FILE, Some("1"), "2")],
+            Some(file("1", false)),
+            &["remove file /etc/sternpost/a.yaml", "remove the journal"],
+        ),
         (
             vec![wrote(FILE, Some("0"), "1")],
             Some(file("1", false)),
@@ -113,6 +119,18 @@ fn a_file_goes_only_while_it_is_ours() {
             "row {number}"
         );
     }
+}
+
+#[test]
+fn a_lock_alone_goes_too() {
+    let lock = [(LOCK, file("1", false))];
+    assert_eq!(
+        shown(vec![], &lock, &[], Data::Keep),
+        ["remove the journal"]
+    );
+    let entries = vec![wrote(FILE, Some("0"), "1")];
+    let kept = [(LOCK, file("1", false)), (FILE, file("1", false))];
+    assert_eq!(shown(entries, &kept, &[], Data::Keep), [REPLACED]);
 }
 
 #[test]
