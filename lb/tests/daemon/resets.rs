@@ -242,7 +242,8 @@ async fn a_request_that_a_server_has_seen_goes_to_no_other() {
     };
     reset(server.unwrap()).unwrap();
     let address = client.local_addr().unwrap();
-    assert!(client.read_u8().await.is_err());
+    let answer = tokio::time::timeout(PATIENCE, client.read_u8()).await;
+    assert!(answer.unwrap().is_err());
     let line = lb.ended(address).unwrap();
     assert_eq!(
         (&line["end"], &line["dials"]),
