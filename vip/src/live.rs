@@ -123,8 +123,8 @@ impl Life {
             return;
         }
         sleep(OTHERS).await;
-        let router = self.router.clone();
-        let cleaned = spawn_blocking(move || Linux::clean(&router)).await;
+        let (router, before) = (self.router.clone(), self.before);
+        let cleaned = spawn_blocking(move || Linux::clean(&router, before)).await;
         if let Ok(Err(error)) = cleaned {
             tracing::error!(router = self.router.name, "{}", chain(&error));
         }

@@ -40,6 +40,8 @@ pub(super) struct Macvlan {
     pub(super) base: Option<u32>,
     /// Its hardware address.
     pub(super) mac: Option<[u8; 6]>,
+    /// It hears no other macvlan, and frames from its own hardware address.
+    pub(super) private: bool,
     /// What somebody has written beside its name.
     pub(super) alias: Option<String>,
     /// It is administratively up.
@@ -210,6 +212,7 @@ fn macvlan(message: &RouteNetlinkMessage) -> Option<Macvlan> {
         name: String::new(),
         base: None,
         mac: None,
+        private: false,
         alias: None,
         up: message.header.flags.contains(LinkFlags::Up),
     };
@@ -226,9 +229,19 @@ fn macvlan(message: &RouteNetlinkMessage) -> Option<Macvlan> {
         } else if let LinkAttribute::LinkInfo(infos) = attribute {
             let is_kind = |info: &&LinkInfo| matches!(info, LinkInfo::Kind(_));
             kind = infos.iter().find(is_kind);
+            found.private = infos.iter().any(is_private);
         }
     }
     (kind == Some(&LinkInfo::Kind(InfoKind::MacVlan))).then_some(found)
+}
+
+fn is_private(info: &LinkInfo) -> bool {
+    let mode = InfoMacVlan::Mode(MacVlanMode::Private);
+    if let LinkInfo::Data(InfoData::MacVlan(facts)) = info {
+        facts.contains(&mode)
+    } else {
+        false
+    }
 }
 
 fn arp_rules(message: &RouteNetlinkMessage, index: u32) -> Option<ArpRules> {

@@ -81,14 +81,15 @@ impl Linux {
         }
     }
 
-    /// Takes away what [`Self::prepare`] made. Takes tens of milliseconds.
+    /// Takes away what [`Self::prepare`] made; `known`: what it returned. Takes tens of
+    /// milliseconds.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn clean(router: &Router) -> Result<(), RequestError> {
+    pub fn clean(router: &Router, known: Before) -> Result<(), RequestError> {
         match &router.virtual_mac {
             None => Ok(()),
-            Some(wanted) => virtual_mac::remove(router, wanted),
+            Some(wanted) => virtual_mac::remove(router, wanted, known),
         }
     }
 

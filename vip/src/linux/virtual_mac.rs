@@ -112,24 +112,31 @@ pub(super) fn prepare(
 }
 
 /// Deletes the interface, and gives the router's own back what it did with ARP when this was
-/// the last one on it.
+/// the last one on it. `known`: what [`prepare`] returned, for when somebody has deleted it.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub(super) fn remove(router: &Router, wanted: &VirtualMac) -> Result<(), RequestError> {
+pub(super) fn remove(
+    router: &Router,
+    wanted: &VirtualMac,
+    known: Before,
+) -> Result<(), RequestError> {
     let mut netlink = Netlink::open()?;
     let all = netlink.macvlans()?;
     let mac = Some(router.virtual_mac_address());
     let is_ours =
         |it: &&Macvlan| it.name == wanted.name && it.mac == mac && is_marked(it);
-    let Some(ours) = all.iter().find(is_ours) else {
+    let ours = all.iter().find(is_ours);
+    if let Some(ours) = ours {
+        netlink.delete_link(ours.index)?;
+    }
+    let base = netlink.link(&router.interface)?.map(|link| link.index);
+    let (Some(base), Some(before)) = (base, ours.and_then(before).or(known.0)) else {
         return Ok(());
     };
-    netlink.delete_link(ours.index)?;
-    let (Some(base), Some(before)) = (ours.base, before(ours)) else {
-        return Ok(());
-    };
-    let mut others = all.iter().filter(|it| it.index != ours.index);
+    let mut others = all
+        .iter()
+        .filter(|it| Some(it.index) != ours.map(|it| it.index));
     let shared = others.any(|it| it.base == Some(base) && remembers(it));
     // Whoever has changed it meanwhile meant that.
     if !shared && netlink.arp_rules(base)? == Some(strict(before)) {
@@ -215,7 +222,8 @@ fn check(
 fn find(all: &[Macvlan], named: bool, base: u32, name: &str, mac: [u8; 6]) -> Find {
     let is_wanted = |it: &Macvlan| it.base == Some(base) && it.mac == Some(mac);
     match all.iter().find(|it| it.name == name) {
-        Some(it) if is_wanted(it) => return Find::Wanted(it.index),
+        // Without our mark, one as keepalived makes them; others are made by hand.
+        Some(it) if is_wanted(it) && it.private => return Find::Wanted(it.index),
         Some(it) if is_marked(it) => return Find::Stale(it.index),
         Some(_) => return Find::Taken,
         None if named => return Find::Taken,
@@ -290,6 +298,7 @@ mod tests {
             name: name.to_owned(),
             base: Some(base),
             mac: Some(mac),
+            private: true,
             alias: alias.map(str::to_owned),
             up: false,
         }
@@ -314,6 +323,15 @@ mod tests {
             let named = there.name == "vrrp.51";
             let all = [there];
             assert_eq!(find(&all, named, 2, "vrrp.51", MAC), found, "{all:?}");
+        }
+        for (alias, found) in [(None, Find::Taken), (Some(MARK), Find::Stale(9))] {
+            let mut by_hand = there("vrrp.51", 2, MAC, alias);
+            by_hand.private = false;
+            assert_eq!(
+                find(&[by_hand], true, 2, "vrrp.51", MAC),
+                found,
+                "{alias:?}"
+            );
         }
         assert_eq!(
             find(&[], true, 2, "vrrp.51", MAC),

@@ -269,5 +269,14 @@ fn taken() -> Result<(), Failed> {
         return Err(format!("said: {refused}\n{log}").into());
     }
     let there = link(&lab, "a")?.ok_or("it is gone")?;
-    assert_is("kind", there.pointer("/linkinfo/info_kind"), "veth")
+    assert_is("kind", there.pointer("/linkinfo/info_kind"), "veth")?;
+    // One that somebody has made by hand for another router's sake, with that very address.
+    lab.ip("a", "link delete vrrp.51")?;
+    let by_hand = format!("address {MAC} type macvlan mode bridge");
+    lab.ip("a", &format!("link add link eth0 name vrrp.51 {by_hand}"))?;
+    if lab.start("a", &path).is_ok() {
+        return Err("it has taken somebody's interface".into());
+    }
+    let there = link(&lab, "a")?.ok_or("it is gone")?;
+    assert_is("mode", there.pointer("/linkinfo/info_data/mode"), "bridge")
 }
