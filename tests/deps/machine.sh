@@ -8,7 +8,7 @@ deps=$here/../../.deps
 mkdir -p "$deps"
 deps=$(cd "$deps" && pwd)
 out=$deps/machine
-include=systemd,systemd-sysv,dbus,iproute2,iputils-ping,nftables,openssh-server,procps
+include=systemd,systemd-sysv,dbus,iproute2,iputils-ping,nftables,openssh-server,procps,sudo
 
 exec 9>"$deps/machine.lock"
 flock 9

@@ -6,6 +6,7 @@ mod broken;
 mod checks;
 mod leave;
 mod rig;
+mod ways;
 
 use lab::requirement::{Requirement, trial};
 use lab::{netns, signals};
@@ -22,7 +23,7 @@ fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
     let needs = [Requirement::Machine, Requirement::Kubernetes];
-    let tests: [(&str, Test); 3] = [
+    let tests: [(&str, Test); 4] = [
         (
             "a_control_plane_comes_up_over_ssh_and_a_second_time_nothing_changes",
             control_plane,
@@ -34,6 +35,10 @@ fn main() {
         (
             "a_stop_a_second_operator_and_a_dead_host_are_gone_on_from",
             broken::stopped,
+        ),
+        (
+            "who_is_not_root_becomes_it_and_a_host_behind_another_is_reached",
+            ways::taken,
         ),
     ];
     let trials =
