@@ -34,11 +34,20 @@ deps: ## get build needs and the programs tests run against; starts no service, 
 build: ## build the daemons and the lab as tests and the demo run them (optimised, no LTO)
 	@$(needs) rust
 	cargo build --locked --profile lab --workspace --bins
+	$(MAKE) -s static PROFILE=lab
 
 .PHONY: release
 release: ## build the daemons as they ship (optimised across crates)
 	@$(needs) rust
-	cargo build --locked --release -p api-lb -p bootstrap-signer -p sternpost -p vip-daemon
+	cargo build --locked --release -p api-lb -p bootstrap-signer -p vip-daemon
+	$(MAKE) -s static PROFILE=release
+
+# Flags behind -- are those of the program alone: a procedural macro cannot be linked so.
+.PHONY: static
+static: ## link sternpost with all it needs, as it is put on hosts; PROFILE=release
+	@$(needs) rust
+	cargo rustc --locked --profile $(or $(PROFILE),release) -p sternpost --bin sternpost -- -C target-feature=+crt-static
+	cp $(target)/$(or $(PROFILE),release)/sternpost $(target)/$(or $(PROFILE),release)/sternpost-static
 
 .PHONY: check
 check: ## formatting, lints, documentation, licences and sources of dependencies

@@ -40,6 +40,7 @@ pub(crate) fn all() -> Vec<Rung> {
             "build",
             "cargo test --locked --workspace --profile lab --no-run",
         ),
+        step("static", "make -s static PROFILE=lab"),
         tests("unit", "--lib --bins"),
     ];
     let members = members(Path::new("Cargo.toml"));
