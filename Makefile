@@ -112,6 +112,11 @@ bench-failures: ## failing servers beside the peers, in namespaces of their own;
 	$(MAKE) -s deps build release
 	$(target)/lab/bench-failures --program $(target)/release/api-lb $(ARGS)
 
+.PHONY: bench-pki
+bench-pki: ## all keys and certificates of three masters and two nodes, beside openssl and cfssl; ARGS="--rounds 5"
+	@$(needs) rust
+	cargo bench --locked --profile lab -p sternpost --bench pki -- $(ARGS)
+
 .PHONY: soak
 soak: ## the full counts: CYCLES=200 lost owners in groups with keepalived, RACES=1000 of each kind, a flood of FLOOD=20000 requests at bootstrap-signer
 	@$(needs) debian root rust
