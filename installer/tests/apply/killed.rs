@@ -134,7 +134,7 @@ fn apply(
         cluster: &world.cluster,
         host: "m1",
         wanted: &world.wanted,
-        sums: &world.sums,
+        programs: &world.programs,
         now: world.now,
     };
     let mut process = Process::start(world)?;
