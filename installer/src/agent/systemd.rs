@@ -177,9 +177,11 @@ impl Services for Systemd {
     }
 }
 
-/// Kills all of a unit's processes, as a crash would.
+/// Kills a unit's own process, as a crash would; the others follow it by the unit's rules.
 pub(super) fn kill(unit: &str) -> Result<(), ServicesError> {
-    run("systemctl", &["kill", "--signal=SIGKILL", "--", unit])
+    // The name of the option that every systemd since 205 knows.
+    let words = ["kill", "--signal=SIGKILL", "--kill-who=main", "--", unit];
+    run("systemctl", &words)
 }
 
 /// Waits until a unit is up, with no job of systemd's before it.
