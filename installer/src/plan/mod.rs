@@ -3,24 +3,25 @@
 
 mod content;
 mod show;
+mod step;
+mod unit;
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use pki::KeyKind;
-use serde::Serialize;
-
 use crate::facts::{Entry, Facts, Kind, sha256};
 use crate::judge::{Why, judge};
 use crate::layout;
 use crate::resource::{
-    Authority, Block, Certificate, File, Folder, OnChange, Owner, Program, Resource,
-    Shared, Stage, Unit,
+    Authority, Block, Certificate, File, Folder, Owner, Program, Resource, Shared,
 };
 use crate::spec::Signed;
 
 pub use content::Content;
 pub use show::{line, show};
+pub use step::{Change, Plan, StageName, Step};
+use unit::run;
 
 /// What is known of the cluster's authorities: their certificates, where they are made.
 pub trait Trust {
@@ -45,131 +46,6 @@ pub trait Trust {
     fn content(&self, shared: Shared, path: &str) -> Option<String> {
         let (_, _) = (shared, path);
         None
-    }
-}
-
-/// What a host is to get, in the order in which it gets it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Plan {
-    /// The host.
-    pub host: String,
-    /// The steps.
-    pub steps: Vec<Step>,
-}
-
-/// One thing to do. Each can tell by itself that it is done: what it leads to is in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase", tag = "do")]
-pub enum Step {
-    /// Make a folder, or give it its rights.
-    #[serde(rename_all = "camelCase")]
-    Folder {
-        /// Where.
-        path: String,
-        /// Permission bits.
-        mode: u32,
-        /// Whose.
-        owner: &'static str,
-        /// What changes.
-        change: Change,
-    },
-    /// Write a file.
-    #[serde(rename_all = "camelCase")]
-    Write {
-        /// Where.
-        path: String,
-        /// Permission bits.
-        mode: u32,
-        /// Whose.
-        owner: &'static str,
-        /// What is to be in it.
-        content: Content,
-        /// What is in it, as far as that may be shown.
-        before: Option<String>,
-        /// What changes.
-        change: Change,
-    },
-    /// Issue a certificate with a new key.
-    #[serde(rename_all = "camelCase")]
-    Issue {
-        /// Its name below the folder of certificates.
-        name: String,
-        /// The common name of who signs it.
-        authority: &'static str,
-        /// Why the one that is there, if any, will not do.
-        why: String,
-    },
-    /// Bring something that every host with it has alike.
-    #[serde(rename_all = "camelCase")]
-    Share {
-        /// The files.
-        paths: Vec<String>,
-    },
-    /// Bring a program.
-    #[serde(rename_all = "camelCase")]
-    Install {
-        /// Its name.
-        program: String,
-        /// Its link.
-        path: String,
-        /// The SHA-256 of the one that is there.
-        before: Option<String>,
-    },
-    /// Have a unit started at boot.
-    Enable {
-        /// Its name.
-        unit: String,
-    },
-    /// Start a unit.
-    #[serde(rename_all = "camelCase")]
-    Start {
-        /// Its name.
-        unit: String,
-        /// When.
-        stage: StageName,
-    },
-    /// Start a unit anew.
-    #[serde(rename_all = "camelCase")]
-    Restart {
-        /// Its name.
-        unit: String,
-        /// When.
-        stage: StageName,
-        /// What has changed under it.
-        because: Vec<String>,
-    },
-    /// Have a unit read its files again.
-    #[serde(rename_all = "camelCase")]
-    Reload {
-        /// Its name.
-        unit: String,
-        /// When.
-        stage: StageName,
-        /// What has changed under it.
-        because: Vec<String>,
-    },
-}
-
-/// Which of an entry's sides is not as it is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Change {
-    /// Nothing is there.
-    New,
-    /// What is in it.
-    Content,
-    /// Only who may do what with it.
-    Rights,
-}
-
-/// A [`Stage`] that is written by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StageName(pub Stage);
-
-impl Serialize for StageName {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:?}", self.0))
     }
 }
 
@@ -384,45 +260,4 @@ fn touched(step: &Step) -> Vec<String> {
         | Step::Restart { .. }
         | Step::Reload { .. } => Vec::new(),
     }
-}
-
-fn run(unit: &Unit, facts: &Facts, changed: &BTreeSet<String>) -> Vec<Step> {
-    let name = unit.name.clone();
-    let stage = StageName(unit.after);
-    let there = facts.units.get(&unit.name);
-    let mut steps = Vec::new();
-    if !there.is_some_and(|there| there.enabled) {
-        steps.push(Step::Enable { unit: name.clone() });
-    }
-    let stem = unit.name.trim_end_matches(".service");
-    let program = layout::program(stem);
-    let file = format!("{}/{}", layout::UNITS, unit.name);
-    let because = |paths: &mut dyn Iterator<Item = &String>| -> Vec<String> {
-        paths
-            .filter(|path| changed.contains(*path))
-            .cloned()
-            .collect()
-    };
-    let read = because(&mut unit.reads.iter());
-    // No reload brings another program or another unit file.
-    let hard = because(&mut [program, file].iter());
-    if !there.is_some_and(|there| there.active) {
-        steps.push(Step::Start { unit: name, stage });
-    } else if !hard.is_empty()
-        || (unit.on_change == OnChange::Restart && !read.is_empty())
-    {
-        let all: BTreeSet<_> = hard.into_iter().chain(read).collect();
-        steps.push(Step::Restart {
-            unit: name,
-            stage,
-            because: all.into_iter().collect(),
-        });
-    } else if !read.is_empty() {
-        steps.push(Step::Reload {
-            unit: name,
-            stage,
-            because: read,
-        });
-    }
-    steps
 }

@@ -1,0 +1,50 @@
+//! What becomes of a unit when what it reads has changed under it.
+
+use std::collections::BTreeSet;
+
+use super::step::{StageName, Step};
+use crate::facts::Facts;
+use crate::layout;
+use crate::resource::{OnChange, Unit};
+
+/// The steps that have it run, with all that changes.
+pub(super) fn run(unit: &Unit, facts: &Facts, changed: &BTreeSet<String>) -> Vec<Step> {
+    let name = unit.name.clone();
+    let stage = StageName(unit.after);
+    let there = facts.units.get(&unit.name);
+    let mut steps = Vec::new();
+    if !there.is_some_and(|there| there.enabled) {
+        steps.push(Step::Enable { unit: name.clone() });
+    }
+    let stem = unit.name.trim_end_matches(".service");
+    let program = layout::program(stem);
+    let file = format!("{}/{}", layout::UNITS, unit.name);
+    let because = |paths: &mut dyn Iterator<Item = &String>| -> Vec<String> {
+        paths
+            .filter(|path| changed.contains(*path))
+            .cloned()
+            .collect()
+    };
+    let read = because(&mut unit.reads.iter());
+    // No reload brings another program or another unit file.
+    let hard = because(&mut [program, file].iter());
+    if !there.is_some_and(|there| there.active) {
+        steps.push(Step::Start { unit: name, stage });
+    } else if !hard.is_empty()
+        || (unit.on_change == OnChange::Restart && !read.is_empty())
+    {
+        let all: BTreeSet<_> = hard.into_iter().chain(read).collect();
+        steps.push(Step::Restart {
+            unit: name,
+            stage,
+            because: all.into_iter().collect(),
+        });
+    } else if !read.is_empty() {
+        steps.push(Step::Reload {
+            unit: name,
+            stage,
+            because: read,
+        });
+    }
+    steps
+}
