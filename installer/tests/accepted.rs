@@ -15,7 +15,7 @@ use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster, Host};
 
 /// A description without a key that only some versions know; the binaries are of one version.
-const SPECS: [&str; 3] = ["whole", "dual", "external"];
+const SPECS: [&str; 4] = ["whole", "dual", "external", "six"];
 const COMPONENTS: [&str; 6] = [
     "etcd",
     "kube-apiserver",

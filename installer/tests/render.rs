@@ -17,7 +17,7 @@ use sternpost::render::{self, Generation, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster};
 
-const SPECS: [&str; 3] = ["whole", "dual", "external"];
+const SPECS: [&str; 4] = ["whole", "dual", "external", "six"];
 
 fn cluster(name: &str) -> Cluster {
     let path = here().join(format!("spec/{name}.yaml"));
@@ -168,6 +168,42 @@ fn the_virtual_address_is_in_the_api_servers_certificate() {
         "localhost",
     ] {
         assert!(line.unwrap().contains(name), "{name}: {line:?}");
+    }
+}
+
+/// An address of each family is held by a router of its own, and whatever dials IPv6 writes it
+/// in brackets.
+#[test]
+fn a_virtual_address_of_each_family_has_its_router() {
+    let cluster = cluster("six");
+    let resources = render::host(&cluster, &cluster.hosts[0], &known());
+    let vip = file(&resources, "/etc/sternpost/vip-daemon.yaml");
+    let config = vip_daemon::config::Config::parse("vip-daemon.yaml", &vip).unwrap();
+    assert_eq!(config.routers.len(), 2, "{vip}");
+    let lb = file(&resources, "/etc/sternpost/api-lb.yaml");
+    for wanted in [
+        "[2001:db8::9]:6443",
+        "192.0.2.9:6443",
+        "[2001:db8::22]:6443",
+    ] {
+        assert!(lb.contains(wanted), "{wanted} is not in\n{lb}");
+    }
+    let etcd = file(&resources, "/etc/systemd/system/etcd.service");
+    assert!(etcd.contains("https://[2001:db8::21]:2380"), "{etcd}");
+    let apiserver = file(&resources, "/etc/systemd/system/kube-apiserver.service");
+    for wanted in [
+        "--advertise-address=2001:db8::21",
+        "--service-cluster-ip-range=fd00:10:96::/112,10.96.0.0/16",
+    ] {
+        assert!(
+            apiserver.contains(wanted),
+            "{wanted} is not in\n{apiserver}"
+        );
+    }
+    let text = listing(&resources);
+    let names = text.lines().find(|line| line.contains("pki/apiserver.crt"));
+    for name in ["2001:db8::9", "192.0.2.9", "fd00:10:96::1", "10.96.0.1"] {
+        assert!(names.unwrap().contains(name), "{name}: {names:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "tests")]
 
 use sternpost::spec::{self, Balancer, Role};
+use sternpost::versions::{NEWEST, OLDEST, Version};
 
 const WHOLE: &str = include_str!("spec/whole.yaml");
 
@@ -185,6 +186,51 @@ const TRAPS: &[(&str, &str, &str)] = &[
         "hosts:\n",
         "flags: {kubelet: {node-labels: \"t=f3be89d17cf7d80847f3bc8b8ea58250\"}}\nhosts:\n",
         "11: flags.kubelet.node-labels: \"t=f3be89d17cf7d80847f3bc8b8ea58250\" is printed in a well-known document",
+    ),
+    (
+        "10.254.0.0/16",
+        "192.168.220.240/28",
+        "9: networks.services[0]: \"192.168.220.240/28\" overlaps 192.168.220.0/24, the hosts' own network",
+    ),
+    (
+        "  name: k8s-api.example.org\n",
+        "  port: 10250\n",
+        "7: endpoint.port: \"10250\" is 10250, which a component of these hosts listens on",
+    ),
+    (
+        "  name: k8s-api.example.org\n",
+        "  port: 30443\n",
+        "7: endpoint.port: \"30443\" is 30443, which lies in networks.nodePorts (30000-32767)",
+    ),
+    (
+        "\"192.168.220.224/24\"]",
+        "\"192.168.220.224/24\", \"2001:db8::9/64\"]",
+        "6: endpoint.addresses[1]: \"2001:db8::9/64\" is an IPv6 address, and m1 has none",
+    ),
+    (
+        "services: [\"10.254.0.0/16\"]\n  pods: [\"172.30.0.0/16\"]",
+        "services: [\"10.254.0.0/16\", \"fd00:96::/112\"]\n  pods: [\"172.30.0.0/16\", \"fd00:30::/48\"]",
+        "15: hosts[3].addresses: holds no IPv6 address, and networks.pods has fd00:30::/48",
+    ),
+    (
+        "services: [\"10.254.0.0/16\"]\n  pods: [\"172.30.0.0/16\"]",
+        "services: [\"fd00:96::/112\", \"10.254.0.0/16\"]\n  pods: [\"172.30.0.0/16\", \"fd00:30::/48\"]",
+        "9: networks.services[0]: \"fd00:96::/112\" is not of the family of m1 (192.168.220.100)",
+    ),
+    (
+        "192.168.220.200\"], roles: [node]}",
+        "192.168.220.200\"], roles: [node], labels: {node-role.kubernetes.io/worker: \"yes\"}}",
+        "15: hosts[3].labels.node-role.kubernetes.io/worker: \"yes\" is in a domain of Kubernetes",
+    ),
+    (
+        "192.168.220.200\"], roles: [node]}",
+        "192.168.220.200\"], roles: [node], labels: {disk: two words}}",
+        "15: hosts[3].labels.disk: \"two words\" is not a label",
+    ),
+    (
+        "192.168.220.200\"], roles: [node]}",
+        "192.168.220.200\"], roles: [node], taints: [\"a b=:NoSchedule\"]}",
+        "15: hosts[3].taints[0]: \"a b=:NoSchedule\" is not a taint",
     ),
     (
         "hosts:\n",
@@ -370,6 +416,28 @@ fn nftables_waits_for_its_version_and_ipvs_is_warned_of() {
         "{:?}",
         spec.warnings
     );
+}
+
+/// What the manual says of the versions is what is done.
+#[test]
+fn the_manuals_table_of_versions_is_true() {
+    const MANUAL: &str = include_str!("../../docs/config/cluster.md");
+    let rows = MANUAL.lines().filter(|line| line.starts_with("| 1."));
+    let mut versions = Vec::new();
+    for row in rows {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let version: Version = format!("{}.0", cells[1]).parse().unwrap();
+        let features = version.features();
+        let yes = |is: bool| if is { "yes" } else { "no" };
+        assert_eq!(cells[2], yes(features.nftables), "{row}");
+        assert_eq!(cells[3], yes(features.ipvs_deprecated), "{row}");
+        assert_eq!(cells[4], yes(features.refuses_cgroup_v1), "{row}");
+        assert_eq!(cells[5], yes(features.needs_containerd_2), "{row}");
+        assert!(features.pause.ends_with(cells[6]), "{row}");
+        assert!(features.kubeadm_api.ends_with(cells[7]), "{row}");
+        versions.push(version.minor);
+    }
+    assert_eq!(versions, (OLDEST..=NEWEST).collect::<Vec<_>>());
 }
 
 #[test]

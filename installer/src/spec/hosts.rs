@@ -75,9 +75,15 @@ impl Reader<'_> {
             };
         };
         self.each(taints, at, |reader, text, at| {
-            let effect = text.rsplit_once(':').map(|(_, effect)| effect);
-            match effect {
-                Some(effect) if EFFECTS.contains(&effect) => Some(text.to_owned()),
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=".contains(c);
+            match text.rsplit_once(':') {
+                Some((name, effect))
+                    if EFFECTS.contains(&effect)
+                        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                        && name.chars().all(plain) =>
+                {
+                    Some(text.to_owned())
+                }
                 Some(_) | None => reader.refuse(
                     at,
                     "is not a taint; write key=value:Effect with NoSchedule, \
