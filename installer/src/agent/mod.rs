@@ -14,8 +14,10 @@ mod image;
 mod journal;
 mod kernel;
 mod lock;
+mod mend;
 mod objects;
 mod order;
+mod probe;
 mod programs;
 mod remove;
 mod systemd;
@@ -28,6 +30,7 @@ use daemon::chain;
 
 use crate::facts::{Wanted, look, survey};
 use lock::Lock;
+use probe::Ears;
 
 pub use ask::{AskError, Inside, Question};
 pub use attend::attend;
@@ -38,8 +41,10 @@ pub use journal::{Entry, Journal, JournalError};
 pub use kernel::KernelError;
 pub(crate) use lock::LOCK;
 pub use lock::LockError;
+pub use mend::{Mend, MendError};
 pub use objects::ObjectsError;
 pub use order::{Answer, Order};
+pub use probe::{Kernel, Module, Probe, ProbeError, Probed, Syncs};
 pub use programs::{Install, ProgramsError};
 pub use remove::RemoveError;
 pub use systemd::{Services, ServicesError, Systemd};
@@ -56,6 +61,7 @@ pub struct Agent<S> {
     services: S,
     journal: Journal,
     lock: Option<Lock>,
+    ears: Option<Ears>,
 }
 
 impl<S: Services> Agent<S> {
@@ -68,6 +74,7 @@ impl<S: Services> Agent<S> {
             services,
             journal,
             lock: None,
+            ears: None,
         }
     }
 
@@ -139,6 +146,13 @@ impl<S: Services> Agent<S> {
             Order::Drain(node) => done(objects::drain(&self.root, &node)),
             Order::LoadImage(name) => done(image::load(&self.root, &name)),
             Order::UnloadImage(name) => done(image::unload(&self.root, &name)),
+            Order::Probe(probe) => {
+                match probe::probe(&self.root, &probe, &mut self.ears) {
+                    Ok(probed) => Answer::Probed(probed),
+                    Err(error) => failed(&error),
+                }
+            }
+            Order::Mend(mend) => done(mend::mend(&self.root, &mend, &mut self.journal)),
             Order::Folder { path, mode, owner } => done(files::folder(
                 &self.root,
                 &path,

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::ask::Question;
 use super::collect::{Collect, Pieces};
 use super::files::Put;
+use super::mend::Mend;
+use super::probe::{Probe, Probed};
 use super::programs::Install;
 use crate::facts::{Facts, Machine, Wanted};
 use crate::reset::{Inventory, Step};
@@ -49,6 +51,10 @@ pub enum Order {
     LoadImage(String),
     /// Take the image from containerd again.
     UnloadImage(String),
+    /// Find out by trying; nothing that is tried stays.
+    Probe(Probe),
+    /// Put something right that `preflight` has found.
+    Mend(Mend),
     /// Make a folder and those above it, or give it its rights.
     Folder {
         /// Where.
@@ -95,6 +101,8 @@ pub enum Answer {
     Told(Value),
     /// What was collected.
     Collected(Pieces),
+    /// What came of a trial.
+    Probed(Probed),
     /// It is not done, and all is as it was before.
     Failed {
         /// Why: a phrase and its causes.
@@ -121,6 +129,8 @@ impl fmt::Debug for Order {
             Self::Drain(node) => write!(f, "Drain({node})"),
             Self::LoadImage(name) => write!(f, "LoadImage({name})"),
             Self::UnloadImage(name) => write!(f, "UnloadImage({name})"),
+            Self::Probe(probe) => write!(f, "Probe({probe:?})"),
+            Self::Mend(mend) => write!(f, "Mend({mend:?})"),
             Self::Folder { path, .. } => write!(f, "Folder({path})"),
             Self::Put(put) => write!(f, "Put({})", put.path),
             Self::Install(install) => write!(f, "Install({})", install.name),
@@ -144,6 +154,7 @@ impl fmt::Debug for Answer {
             Self::Inventory(_) => f.write_str("Inventory"),
             Self::Told(_) => f.write_str("Told"),
             Self::Collected(_) => f.write_str("Collected"),
+            Self::Probed(_) => f.write_str("Probed"),
             Self::Failed { error, .. } => write!(f, "Failed({error})"),
         }
     }

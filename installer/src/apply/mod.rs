@@ -171,6 +171,7 @@ impl Target<'_> {
             | Answer::Fetched(_)
             | Answer::Told(_)
             | Answer::Collected(_)
+            | Answer::Probed(_)
             | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
         }
     }
@@ -189,6 +190,7 @@ fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {
         | Answer::Fetched(_)
         | Answer::Told(_)
         | Answer::Collected(_)
+        | Answer::Probed(_)
         | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
     }
 }

@@ -14,6 +14,7 @@ mod progress;
 mod reach;
 mod requests;
 mod reset;
+mod round;
 mod status;
 mod verify;
 

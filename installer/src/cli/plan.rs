@@ -95,6 +95,7 @@ impl Plan {
             | Answer::Fetched(_)
             | Answer::Told(_)
             | Answer::Collected(_)
+            | Answer::Probed(_)
             | Answer::Inventory(_)) => Err(format!("{other:?}")),
         }
     }

@@ -42,6 +42,9 @@ pub struct Machine {
 pub struct Interface {
     /// Its name.
     pub name: String,
+    /// Its hardware address, as six pairs of digits.
+    #[serde(default)]
+    pub hardware: Option<String>,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
 }
@@ -98,6 +101,7 @@ fn names_stub(line: &str) -> bool {
 #[derive(Deserialize)]
 struct Link {
     ifname: String,
+    address: Option<String>,
     #[serde(default)]
     addr_info: Vec<Address>,
 }
@@ -111,6 +115,7 @@ fn interfaces(json: &[u8]) -> Result<Vec<Interface>, serde_json::Error> {
     let links: Vec<Link> = serde_json::from_slice(json)?;
     let interface = |link: Link| Interface {
         name: link.ifname,
+        hardware: link.address,
         addresses: link
             .addr_info
             .into_iter()
@@ -127,7 +132,7 @@ mod tests {
     #[test]
     fn reads_what_ip_prints() {
         let text = br#"[{"ifindex":1,"ifname":"lo","addr_info":[{"family":"inet","local":"127.0.0.1","prefixlen":8}]},
-            {"ifname":"ens33","addr_info":[{"local":"192.0.2.1"},{"local":"fe80::1"}]},{"ifname":"dummy0"}]"#;
+            {"ifname":"ens33","address":"02:00:00:00:00:01","addr_info":[{"local":"192.0.2.1"},{"local":"fe80::1"}]},{"ifname":"dummy0"}]"#;
         let machine = Machine {
             interfaces: interfaces(text).unwrap(),
             ..Machine::default()
@@ -138,6 +143,8 @@ mod tests {
         );
         assert_eq!(machine.interface("192.0.2.2".parse().unwrap()), None);
         assert_eq!(machine.interfaces.len(), 3);
+        let hardware = machine.interfaces[1].hardware.as_deref();
+        assert_eq!(hardware, Some("02:00:00:00:00:01"));
     }
 
     #[test]

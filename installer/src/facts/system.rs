@@ -1,9 +1,9 @@
 //! What there is of a machine: its size, its clock, who else uses it. Files are read, `df` is
 //! asked; nothing is changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,12 +16,17 @@ use crate::layout;
 /// The state of a socket that listens, in `/proc/net/tcp` (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
 /// What an earlier cluster leaves behind.
-const LEFTOVERS: [&str; 4] = [
+const LEFTOVERS: [&str; 7] = [
     "/var/lib/etcd/member",
     "/etc/kubernetes/manifests/kube-apiserver.yaml",
+    "/etc/kubernetes/manifests/etcd.yaml",
+    "/etc/kubernetes/kubelet.conf",
     "/var/lib/kubelet/pki/kubelet-client-current.pem",
     "/var/lib/rancher",
+    "/var/lib/k0s",
 ];
+/// Folders whose file systems are filled.
+const ROOMS: [&str; 3] = ["/var/lib", layout::ETCD_DATA, "/opt"];
 
 /// A machine as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,21 +44,27 @@ pub struct System {
     pub memory: u64,
     /// Processors.
     pub processors: u64,
-    /// Room below `/var/lib`, KiB; nothing when nobody could say.
-    pub room: Option<u64>,
+    /// Its processors' kind, as compilers call it.
+    pub architecture: String,
+    /// Room below folders, KiB; one that nobody could say is missing.
+    pub rooms: BTreeMap<String, u64>,
     /// What it swaps to.
     pub swaps: Vec<String>,
+    /// What its table of file systems has it swap to at boot.
+    pub swaps_at_boot: Vec<String>,
     /// Whether control groups are of version 2.
     pub unified: bool,
     /// Whether SELinux refuses what it has no rule for.
     pub enforcing: bool,
     /// TCP ports that somebody listens on.
     pub ports: BTreeSet<u16>,
+    /// Names of programs that run, the first 15 octets of each (proc_pid_comm(5)).
+    pub running: BTreeSet<String>,
     /// Things of an earlier cluster.
     pub leftovers: Vec<String>,
     /// Configurations of CNI.
     pub networks: Vec<String>,
-    /// Whether something was laid down here by this program.
+    /// Whether units were laid down here by this program.
     pub ours: bool,
     /// Its clock, since 1970.
     pub clock: Duration,
@@ -76,18 +87,23 @@ impl System {
             memory: memory(&read("/proc/meminfo")),
             processors: std::thread::available_parallelism()
                 .map_or(1, |count| u64::try_from(count.get()).unwrap_or(u64::MAX)),
-            room: room(&below(root, "/var/lib")),
+            // The one that this is built for: another could not run it.
+            architecture: std::env::consts::ARCH.to_owned(),
+            rooms: rooms(root),
             swaps: swaps(&read("/proc/swaps")),
+            swaps_at_boot: swaps_at_boot(&read("/etc/fstab")),
             unified: there(&"/sys/fs/cgroup/cgroup.controllers"),
             enforcing: line("/sys/fs/selinux/enforce") == "1",
             ports: tcp.lines().chain(tcp6.lines()).filter_map(port).collect(),
+            running: running(&below(root, "/proc")),
             leftovers: LEFTOVERS
                 .iter()
                 .filter(|path| there(path))
                 .map(ToString::to_string)
                 .collect(),
             networks: names(&below(root, layout::CNI_CONFIG)),
-            ours: there(&JOURNAL),
+            // Names and settings alone are no cluster: units are.
+            ours: read(JOURNAL).contains(&format!("\"{}/", layout::UNITS)),
             clock: clock.unwrap_or_default(),
         }
     }
@@ -133,18 +149,54 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn room(folder: &Path) -> Option<u64> {
-    let command = Command::new("df")
-        .args(["--output=avail", "-k"])
-        .arg(folder)
-        .output();
-    let said = command.ok()?.stdout;
-    String::from_utf8_lossy(&said)
+/// The sources of lines whose kind is swap (fstab(5)).
+fn swaps_at_boot(text: &str) -> Vec<String> {
+    let lines = text
         .lines()
-        .nth(1)?
-        .trim()
-        .parse()
-        .ok()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    let swaps = lines.filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let source = words.next()?;
+        (words.nth(1) == Some("swap")).then(|| source.to_owned())
+    });
+    swaps.collect()
+}
+
+/// Threads of the kernel have names too, none of which is asked for.
+fn running(proc: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let numbers = entries.filter(|entry| {
+        let name = entry.file_name();
+        name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
+    });
+    let names = numbers.filter_map(|entry| {
+        // One may have ended since.
+        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
+        Some(name.trim().to_owned())
+    });
+    names.collect()
+}
+
+/// Of a folder that is not there yet, that of the nearest one above it.
+fn rooms(root: &Path) -> BTreeMap<String, u64> {
+    let place = |folder: &str| -> PathBuf {
+        let folder = below(root, folder);
+        let mut all = folder.ancestors();
+        let found = all.find(|one| one.is_dir());
+        found.unwrap_or(Path::new("/")).to_owned()
+    };
+    let mut command = Command::new("df");
+    command.args(["--output=avail", "-k"]);
+    let Ok(output) = command.args(ROOMS.map(place)).output() else {
+        return BTreeMap::new();
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    // A title, then a line a folder: none of those asked for is missing.
+    let said = text.lines().skip(1).map(|line| line.trim().parse().ok());
+    let rooms = ROOMS.into_iter().zip(said);
+    rooms
+        .filter_map(|(folder, room)| Some((folder.to_owned(), room?)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -179,8 +231,18 @@ mod tests {
                 "  sl  local_address\n   0: 00000000000000000000000000000000:192B \
                  00000000000000000000000000000000:0000 0A\n",
             ),
+            (
+                "etc/fstab",
+                "/dev/sda1 / ext4 defaults 0 1\nUUID=5 none swap sw 0 0\n#/x none swap sw\n",
+            ),
+            ("proc/77/comm", "kubelet\n"),
+            ("proc/self/comm", "nobody\n"),
             ("etc/cni/net.d/10-calico.conflist", "{}"),
             ("var/lib/etcd/member/snap", ""),
+            (
+                "var/lib/sternpost/journal.jsonl",
+                "{\"wrote\":{\"path\":\"/etc/hosts\",\"before\":null,\"after\":\"0\"}}\n",
+            ),
         ] {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -195,6 +257,9 @@ mod tests {
         assert_eq!(system.networks, ["10-calico.conflist"]);
         assert_eq!(system.leftovers, ["/var/lib/etcd/member"]);
         assert!(system.unified && !system.enforcing && !system.ours);
-        assert!(system.room.is_some());
+        assert_eq!(system.swaps_at_boot, ["UUID=5"]);
+        assert_eq!(system.running, BTreeSet::from(["kubelet".to_owned()]));
+        assert_eq!(system.rooms.len(), 3, "{:?}", system.rooms);
+        assert!(!system.architecture.is_empty());
     }
 }

@@ -1,22 +1,24 @@
-//! What may be found on a machine, in words, with the way out.
+//! What may be found. Its words, and the way out, stand in `words.rs`.
 
-use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::layout;
+use crate::flows::{Purpose, Way};
 
 /// Memory of a control-plane host, KiB: kubeadm's minimum, 1700 MB.
 pub(super) const MEMORY: u64 = 1_660_000;
 /// Processors of a control-plane host: kubeadm's minimum.
 pub(super) const PROCESSORS: u64 = 2;
-/// Room below `/var/lib`, KiB: images and etcd's 8 GiB, while nothing runs.
-pub(super) const ROOM: u64 = 10 * 1024 * 1024;
+/// With less than that, KiB, not even the programs get there.
+pub(super) const FULL: u64 = 1024 * 1024;
 /// A certificate begins five minutes before its issue; a clock must not come near that.
 pub(super) const CLOCK: Duration = Duration::from_secs(60);
 /// The first version of Linux's minor features that kubelet relies on: 4.19 (kubeadm).
 pub(super) const KERNEL: (u32, u32) = (4, 19);
+/// What etcd's guide wants 99 of 100 writes to take less than.
+pub(super) const SYNC: Duration = Duration::from_millis(10);
 
 /// What may be found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,22 +28,38 @@ pub enum What {
     OtherMachine(String),
     /// It swaps, and a kubelet refuses to start.
     Swap(Vec<String>),
+    /// It will, after the next boot.
+    SwapAtBoot(Vec<String>),
     /// Memory, KiB.
     Memory(u64),
     /// Processors.
     Processors(u64),
-    /// Room, KiB.
-    Room(u64),
+    /// A file system that is full.
+    Full(Room),
+    /// A file system with little room.
+    Room(Room),
+    /// One write in a hundred takes longer than that, µs.
+    SlowDisk(u64),
+    /// etcd's disk cannot be written to.
+    Unwritable(String),
     /// Control groups of version 1, which this kubelet refuses.
     ControlGroups,
     /// An old kernel.
     Kernel(String),
-    /// The clock is off by so many seconds.
+    /// The clock is off by so many seconds from the other hosts'.
     Clock(i64),
+    /// That of this machine is off from all hosts'.
+    OwnClock(i64),
     /// It is another one's copy.
     MachineId(String),
+    /// Programs for another processor.
+    Architecture(Architecture),
     /// Somebody listens on a port that is needed.
     Port(u16),
+    /// Programs of an earlier cluster run.
+    Running(Vec<String>),
+    /// Others that do what ours will.
+    Beside(Vec<String>),
     /// Something of an earlier cluster.
     Leftover(String),
     /// Another network for Pods.
@@ -50,6 +68,96 @@ pub enum What {
     Name(String),
     /// SELinux is enforcing.
     Enforcing,
+    /// Something does not come through to it.
+    Closed(Closed),
+    /// The virtual address is somebody's.
+    AddressTaken(Taken),
+    /// The virtual address is on it, and not by vip-daemon.
+    AddressHere(IpAddr),
+    /// The balancer does not answer it.
+    Endpoint(Unanswered),
+    /// Its kernel has not these modules.
+    NoModule(Vec<String>),
+    /// Modules that are not loaded.
+    Module(Vec<String>),
+    /// Settings that are otherwise.
+    Setting(Vec<Setting>),
+    /// `/etc/hosts` has not the names.
+    Names,
+}
+
+/// A file system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Room {
+    /// A folder on it.
+    pub path: String,
+    /// What there is, KiB.
+    pub has: u64,
+    /// What is needed, KiB.
+    pub needs: u64,
+}
+
+/// Programs that a host cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Architecture {
+    /// Its own.
+    pub own: String,
+    /// Theirs.
+    pub other: String,
+    /// The programs.
+    pub programs: Vec<String>,
+}
+
+/// What does not come through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Closed {
+    /// How.
+    pub way: Way,
+    /// What for.
+    pub purpose: Purpose,
+    /// From which hosts.
+    pub from: Vec<String>,
+    /// What they see.
+    pub saw: String,
+    /// What filters on the host.
+    pub firewall: &'static str,
+    /// The commands that open it there.
+    pub open: Vec<String>,
+    /// How that is kept.
+    pub keeping: Option<&'static str>,
+}
+
+/// Who has the virtual address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Taken {
+    /// The address.
+    pub address: IpAddr,
+    /// A hardware address.
+    pub by: String,
+}
+
+/// A balancer that does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unanswered {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// How many of the tries.
+    pub failed: usize,
+    /// All of them.
+    pub tries: usize,
+}
+
+/// A setting of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// Its name.
+    pub key: String,
+    /// What it is; nothing when the kernel does not have it yet.
+    pub is: Option<String>,
+    /// What it is to be.
+    pub wanted: String,
 }
 
 /// Whether it can be gone on with.
@@ -60,6 +168,20 @@ pub enum Weight {
     Blocks,
     /// It may.
     Warns,
+    /// `apply` sees to it.
+    Notes,
+}
+
+impl Weight {
+    /// As it is printed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Blocks => "blocks",
+            Self::Warns => "warns",
+            Self::Notes => "notes",
+        }
+    }
 }
 
 impl What {
@@ -71,107 +193,30 @@ impl What {
             | Self::Swap(_)
             | Self::ControlGroups
             | Self::Clock(_)
+            | Self::OwnClock(_)
             | Self::MachineId(_)
+            | Self::Architecture(_)
+            | Self::Full(_)
+            | Self::Unwritable(_)
             | Self::Port(_)
-            | Self::Leftover(_) => Weight::Blocks,
+            | Self::Running(_)
+            | Self::Leftover(_)
+            | Self::Closed(_)
+            | Self::AddressTaken(_)
+            | Self::AddressHere(_)
+            | Self::NoModule(_) => Weight::Blocks,
             Self::Memory(_)
             | Self::Processors(_)
             | Self::Room(_)
+            | Self::SlowDisk(_)
+            | Self::SwapAtBoot(_)
             | Self::Kernel(_)
+            | Self::Beside(_)
             | Self::Network(_)
             | Self::Name(_)
+            | Self::Endpoint(_)
             | Self::Enforcing => Weight::Warns,
-        }
-    }
-
-    /// The way out.
-    #[must_use]
-    pub fn way_out(&self) -> String {
-        match self {
-            Self::OtherMachine(_) => {
-                "correct hosts[].addresses or hosts[].ssh.host".to_owned()
-            }
-            Self::Swap(_) => {
-                "swapoff -a, and take its lines out of /etc/fstab; for zram: \
-                 systemctl mask the unit that makes it"
-                    .to_owned()
-            }
-            Self::Memory(_) => format!("give it {} MiB or more", MEMORY / 1024),
-            Self::Processors(_) => format!("give it {PROCESSORS} or more"),
-            Self::Room(_) => format!("make room for {} GiB", ROOM / 1024 / 1024),
-            Self::ControlGroups => {
-                "boot with systemd.unified_cgroup_hierarchy=1, or choose Kubernetes 1.34"
-                    .to_owned()
-            }
-            Self::Kernel(_) => {
-                format!("use Linux {}.{} or newer", KERNEL.0, KERNEL.1)
-            }
-            Self::Clock(_) => {
-                "have it set by a time server: timedatectl set-ntp true".to_owned()
-            }
-            Self::MachineId(_) => {
-                "rm /etc/machine-id; systemd-machine-id-setup, on the copy; \
-                 then reboot it"
-                    .to_owned()
-            }
-            Self::Port(port) => {
-                format!("ss -ltnp 'sport = :{port}' says who it is; stop it")
-            }
-            Self::Leftover(_) => {
-                "take the earlier cluster down with the tool that made it, \
-                 or remove it when nobody needs it"
-                    .to_owned()
-            }
-            Self::Network(name) => format!(
-                "rm {}/{name} when it is no longer needed: containerd takes the first by name",
-                layout::CNI_CONFIG
-            ),
-            Self::Name(_) => {
-                "nothing, when it is meant; its node is called as in the description"
-                    .to_owned()
-            }
-            Self::Enforcing => "install container-selinux; leave it enforcing".to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OtherMachine(address) => {
-                write!(
-                    f,
-                    "none of its interfaces has {address}: it is another machine"
-                )
-            }
-            Self::Swap(swaps) => write!(f, "it swaps to {}", swaps.join(", ")),
-            Self::Memory(memory) => write!(f, "it has {} MiB of memory", memory / 1024),
-            Self::Processors(count) => write!(f, "it has {count} processor(s)"),
-            Self::Room(room) => {
-                write!(f, "there are {} MiB of room below /var/lib", room / 1024)
-            }
-            Self::ControlGroups => {
-                f.write_str("its control groups are of version 1, which kubelet refuses")
-            }
-            Self::Kernel(release) => write!(f, "its kernel is {release}"),
-            Self::Clock(off) if *off < 0 => {
-                write!(f, "its clock is {} s behind this machine's", -off)
-            }
-            Self::Clock(off) => write!(f, "its clock is {off} s ahead of this machine's"),
-            Self::MachineId(other) => write!(f, "it has the machine-id of {other}"),
-            Self::Port(port) => write!(f, "somebody listens on port {port}"),
-            Self::Leftover(path) => {
-                write!(f, "{path} is there, which belongs to an earlier cluster")
-            }
-            Self::Network(name) => {
-                write!(
-                    f,
-                    "{}/{name} configures another network",
-                    layout::CNI_CONFIG
-                )
-            }
-            Self::Name(name) => write!(f, "it calls itself {name:?}"),
-            Self::Enforcing => f.write_str("SELinux is enforcing"),
+            Self::Module(_) | Self::Setting(_) | Self::Names => Weight::Notes,
         }
     }
 }

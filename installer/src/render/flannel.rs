@@ -20,6 +20,8 @@ use crate::spec::{BetweenPods, Cluster, Host, ProxyMode};
 const IDENTITY: &str = "flannel";
 /// Its user, which `addons` gives its rights.
 pub(super) const USER: &str = "sternpost:flannel";
+/// The name of the configuration of CNI that the script writes.
+pub(crate) const CONFLIST_NAME: &str = "10-flannel.conflist";
 const NET_CONF: &str = "/etc/kube-flannel/net-conf.json";
 const TEMPLATE: &str = "/etc/kube-flannel/cni-template.json";
 /// What fills the template in, and where it lies.

@@ -6,6 +6,8 @@ use crate::spec::{Balancer, BetweenPods, Cluster, Host, ProxyMode, Role};
 
 /// Names that are known without a name server, which may be down when it matters.
 const HOSTS: &str = "/etc/hosts";
+/// What kernels are set by, at every start.
+pub(crate) const SYSCTLS: &str = "/etc/sysctl.d/90-sternpost.conf";
 const LB_USERS: &str = include_str!("../../../packaging/sysusers.d/api-lb.conf");
 const VIP_USERS: &str = include_str!("../../../packaging/sysusers.d/vip-daemon.conf");
 const SIGNER_USERS: &str =
@@ -14,31 +16,37 @@ const RUN: &str = include_str!("../../../packaging/tmpfiles.d/sternpost.conf");
 
 pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     let mut all = vec![
-        Block {
-            path: HOSTS.into(),
-            lines: names(cluster),
-        }
-        .into(),
+        names(cluster).into(),
         folder(layout::KUBERNETES, 0o755, Owner::Root),
         folder(layout::PKI, 0o755, Owner::Root),
         folder(layout::STERNPOST, 0o755, Owner::Root),
         File::public("/etc/sysusers.d/sternpost.conf", users(cluster, host)).into(),
         File::public("/etc/tmpfiles.d/sternpost.conf", RUN).into(),
-        File::public("/etc/sysctl.d/90-sternpost.conf", sysctls(cluster, host)).into(),
     ];
+    all.extend(kernel(cluster, host).into_iter().map(Resource::from));
     if host.is(Role::Etcd) || host.is(Role::ControlPlane) {
         all.push(folder(layout::ETCD_PKI, 0o755, Owner::Root));
-    }
-    let modules = modules(cluster, host);
-    if !modules.is_empty() {
-        let text = format!("{}\n", modules.join("\n"));
-        all.push(File::public("/etc/modules-load.d/sternpost.conf", text).into());
     }
     all
 }
 
-/// The hosts and the endpoint.
-fn names(cluster: &Cluster) -> Vec<String> {
+/// The files that set a host's kernel, for every start.
+pub(crate) fn kernel(cluster: &Cluster, host: &Host) -> Vec<File> {
+    let settings = settings(cluster, host).into_iter();
+    let settings: String = settings
+        .map(|(key, value)| format!("{key} = {value}\n"))
+        .collect();
+    let mut all = vec![File::public(SYSCTLS, settings)];
+    let modules = modules(cluster, host);
+    if !modules.is_empty() {
+        let text = format!("{}\n", modules.join("\n"));
+        all.push(File::public("/etc/modules-load.d/sternpost.conf", text));
+    }
+    all
+}
+
+/// The lines with the hosts and the endpoint.
+pub(crate) fn names(cluster: &Cluster) -> Block {
     let mut lines = Vec::new();
     for host in &cluster.hosts {
         let addresses = host.addresses.iter();
@@ -48,7 +56,10 @@ fn names(cluster: &Cluster) -> Vec<String> {
         let addresses = cluster.endpoint.addresses.iter();
         lines.extend(addresses.map(|address| format!("{address} {name}")));
     }
-    lines
+    Block {
+        path: HOSTS.into(),
+        lines,
+    }
 }
 
 fn folder(path: &str, mode: u32, owner: Owner) -> Resource {
@@ -81,35 +92,37 @@ fn users(cluster: &Cluster, host: &Host) -> String {
     text
 }
 
-fn sysctls(cluster: &Cluster, host: &Host) -> String {
-    let mut lines = Vec::new();
+/// What a host's kernel is set to.
+pub(crate) fn settings(
+    cluster: &Cluster,
+    host: &Host,
+) -> Vec<(&'static str, &'static str)> {
+    let mut all = Vec::new();
     if host.is(Role::Node) {
-        lines.push("net.ipv4.ip_forward = 1");
+        all.push(("net.ipv4.ip_forward", "1"));
         if cluster.networks.pods.iter().any(|net| net.addr().is_ipv6()) {
-            lines.push("net.ipv6.conf.all.forwarding = 1");
+            all.push(("net.ipv6.conf.all.forwarding", "1"));
         }
         if bridged(cluster) {
-            lines.push("net.bridge.bridge-nf-call-iptables = 1");
-            lines.push("net.bridge.bridge-nf-call-ip6tables = 1");
+            all.push(("net.bridge.bridge-nf-call-iptables", "1"));
+            all.push(("net.bridge.bridge-nf-call-ip6tables", "1"));
         }
         // kubelet wants these three and sets them itself otherwise, as a surprise.
-        lines.extend([
-            "vm.overcommit_memory = 1",
-            "kernel.panic = 10",
-            "kernel.panic_on_oops = 1",
+        all.extend([
+            ("vm.overcommit_memory", "1"),
+            ("kernel.panic", "10"),
+            ("kernel.panic_on_oops", "1"),
         ]);
-        lines.extend([
-            "fs.inotify.max_user_instances = 8192",
-            "fs.inotify.max_user_watches = 524288",
+        all.extend([
+            ("fs.inotify.max_user_instances", "8192"),
+            ("fs.inotify.max_user_watches", "524288"),
         ]);
     }
     if host.is(Role::ControlPlane) {
         // A burst of reconnecting clients waits in the queue instead of being dropped.
-        lines.push("net.core.somaxconn = 16384");
+        all.push(("net.core.somaxconn", "16384"));
     }
-    let mut text = lines.join("\n");
-    text.push('\n');
-    text
+    all
 }
 
 /// Packets between Pods of one host cross a bridge, which iptables does not see by itself.
@@ -122,7 +135,8 @@ fn bridged(cluster: &Cluster) -> bool {
     }
 }
 
-fn modules(cluster: &Cluster, host: &Host) -> Vec<&'static str> {
+/// The modules that a host's kernel is to have loaded.
+pub(crate) fn modules(cluster: &Cluster, host: &Host) -> Vec<&'static str> {
     if !host.is(Role::Node) {
         return Vec::new();
     }

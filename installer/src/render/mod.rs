@@ -26,7 +26,9 @@ use crate::spec::{Balancer, BetweenPods, Cluster, Etcd, Host, ProxyMode, Role};
 pub use apiserver::encryption;
 pub use containerd::Generation;
 pub use flags::Flags;
+pub(crate) use flannel::CONFLIST_NAME;
 pub use kubelet::serving_names;
+pub(crate) use machine::{SYSCTLS, kernel, modules, names, settings};
 pub use unit::Service;
 pub(crate) use yaml::{documents, yaml};
 

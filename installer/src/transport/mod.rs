@@ -3,6 +3,7 @@
 
 mod agents;
 pub mod asked;
+mod cause;
 mod ssh;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -85,7 +86,7 @@ impl Piped {
     /// # Errors
     /// When the host cannot be reached, or does not let us.
     pub fn over(way: Ssh, agents: &Agents) -> Result<Self, TransportError> {
-        let mut piped = way.agent(agents)?;
+        let mut piped = way.agent(agents).map_err(|error| because(error.0))?;
         piped.way = Some(way);
         Ok(piped)
     }
@@ -104,8 +105,16 @@ impl Piped {
             .unwrap_or_default();
         match said.is_empty() {
             true => TransportError(status),
-            false => TransportError(format!("{said} ({status})")),
+            false => because(format!("{said} ({status})")),
         }
+    }
+}
+
+/// What was said, with what that most likely means.
+fn because(said: String) -> TransportError {
+    match cause::cause(&said) {
+        Some(cause) => TransportError(format!("{said}; likely cause: {cause}")),
+        None => TransportError(said),
     }
 }
 

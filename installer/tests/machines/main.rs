@@ -2,6 +2,7 @@
 //!
 //! Leaves to `tests/apply.rs`: every single place where a run can be broken off.
 
+mod bad;
 mod broken;
 mod checks;
 mod leave;
@@ -23,7 +24,7 @@ fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
     let needs = [Requirement::Machine, Requirement::Kubernetes];
-    let tests: [(&str, Test); 4] = [
+    let tests: [(&str, Test); 5] = [
         (
             "a_control_plane_comes_up_over_ssh_and_a_second_time_nothing_changes",
             control_plane,
@@ -39,6 +40,10 @@ fn main() {
         (
             "who_is_not_root_becomes_it_and_a_host_behind_another_is_reached",
             ways::taken,
+        ),
+        (
+            "each_bad_host_is_named_with_the_way_out_and_holds_up_no_other",
+            bad::hosts,
         ),
     ];
     let trials =

@@ -1,0 +1,181 @@
+//! Calls the ears of other hosts, all at once, and says of each what came back.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::raw::{self, Before};
+use super::{ProbeError, Words};
+use crate::flows::{Ear, Reply, Way};
+
+/// Calls under way at a time: many enough that silent ones are waited for together, few enough
+/// for every host's limit of descriptors.
+const AT_ONCE: usize = 128;
+/// A SYN that was lost is sent again after 1 s; one more answer fits in.
+const PATIENCE: Duration = Duration::from_millis(2500);
+/// A datagram that was lost is sent again.
+const AGAIN: Duration = Duration::from_millis(500);
+const PACKET: usize = 256;
+
+/// Calls, and what came back, in the same order.
+pub(super) fn dial(calls: &[Ear], word: &str) -> Result<Vec<Reply>, ProbeError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(ProbeError::Runtime)?;
+    let words = Arc::new(Words::of(word));
+    let gate = Arc::new(Semaphore::new(AT_ONCE));
+    Ok(runtime.block_on(async {
+        let tasks = calls.iter().map(|call| {
+            let (call, words, gate) = (call.clone(), words.clone(), gate.clone());
+            tokio::spawn(async move {
+                // It is never closed, so there is always a place in the end.
+                let _place = gate.acquire().await;
+                tried(&call, &words).await
+            })
+        });
+        let tasks: Vec<_> = tasks.collect();
+        let mut replies = Vec::new();
+        for task in tasks {
+            let died = |error: tokio::task::JoinError| Reply::NotSent(error.to_string());
+            replies.push(task.await.unwrap_or_else(died));
+        }
+        replies
+    }))
+}
+
+async fn tried(call: &Ear, words: &Words) -> Reply {
+    match timeout(PATIENCE, ask(call, words)).await {
+        Ok(Ok(())) => Reply::Heard,
+        Ok(Err(error)) => meaning(&error),
+        Err(_) => Reply::Silence,
+    }
+}
+
+fn meaning(error: &io::Error) -> Reply {
+    let kind = error.kind();
+    if kind == io::ErrorKind::ConnectionRefused {
+        Reply::Refused
+    } else if matches!(
+        kind,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
+    ) {
+        Reply::Unreachable
+    } else if kind == io::ErrorKind::TimedOut {
+        Reply::Silence
+    } else if kind == io::ErrorKind::PermissionDenied {
+        Reply::Forbidden
+    } else {
+        Reply::NotSent(error.to_string())
+    }
+}
+
+async fn ask(call: &Ear, words: &Words) -> io::Result<()> {
+    let at = |port| SocketAddr::new(call.address, port);
+    match call.way {
+        Way::Tcp(port) => TcpStream::connect(at(port)).await.map(drop),
+        Way::Udp(port) => {
+            let any: IpAddr = match call.address {
+                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+            exchange(socket, at(port), Before::Nothing, words).await
+        }
+        Way::Protocol(number) => {
+            let socket = raw::open(call.address, number)?;
+            exchange(socket, at(0), Before::raw(call.address), words).await
+        }
+    }
+}
+
+/// Asks again and again until it is heard, or the caller has waited long enough.
+async fn exchange(
+    socket: UdpSocket,
+    to: SocketAddr,
+    before: Before,
+    words: &Words,
+) -> io::Result<()> {
+    // Connected: what others send is not received, and an ICMP error is told.
+    socket.connect(to)?;
+    socket.set_nonblocking(true)?;
+    let socket = tokio::net::UdpSocket::from_std(socket)?;
+    loop {
+        socket.send(&words.asks).await?;
+        if let Ok(heard) = timeout(AGAIN, heard(&socket, before, words)).await {
+            return heard;
+        }
+    }
+}
+
+async fn heard(
+    socket: &tokio::net::UdpSocket,
+    before: Before,
+    words: &Words,
+) -> io::Result<()> {
+    let mut buffer = [0_u8; PACKET];
+    loop {
+        let length = socket.recv(&mut buffer).await?;
+        let packet = buffer.get(..length).unwrap_or_default();
+        if before.payload(packet) == Some(words.hears.as_slice()) {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Ears;
+    use super::*;
+    use crate::flows::Standing;
+
+    fn at(way: Way) -> Ear {
+        Ear {
+            address: Ipv4Addr::LOCALHOST.into(),
+            way,
+        }
+    }
+
+    /// Ports that the system has given away and nobody has any more.
+    fn free() -> (u16, u16) {
+        let tcp = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        (
+            tcp.local_addr().unwrap().port(),
+            udp.local_addr().unwrap().port(),
+        )
+    }
+
+    #[test]
+    fn ears_answer_their_own_run_and_are_gone_with_it() {
+        let (tcp, udp) = free();
+        let calls = [at(Way::Tcp(tcp)), at(Way::Udp(udp))];
+        let (ears, standing) = Ears::open(&calls, "a").unwrap();
+        assert_eq!(standing, [Standing::Listening, Standing::Listening]);
+        let (_second, taken) = Ears::open(&calls, "a").unwrap();
+        assert_eq!(taken, [Standing::Taken, Standing::Taken]);
+        let replies = dial(&calls, "a").unwrap();
+        assert_eq!(replies, [Reply::Heard, Reply::Heard]);
+        assert_eq!(dial(&calls[1..], "b").unwrap(), [Reply::Silence]);
+        drop(ears);
+        let replies = dial(&calls, "a").unwrap();
+        assert_eq!(replies, [Reply::Refused, Reply::Refused]);
+    }
+
+    #[test]
+    fn an_address_of_others_cannot_be_listened_at() {
+        let ear = Ear {
+            address: "192.0.2.1".parse().unwrap(),
+            way: Way::Tcp(1),
+        };
+        let (_ears, standing) = Ears::open(&[ear], "a").unwrap();
+        assert!(
+            matches!(standing[..], [Standing::Refused(_)]),
+            "{standing:?}"
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! What filters what comes in, by whoever looks after it: firewalld and ufw before the rules
+//! that they make. Nothing is changed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::tool;
+use crate::agent::files::below;
+use crate::flows::firewall::{Chain, Firewall};
+
+/// Looks at the machine whose files lie below `root`.
+pub(in crate::agent) fn look(root: &Path) -> Firewall {
+    if said(root, "firewall-cmd", &["--state"])
+        .is_some_and(|said| said.trim() == "running")
+    {
+        return Firewall::Firewalld;
+    }
+    let read = |path: &str| fs::read_to_string(below(root, path)).unwrap_or_default();
+    let enabled = |line: &str| line.trim() == "ENABLED=yes";
+    if read("/etc/ufw/ufw.conf").lines().any(enabled) {
+        return Firewall::Ufw;
+    }
+    let chains = said(root, "nft", &["--json", "list", "chains"]);
+    let chains = chains.map(|text| inputs(&text)).unwrap_or_default();
+    // iptables keeps its own in nf_tables, and knows them by these names.
+    let (theirs, others): (Vec<_>, Vec<_>) = chains
+        .into_iter()
+        .partition(|chain| chain.table == "filter" && chain.name == "INPUT");
+    let filters = |line: &str| line.trim() == "filter";
+    let legacy = read("/proc/net/ip_tables_names").lines().any(filters);
+    match (others.is_empty(), theirs.is_empty() && !legacy) {
+        (true, true) => Firewall::None,
+        (true, false) => Firewall::Iptables,
+        (false, _) => Firewall::Nftables(others.into_iter().chain(theirs).collect()),
+    }
+}
+
+/// What a program of the system prints, when it is there and content.
+fn said(root: &Path, program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(tool(root, program)?)
+        .args(arguments)
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    output.status.success().then_some(text)
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    nftables: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    chain: Option<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    family: String,
+    table: String,
+    name: String,
+    hook: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// The chains that see what comes in, of what `nft --json list chains` prints.
+fn inputs(text: &str) -> Vec<Chain> {
+    let Ok(listing) = serde_json::from_str::<Listing>(text) else {
+        return Vec::new();
+    };
+    let chains = listing.nftables.into_iter().filter_map(|item| item.chain);
+    let filters = chains.filter(|chain| {
+        chain.hook.as_deref() == Some("input") && chain.kind.as_deref() == Some("filter")
+    });
+    filters
+        .map(|chain| Chain {
+            family: chain.family,
+            table: chain.table,
+            name: chain.name,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAINS: &str = r#"{"nftables": [{"metainfo": {"version": "1.0.6"}},
+        {"chain": {"family": "inet", "table": "mine", "name": "in", "handle": 1,
+                   "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
+        {"chain": {"family": "inet", "table": "mine", "name": "out", "handle": 2,
+                   "type": "filter", "hook": "output", "prio": 0, "policy": "accept"}},
+        {"chain": {"family": "ip", "table": "nat", "name": "in", "handle": 3,
+                   "type": "nat", "hook": "input", "prio": 0, "policy": "accept"}},
+        {"chain": {"family": "inet", "table": "mine", "name": "jumped", "handle": 4}}]}"#;
+    const IPTABLES: &str = r#"{"nftables": [
+        {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "handle": 1,
+                   "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}}]}"#;
+
+    /// A machine with these programs and files.
+    fn found(programs: &[(&str, &str)], files: &[(&str, &str)]) -> Firewall {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        for (name, prints) in programs {
+            let path = root.path().join("usr/sbin").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            // By a process of its own: a file that this one has open cannot be run while
+            // another thread's child still holds it (ETXTBSY).
+            let write =
+                "printf '#!/bin/sh\ncat <<X\n%s\nX\n' \"$1\" >\"$0\"; chmod 755 \"$0\"";
+            let mut shell = Command::new("sh");
+            let status = shell.args(["-c", write]).arg(path).arg(prints).status();
+            assert!(status.unwrap().success());
+        }
+        look(root.path())
+    }
+
+    #[test]
+    fn whoever_looks_after_the_rules_is_named() {
+        let nft = ("nft", CHAINS);
+        let ufw = |text| ("etc/ufw/ufw.conf", text);
+        assert_eq!(
+            found(&[("firewall-cmd", "running"), nft], &[]),
+            Firewall::Firewalld
+        );
+        assert_eq!(
+            found(&[nft], &[ufw("LOGLEVEL=low\nENABLED=yes\n")]),
+            Firewall::Ufw
+        );
+        let mine = Chain {
+            family: "inet".into(),
+            table: "mine".into(),
+            name: "in".into(),
+        };
+        let stopped = found(
+            &[("firewall-cmd", "not running"), nft],
+            &[ufw("ENABLED=no\n")],
+        );
+        assert_eq!(stopped, Firewall::Nftables(vec![mine]));
+        assert_eq!(found(&[("nft", IPTABLES)], &[]), Firewall::Iptables);
+        let legacy = ("proc/net/ip_tables_names", "nat\nfilter\n");
+        assert_eq!(found(&[], &[legacy]), Firewall::Iptables);
+        assert_eq!(found(&[("nft", "{\"nftables\": []}")], &[]), Firewall::None);
+        assert_eq!(found(&[], &[]), Firewall::None);
+    }
+}

@@ -1,0 +1,311 @@
+//! One look at all hosts of a description and at what passes between them: all at once, each
+//! over its own way. A host that falls silent on the way is left out of what follows.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::reach::{self, Ways};
+use crate::agent::{Answer, Kernel, Order, Probe, Probed, Syncs};
+use crate::elf;
+use crate::facts::hexadecimal;
+use crate::flows::firewall::Firewall;
+use crate::flows::{self, Ear, Flow, Passage, Reply, Standing, Way};
+use crate::preflight::{self, Claim, EndpointCall, Round, Sight};
+use crate::render;
+use crate::spec::{Balancer, Cluster, Host, Role};
+use crate::transport::Piped;
+
+/// Where the names of hosts are.
+const NAMES: &str = "/etc/hosts";
+/// Calls of each host to a balancer of others, for each master behind it: once around, and
+/// once again.
+const ROUNDS: usize = 2;
+const UNASKED_FOR: &str = "the agent answered another question";
+const UNASKED: &str = "the host was not asked";
+
+/// What was seen, and why the other hosts could not be asked.
+pub(super) struct Seen {
+    pub(super) round: Round,
+    pub(super) silent: BTreeMap<String, String>,
+}
+
+/// Looks.
+pub(super) fn look(cluster: &Cluster, ways: &mut Ways<'_>) -> Result<Seen, String> {
+    let mut round = Round {
+        programs: programs(cluster),
+        ..Round::default()
+    };
+    let mut silent = BTreeMap::new();
+    for (host, sight) in ways.ask(|host, way| sight(cluster, host, way)) {
+        match sight {
+            Ok(sight) => drop(round.sights.insert(host, sight)),
+            Err(error) => drop(silent.insert(host, error)),
+        }
+    }
+    ways.retain(|name| round.sights.contains_key(name));
+    round.claims = claims(cluster, &round, ways, &mut silent);
+    let word = word()?;
+    let mut flows = flows::needed(cluster);
+    let asked = |name: &String| round.sights.contains_key(name);
+    flows.retain(|flow| asked(&flow.from) && asked(&flow.to));
+    let standing = listen(&flows, ways, &word);
+    let endpoint = endpoint(cluster, &round);
+    let replies = dial(&flows, &endpoint, ways, &word);
+    // The ears are closed again; a host that does not hear it closes them with its agent.
+    let _ = ways.ask(|_, way| {
+        let (ears, word) = (Vec::new(), String::new());
+        probed(way, Probe::Listen { ears, word })
+    });
+    round.calls = calls(&endpoint, &replies);
+    round.flows = flows
+        .into_iter()
+        .map(|flow| {
+            let passage = passage(&flow, &standing, &replies);
+            (flow, passage)
+        })
+        .collect();
+    Ok(Seen { round, silent })
+}
+
+type Standings = BTreeMap<(String, Ear), Standing>;
+type Replies = BTreeMap<String, Vec<(Ear, Reply)>>;
+
+fn passage(flow: &Flow, standing: &Standings, replies: &Replies) -> Passage {
+    let ear = ear(flow);
+    let there = standing.get(&(flow.to.clone(), ear.clone()));
+    let mut own = replies.get(&flow.from).into_iter().flatten();
+    let reply = own.find(|(call, _)| *call == ear).map(|(_, reply)| reply);
+    match (there, reply) {
+        (Some(standing), Some(reply)) => flows::passage(flow.way, standing, reply),
+        (_, _) => Passage::Untried {
+            why: UNASKED.to_owned(),
+        },
+    }
+}
+
+fn ear(flow: &Flow) -> Ear {
+    Ear {
+        address: flow.address,
+        way: flow.way,
+    }
+}
+
+/// What is the same for every trial of this run, and for no other.
+fn word() -> Result<String, String> {
+    let mut octets = [0_u8; 8];
+    let filled = SystemRandom::new().fill(&mut octets);
+    filled.map_err(|_| "the system gives no random numbers".to_owned())?;
+    Ok(hexadecimal(&octets))
+}
+
+fn sight(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Sight, String> {
+    let machine = reach::machine(way)?;
+    let asked = SystemTime::now();
+    let names = reach::fetched(way, vec![NAMES.to_owned()])?.remove(NAMES);
+    let member = host.is(Role::Etcd);
+    Ok(Sight {
+        machine,
+        asked,
+        firewall: firewall(way)?,
+        kernel: kernel(cluster, host, way)?,
+        names: names.unwrap_or_default(),
+        syncs: member.then(|| syncs(way)),
+    })
+}
+
+fn firewall(way: &mut Piped) -> Result<Firewall, String> {
+    let Probed::Firewall(firewall) = probed(way, Probe::Firewall)? else {
+        return Err(UNASKED_FOR.to_owned());
+    };
+    Ok(firewall)
+}
+
+fn kernel(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Kernel, String> {
+    let settings = render::settings(cluster, host).into_iter();
+    let modules = render::modules(cluster, host).into_iter();
+    let probe = Probe::Kernel {
+        settings: settings.map(|(key, _)| key.to_owned()).collect(),
+        modules: modules.map(str::to_owned).collect(),
+    };
+    let Probed::Kernel(kernel) = probed(way, probe)? else {
+        return Err(UNASKED_FOR.to_owned());
+    };
+    Ok(kernel)
+}
+
+fn syncs(way: &mut Piped) -> Result<Syncs, String> {
+    let Probed::Syncs(syncs) = probed(way, Probe::Syncs)? else {
+        return Err(UNASKED_FOR.to_owned());
+    };
+    Ok(syncs)
+}
+
+fn probed(way: &mut Piped, probe: Probe) -> Result<Probed, String> {
+    let answer = reach::asked(way, Order::Probe(probe))?;
+    let Answer::Probed(probed) = answer else {
+        return Err(format!("the agent answered {answer:?}"));
+    };
+    Ok(probed)
+}
+
+/// The first master that is there asks its segment.
+fn claims(
+    cluster: &Cluster,
+    round: &Round,
+    ways: &mut Ways<'_>,
+    silent: &mut BTreeMap<String, String>,
+) -> Vec<Claim> {
+    let Balancer::Own(router) = &cluster.balancer else {
+        return Vec::new();
+    };
+    let mut masters = cluster.with(Role::ControlPlane);
+    let Some(first) = masters.find(|host| round.sights.contains_key(&host.name)) else {
+        return Vec::new();
+    };
+    let own = round.sights.get(&first.name);
+    let interface = own.and_then(|sight| sight.machine.interface(first.address()));
+    // Without its address it is another machine, which is said of it.
+    let Some(interface) = router.interface.as_deref().or(interface) else {
+        return Vec::new();
+    };
+    let ask = |way: &mut Piped, address: IpAddr| -> Result<Claim, String> {
+        let interface = interface.to_owned();
+        let probe = Probe::Claimants { interface, address };
+        let Probed::Claimants(by) = probed(way, probe)? else {
+            return Err(UNASKED_FOR.to_owned());
+        };
+        let asked = first.name.clone();
+        Ok(Claim { asked, address, by })
+    };
+    let answers = ways.ask_one(&first.name, |way| {
+        let addresses = router.addresses.iter().map(ipnet::IpNet::addr);
+        addresses.map(|address| ask(way, address)).collect()
+    });
+    match answers {
+        Ok(claims) => claims,
+        Err(error) => {
+            silent.insert(first.name.clone(), error);
+            Vec::new()
+        }
+    }
+}
+
+fn listen(flows: &[Flow], ways: &mut Ways<'_>, word: &str) -> Standings {
+    let mut wanted: BTreeMap<&str, Vec<Ear>> = BTreeMap::new();
+    for flow in flows {
+        wanted.entry(&flow.to).or_default().push(ear(flow));
+    }
+    for ears in wanted.values_mut() {
+        ears.sort();
+        ears.dedup();
+    }
+    let answers = ways.ask(|host, way| {
+        let ears = wanted.get(host.name.as_str()).cloned().unwrap_or_default();
+        let word = word.to_owned();
+        let probe = Probe::Listen {
+            ears: ears.clone(),
+            word,
+        };
+        let Probed::Standing(standing) = probed(way, probe)? else {
+            return Err(UNASKED_FOR.to_owned());
+        };
+        Ok((ears, standing))
+    });
+    let mut all = Standings::new();
+    for (host, answer) in answers {
+        // Of one that has fallen silent nothing is known, and so it is said.
+        let (ears, standing) = answer.unwrap_or_default();
+        for (ear, standing) in ears.into_iter().zip(standing) {
+            all.insert((host.clone(), ear), standing);
+        }
+    }
+    all
+}
+
+/// Where the endpoint is to be called, and how often. One of our own answers only once there
+/// is a cluster.
+fn endpoint(cluster: &Cluster, round: &Round) -> Vec<(Ear, usize)> {
+    let masters = cluster.with(Role::ControlPlane).count();
+    let ours = round.sights.values();
+    let ours = ours.clone().any(|sight| sight.machine.system.ours);
+    let times = match cluster.balancer {
+        Balancer::External => masters * ROUNDS,
+        Balancer::Own(_) if ours => 1,
+        Balancer::Own(_) | Balancer::Local | Balancer::None => 0,
+    };
+    let addresses = cluster.endpoint.addresses.iter().filter(|_| times > 0);
+    let way = Way::Tcp(cluster.endpoint.port);
+    let ears = addresses.map(|address| Ear {
+        address: *address,
+        way,
+    });
+    ears.map(|ear| (ear, times)).collect()
+}
+
+fn dial(
+    flows: &[Flow],
+    endpoint: &[(Ear, usize)],
+    ways: &mut Ways<'_>,
+    word: &str,
+) -> Replies {
+    let mut wanted: BTreeMap<&str, Vec<Ear>> = BTreeMap::new();
+    for flow in flows {
+        wanted.entry(&flow.from).or_default().push(ear(flow));
+    }
+    for calls in wanted.values_mut() {
+        calls.sort();
+        calls.dedup();
+    }
+    let answers = ways.ask(|host, way| {
+        let mut calls = wanted.get(host.name.as_str()).cloned().unwrap_or_default();
+        for (ear, times) in endpoint {
+            calls.extend(std::iter::repeat_n(ear.clone(), *times));
+        }
+        let word = word.to_owned();
+        let probe = Probe::Dial {
+            calls: calls.clone(),
+            word,
+        };
+        let Probed::Replies(replies) = probed(way, probe)? else {
+            return Err(UNASKED_FOR.to_owned());
+        };
+        Ok(calls.into_iter().zip(replies).collect())
+    });
+    let answers = answers.into_iter();
+    answers
+        .filter_map(|(host, answer)| Some((host, answer.ok()?)))
+        .collect()
+}
+
+fn calls(endpoint: &[(Ear, usize)], replies: &Replies) -> Vec<EndpointCall> {
+    let each = replies.iter().flat_map(|(host, replies)| {
+        endpoint.iter().map(move |(ear, _)| {
+            let own = replies.iter().filter(|(call, _)| call == ear);
+            EndpointCall {
+                host: host.clone(),
+                address: ear.address,
+                replies: own.map(|(_, reply)| reply.clone()).collect(),
+            }
+        })
+    });
+    each.collect()
+}
+
+/// Which processor each program that is there is for. Whether one is missing is said when it
+/// is needed.
+fn programs(cluster: &Cluster) -> BTreeMap<String, String> {
+    let hosts = cluster.hosts.iter();
+    let names = hosts.flat_map(|host| preflight::programs(cluster, host));
+    let each = names.filter_map(|name| {
+        let mut head = [0_u8; elf::HEAD];
+        let mut file = File::open(cluster.binaries.folder.join(&name)).ok()?;
+        file.read_exact(&mut head).ok()?;
+        Some((name, elf::processor(&head)?.to_owned()))
+    });
+    each.collect()
+}

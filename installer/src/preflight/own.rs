@@ -1,0 +1,273 @@
+//! What speaks against a machine by itself, whatever the others are.
+
+use std::collections::BTreeMap;
+
+use super::Sight;
+use super::what::{
+    Architecture, FULL, KERNEL, MEMORY, PROCESSORS, Room, SYNC, Setting, What,
+};
+use crate::agent::Module;
+use crate::facts::System;
+use crate::layout;
+use crate::render;
+use crate::resource::Resource;
+use crate::spec::{APISERVER_PORT, Balancer, BetweenPods, Cluster, Etcd, Host, Role};
+
+/// One GiB, in KiB.
+const GIB: u64 = 1024 * 1024;
+/// What each file system needs while nothing runs.
+const ROOMS: [(&str, u64); 2] = [
+    // Images, logs, and etcd's 8 GiB.
+    ("/var/lib", 10 * GIB),
+    // Two versions of every program.
+    ("/opt", 2 * GIB),
+];
+/// etcd's 8 GiB, and a snapshot beside them.
+const ETCD_ROOM: u64 = 10 * GIB;
+/// Programs that make a cluster; one that is not ours is another.
+const CLUSTERS: [&str; 9] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "k3s",
+    "k0s",
+    "rke2",
+];
+/// Programs that do what ours will, or whose place ours take.
+const BESIDE: [&str; 4] = ["haproxy", "keepalived", "dockerd", "containerd"];
+
+pub(super) fn own(
+    cluster: &Cluster,
+    host: &Host,
+    sight: &Sight,
+    programs: &BTreeMap<String, String>,
+) -> Vec<What> {
+    let machine = &sight.machine;
+    let system = &machine.system;
+    let mut found = Vec::new();
+    if machine.interface(host.address()).is_none() {
+        found.push(What::OtherMachine(host.address().to_string()));
+    }
+    if host.is(Role::Node) {
+        found.extend(node(cluster, system));
+    }
+    if host.is(Role::ControlPlane) {
+        if system.memory < MEMORY {
+            found.push(What::Memory(system.memory));
+        }
+        if system.processors < PROCESSORS {
+            found.push(What::Processors(system.processors));
+        }
+    }
+    found.extend(rooms(host, system));
+    found.extend(disk(sight));
+    if release(&system.kernel).is_some_and(|release| release < KERNEL) {
+        found.push(What::Kernel(system.kernel.clone()));
+    }
+    if system.name != host.name {
+        found.push(What::Name(system.name.clone()));
+    }
+    if !system.ours {
+        found.extend(strangers(cluster, host, system));
+    }
+    found.extend(architecture(cluster, host, system, programs));
+    found.extend(kernel(cluster, host, sight));
+    if render::names(cluster).within(&sight.names) != sight.names {
+        found.push(What::Names);
+    }
+    found
+}
+
+fn node(cluster: &Cluster, system: &System) -> Vec<What> {
+    let mut found = Vec::new();
+    if !system.swaps.is_empty() {
+        found.push(What::Swap(system.swaps.clone()));
+    } else if !system.swaps_at_boot.is_empty() {
+        found.push(What::SwapAtBoot(system.swaps_at_boot.clone()));
+    }
+    if !system.unified && cluster.version.features().refuses_cgroup_v1 {
+        found.push(What::ControlGroups);
+    }
+    if system.enforcing {
+        found.push(What::Enforcing);
+    }
+    // Where somebody else lays the network, theirs is the one that is wanted.
+    if cluster.networks.between_pods != BetweenPods::None {
+        let networks = system.networks.iter();
+        let foreign = networks.filter(|name| name.as_str() != render::CONFLIST_NAME);
+        found.extend(foreign.cloned().map(What::Network));
+    }
+    found
+}
+
+fn rooms(host: &Host, system: &System) -> Vec<What> {
+    let etcd = host
+        .is(Role::Etcd)
+        .then_some((layout::ETCD_DATA, ETCD_ROOM));
+    let rooms = ROOMS.into_iter().chain(etcd);
+    let short = rooms.filter_map(|(path, needs)| {
+        let has = *system.rooms.get(path)?;
+        let path = path.to_owned();
+        (has < needs).then_some(Room { path, has, needs })
+    });
+    let mut short: Vec<_> = short.collect();
+    // Folders of one file system say the same.
+    short.dedup_by_key(|room| room.has);
+    let found = short.into_iter().filter_map(|room| match room.has < FULL {
+        true => Some(What::Full(room)),
+        // On a host that is ours it is in use.
+        false => (!system.ours).then_some(What::Room(room)),
+    });
+    found.collect()
+}
+
+fn disk(sight: &Sight) -> Option<What> {
+    let p99 = match sight.syncs.as_ref()? {
+        Ok(syncs) => syncs.p99,
+        Err(error) => return Some(What::Unwritable(error.clone())),
+    };
+    let micros = u64::try_from(p99.as_micros()).unwrap_or(u64::MAX);
+    (p99 > SYNC).then_some(What::SlowDisk(micros))
+}
+
+fn release(text: &str) -> Option<(u32, u32)> {
+    let (major, rest) = text.split_once('.')?;
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    let minor = rest.get(..end.unwrap_or(rest.len()))?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Who was there first.
+fn strangers(cluster: &Cluster, host: &Host, system: &System) -> Vec<What> {
+    let running = |names: &[&str]| -> Vec<String> {
+        let there = names.iter().filter(|name| system.running.contains(**name));
+        there.map(ToString::to_string).collect()
+    };
+    let ports = needed(cluster, host).into_iter();
+    let taken = ports.filter(|port| system.ports.contains(port));
+    let mut found: Vec<_> = taken.map(What::Port).collect();
+    let clusters = running(&CLUSTERS);
+    if !clusters.is_empty() {
+        found.push(What::Running(clusters));
+    }
+    let beside = running(&BESIDE);
+    if !beside.is_empty() {
+        found.push(What::Beside(beside));
+    }
+    found.extend(system.leftovers.iter().cloned().map(What::Leftover));
+    found
+}
+
+/// The ports that a host's components listen on, each once, sorted.
+fn needed(cluster: &Cluster, host: &Host) -> Vec<u16> {
+    let mut ports = Vec::new();
+    if host.is(Role::Etcd) && cluster.etcd == Etcd::Hosts {
+        ports.extend([
+            layout::ETCD_PORT,
+            layout::ETCD_PEER_PORT,
+            layout::ETCD_METRICS_PORT,
+        ]);
+    }
+    if host.is(Role::ControlPlane) {
+        // Controller manager, scheduler, bootstrap-signer.
+        ports.extend([APISERVER_PORT, 10257, 10259, 9020]);
+    }
+    match cluster.balancer {
+        Balancer::Own(_) if host.is(Role::ControlPlane) => {
+            ports.extend([cluster.endpoint.port, 9000, 9010]);
+        }
+        Balancer::Local => ports.extend([cluster.endpoint.port, 9000]),
+        Balancer::Own(_) | Balancer::External | Balancer::None => {}
+    }
+    if host.is(Role::Node) {
+        // kubelet and its health, kube-proxy's metrics and health.
+        ports.extend([10250, 10248, 10249, 10256]);
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// The programs that a host is to have.
+pub fn programs(cluster: &Cluster, host: &Host) -> Vec<String> {
+    let known = render::Known {
+        interface: String::new(),
+        resolv_conf: None,
+        containerd: render::Generation::Two,
+        newcomers: render::Newcomers::None,
+    };
+    let resources = render::host(cluster, host, &known).into_iter();
+    let mut names: Vec<_> = resources
+        .filter_map(|resource| match resource {
+            Resource::Program(program) => Some(program.name),
+            Resource::Folder(_)
+            | Resource::File(_)
+            | Resource::Block(_)
+            | Resource::Certificate(_)
+            | Resource::Shared(_)
+            | Resource::Unit(_) => None,
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn architecture(
+    cluster: &Cluster,
+    host: &Host,
+    system: &System,
+    programs: &BTreeMap<String, String>,
+) -> Option<What> {
+    let own = &system.architecture;
+    let names = self::programs(cluster, host).into_iter();
+    let others: Vec<_> = names
+        .filter_map(|name| {
+            let other = programs.get(&name)?;
+            (other != own).then(|| (name, other.clone()))
+        })
+        .collect();
+    let (_, other) = others.first()?;
+    Some(What::Architecture(Architecture {
+        own: own.clone(),
+        other: other.clone(),
+        programs: others.iter().map(|(name, _)| name.clone()).collect(),
+    }))
+}
+
+fn kernel(cluster: &Cluster, host: &Host, sight: &Sight) -> Vec<What> {
+    let modules = render::modules(cluster, host).into_iter();
+    let (mut absent, mut unloaded) = (Vec::new(), Vec::new());
+    for name in modules {
+        match sight.kernel.modules.get(name) {
+            Some(Module::Absent) => absent.push(name.to_owned()),
+            Some(Module::Loadable) => unloaded.push(name.to_owned()),
+            Some(Module::Loaded | Module::Unknown) | None => {}
+        }
+    }
+    let settings = render::settings(cluster, host).into_iter();
+    let others: Vec<_> = settings
+        .filter_map(|(key, wanted)| {
+            let is = sight.kernel.settings.get(key).cloned();
+            (is.as_deref() != Some(wanted)).then(|| Setting {
+                key: key.to_owned(),
+                is,
+                wanted: wanted.to_owned(),
+            })
+        })
+        .collect();
+    let mut found = Vec::new();
+    if !absent.is_empty() {
+        found.push(What::NoModule(absent));
+    }
+    if !unloaded.is_empty() {
+        found.push(What::Module(unloaded));
+    }
+    if !others.is_empty() {
+        found.push(What::Setting(others));
+    }
+    found
+}

@@ -1,0 +1,242 @@
+//! Findings in words: what is so, and what to do.
+
+use std::fmt;
+
+use super::what::{
+    Architecture, Closed, KERNEL, MEMORY, PROCESSORS, Room, SYNC, Setting, Taken,
+    Unanswered, What,
+};
+use crate::layout;
+
+const KIB_PER_MIB: u64 = 1024;
+const SWAP: &str = "swapoff -a, and take its lines out of /etc/fstab; for zram: \
+                    systemctl mask the unit that makes it; --fix does both";
+const MACHINE_ID: &str =
+    "rm /etc/machine-id; systemd-machine-id-setup, on the copy; then reboot it";
+const EARLIER: &str = "take the earlier cluster down with the tool that made it, \
+                       or remove it when nobody needs it";
+const ENDPOINT: &str = "nothing, while it waits for API servers; otherwise let it in from \
+                        this host, and, where the host stands behind it, back to itself";
+const NO_MODULE: &str = "use a kernel that has them; images for clouds have a package of \
+                         further modules (linux-modules-extra, kernel-modules)";
+
+impl What {
+    /// The way out.
+    #[must_use]
+    pub fn way_out(&self) -> String {
+        match self {
+            Self::OtherMachine(_) => {
+                "correct hosts[].addresses or hosts[].ssh.host".to_owned()
+            }
+            Self::Swap(_) | Self::SwapAtBoot(_) => SWAP.to_owned(),
+            Self::Memory(_) => format!("give it {} MiB or more", MEMORY / KIB_PER_MIB),
+            Self::Processors(_) => format!("give it {PROCESSORS} or more"),
+            Self::Full(room) | Self::Room(room) => {
+                format!("make room for {} MiB", room.needs / KIB_PER_MIB)
+            }
+            Self::SlowDisk(_) => format!(
+                "give etcd a disk of its own that takes less than {} ms, or expect elections \
+                 under load",
+                SYNC.as_millis()
+            ),
+            Self::Unwritable(_) => {
+                "see that it is mounted, for writing, and has room".to_owned()
+            }
+            Self::ControlGroups => {
+                "boot with systemd.unified_cgroup_hierarchy=1, or choose Kubernetes 1.34"
+                    .to_owned()
+            }
+            Self::Kernel(_) => format!("use Linux {}.{} or newer", KERNEL.0, KERNEL.1),
+            Self::Clock(_) | Self::OwnClock(_) => {
+                "have it set by a time server: timedatectl set-ntp true".to_owned()
+            }
+            Self::MachineId(_) => MACHINE_ID.to_owned(),
+            Self::Architecture(found) => {
+                format!("put those for {} in binaries.folder", found.own)
+            }
+            Self::Port(port) => {
+                format!("ss -ltnp 'sport = :{port}' says who it is; stop it")
+            }
+            Self::Running(_) | Self::Leftover(_) => EARLIER.to_owned(),
+            Self::Beside(_) => {
+                "stop it, unless what it serves is on other ports and addresses"
+                    .to_owned()
+            }
+            Self::Network(name) => format!(
+                "rm {}/{name} when it is no longer needed: containerd takes the first by name",
+                layout::CNI_CONFIG
+            ),
+            Self::Name(_) => {
+                "nothing, when it is meant; its node is called as in the description"
+                    .to_owned()
+            }
+            Self::Enforcing => "install container-selinux; leave it enforcing".to_owned(),
+            Self::Closed(closed) => opened(closed),
+            Self::AddressTaken(_) => {
+                "choose a free address for endpoint.addresses, or take this one from them"
+                    .to_owned()
+            }
+            Self::AddressHere(address) => format!(
+                "take {address} off its interface, and out of what sets it at boot: \
+                 vip-daemon gives it to one master at a time"
+            ),
+            Self::Endpoint(_) => ENDPOINT.to_owned(),
+            Self::NoModule(_) => NO_MODULE.to_owned(),
+            Self::Module(_) | Self::Setting(_) | Self::Names => {
+                "apply does it; --fix does it alone".to_owned()
+            }
+        }
+    }
+}
+
+fn opened(closed: &Closed) -> String {
+    if closed.open.is_empty() {
+        return "nothing that filters was found there: look at what is between (a cloud's \
+                security group), and at what they let out"
+            .to_owned();
+    }
+    let mut text = format!("open it there: {}", closed.open.join("; "));
+    if let Some(keeping) = closed.keeping {
+        text.push_str("; ");
+        text.push_str(keeping);
+    }
+    text
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherMachine(address) => {
+                write!(
+                    f,
+                    "none of its interfaces has {address}: it is another machine"
+                )
+            }
+            Self::Swap(swaps) => write!(f, "it swaps to {}", swaps.join(", ")),
+            Self::SwapAtBoot(swaps) => {
+                write!(f, "it will swap to {} after a boot", swaps.join(", "))
+            }
+            Self::Memory(memory) => {
+                write!(f, "it has {} MiB of memory", memory / KIB_PER_MIB)
+            }
+            Self::Processors(count) => write!(f, "it has {count} processor(s)"),
+            Self::Full(room) | Self::Room(room) => write!(f, "{room}"),
+            Self::SlowDisk(micros) => slow(f, *micros),
+            Self::Unwritable(error) => write!(f, "etcd's disk: {error}"),
+            Self::ControlGroups => {
+                f.write_str("its control groups are of version 1, which kubelet refuses")
+            }
+            Self::Kernel(release) => write!(f, "its kernel is {release}"),
+            Self::Clock(off) => {
+                write!(f, "its clock is {} the other hosts'", aside(*off))
+            }
+            Self::OwnClock(off) => {
+                write!(f, "the clock of this machine is {} all hosts'", aside(*off))
+            }
+            Self::MachineId(other) => write!(f, "it has the machine-id of {other}"),
+            Self::Architecture(found) => write!(f, "{found}"),
+            Self::Port(port) => write!(f, "somebody listens on port {port}"),
+            Self::Running(names) | Self::Beside(names) => {
+                write!(f, "{} running that we did not start", are(names))
+            }
+            Self::Leftover(path) => {
+                write!(f, "{path} is there, which belongs to an earlier cluster")
+            }
+            Self::Network(name) => {
+                let folder = layout::CNI_CONFIG;
+                write!(f, "{folder}/{name} configures another network")
+            }
+            Self::Name(name) => write!(f, "it calls itself {name:?}"),
+            Self::Enforcing => f.write_str("SELinux is enforcing"),
+            Self::Closed(closed) => write!(f, "{closed}"),
+            Self::AddressTaken(taken) => write!(f, "{taken}"),
+            Self::AddressHere(address) => {
+                write!(f, "it has {address} itself, and not by vip-daemon")
+            }
+            Self::Endpoint(found) => write!(f, "{found}"),
+            Self::NoModule(names) => {
+                write!(f, "its kernel has no {}", names.join(", "))
+            }
+            Self::Module(names) => write!(f, "{} not loaded", are(names)),
+            Self::Setting(settings) => {
+                let all: Vec<_> = settings.iter().map(ToString::to_string).collect();
+                f.write_str(&all.join(", "))
+            }
+            Self::Names => f.write_str("/etc/hosts has not the names of the hosts"),
+        }
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (has, path) = (self.has / KIB_PER_MIB, &self.path);
+        write!(f, "there are {has} MiB of room in {path}")
+    }
+}
+
+fn slow(f: &mut fmt::Formatter<'_>, micros: u64) -> fmt::Result {
+    let (whole, tenth) = (micros / 1000, micros % 1000 / 100);
+    write!(
+        f,
+        "one write in a hundred to etcd's disk takes {whole}.{tenth} ms"
+    )
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (own, programs) = (&self.own, are(&self.programs));
+        write!(f, "it is {own}, and {programs} for {}", self.other)
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (way, purpose) = (self.way, self.purpose.name());
+        let (from, saw) = (self.from.join(", "), &self.saw);
+        write!(
+            f,
+            "{way} ({purpose}) does not come through from {from}: {saw}"
+        )?;
+        match self.open.is_empty() {
+            true => Ok(()),
+            false => write!(f, " ({} filters there)", self.firewall),
+        }
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is taken: {} answers for it", self.address, self.by)
+    }
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (address, port) = (self.address, self.port);
+        let (failed, tries) = (self.failed, self.tries);
+        write!(
+            f,
+            "{address} port {port} did not answer it in {failed} of {tries} tries"
+        )
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, is, wanted } = self;
+        match is {
+            Some(is) => write!(f, "{key} is {is}, not {wanted}"),
+            None => write!(f, "{key} is not there yet, to be {wanted}"),
+        }
+    }
+}
+
+fn aside(seconds: i64) -> String {
+    let direction = if seconds < 0 { "behind" } else { "ahead of" };
+    format!("{} s {direction}", seconds.unsigned_abs())
+}
+
+fn are(names: &[String]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", names.join(", "))
+}

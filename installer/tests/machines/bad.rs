@@ -1,0 +1,242 @@
+//! Hosts with something against them: each is named with the way out, and the others are not
+//! held up. What opens a firewall is what is printed, word by word.
+//!
+//! Leaves to `src/preflight/tests`: clocks, which the machines of a lab share with each
+//! other, and swap, which would be the lab's own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use lab::host::Host;
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+use super::rig::{Box, MASTERS, Rig, Run, VIP};
+use super::{BARE, checks};
+
+/// One of them is a node too, for what only a node is looked at for.
+const ODD: [Box; 3] = [
+    Box::new("m1", 11, "etcd, controlPlane"),
+    Box::new("m2", 12, "etcd, controlPlane"),
+    Box::new("m3", 13, "etcd, controlPlane, node"),
+];
+const WALL: &str = "table inet wall { chain in { \
+    type filter hook input priority 0; policy accept; \
+    tcp dport 2380 drop; meta l4proto 112 drop; } }";
+const EM_AARCH64: u8 = 183;
+
+#[expect(
+    clippy::print_stdout,
+    reason = "how long it took belongs to the result"
+)]
+pub(crate) fn hosts() -> Result<(), Failed> {
+    let rig = Rig::boot("installer-bad", &MASTERS)?;
+    rig.programs()?;
+    rig.describe(&MASTERS, BARE)?;
+    let sound = preflight(&rig, &[])?.ended(0)?;
+    println!("preflight of three sound hosts: {:.1?}", sound.took);
+    all_pass(&sound)?;
+    mended(&rig)?;
+    rig.describe(
+        &ODD,
+        "networks: {betweenPods: flannel-host-gw, proxy: none}\n",
+    )?;
+    named(&rig)?;
+    opened(&rig)?;
+    another_processor(&rig)?;
+    rig.on(
+        "m3",
+        "rm -r /var/lib/etcd/member /etc/cni/net.d/10-calico.conflist",
+    )?;
+    rig.operator.output(
+        "ip",
+        &["address", "del", &format!("{VIP}/24"), "dev", "eth0"],
+    )?;
+    rig.describe(&MASTERS, BARE)?;
+    full(&rig)?;
+    let serving = preflight(&rig, &[])?.ended(0)?;
+    all_pass(&serving)?;
+    down(&rig)
+}
+
+fn preflight(rig: &Rig, more: &[&str]) -> Result<Run, Failed> {
+    let first = ["preflight", "--ssh-config", "ssh_config"];
+    let all: Vec<_> = first.iter().chain(more).copied().collect();
+    rig.sternpost(&all)
+}
+
+/// Every flow was tried, and passes: the ones of TCP, and VRRP's protocol.
+fn all_pass(run: &Run) -> Result<(), Failed> {
+    for (name, way) in [
+        ("etcd members", "tcp/2380"),
+        ("etcd clients", "tcp/2379"),
+        ("API servers", "tcp/6443"),
+        ("VRRP adverts", "protocol 112"),
+    ] {
+        let row = |line: &&str| line.starts_with(name) && line.contains(way);
+        let row = run.printed.lines().find(row);
+        let cells = row.map(|row| row.matches("ok 2").count());
+        if cells != Some(3) {
+            return Err(format!("{name}: {cells:?} in\n{}", run.printed).into());
+        }
+    }
+    Ok(())
+}
+
+/// What `apply` would set is set alone, a second time nothing is, and `apply` finds it done.
+fn mended(rig: &Rig) -> Result<(), Failed> {
+    let names = "m2: fix: add to /etc/hosts: 10.79.0.11 m1";
+    let shown = preflight(rig, &["--fix", "--dry-run"])?.ended(3)?;
+    checks::holds(&shown.printed, names)?;
+    checks::holds(
+        &shown.printed,
+        "m2: fix: write /etc/sysctl.d/90-sternpost.conf: ",
+    )?;
+    let before = rig.on("m2", "cat /etc/hosts")?;
+    if before.contains("sternpost") {
+        return Err(format!("a dry run wrote\n{before}").into());
+    }
+    let done = preflight(rig, &["--fix"])?.ended(0)?;
+    checks::holds(&done.printed, names)?;
+    let set = rig.on(
+        "m2",
+        "cat /proc/sys/net/core/somaxconn; grep -c sternpost /etc/hosts",
+    )?;
+    checks::holds(&set, "16384")?;
+    let again = preflight(rig, &["--fix"])?.ended(0)?;
+    if again.printed.contains("fix:") || again.printed.contains("notes:") {
+        return Err(format!("something is left:\n{}", again.printed).into());
+    }
+    let plan = rig.apply(&["--dry-run"])?.ended(3)?;
+    for done in ["/etc/hosts", "90-sternpost.conf"] {
+        if plan.printed.contains(done) {
+            return Err(format!("{done} is written again:\n{}", plan.printed).into());
+        }
+    }
+    Ok(())
+}
+
+/// Each odd thing is named on its host, at once.
+fn named(rig: &Rig) -> Result<(), Failed> {
+    rig.on("m2", &format!("nft '{WALL}'"))?;
+    rig.on(
+        "m3",
+        "mkdir -p /var/lib/etcd/member /etc/cni/net.d && \
+         echo '{}' >/etc/cni/net.d/10-calico.conflist && \
+         mkdir -p /opt && mount -t tmpfs -o size=1m tmpfs /opt",
+    )?;
+    let vip = format!("{VIP}/24");
+    rig.operator
+        .output("ip", &["address", "add", &vip, "dev", "eth0"])?;
+    let run = preflight(rig, &[])?.ended(1)?;
+    let mac = rig
+        .operator
+        .output("cat", &["/sys/class/net/eth0/address"])?;
+    for wanted in [
+        format!("m1: blocks: {VIP} is taken: {} answers for it", mac.trim()),
+        "m2: blocks: tcp/2380 (etcd members) does not come through from m1, m3: nothing comes \
+         back (nftables filters there); open it there: nft 'insert rule inet wall in ip saddr \
+         { 10.79.0.11, 10.79.0.13 } tcp dport 2380 accept'"
+            .to_owned(),
+        "m2: blocks: protocol 112 (VRRP adverts) does not come through from m1, m3".to_owned(),
+        "m3: blocks: there are 1 MiB of room in /opt; make room for 2048 MiB".to_owned(),
+        "m3: blocks: /var/lib/etcd/member is there, which belongs to an earlier cluster"
+            .to_owned(),
+        "m3: warns: /etc/cni/net.d/10-calico.conflist configures another network".to_owned(),
+    ] {
+        checks::holds(&run.printed, &wanted)?;
+    }
+    checks::holds(&run.printed, "CLOSED from m1,m3")?;
+    checks::no_secret(&run)
+}
+
+/// The commands that are printed open what was closed.
+fn opened(rig: &Rig) -> Result<(), Failed> {
+    let closed = |rig: &Rig| -> Result<Vec<Value>, Failed> {
+        let run = preflight(rig, &["-o", "json"])?.ended(1)?;
+        let all: Value = serde_json::from_str(&run.printed)?;
+        let findings = all.get("findings").and_then(Value::as_array);
+        let findings = findings.ok_or("no findings")?.iter();
+        let closed = |one: &&Value| one.get("finding") == Some(&Value::from("closed"));
+        Ok(findings.filter(closed).cloned().collect())
+    };
+    let found = closed(rig)?;
+    let mut commands = Vec::new();
+    for one in &found {
+        let open = one.pointer("/found/open").and_then(Value::as_array);
+        let open = open.ok_or("nothing opens it")?.iter();
+        commands.extend(open.filter_map(Value::as_str));
+    }
+    if commands.len() != 2 {
+        return Err(format!("{commands:?}").into());
+    }
+    for command in commands {
+        rig.on("m2", command)?;
+    }
+    match closed(rig)?.as_slice() {
+        [] => Ok(()),
+        left => Err(format!("still closed: {left:?}").into()),
+    }
+}
+
+/// An agent for another processor, and programs for one.
+fn another_processor(rig: &Rig) -> Result<(), Failed> {
+    let mut octets = fs::read(env!("CARGO_BIN_EXE_sternpost"))?;
+    *octets.get_mut(18).ok_or("no head")? = EM_AARCH64;
+    let agent = rig.folder.join("sternpost-aarch64");
+    fs::write(&agent, octets)?;
+    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755))?;
+    let run = preflight(rig, &["--agent", "sternpost-aarch64"])?.ended(1)?;
+    for host in ["m1", "m2", "m3"] {
+        checks::holds(
+            &run.printed,
+            &format!("{host}: blocks: the host does not answer"),
+        )?;
+    }
+    checks::holds(&run.printed, "likely cause: it has another processor")?;
+    let program = rig.folder.join("binaries/etcdctl");
+    let link = fs::read_link(&program)?;
+    fs::remove_file(&program)?;
+    fs::copy(&agent, &program)?;
+    let run = preflight(rig, &[])?.ended(1)?;
+    let own = std::env::consts::ARCH;
+    for host in ["m1", "m2", "m3"] {
+        let wanted = format!("{host}: blocks: it is {own}, and etcdctl is for aarch64");
+        checks::holds(&run.printed, &wanted)?;
+    }
+    fs::remove_file(&program)?;
+    std::os::unix::fs::symlink(link, &program)?;
+    Ok(())
+}
+
+/// One host has no room for the programs: the others are finished, and it is once it has.
+fn full(rig: &Rig) -> Result<(), Failed> {
+    let run = rig.apply(&[])?.ended(1)?;
+    let failed = |line: &&str| line.starts_with("m3: FAILED: ");
+    let said = run.printed.lines().find(failed).unwrap_or_default();
+    checks::holds(said, "No space left on device")?;
+    for host in ["m1", "m2"] {
+        let told = |line: &str| line.starts_with(host) && line.ends_with("step(s) done");
+        if !run.printed.lines().any(told) {
+            return Err(format!("{host} was not finished:\n{}", run.printed).into());
+        }
+    }
+    checks::answers(rig, "m1")?;
+    rig.on("m3", "umount /opt")?;
+    rig.apply(&[])?.ended(0)?;
+    checks::serving(rig)?;
+    checks::one_holder(rig)
+}
+
+/// A host that is down is named, and the others are looked at.
+fn down(rig: &Rig) -> Result<(), Failed> {
+    rig.machine("m3")?.kill_all();
+    let run = preflight(rig, &[])?.ended(1)?;
+    checks::holds(&run.printed, "m3: blocks: the host does not answer")?;
+    let row = |line: &&str| line.starts_with("etcd members");
+    let row = run.printed.lines().find(row).unwrap_or_default();
+    match row.matches("ok 1").count() {
+        2 => Ok(()),
+        _ => Err(format!("the others were not looked at:\n{}", run.printed).into()),
+    }
+}
