@@ -174,13 +174,17 @@ exec "$3" --quiet --boot --notify-ready=yes --register=no --keep-unit --console=
 ' machine "$1" "$2" "$3" "$4"
 "#;
 
-/// Name, address, and the service that sets the address.
+/// Name, identity, address, and the service that sets the address.
 fn identify(etc: &Path, name: &str, address: Ipv4Addr) -> Result<(), LabError> {
     let write = |file: &str, text: String| {
         let path = etc.join(file);
         fs::write(&path, text).doing(path.display())
     };
     write("hostname", format!("{name}\n"))?;
+    // Those of one image would be each other's copies, down to the hardware addresses that
+    // are made from it.
+    let id = u32::from(address);
+    write("machine-id", format!("{id:032x}\n"))?;
     write(
         "systemd/network/10-host0.network",
         format!(
