@@ -10,12 +10,13 @@ use daemon::{chain, exit, rfc3339};
 use serde_json::{Value, json};
 
 use super::reach::{self, Reach, Ways};
-use super::{Output, Sentence, certs, status as look};
+use super::{Output, Sentence, certs, round, status as look};
 use crate::agent::{Answer, Collect, Order, Pieces, Question};
 use crate::diagnose::{Archive, ArchiveError, OBJECTS, Seen, causes};
-use crate::facts::{Machine, Wanted};
+use crate::facts::Wanted;
+use crate::flows;
 use crate::layout;
-use crate::preflight::preflight;
+use crate::preflight::{Round, preflight};
 use crate::render;
 use crate::resource::Resource;
 use crate::spec::{Cluster, Host, Role};
@@ -38,7 +39,6 @@ pub(super) struct Diagnose {
 
 /// What a host gave.
 struct Given {
-    machine: (Machine, SystemTime),
     seen: status::Seen,
     pieces: Pieces,
 }
@@ -55,12 +55,10 @@ impl Diagnose {
         let mut archive = Archive::create(&path, &name, now).map_err(words)?;
         let mut ways = self.reach.ways(&cluster, |_| true);
         let answers = ways.ask(|host, way| given(&cluster, host, way));
-        let (mut machines, mut seen, mut pieces) =
-            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut seen, mut pieces) = (BTreeMap::new(), BTreeMap::new());
         for (host, answer) in answers {
             let of_host = match answer {
                 Ok(given) => {
-                    machines.insert(host.clone(), given.machine);
                     pieces.insert(host.clone(), given.pieces);
                     Ok(given.seen)
                 }
@@ -68,17 +66,22 @@ impl Diagnose {
             };
             seen.insert(host, of_host);
         }
+        // Who is silent is not waited for again.
+        ways.retain(|name| pieces.contains_key(name));
+        let round = round::look(&cluster, &mut ways)?.round;
         let status = status::status(&seen);
         let causes = causes(&Seen {
             troubles: &status.troubles,
-            findings: &preflight(&cluster, &machines),
+            findings: &preflight(&cluster, &round),
             pieces: &pieces,
         });
         let mut all = vec![
             ("causes.txt".to_owned(), causes.join("\n")),
             ("status.txt".to_owned(), status::screen(&status)),
+            ("reachability.txt".to_owned(), reachability(&round)),
             ("cluster.yaml".to_owned(), self.description()),
         ];
+        let answered = pieces.len();
         all.extend(objects(&cluster, &mut ways));
         for (host, pieces) in pieces {
             let of_host = pieces.into_iter();
@@ -93,8 +96,7 @@ impl Diagnose {
                 let place = path.display();
                 let count = all.len();
                 let last = format!(
-                    "{place}: {count} texts of {} host(s), secrets masked",
-                    machines.len()
+                    "{place}: {count} texts of {answered} host(s), secrets masked"
                 );
                 match causes.is_empty() {
                     true => format!("nothing found that would be a cause\n{last}"),
@@ -116,6 +118,12 @@ impl Diagnose {
     }
 }
 
+/// What passes between the hosts that answered.
+fn reachability(round: &Round) -> String {
+    let hosts: Vec<_> = round.sights.keys().cloned().collect();
+    flows::table(&hosts, &round.flows)
+}
+
 /// A time that may stand in the name of a file.
 fn stamp(now: SystemTime) -> String {
     let digits = |one: &char| one.is_ascii_digit();
@@ -124,10 +132,8 @@ fn stamp(now: SystemTime) -> String {
 
 /// All that a host gives.
 fn given(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Given, String> {
-    let machine = (reach::machine(way)?, SystemTime::now());
     let pieces = collected(cluster, host, way)?;
     Ok(Given {
-        machine,
         seen: look::seen(cluster, host, way)?,
         pieces,
     })

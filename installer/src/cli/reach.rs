@@ -117,23 +117,6 @@ impl Ways<'_> {
         self.hosts.retain(|(host, _)| keep(&host.name));
     }
 
-    /// Asks one alone.
-    pub(super) fn ask_one<T>(
-        &mut self,
-        name: &str,
-        ask: impl FnOnce(&mut Piped) -> Result<T, String>,
-    ) -> Result<T, String> {
-        let found = self.hosts.iter_mut().find(|(host, _)| host.name == name);
-        let (host, kept) = found.ok_or_else(|| format!("{name} was not chosen"))?;
-        let mut way = match kept.take() {
-            Some(way) => way,
-            None => self.reach.way(host)?,
-        };
-        let answer = ask(&mut way)?;
-        *kept = Some(way);
-        Ok(answer)
-    }
-
     /// Asks all at once. A way on which something failed is gone anew the next time.
     pub(super) fn ask<T: Send>(
         &mut self,

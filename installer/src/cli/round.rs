@@ -182,16 +182,20 @@ fn claims(
         let asked = first.name.clone();
         Ok(Claim { asked, address, by })
     };
-    let answers = ways.ask_one(&first.name, |way| {
-        let addresses = router.addresses.iter().map(ipnet::IpNet::addr);
-        addresses.map(|address| ask(way, address)).collect()
-    });
-    match answers {
-        Ok(claims) => claims,
-        Err(error) => {
+    let mut answers = ways.ask_of(
+        |host| host.name == first.name,
+        |_, way| {
+            let addresses = router.addresses.iter().map(ipnet::IpNet::addr);
+            addresses.map(|address| ask(way, address)).collect()
+        },
+    );
+    match answers.remove(&first.name) {
+        Some(Ok(claims)) => claims,
+        Some(Err(error)) => {
             silent.insert(first.name.clone(), error);
             Vec::new()
         }
+        None => Vec::new(),
     }
 }
 
@@ -299,11 +303,15 @@ fn calls(endpoint: &[(Ear, usize)], replies: &Replies) -> Vec<EndpointCall> {
 /// Which processor each program that is there is for. Whether one is missing is said when it
 /// is needed.
 fn programs(cluster: &Cluster) -> BTreeMap<String, String> {
+    // What is fetched is chosen by the host's own processor; a folder holds what it holds.
+    let Some(folder) = &cluster.binaries.folder else {
+        return BTreeMap::new();
+    };
     let hosts = cluster.hosts.iter();
     let names = hosts.flat_map(|host| preflight::programs(cluster, host));
     let each = names.filter_map(|name| {
         let mut head = [0_u8; elf::HEAD];
-        let mut file = File::open(cluster.binaries.folder.join(&name)).ok()?;
+        let mut file = File::open(folder.path.join(&name)).ok()?;
         file.read_exact(&mut head).ok()?;
         Some((name, elf::processor(&head)?.to_owned()))
     });

@@ -9,7 +9,6 @@ mod unit;
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use pki::KeyKind;
 use crate::facts::{Entry, Facts, Kind, sha256};
 use crate::judge::{Why, judge};
 use crate::layout;
@@ -17,6 +16,7 @@ use crate::resource::{
     Authority, Block, Certificate, File, Folder, Owner, Program, Resource, Shared,
 };
 use crate::spec::Signed;
+use pki::KeyKind;
 
 pub use content::Content;
 pub use show::{line, show};

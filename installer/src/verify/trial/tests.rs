@@ -211,6 +211,8 @@ impl Transport for Fake {
             | Order::Remove(_)
             | Order::Collect(_)
             | Order::Drain(_)
+            | Order::Probe(_)
+            | Order::Mend(_)
             | Order::Folder { .. }
             | Order::Put(_)
             | Order::Install(_)
