@@ -7,6 +7,8 @@ mod broken;
 mod checks;
 mod leave;
 mod rig;
+mod rolling;
+mod shares;
 mod ways;
 
 use lab::requirement::{Requirement, trial};
@@ -24,7 +26,7 @@ fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
     let needs = [Requirement::Machine, Requirement::Kubernetes];
-    let tests: [(&str, Test); 5] = [
+    let tests: [(&str, Test); 6] = [
         (
             "a_control_plane_comes_up_over_ssh_and_a_second_time_nothing_changes",
             control_plane,
@@ -45,10 +47,17 @@ fn main() {
             "each_bad_host_is_named_with_the_way_out_and_holds_up_no_other",
             bad::hosts,
         ),
+        (
+            "masters_are_restarted_and_no_new_connection_fails",
+            rolling::restarts,
+        ),
     ];
     let trials =
         tests.map(|(name, test)| trial(format!("machines::{name}"), &needs, test));
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
+    let mut arguments = Arguments::from_args();
+    // Each boots machines of its own, and is measured.
+    arguments.test_threads.get_or_insert(1);
+    libtest_mimic::run(&arguments, trials.into()).exit();
 }
 
 #[expect(
@@ -62,8 +71,12 @@ fn control_plane() -> Result<(), Failed> {
     let before = leave::standing(&rig)?;
     let dry = rig.apply(&["--dry-run"])?.ended(3)?;
     checks::holds(&dry.printed, "start kube-apiserver.service")?;
-    let first = rig.apply(&[])?.ended(0)?;
-    println!("bare machines to a control plane: {:.1?}", first.took);
+    let (first, table) = shares::applied(&rig)?;
+    let first = first.ended(0)?;
+    println!(
+        "bare machines to a control plane: {:.1?}\n{table}",
+        first.took
+    );
     checks::serving(&rig)?;
     checks::one_holder(&rig)?;
     for run in [&dry, &first] {

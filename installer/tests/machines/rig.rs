@@ -174,8 +174,9 @@ impl Rig {
     pub(crate) fn describe(&self, boxes: &[Box], more: &str) -> Result<(), Failed> {
         let mut text = format!(
             "apiVersion: sternpost/v1\nkind: Cluster\nname: lab\n\
-             kubernetes: {{version: 1.36.2}}\n\
-             endpoint: {{addresses: [\"{VIP}/24\"]}}\n{more}hosts:\n"
+             kubernetes: {{version: {}}}\n\
+             endpoint: {{addresses: [\"{VIP}/24\"]}}\n{more}hosts:\n",
+            lab::rig::version()?
         );
         for one in boxes {
             text.push_str(&format!(
@@ -270,6 +271,11 @@ impl Rig {
     /// Where what runs on the machines logs.
     pub(crate) fn logs(&self) -> PathBuf {
         self.segment.logs().to_owned()
+    }
+
+    /// What machines and operator are plugged into.
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.segment
     }
 
     pub(crate) fn machine(&self, name: &str) -> Result<&Machine, Failed> {
