@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand};
+use daemon::terminal::{complain, fail, say};
 use daemon::{chain, exit, log};
 use policy::{Explanation, Facts, Question, Request};
 use tokio::runtime;
@@ -201,11 +202,6 @@ fn token(command: tokens::cli::Command) -> u8 {
     }
 }
 
-fn fail(code: u8, message: &str) -> u8 {
-    complain(message);
-    code
-}
-
 fn check(path: &Path) -> Result<String, Sentence> {
     let config = Config::read(path).map_err(|errors| errors.to_string())?;
     for warning in &config.warnings {
@@ -285,17 +281,4 @@ impl Inputs {
         question.facts.inventory = self.config.inventory.as_ref();
         shown(&policy::explain(&question), json)
     }
-}
-
-#[expect(clippy::print_stdout, reason = "what the command was asked for")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "what a person at the terminal must see"
-)]
-fn complain(text: &str) {
-    eprintln!("{text}");
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use daemon::chain;
 use daemon::metrics::{Histogram, NETWORK};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -17,7 +18,7 @@ use crate::ask::Board;
 use crate::channel::message::Name;
 use crate::channel::{Client, Entry};
 use crate::config::{Config, Notify, Router, SyncGroup};
-use crate::driver::{COMMANDS, Command, Handed, Record, Yield, chain};
+use crate::driver::{COMMANDS, Command, Handed, Record, Yield};
 use crate::flight::dump;
 use crate::guard::{Facts, Keeper};
 use crate::linux::{Before, Linux, OpenError};

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::chain;
 use daemon::metrics::Histogram;
 use futures_util::FutureExt;
 use futures_util::future::select_all;
@@ -19,7 +20,7 @@ use crate::channel::Client;
 use crate::config::Router;
 use crate::driver::{
     ADVERTS, CLAIMANTS, Command, Datagram, Driver, Ended, Inputs, Lost, NOTICES,
-    OVERFLOW, Record, Setup, chain,
+    OVERFLOW, Record, Setup,
 };
 use crate::flight::Flight;
 use crate::guard::Line;

@@ -12,12 +12,11 @@ use std::time::SystemTime;
 use daemon::admin::{Admin, BindError, Listen};
 use daemon::log::Log;
 use daemon::signals::{Signal, Signals};
-use daemon::{Identity, notify};
+use daemon::{Identity, chain, notify};
 use tokio::sync::oneshot;
 
 use crate::channel::link;
 use crate::config::Config;
-use crate::driver::chain;
 use crate::fleet::{Fleet, StartError};
 use crate::flight::dump;
 use crate::guard::Keeper;

@@ -15,6 +15,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use daemon::chain;
 use daemon::notify;
 use daemon::signals::{Signal, Signals};
 use nix::sys::signal::{Signal as Kill, killpg};
@@ -27,7 +28,6 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::config::{Config, Notify, Script, Target};
-use crate::driver::chain;
 
 /// Scripts at a time. More than a machine's routers can have is a fault somewhere.
 const AT_ONCE: usize = 64;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use daemon::terminal::complain;
 use daemon::{chain, exit};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest as Csr;
 use k8s_openapi::api::core::v1::Pod;
@@ -10,7 +11,7 @@ use kube::{Api, Client};
 use policy::Explanation;
 use tokio::runtime;
 
-use super::{Refused, check as check_file, complain, usage};
+use super::{Refused, check as check_file, usage};
 use crate::config::Config;
 use crate::live::{self, LookError};
 use crate::{run, stranger};

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod notify;
 pub mod signals;
 pub mod table;
+pub mod terminal;
 pub mod upgrade;
 
 pub use chain::chain;

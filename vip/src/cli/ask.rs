@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use daemon::{client, exit, table};
+use daemon::terminal::{fail, say};
+use daemon::{chain, client, exit, table};
 use serde_json::{Value, json};
 
-use super::{OfRouter, fail, on_runtime, say};
-use crate::driver::chain;
+use super::{OfRouter, on_runtime};
 
 pub(super) fn status(socket: &Path, json: bool) -> u8 {
     match on_runtime(client::get(socket, "/status")) {

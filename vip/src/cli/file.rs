@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use daemon::{exit, log};
+use daemon::terminal::{complain, fail, say};
+use daemon::{chain, exit, log};
 
-use super::{complain, fail, on_runtime, say};
+use super::on_runtime;
 use crate::config::Config;
-use crate::driver::chain;
 use crate::{guard, import, run};
 
 pub(super) fn daemon(path: &Path) -> u8 {

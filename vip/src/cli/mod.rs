@@ -179,21 +179,3 @@ fn on_runtime<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
         .build()?
         .block_on(work))
 }
-
-fn fail(code: u8, message: &str) -> u8 {
-    complain(message);
-    code
-}
-
-#[expect(clippy::print_stdout, reason = "what the command was asked for")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "what a person at the terminal must see"
-)]
-fn complain(text: &str) {
-    eprintln!("{text}");
-}

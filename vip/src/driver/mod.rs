@@ -46,7 +46,6 @@ use handover::{Cause, Handing, answered};
 pub use handover::{Handed, Yield};
 use holdoff::HoldOff;
 pub use inputs::{ADVERTS, CLAIMANTS, COMMANDS, Command, Ended, Inputs, Lost, NOTICES};
-pub(crate) use perform::chain;
 pub use record::{Counts, Heard, OVERFLOW, Record};
 use together::{Together, Turn};
 use truth::Inquiry;

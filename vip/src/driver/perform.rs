@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use daemon::chain;
 use daemon::limit::Verdict as Say;
 use tokio::time::Instant;
 use vrrp::State;
@@ -217,15 +218,4 @@ impl<E: Effects> Driver<E> {
             channel.changed();
         }
     }
-}
-
-/// An error with its sources, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

@@ -196,7 +196,7 @@ impl Guard {
             Ok(())
         });
         if let Err(error) = removed {
-            tracing::error!("cannot remove it: {}", crate::driver::chain(&error));
+            tracing::error!("cannot remove it: {}", daemon::chain(&error));
         }
     }
 }

@@ -4,6 +4,8 @@
 use std::io;
 use std::time::Duration;
 
+use daemon::chain;
+
 use super::LIFETIME;
 use super::addresses::{Present, Put};
 use super::home::Home;
@@ -12,7 +14,7 @@ use super::macvlan::Turn;
 use super::netlink::Netlink;
 use super::order::{self, Succession};
 use crate::config::{Address, Router, VirtualAddress};
-use crate::driver::{Failure, chain};
+use crate::driver::Failure;
 use crate::guard::{self, Held, Line};
 
 /// What holds the addresses of one router.

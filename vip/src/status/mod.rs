@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use daemon::admin::{CommandError, Surface};
+use daemon::chain;
 use daemon::metrics::Text;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -16,7 +17,6 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use vrrp::State;
 
-use crate::driver::chain;
 use crate::explain::explain;
 use crate::fleet::{Fleet, Member};
 use crate::flight::dump;
