@@ -1,0 +1,171 @@
+//! What verdicts make of the configured priority. Pure.
+
+use probe::Verdict;
+use vrrp::Priority;
+
+use crate::config::Effect;
+
+/// What a router runs with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The priority.
+    pub priority: Priority,
+    /// Why it stays out, if it does.
+    pub out: Option<Out>,
+}
+
+/// Why a router leaves the address to the others. It still takes it when there are none:
+/// never nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Out {
+    /// A check of weight 0 fails.
+    Fault,
+    /// `vip-daemon release`.
+    Released,
+    /// Another router of its sync group stays out.
+    Together,
+}
+
+impl Out {
+    /// Name for logs, metrics and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fault => "fault",
+            Self::Released => "released",
+            Self::Together => "together",
+        }
+    }
+}
+
+/// Decides what the verdicts make of the configured priority. No verdict yet counts as
+/// failed.
+pub fn standing(
+    base: Priority,
+    verdicts: &[(Effect, Option<Verdict>)],
+    released: bool,
+) -> Standing {
+    let fails = |verdict: Option<Verdict>| verdict != Some(Verdict::Up);
+    let weights = verdicts.iter().map(|(effect, verdict)| match effect {
+        Effect::Weight(weight) if (*weight < 0) == fails(*verdict) => *weight,
+        Effect::Weight(_) | Effect::Fault => 0,
+    });
+    let fault = verdicts
+        .iter()
+        .any(|(effect, verdict)| *effect == Effect::Fault && fails(*verdict));
+    let out = match (released, fault) {
+        (true, _) => Some(Out::Released),
+        (false, true) => Some(Out::Fault),
+        (false, false) => None,
+    };
+    let priority = match out {
+        Some(_) => Priority::MIN,
+        None => base.adjusted(weights.sum()),
+    };
+    Standing { priority, out }
+}
+
+/// What a number does, as keepalived's `track_file`: multiplied by the weight it is added;
+/// at −254 or below, or with weight 0 at anything but 0, it is a fault.
+pub fn weighed(value: i64, weight: Effect) -> (Effect, Verdict) {
+    /// What keepalived allows a product to be.
+    const MOST: i64 = 253;
+    const LEAST: i64 = -MOST;
+    match weight {
+        Effect::Fault if value == 0 => (Effect::Fault, Verdict::Up),
+        Effect::Fault => (Effect::Fault, Verdict::Down),
+        Effect::Weight(weight) => {
+            let product = value.saturating_mul(weight.into());
+            let amount = i32::try_from(product.clamp(LEAST, MOST)).unwrap_or(0);
+            match product {
+                ..LEAST => (Effect::Fault, Verdict::Down),
+                LEAST..0 => (Effect::Weight(amount), Verdict::Down),
+                0.. => (Effect::Weight(amount), Verdict::Up),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Effect::{Fault, Weight};
+    use Verdict::{Down, Up};
+
+    fn of(
+        base: u8,
+        verdicts: &[(Effect, Option<Verdict>)],
+        released: bool,
+    ) -> (u8, Option<Out>) {
+        let standing = standing(Priority::new(base), verdicts, released);
+        (standing.priority.get(), standing.out)
+    }
+
+    #[test]
+    fn k1_k2_k5_weights_are_summed_and_clamped() {
+        for (base, verdicts, priority) in [
+            (200, &[][..], 200),
+            (200, &[(Weight(-120), Some(Up))], 200),
+            (200, &[(Weight(-120), Some(Down))], 80),
+            (200, &[(Weight(-120), None)], 80),
+            (100, &[(Weight(50), Some(Up))], 150),
+            (100, &[(Weight(50), Some(Down))], 100),
+            (100, &[(Weight(50), None)], 100),
+            (
+                100,
+                &[(Weight(-30), Some(Down)), (Weight(-40), Some(Down))],
+                30,
+            ),
+            (
+                100,
+                &[(Weight(-30), Some(Down)), (Weight(50), Some(Up))],
+                120,
+            ),
+            (100, &[(Weight(-254), Some(Down))], 1),
+            (200, &[(Weight(254), Some(Up))], 254),
+            (255, &[(Weight(-254), Some(Down))], 255),
+        ] {
+            assert_eq!(
+                of(base, verdicts, false),
+                (priority, None),
+                "{base} {verdicts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn k3_fault_and_release_stay_out_with_the_lowest_priority() {
+        for (base, verdicts, released, expected) in [
+            (200, &[(Fault, Some(Up))][..], false, (200, None)),
+            (200, &[(Fault, Some(Down))], false, (1, Some(Out::Fault))),
+            (200, &[(Fault, None)], false, (1, Some(Out::Fault))),
+            (255, &[(Fault, Some(Down))], false, (1, Some(Out::Fault))),
+            (200, &[(Fault, Some(Up))], true, (1, Some(Out::Released))),
+            (200, &[(Fault, Some(Down))], true, (1, Some(Out::Released))),
+        ] {
+            assert_eq!(
+                of(base, verdicts, released),
+                expected,
+                "{base} {verdicts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_counts_times_its_weight_as_in_keepalived() {
+        for (value, weight, came_to) in [
+            (0, Fault, (Fault, Up)),
+            (1, Fault, (Fault, Down)),
+            (-1, Fault, (Fault, Down)),
+            (0, Weight(-10), (Weight(0), Up)),
+            (5, Weight(-10), (Weight(-50), Down)),
+            (-5, Weight(-10), (Weight(50), Up)),
+            (253, Weight(-1), (Weight(-253), Down)),
+            (254, Weight(-1), (Fault, Down)),
+            (300, Weight(1), (Weight(253), Up)),
+            (i64::MIN, Weight(-1), (Weight(253), Up)),
+            (i64::MAX, Weight(-1), (Fault, Down)),
+        ] {
+            assert_eq!(weighed(value, weight), came_to, "{value} {weight:?}");
+        }
+    }
+}
