@@ -304,6 +304,31 @@ fn t11_an_active_that_was_overtaken_releases_before_it_speaks() {
     check(settings_v2(), table);
 }
 
+/// It has read its sockets dry, and nobody was there: nobody has taken over.
+#[test]
+fn t11_a_late_active_that_heard_nobody_stays() {
+    let settings = Settings {
+        patience: Duration::from_millis(750),
+        ..settings()
+    };
+    let begin = "
+        0          | start    | initialize>backup started | backup | 360.9375
+        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
+    ";
+    // Its first advert was at 360.9375, the next one was due at 460.9375.
+    let then = [
+        "721.875     | deadline | (late 260), advert 100, announce | active | 821.875",
+        "1210.937499 | deadline | (late 749), advert 100, announce | active | 1310.937499",
+        "1210.9375   | deadline | (late 750), release, active>backup late, (NoMatter) | backup | 1371.875",
+        // Whoever was heard has taken over; who lost its addresses has nothing to claim.
+        "721.875     | heard .13 50 100 | (late 260), release, active>backup late, (LowerDiscarded) | backup | 882.8125",
+        "721.875     | lost | (late 260), release, active>backup late | backup | 882.8125",
+    ];
+    for row in then {
+        check(settings.clone(), &format!("{begin}\n{row}"));
+    }
+}
+
 #[test]
 fn t11_without_preemption_a_higher_router_may_have_been_waiting() {
     let begin = "

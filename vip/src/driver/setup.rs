@@ -8,7 +8,9 @@ use vrrp::acceptance::{Expected, Path, Senders};
 use vrrp::fsm::{self, Announcing, Settings};
 use vrrp::packet::{Addresses, AddressesError};
 
+use super::RENEW;
 use crate::config::{Preempt, Router, Travel, VirtualAddress};
+use crate::linux::LIFETIME;
 use crate::track::Standing;
 
 pub(super) fn settings(router: &Router, source: IpAddr, standing: Standing) -> Settings {
@@ -17,6 +19,7 @@ pub(super) fn settings(router: &Router, source: IpAddr, standing: Standing) -> S
         priority: standing.priority,
         interval: router.interval,
         source,
+        patience: Duration::from_secs(LIFETIME.into()).saturating_sub(RENEW),
         preempt: match router.preempt {
             Preempt::Never => fsm::Preempt::Never,
             Preempt::After(Duration::ZERO) => fsm::Preempt::AtOnce,

@@ -15,6 +15,10 @@ pub struct Settings {
     pub priority: Priority,
     /// Interval of our adverts.
     pub interval: AdvertInterval,
+    /// How late an Active may be without losing its claim, where nobody else was heard
+    /// meanwhile: what is held runs out by itself after that. Zero: any lateness that
+    /// lets another take over ends the claim.
+    pub patience: Duration,
     /// Address that our adverts come from: decides between equal priorities.
     pub source: IpAddr,
     /// Do we take over from a lower priority? An owner always does.

@@ -15,7 +15,7 @@ pub(super) struct Step<'r> {
 
 impl Step<'_> {
     pub(super) fn take(&mut self, before: Mode, event: Event<'_>) -> Mode {
-        match self.punctual(before) {
+        match self.punctual(before, &event) {
             Mode::Initialize => self.initialize(event),
             Mode::Fault(ends) => self.fault(ends, event),
             Mode::Backup(backup) => self.backup(backup, event),
@@ -24,8 +24,10 @@ impl Step<'_> {
     }
 
     /// An Active that was silent for so long that another may have taken over has lost
-    /// its claim, whatever woke it: it releases, and listens before it comes back.
-    fn punctual(&mut self, before: Mode) -> Mode {
+    /// its claim: it releases, and listens before it comes back. Unless it has read its
+    /// sockets dry, which comes before a deadline, and nobody was there: to let go of
+    /// addresses that nobody has taken would leave them nowhere.
+    fn punctual(&mut self, before: Mode, event: &Event<'_>) -> Mode {
         let Mode::Active(active) = &before else {
             return before;
         };
@@ -34,6 +36,9 @@ impl Step<'_> {
         }
         let late = self.now.saturating_duration_since(active.next);
         self.note(Note::Late(late));
+        if matches!(event, Event::Deadline) && late < self.rules.patience {
+            return before;
+        }
         self.release(State::Active, State::Backup, Reason::Late);
         let wait = self.listen(self.rules.interval);
         Mode::Backup(Backup::waiting(

@@ -99,6 +99,9 @@ pub(crate) struct Network {
     numbers: Numbers,
 }
 
+/// As the daemon has it: less than an address lives without it.
+const PATIENCE: Duration = Duration::from_millis(750);
+
 /// Settings of the router number `host`: the higher the number, the higher its address.
 pub(crate) fn settings(host: Host, priority: u8, interval: AdvertInterval) -> Settings {
     Settings {
@@ -107,6 +110,7 @@ pub(crate) fn settings(host: Host, priority: u8, interval: AdvertInterval) -> Se
         interval,
         source: address(host),
         preempt: Preempt::AtOnce,
+        patience: PATIENCE,
         announcing: Announcing::default(),
         dialects: Dialects::KEEPALIVED,
     }

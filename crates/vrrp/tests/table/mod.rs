@@ -25,6 +25,7 @@ pub(crate) fn settings() -> Settings {
         version: Version::V3,
         priority: Priority::DEFAULT,
         interval: interval(Version::V3, 100),
+        patience: Duration::ZERO,
         source: host(12),
         preempt: Preempt::AtOnce,
         announcing: Announcing::default(),

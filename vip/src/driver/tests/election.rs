@@ -170,3 +170,23 @@ async fn t11_a_stall_ends_the_claim_before_anything_is_renewed() {
     assert_eq!(deeds, [(1630, Release)]);
     assert_eq!(bench.state(), State::Backup);
 }
+
+#[tokio::test(start_paused = true)]
+async fn t11_a_stall_in_which_nobody_took_over_costs_nothing() {
+    // Longer than any peer waits, shorter than an address lives.
+    let stall = Duration::from_millis(500);
+    let bench = bench(clear());
+    bench.until(430).await;
+    bench.deeds();
+    advance(stall).await;
+    settle().await;
+    let deeds = [(930, Advertise(200)), (930, Burst), (930, Renew)];
+    assert_eq!(bench.deeds(), deeds);
+    assert_eq!(bench.state(), State::Active);
+    // What waits in the socket is read before anything is said.
+    bench.adverts.try_send(Ok(datagram(150))).unwrap();
+    advance(stall).await;
+    settle().await;
+    assert_eq!(bench.deeds(), [(1430, Release)]);
+    assert_eq!(bench.state(), State::Backup);
+}
