@@ -16,26 +16,31 @@ use nix::unistd::Pid;
 /// # Errors
 /// When the process is gone.
 pub fn cpu_of(pid: u32) -> io::Result<Duration> {
-    let mut total = 0;
-    let mut children = Duration::ZERO;
+    let mut total = cpu_of_one(pid)?;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let task = task?.path();
-        // A thread may end between the listing and the reading.
-        let stat = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
-        for child in fs::read_to_string(task.join("children"))
-            .unwrap_or_default()
-            .split_whitespace()
-            .filter_map(|child| child.parse().ok())
-        {
-            children += cpu_of(child).unwrap_or_default();
+        let children = fs::read_to_string(task?.path().join("children"));
+        for child in children.unwrap_or_default().split_whitespace() {
+            // One that has ended meanwhile is counted no longer.
+            let spent = child.parse().ok().and_then(|child| cpu_of(child).ok());
+            total += spent.unwrap_or_default();
         }
-        let nanos = stat
-            .split(' ')
-            .next()
-            .and_then(|first| first.parse::<u64>().ok());
-        total += nanos.unwrap_or(0);
     }
-    Ok(Duration::from_nanos(total) + children)
+    Ok(total)
+}
+
+/// CPU time of a process without its children: all of its threads that run.
+///
+/// # Errors
+/// When the process is gone.
+pub fn cpu_of_one(pid: u32) -> io::Result<Duration> {
+    let mut nanos = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end between the listing and the reading.
+        let stat = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        let spent = stat.split(' ').next().and_then(|first| first.parse().ok());
+        nanos += spent.unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanos))
 }
 
 /// CPU time that all cores together spent on anything but waiting.

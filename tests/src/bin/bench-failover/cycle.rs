@@ -268,10 +268,11 @@ impl Stage {
         self.segment.host(OWNER)?.output("ip", &words).map(drop)
     }
 
+    /// Of every process on the owner, each once: a child is listed beside its parent.
     fn cpu(&self) -> Result<Duration, LabError> {
         let pids = self.segment.host(OWNER)?.netns().processes();
         let used = pids.iter().filter_map(|pid| {
-            usage::cpu_of(u32::try_from(pid.as_raw()).unwrap_or_default()).ok()
+            usage::cpu_of_one(u32::try_from(pid.as_raw()).unwrap_or_default()).ok()
         });
         Ok(used.sum())
     }
