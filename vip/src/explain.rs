@@ -64,6 +64,19 @@ pub fn explain(
     words
 }
 
+/// What an interval as short as this router's would need, and was `refused`.
+#[must_use]
+pub fn hasty(router: &Router, refused: &str) -> Option<String> {
+    router.needs_realtime().then(|| {
+        format!(
+            "Adverts every {} are not safe here: the kernel gives no real-time scheduling \
+             ({refused}), and a busy machine then moves the addresses. Give CAP_SYS_NICE \
+             (the unit does), or write 30ms or more.",
+            router.interval
+        )
+    })
+}
+
 /// The priority, and what makes it so.
 fn standing(router: &Router, record: &Record) -> Option<String> {
     let (priority, base) = (record.priority, router.priority);
@@ -259,6 +272,17 @@ mod tests {
                 "{state}: wanted {words}, told:\n{told}"
             );
             assert_eq!(told.contains("fails"), verdict == Verdict::Down, "{told}");
+        }
+    }
+
+    #[test]
+    fn an_interval_that_is_not_safe_is_said_with_the_way_out() {
+        for (interval, needs) in [("20ms", true), ("30ms", false)] {
+            let router = router(&format!(", advertInterval: {interval}"));
+            let told = hasty(&router, "no right");
+            assert_eq!(told.is_some(), needs, "{interval}");
+            let words = told.unwrap_or_default();
+            assert_eq!(words.contains("(no right)"), needs, "{words}");
         }
     }
 

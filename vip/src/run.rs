@@ -147,6 +147,7 @@ async fn reload(path: &Path, fleet: &Fleet, identity: &Identity, log: &Log) {
         }
         Ok(config) => {
             warn(&config);
+            hasty(&config, fleet.realtime());
             let errors = fleet.change(&config).await;
             for error in &errors {
                 tracing::error!("{}", chain(error));
@@ -172,21 +173,26 @@ fn warn(config: &Config) {
 }
 
 fn report(config: &Config, thread: &Thread, memory: &io::Result<()>) {
-    /// Shorter intervals flap on a busy machine without real-time scheduling.
-    const SAFE: std::time::Duration = std::time::Duration::from_millis(30);
     warn(config);
     if let Err(error) = memory {
         tracing::info!("memory is not locked: {error}");
     }
     if let Err(error) = thread.realtime() {
         tracing::info!("no real-time scheduling: {error}");
-        for router in &config.routers {
-            if router.interval.duration() < SAFE {
-                tracing::warn!(
-                    router = router.name, interval = %router.interval,
-                    "not safe without real-time scheduling: a busy machine moves the address"
-                );
-            }
-        }
+    }
+    hasty(config, thread.realtime());
+}
+
+/// Says which routers would need what the thread was refused.
+fn hasty(config: &Config, realtime: &io::Result<()>) {
+    let hasty = config
+        .routers
+        .iter()
+        .filter(|router| router.needs_realtime());
+    for router in hasty.filter(|_| realtime.is_err()) {
+        tracing::warn!(
+            router = router.name, interval = %router.interval,
+            "not safe without real-time scheduling: a busy machine moves the address"
+        );
     }
 }

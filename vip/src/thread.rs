@@ -10,7 +10,7 @@ use std::thread::{Builder, JoinHandle};
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
-use crate::linux::round_robin;
+use crate::linux::{round_robin, short_turns};
 
 /// In the middle of the real-time range: above everything that is not real time, below
 /// the kernel's own threads. keepalived's users set the same.
@@ -41,8 +41,13 @@ impl Thread {
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let body = move || {
+            let realtime = round_robin(PRIORITY);
+            if realtime.is_err() {
+                // Refused as well, it waits its turn as everybody does.
+                drop(short_turns());
+            }
             // The receiver waits for exactly this.
-            let _ = tell.send(round_robin(PRIORITY));
+            let _ = tell.send(realtime);
             // An error means that `Thread` is gone, which is a stop too.
             let _ = runtime.block_on(stopped);
         };

@@ -194,6 +194,7 @@ fn readable(status: &Value) -> String {
             "conflict",
             "unanswered",
             "foreign",
+            "unsafe",
         ] {
             let value = router.get(key).filter(|value| !value.is_null());
             if value.is_some_and(|value| *value != json!({}) && *value != json!([])) {

@@ -68,6 +68,17 @@ pub(super) fn check(path: &Path) -> u8 {
                 .warnings
                 .iter()
                 .for_each(|warning| complain(&format!("warning: {warning}")));
+            let hasty = config
+                .routers
+                .iter()
+                .filter(|router| router.needs_realtime());
+            hasty.for_each(|router| {
+                complain(&format!(
+                    "note: router {}: adverts every {} are safe only with real-time \
+                     scheduling; `vip-daemon status` says whether it was granted",
+                    router.name, router.interval
+                ));
+            });
             say(&format!(
                 "{}: good, {} router(s)",
                 path.display(),

@@ -141,6 +141,14 @@ impl Notify {
 }
 
 impl Router {
+    /// Does a busy machine move its addresses, unless its adverts go before everything else?
+    /// Peers wait for three intervals; below this, an ordinary thread is kept waiting for
+    /// longer by a few busy ones.
+    pub fn needs_realtime(&self) -> bool {
+        const SAFE: Duration = Duration::from_millis(30);
+        self.interval.duration() < SAFE
+    }
+
     /// What peers know it by.
     pub fn group(&self) -> Group {
         let first = self.addresses.first();

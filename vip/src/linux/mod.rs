@@ -43,7 +43,7 @@ pub use netlink::{Netlink, RequestError};
 pub use open::OpenError;
 pub use order::Succession;
 pub use receiver::Receiver;
-pub(crate) use sys::round_robin;
+pub(crate) use sys::{round_robin, short_turns};
 pub use virtual_mac::Before;
 pub use witness::{Claimant, Witness};
 

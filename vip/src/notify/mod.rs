@@ -228,7 +228,11 @@ mod tests {
         let file = folder.path().join("fifo");
         std::fs::write(&file, "somebody's").unwrap();
         let teller = Teller::start(Some(file.clone()));
-        teller.line().unwrap().try_send(moved(State::Active, 101)).unwrap();
+        teller
+            .line()
+            .unwrap()
+            .try_send(moved(State::Active, 101))
+            .unwrap();
         teller.end().await;
         assert_eq!(teller.lost(), 1);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "somebody's");

@@ -20,10 +20,7 @@ const SCRIPT: Duration = Duration::from_secs(60);
 
 /// Runs the scripts of one router, one after the other: that of the state before the one
 /// of every state, as keepalived does.
-pub(super) async fn run(
-    mut queue: mpsc::Receiver<(Move, Notify)>,
-    lost: Arc<AtomicU64>,
-) {
+pub(super) async fn run(mut queue: mpsc::Receiver<(Move, Notify)>, lost: Arc<AtomicU64>) {
     while let Some((moved, notify)) = queue.recv().await {
         let own = match moved.to {
             State::Active => &notify.master,

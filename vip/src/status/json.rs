@@ -13,12 +13,15 @@ use crate::driver::{Heard, Mac, Record};
 use crate::fleet::{Fleet, Member};
 use crate::track::{Out, Seen};
 
+/// Of a router whose interval is too short for a thread that waits its turn.
+const HASTY: &str = "advertInterval is not safe without real-time scheduling";
+
 /// The whole daemon.
 pub(super) fn whole(fleet: &Fleet) -> Value {
     let routers: Vec<_> = fleet
         .members()
         .iter()
-        .map(|member| router(member))
+        .map(|member| router(fleet, member))
         .collect();
     let refused = |fact: &std::io::Result<()>| match fact {
         Ok(()) => Value::Null,
@@ -43,7 +46,7 @@ pub(super) fn whole(fleet: &Fleet) -> Value {
 }
 
 /// One router.
-pub(super) fn router(member: &Member) -> Value {
+pub(super) fn router(fleet: &Fleet, member: &Member) -> Value {
     let record = member.record.borrow().clone();
     let config = &member.router;
     let addresses: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
@@ -81,6 +84,7 @@ pub(super) fn router(member: &Member) -> Value {
         "unanswered": record.unanswered,
         "foreign": record.foreign.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "failing": record.failing,
+        "unsafe": (config.needs_realtime() && fleet.realtime().is_err()).then_some(HASTY),
         "tracks": tracks,
         "counts": counts(&record),
     })

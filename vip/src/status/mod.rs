@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use vrrp::State;
 
-use crate::explain::explain;
+use crate::explain::{explain, hasty};
 use crate::fleet::{Fleet, Member};
 use crate::flight::dump;
 use crate::hand;
@@ -97,7 +97,11 @@ impl Surface for Status {
                     let told = members.iter().map(|member| {
                         let record = member.record.borrow().clone();
                         let tracks = member.tracker.seen();
-                        let sentences = explain(&member.router, &record, &tracks, now);
+                        let mut sentences =
+                            explain(&member.router, &record, &tracks, now);
+                        sentences.extend(self.fleet.realtime().as_ref().err().and_then(
+                            |refused| hasty(&member.router, &refused.to_string()),
+                        ));
                         json!({ "name": member.router.name, "sentences": sentences })
                     });
                     json!({ "routers": told.collect::<Vec<_>>() })
@@ -149,7 +153,7 @@ impl Status {
             // Never nowhere: alone, it is Active again before anybody looks. That is no
             // failure, and the answer says what holds.
             let _ = timeout(RELEASE, followed).await;
-            answers.push(json::router(&member));
+            answers.push(json::router(&self.fleet, &member));
         }
         Ok(json!({ "routers": answers }))
     }
