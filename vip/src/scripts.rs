@@ -35,6 +35,9 @@ const AT_ONCE: usize = 64;
 /// The longest a script may run, whatever is asked.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// Whoever connects asks at once; one who does not must not keep a place from others.
+const REQUEST: Duration = Duration::from_secs(5);
+
 /// The longest request: a command line.
 const REQUEST_BYTES: u64 = 64 * 1024;
 
@@ -217,9 +220,8 @@ fn scripts_of(config: &Config) -> Vec<Script> {
 async fn serve(stream: UnixStream, allowed: &Allowed) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(REQUEST_BYTES))
-        .read_line(&mut line)
-        .await?;
+    let mut read = BufReader::new(read.take(REQUEST_BYTES));
+    timeout(REQUEST, read.read_line(&mut line)).await??;
     let ended = match serde_json::from_str::<Request>(&line) {
         Ok(request) if permitted(&request, allowed) => execute(&request).await,
         Ok(_) | Err(_) => Ended::NotAllowed,
@@ -369,5 +371,13 @@ mod tests {
         let known = config(Path::new("/no/such/socket"), &["[/bin/true]"]);
         let script = scripts_of(&known).remove(0);
         assert_eq!(ask(&script, Duration::from_secs(1)).await, Ended::NoUnit);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_connects_and_asks_for_nothing_keeps_no_place() {
+        let (client, server) = UnixStream::pair().unwrap();
+        let served = serve(server, &Allowed::default()).await;
+        assert_eq!(served.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(client);
     }
 }
