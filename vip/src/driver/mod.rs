@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use daemon::limit::Limiter;
 use daemon::metrics::Histogram;
+use tokio::pin;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
@@ -73,6 +74,8 @@ pub struct Driver<E> {
     /// Other interfaces that addresses are put on, by number.
     others: BTreeMap<u32, String>,
     source: IpAddr,
+    /// Between two adverts.
+    interval: Duration,
     machine: fsm::Router,
     expected: Expected,
     /// Every virtual address, advertised or not.
@@ -146,6 +149,7 @@ impl<E: Effects> Driver<E> {
             interface_name: router.interface.clone(),
             others: setup.others,
             source: setup.source,
+            interval: router.interval.duration(),
             machine: fsm::Router::new(setup::settings(
                 router,
                 setup.source,
@@ -187,8 +191,14 @@ impl<E: Effects> Driver<E> {
             return ended;
         }
         let mut batch = Vec::with_capacity(BATCH);
+        // Due an interval after the next timer. A timer that is the earliest of all makes the
+        // runtime wake itself to look at it: two system calls more for each advert, unless
+        // another is known to be due by then.
+        let ahead = sleep_until(self.wake());
+        pin!(ahead);
         loop {
             let wake = self.wake();
+            ahead.as_mut().reset(wake + self.interval);
             tokio::select! {
                 biased;
                 command = inputs.commands.recv() => {
@@ -222,6 +232,7 @@ impl<E: Effects> Driver<E> {
                     self.stand(standing);
                 }
                 () = sleep_until(wake) => {}
+                () = &mut ahead => {}
             }
             if Instant::now() >= self.wake() {
                 let lost = self.due(&mut inputs.adverts, &mut batch).await;
