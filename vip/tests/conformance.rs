@@ -16,7 +16,7 @@ const CASES: [(char, u8); 7] = [
     ('K', 7),
     ('N', 5),
     ('I', 5),
-    ('W', 11),
+    ('W', 12),
 ];
 
 /// This file, whose names are examples.
