@@ -101,11 +101,7 @@ fn main() {
     libtest_mimic::run(&arguments, trials.into()).exit();
 }
 
-fn moves_as_one(
-    leader: &'static str,
-    side: Side,
-    label: &str,
-) -> Result<(), Failed> {
+fn moves_as_one(leader: &'static str, side: Side, label: &str) -> Result<(), Failed> {
     let follower = if leader == "ours" { "theirs" } else { "ours" };
     let mut lab = Lab::new(label)?;
     lab.start(leader, 200)?;
@@ -261,7 +257,9 @@ impl Lab {
         wait::pass(SETTLED, moved);
         match self.is_held_by(host) {
             true => Ok(()),
-            false => Err(format!("{host} did not keep both: {:?}", self.holders()).into()),
+            false => {
+                Err(format!("{host} did not keep both: {:?}", self.holders()).into())
+            }
         }
     }
 
