@@ -7,17 +7,80 @@ use std::process::{Command, Output};
 
 use lab::host::Host;
 use lab::process::Program;
+use lab::wait;
 use libtest_mimic::Failed;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::Test;
 use crate::hosts::{BINARY, Lab, PATIENCE, assert_is, copy_program};
 
-pub(crate) const TESTS: [(&str, Test); 3] = [
+pub(crate) const TESTS: [(&str, Test); 4] = [
     ("rights_are_given_up", rights),
     ("a_user_of_its_own_with_the_unit_s_rights_will_do", own_user),
     ("what_is_missing_is_one_sentence_and_exit_1", missing),
+    ("without_real_time_10_ms_is_said_not_to_be_safe", hasty),
 ];
+
+/// In the log, in `status`, in `explain`, and by `check` before anything runs; and again
+/// when a reload shortens the interval. An interval of 100 ms is safe.
+fn hasty() -> Result<(), Failed> {
+    let lab = Lab::new("hasty")?;
+    let config = lab.config("a", 200, "")?;
+    let calm = fs::read_to_string(&config)?;
+    let short = calm.replace("advertInterval: 100ms", "advertInterval: 10ms");
+    let path = config.display().to_string();
+    let host = lab.segment.host("a")?;
+    let program = Program::new(
+        "vip-daemon",
+        "/usr/bin/setpriv".as_ref(),
+        lab.segment.logs(),
+    );
+    let run = [
+        "--bounding-set",
+        "-sys_nice",
+        BINARY,
+        "run",
+        "--config",
+        &path,
+    ];
+    let mut daemon = host.start(&program.args(run))?;
+    daemon.ready(PATIENCE)?;
+    lab.held_by(&["a"])?;
+    assert_is("realtime", lab.status("a")?.pointer("/realtime"), false)?;
+    assert_is("unsafe", lab.router("a")?.pointer("/unsafe"), Value::Null)?;
+    let log = lab.segment.logs().join("a-vip-daemon.log");
+    let warned = || {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        log.contains("not safe without real-time scheduling")
+            .then_some(())
+    };
+    if warned().is_some() {
+        return Err("100 ms are said not to be safe".into());
+    }
+    fs::write(&config, short)?;
+    let check = path.clone();
+    let said = host.run(move || {
+        Command::new(BINARY)
+            .args(["check", "--config", &check])
+            .output()
+    })??;
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    if !said.contains("safe only with real-time scheduling") {
+        return Err(format!("check says: {said}").into());
+    }
+    daemon.signal(Signal::SIGHUP);
+    wait::until("the log says so", PATIENCE, warned)?;
+    wait::until("status says so", PATIENCE, || {
+        let router = lab.router("a").ok()?;
+        router.pointer("/unsafe")?.as_str().map(drop)
+    })?;
+    let told = lab.command("a", &["explain"])?;
+    if !told.contains("Adverts every 10ms are not safe here") {
+        return Err(format!("explain says: {told}").into());
+    }
+    Ok(())
+}
 
 fn rights() -> Result<(), Failed> {
     let lab = Lab::new("rights")?;
