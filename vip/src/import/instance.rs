@@ -14,6 +14,7 @@ pub(super) struct Reading<'a> {
     /// As the file says; keepalived's default is BACKUP.
     pub(super) is_master: bool,
     pub(super) nopreempt: Option<usize>,
+    pub(super) delay: Option<Directive>,
     pub(super) version: Option<u8>,
     pub(super) advert: Option<Directive>,
     pub(super) auth: Option<Directive>,
@@ -43,6 +44,7 @@ pub(super) fn read(
         },
         is_master: false,
         nopreempt: None,
+        delay: None,
         version: defaults.version,
         advert: None,
         auth: None,
@@ -50,7 +52,14 @@ pub(super) fn read(
         definitions,
         report,
     };
-    for at in block.inner() {
+    // keepalived takes them in any order; what others are compared with comes first here.
+    let mut all: Vec<_> = block.inner().iter().collect();
+    all.sort_by_key(|at| match at.name() {
+        "interface" => 0,
+        "virtual_ipaddress" => 1,
+        _later => 2,
+    });
+    for at in all {
         let known = reading.identity(at)
             || reading.travel(at)
             || reading.virtual_mac(at)
@@ -97,8 +106,8 @@ impl Reading<'_> {
             }
             "preempt" => "preempt: true, the default",
             "preempt_delay" => {
-                self.router.delay = seconds(at.value());
-                "preemptDelay"
+                self.delay = Some(at.clone());
+                return true;
             }
             "state" => {
                 self.is_master = at.value().eq_ignore_ascii_case("MASTER");
@@ -142,7 +151,14 @@ impl Reading<'_> {
                 self.report.honoured(at, "unicast.peers");
                 for peer in at.inner() {
                     self.router.peers.push(peer.name().to_owned());
-                    self.report.honoured(peer, "");
+                    match peer.words.get(1..).unwrap_or_default() {
+                        [] => self.report.honoured(peer, ""),
+                        more => {
+                            let more = more.join(" ");
+                            let what = format!("the peer is written, without: {more}");
+                            self.report.unsupported(peer, what);
+                        }
+                    }
                 }
                 if at.inner().is_empty() {
                     self.report.trap(

@@ -20,6 +20,7 @@ impl Reading<'_> {
         self.authentication();
         self.preemption();
         self.own_device();
+        self.delay();
         if self.router.interface.is_empty() {
             self.report.trap(block.line, "no interface: write one");
         }
@@ -117,9 +118,30 @@ impl Reading<'_> {
             )
         } else {
             self.router.preempts = false;
-            self.router.delay = None;
             super::Verdict::Honoured("preempt: false".to_owned())
         };
         self.report.add(line, &text, verdict);
+    }
+
+    fn delay(&mut self) {
+        let Some(at) = self.delay.take() else {
+            return;
+        };
+        if self.is_master {
+            self.report.trap(
+                at.line,
+                "preempt_delay with state MASTER: keepalived ignores it then, and so does \
+                 what was written; write preemptDelay if it was meant",
+            );
+            let why = "keepalived ignores it with state MASTER";
+            return self.report.not_needed(&at, why);
+        }
+        if !self.router.preempts {
+            return self
+                .report
+                .not_needed(&at, "with nopreempt there is nothing to delay");
+        }
+        self.router.delay = seconds(at.value());
+        self.report.honoured(&at, "preemptDelay");
     }
 }
