@@ -4,7 +4,7 @@
 //!   follow (one per check) ──verdict──▶ Tracker ──standing()──▶ the driver
 //! ```
 //!
-//! [`standing`] decides; [`Tracker`] keeps the verdicts of one router's checks and
+//! [`standing()`] decides; [`Tracker`] keeps the verdicts of one router's checks and
 //! publishes the result; [`follow()`] runs one check again and again.
 
 mod follow;
