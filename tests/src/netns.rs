@@ -233,7 +233,7 @@ fn sweep_where(mut doomed: impl FnMut(&str) -> bool) {
 }
 
 /// The process id in `sp-<pid>-…`; names of other makers have none there.
-fn owner(name: &str) -> Option<&str> {
+pub(crate) fn owner(name: &str) -> Option<&str> {
     let (pid, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
     (!pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())).then_some(pid)
 }

@@ -4,6 +4,8 @@
 //! It runs under systemd-nspawn in a mount namespace of its own, so that its overlay goes with
 //! it, however it ends. Its processes are reached through the namespaces of its process 1.
 
+mod groups;
+
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
@@ -19,11 +21,22 @@ use crate::host::{Host, NamespaceHost};
 use crate::process::{Process, Program};
 use crate::requirement;
 use crate::segment::Segment;
+use groups::Groups;
 
 /// From the start until systemd says that it is up.
 const BOOT: Duration = Duration::from_secs(60);
 /// From the request to the end.
 const SHUTDOWN: Duration = Duration::from_secs(30);
+
+/// What a machine is booted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Services of its systemd.
+    Services,
+    /// A kubelet and its containers besides. Its files below /var/lib are not in
+    /// [`Machine::own_files`], and it has control groups and a few kernel settings of its own.
+    Containers,
+}
 
 /// A running machine; dropping it pulls its plug.
 #[derive(Debug)]
@@ -33,6 +46,8 @@ pub struct Machine {
     folder: PathBuf,
     leader: Pid,
     nspawn: Process,
+    /// Goes last: groups are removed when they are empty.
+    _groups: Option<Groups>,
 }
 
 impl Machine {
@@ -46,21 +61,42 @@ impl Machine {
         name: &str,
         address: Ipv4Addr,
     ) -> Result<Self, LabError> {
+        Self::boot_for(Purpose::Services, segment, name, address)
+    }
+
+    /// Boots a machine for a purpose, otherwise as [`Machine::boot`].
+    ///
+    /// # Errors
+    /// When the root file system or systemd-nspawn is not there, or it does not come up.
+    pub fn boot_for(
+        purpose: Purpose,
+        segment: &Segment,
+        name: &str,
+        address: Ipv4Addr,
+    ) -> Result<Self, LabError> {
         let folder = segment.files().join(format!("machine-{name}"));
         for part in ["upper/etc/systemd/network", "work", "root"] {
             fs::create_dir_all(folder.join(part)).doing(folder.display())?;
         }
         identify(&folder.join("upper/etc"), name, address)?;
+        let stem = segment.bridge().name().to_owned();
+        let (script, groups) = match purpose {
+            Purpose::Services => (SERVICES, None),
+            Purpose::Containers => {
+                prepare(&folder.join("upper/etc"), address)?;
+                (CONTAINERS, Some(Groups::new(&format!("{stem}-{name}"))?))
+            }
+        };
         let shell = Program::new(name, Path::new("/bin/sh"), segment.logs());
         let program = shell
-            .args(["-c", SCRIPT, "machine"])
+            .args(["-c", OUTSIDE, script])
             .args([requirement::machine().display().to_string()])
             .args([folder.display().to_string()])
             .args([requirement::peer("systemd-nspawn").display().to_string()])
             .args([name])
+            .args(groups.iter().flat_map(Groups::doors))
             // /proc/sys/net writable; all of /sys would make networkd wait for a udev.
             .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network");
-        let stem = segment.bridge().name().to_owned();
         let host = "machine".to_owned();
         let mut nspawn = segment
             .bridge()
@@ -74,6 +110,7 @@ impl Machine {
             folder,
             leader,
             nspawn,
+            _groups: groups,
         })
     }
 
@@ -163,16 +200,57 @@ impl Drop for Machine {
     }
 }
 
-/// Mounts the overlay where nobody else sees it, and becomes systemd-nspawn, which tells the
-/// lab when the system inside is up. `ip netns exec` would remount /sys and hide the control
-/// groups; a process that is simply born in the bridge's namespace has them.
-const SCRIPT: &str = r#"
-exec unshare --mount --propagation private /bin/sh -ec '
+/// Runs the script that is its first argument where nobody else sees what it mounts.
+const OUTSIDE: &str =
+    r#"exec unshare --mount --propagation private /bin/sh -ec "$0" machine "$@""#;
+
+/// Mounts the overlay and becomes systemd-nspawn, which tells the lab when the system inside
+/// is up. `ip netns exec` would remount /sys and hide the control groups; a process that is
+/// simply born in the bridge's namespace has them.
+const SERVICES: &str = r#"
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 exec "$3" --quiet --boot --notify-ready=yes --register=no --keep-unit --console=pipe \
     --network-bridge=br0 --capability=all --machine="$4" --directory="$2/root"
-' machine "$1" "$2" "$3" "$4"
 "#;
+const CONTAINERS: &str = include_str!("containers.sh");
+/// What a machine for containers does as it boots.
+const INSIDE: &str = include_str!("inside.sh");
+const INSIDE_UNIT: &str = "[Unit]\nDescription=What a machine of the lab does for containers\n\
+     [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh /etc/lab/inside.sh\n";
+/// No name server: Pods forward to it what is not theirs, and are told so at once
+/// (192.0.2.0/24 is nobody's, RFC 5737).
+const NO_RESOLVER: &str = "nameserver 192.0.2.1\n";
+
+/// The service that makes a machine ready for containers.
+fn prepare(etc: &Path, address: Ipv4Addr) -> Result<(), LabError> {
+    let [a, b, c, _] = address.octets();
+    // Nobody is there; a Service's address needs a route before it is another.
+    let gateway = format!("[Network]\nGateway={}\n", Ipv4Addr::new(a, b, c, 1));
+    fs::create_dir_all(etc.join("lab")).doing(etc.display())?;
+    for (file, text) in [
+        ("lab/inside.sh", INSIDE),
+        ("systemd/system/lab-inside.service", INSIDE_UNIT),
+        ("resolv.conf", NO_RESOLVER),
+        ("systemd/network/10-host0.network.d/gateway.conf", &gateway),
+    ] {
+        let path = etc.join(file);
+        let folder = path.parent().unwrap_or(etc);
+        fs::create_dir_all(folder).doing(folder.display())?;
+        fs::write(&path, text).doing(path.display())?;
+    }
+    wanted(etc, "lab-inside.service", Path::new("/etc/systemd/system"))
+}
+
+/// Has a unit of the folder `units` started at boot; one that boots again has that.
+fn wanted(etc: &Path, unit: &str, units: &Path) -> Result<(), LabError> {
+    let wants = etc.join("systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wants).doing(wants.display())?;
+    let link = wants.join(unit);
+    if link.is_symlink() {
+        return Ok(());
+    }
+    symlink(units.join(unit), link).doing(unit)
+}
 
 /// Name, identity, address, and the service that sets the address.
 fn identify(etc: &Path, name: &str, address: Ipv4Addr) -> Result<(), LabError> {
@@ -191,15 +269,8 @@ fn identify(etc: &Path, name: &str, address: Ipv4Addr) -> Result<(), LabError> {
             "[Match]\nName=host0\n[Network]\nAddress={address}/24\nKeepConfiguration=static\n"
         ),
     )?;
-    let wants = etc.join("systemd/system/multi-user.target.wants");
-    fs::create_dir_all(&wants).doing(wants.display())?;
-    let unit = "systemd-networkd.service";
-    let link = wants.join(unit);
-    // One that boots again has it.
-    if link.is_symlink() {
-        return Ok(());
-    }
-    symlink(Path::new("/lib/systemd/system").join(unit), link).doing(unit)
+    let units = Path::new("/lib/systemd/system");
+    wanted(etc, "systemd-networkd.service", units)
 }
 
 fn only_child(of: Pid) -> Result<Pid, LabError> {
