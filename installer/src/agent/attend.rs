@@ -31,6 +31,7 @@ pub fn attend<S: Services>(
         busy.store(false, Ordering::SeqCst);
         super::reply(&mut answers, &answer)?;
     }
+    agent.leave();
     Ok(())
 }
 

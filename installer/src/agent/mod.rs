@@ -180,13 +180,21 @@ impl<S: Services> Agent<S> {
         match Lock::take(&self.root, who) {
             Ok(lock) => {
                 self.lock = Some(lock);
-                // What a run that was broken off has brought; nobody else is at work here.
-                let left = files::below(&self.root, INCOMING);
-                let _ = std::fs::remove_dir_all(left);
+                // What a run that was broken off has brought.
+                self.leave();
                 files::tidy(&self.root, &self.journal);
                 Answer::Done
             }
             Err(error) => failed(&error),
+        }
+    }
+
+    /// Leaves nothing behind that was brought and not installed. Without the lock that may be
+    /// somebody else's.
+    fn leave(&self) {
+        if self.lock.is_some() {
+            // Where there is none, nothing was brought.
+            let _ = std::fs::remove_dir_all(files::below(&self.root, INCOMING));
         }
     }
 

@@ -90,8 +90,12 @@ pub(super) fn install(
         before: None,
         after: install.sha256.clone(),
     })?;
-    let copied = copy(&install.from, &fresh);
-    let found = copied.map_err(|source| {
+    let brought = install.from.starts_with(super::INCOMING);
+    let there = match brought {
+        true => take(&install.from, &fresh),
+        false => copy(&install.from, &fresh),
+    };
+    let found = there.map_err(|source| {
         let _ = fs::remove_file(&fresh);
         let (doing, path) = ("copied", install.from.clone());
         ProgramsError::System {
@@ -119,11 +123,26 @@ pub(super) fn install(
         }
     })?;
     link(root, &install.link, &place, journal)?;
-    if install.from.starts_with(super::INCOMING) {
+    if brought {
         // It is in its place; a copy left behind is only room lost.
         let _ = fs::remove_file(&install.from);
     }
     Ok(())
+}
+
+/// Moves a file that was brought for this, where that is no copy, and returns its checksum.
+fn take(from: &Path, to: &Path) -> io::Result<String> {
+    match fs::rename(from, to) {
+        Ok(()) => {
+            let file = File::open(to)?;
+            let sum = through(&file, io::sink())?;
+            file.set_permissions(Permissions::from_mode(0o755))?;
+            file.sync_all()?;
+            Ok(sum)
+        }
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy(from, to),
+        Err(error) => Err(error),
+    }
 }
 
 /// Copies a file and returns its checksum.
@@ -133,9 +152,17 @@ fn copy(from: &Path, to: &Path) -> io::Result<String> {
         // Nothing there, or what an interrupted copy has left.
         Ok(()) | Err(_) => {}
     }
-    let mut source = File::open(from)?;
+    let source = File::open(from)?;
     let mut options = OpenOptions::new();
-    let mut target = options.write(true).create_new(true).mode(0o600).open(to)?;
+    let target = options.write(true).create_new(true).mode(0o600).open(to)?;
+    let sum = through(source, &target)?;
+    target.set_permissions(Permissions::from_mode(0o755))?;
+    target.sync_all()?;
+    Ok(sum)
+}
+
+/// Reads all of one into the other; the checksum of it.
+fn through(mut source: impl Read, mut target: impl Write) -> io::Result<String> {
     let mut context = Context::new(&SHA256);
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -146,8 +173,6 @@ fn copy(from: &Path, to: &Path) -> io::Result<String> {
         context.update(read);
         target.write_all(read)?;
     }
-    target.set_permissions(Permissions::from_mode(0o755))?;
-    target.sync_all()?;
     Ok(hexadecimal(context.finish().as_ref()))
 }
 

@@ -37,6 +37,12 @@ pub trait Transport {
     /// When it cannot be read, or does not get there.
     fn bring(&mut self, file: &Path) -> Result<PathBuf, TransportError>;
 
+    /// Says which files will be brought, and in which order: some may be on their way before
+    /// they are asked for.
+    fn announce(&mut self, files: Vec<PathBuf>) {
+        drop(files);
+    }
+
     /// Hands over one order and waits for its answer.
     ///
     /// # Errors
@@ -141,6 +147,7 @@ impl Target<'_> {
         transport: &mut impl Transport,
         mut about: impl FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<(), ApplyError> {
+        transport.announce(self.programs(plan));
         let mut orders = Orders::new(*self, material);
         for (done, step) in plan.steps.iter().enumerate() {
             if about(step).is_break() {
@@ -156,6 +163,23 @@ impl Target<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The files that a plan has brought, in its order.
+    fn programs(&self, plan: &Plan) -> Vec<PathBuf> {
+        let names = plan.steps.iter().filter_map(|step| match step {
+            Step::Install { program, .. } => Some(program),
+            Step::Folder { .. }
+            | Step::Write { .. }
+            | Step::Issue { .. }
+            | Step::Share { .. }
+            | Step::Enable { .. }
+            | Step::Start { .. }
+            | Step::Restart { .. }
+            | Step::Reload { .. } => None,
+        });
+        let folder = &self.cluster.binaries.folder;
+        names.map(|name| folder.join(name)).collect()
     }
 
     fn facts(&self, transport: &mut impl Transport) -> Result<Facts, ApplyError> {

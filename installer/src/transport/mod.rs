@@ -4,6 +4,7 @@
 mod agents;
 pub mod asked;
 mod cause;
+mod courier;
 mod ssh;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,6 +17,7 @@ use crate::agent::{self, Answer, Order};
 use crate::apply::{Transport, TransportError};
 
 pub use agents::{Agents, AgentsError, Named};
+use courier::Courier;
 pub use ssh::{Ssh, SshError};
 
 /// Octets of what a child says on its standard error that are kept: enough for ssh's reason.
@@ -30,6 +32,8 @@ pub struct Piped {
     said: Option<JoinHandle<String>>,
     /// How files get there; `None` on this machine, where they are.
     way: Option<Ssh>,
+    /// Who brings files ahead of their orders.
+    courier: Option<Courier>,
 }
 
 impl Piped {
@@ -68,6 +72,7 @@ impl Piped {
             answers: BufReader::new(answers),
             said: Some(said),
             way: None,
+            courier: None,
         })
     }
 
@@ -123,15 +128,17 @@ impl Transport for Piped {
         let Some(way) = &self.way else {
             return Ok(file.to_owned());
         };
-        let name = file
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let place = format!("{}/{name}", agent::INCOMING);
-        let sent = way.send(file, &place);
+        let place = place(file);
+        let ahead = self.courier.as_ref().and_then(|one| one.brought(file));
+        let sent = ahead.unwrap_or_else(|| way.send(file, &place));
         sent.map_err(|error| TransportError(daemon::chain(&error)))?;
         Ok(PathBuf::from(place))
+    }
+
+    fn announce(&mut self, files: Vec<PathBuf>) {
+        if let Some(way) = &self.way {
+            self.courier = Some(Courier::with(way.clone(), files));
+        }
     }
 
     fn ask(&mut self, order: Order) -> Result<Answer, TransportError> {
@@ -155,9 +162,16 @@ impl Transport for Piped {
     }
 }
 
+/// Where a file waits on a host.
+fn place(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    format!("{}/{name}", agent::INCOMING)
+}
+
 impl Drop for Piped {
-    /// An agent ends with its orders; it is not left behind.
+    /// An agent ends with its orders; it is not left behind, nor is a file half-way.
     fn drop(&mut self) {
+        self.courier = None;
         self.orders = None;
         let _ = self.child.wait();
     }
