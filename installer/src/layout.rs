@@ -29,6 +29,11 @@ pub const IMAGES: &str = "/var/lib/sternpost/images";
 /// Manifests that are applied once the API is there.
 pub const ADDONS: &str = "/etc/kubernetes/addons";
 
+/// What vip-daemons prove to each other that they are of one cluster with.
+pub const CHANNEL_KEY: &str = "/etc/sternpost/vip-channel-key";
+/// Where they listen for each other beside the adverts.
+pub const CHANNEL_PORT: u16 = 8112;
+
 /// Clients of etcd.
 pub const ETCD_PORT: u16 = 2379;
 /// Its members among themselves.

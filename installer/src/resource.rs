@@ -159,6 +159,8 @@ pub enum Shared {
     ExternalEtcd,
     /// The bootstrap token, as objects that make it one: for the masters, who apply them.
     Token,
+    /// The key of the channel between vip-daemons.
+    Channel,
     /// The kubeconfig with that token: for a host whose kubelet has no certificate yet.
     Join,
 }
@@ -186,6 +188,7 @@ impl Shared {
                 (layout::key("etcd/external-client"), 0o600),
             ],
             Self::Token => vec![(format!("{}/05-join.yaml", layout::ADDONS), 0o600)],
+            Self::Channel => vec![(layout::CHANNEL_KEY.to_owned(), 0o600)],
             Self::Join => vec![(layout::kubeconfig("bootstrap-kubelet"), 0o600)],
         }
     }
@@ -195,6 +198,7 @@ impl Shared {
     pub fn owner(self) -> Owner {
         match self {
             Self::Trust(_) | Self::Token | Self::Join => Owner::Root,
+            Self::Channel => Owner::VipDaemon,
             Self::Signing(_)
             | Self::ServiceAccounts
             | Self::Encryption
@@ -299,6 +303,8 @@ pub enum Owner {
     BootstrapSigner,
     /// The user that api-lb runs as.
     ApiLb,
+    /// The user that vip-daemon runs as.
+    VipDaemon,
 }
 
 impl Owner {
@@ -311,6 +317,7 @@ impl Owner {
             Self::Kubernetes => "kubernetes",
             Self::BootstrapSigner => "bootstrap-signer",
             Self::ApiLb => "api-lb",
+            Self::VipDaemon => "vip-daemon",
         }
     }
 }

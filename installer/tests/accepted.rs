@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use lab::requirement::{self, Requirement, trial};
 use libtest_mimic::{Arguments, Failed};
-use sternpost::render::{self, Generation, Known, Newcomers};
+use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster, Host};
 
@@ -216,7 +216,6 @@ fn for_every_host(
             let known = Known {
                 interface: "ens33".to_owned(),
                 resolv_conf: None,
-                containerd: Generation::Two,
                 newcomers: Newcomers::Expected,
             };
             check(&cluster, host, &render::host(&cluster, host, &known))?;

@@ -20,7 +20,7 @@ use sternpost::architecture::Architecture;
 use sternpost::checksums::Checksums;
 use sternpost::facts::Unit;
 use sternpost::plan::{Plan, Step, show};
-use sternpost::render::{self, Generation, Known, Newcomers};
+use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster};
 use sternpost::stock::Programs;
@@ -207,7 +207,6 @@ impl World {
         let known = Known {
             interface: "eth0".to_owned(),
             resolv_conf: None,
-            containerd: Generation::Two,
             newcomers: Newcomers::Expected,
         };
         let wanted = render::host(&cluster, &cluster.hosts[0], &known);
@@ -235,6 +234,7 @@ impl World {
             "etcd:x:301",
             "kubernetes:x:302",
             "bootstrap-signer:x:303",
+            "vip-daemon:x:304",
         ];
         let root = folder.path().join("root");
         fs::create_dir_all(root.join("etc"))?;

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use pki::Issued;
 use sternpost::facts::{self, Entry, Facts, Kind};
 use sternpost::plan::{Change, Inputs, Plan, Step, Trust, plan, show};
-use sternpost::render::{self, Generation, Known, Newcomers};
+use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::{Authority, Owner, Resource};
 use sternpost::spec;
 
@@ -63,7 +63,6 @@ impl World {
         let known = Known {
             interface: "eth0".into(),
             resolv_conf: None,
-            containerd: Generation::Two,
             newcomers: Newcomers::Expected,
         };
         let now = SystemTime::now();

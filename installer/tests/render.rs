@@ -9,11 +9,12 @@
     reason = "tests"
 )]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use sternpost::listing::listing;
-use sternpost::render::{self, Generation, Known, Newcomers};
+use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster};
 
@@ -32,7 +33,6 @@ fn known() -> Known {
     Known {
         interface: "ens33".to_owned(),
         resolv_conf: Some("/run/systemd/resolve/resolv.conf".to_owned()),
-        containerd: Generation::Two,
         newcomers: Newcomers::Expected,
     }
 }
@@ -130,7 +130,13 @@ fn our_daemons_read_what_is_rendered_for_them() {
                 api_lb::config::parse("api-lb.yaml", &text).unwrap();
             }
             if there("/etc/sternpost/vip-daemon.yaml") {
-                let text = file(&resources, "/etc/sternpost/vip-daemon.yaml");
+                let key = folder.path().join("channel");
+                fs::write(&key, "k".repeat(64)).unwrap();
+                fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+                let text = file(&resources, "/etc/sternpost/vip-daemon.yaml").replace(
+                    "/etc/sternpost/vip-channel-key",
+                    &key.display().to_string(),
+                );
                 let config =
                     vip_daemon::config::Config::parse("vip-daemon.yaml", &text).unwrap();
                 assert_eq!(config.warnings, Vec::<String>::new());
@@ -150,6 +156,31 @@ fn our_daemons_read_what_is_rendered_for_them() {
             }
         }
     }
+}
+
+/// vip-daemon may not fork: what runs its scripts comes with them, and only then.
+#[test]
+fn a_program_that_is_told_of_the_address_brings_what_runs_it() {
+    let path = "/etc/sternpost/vip-daemon.yaml";
+    let unit = "/etc/systemd/system/vip-daemon-scripts.service";
+    let text = fs::read_to_string(here().join("spec/whole.yaml")).unwrap();
+    let notify = "balancer: {notify: {command: [/usr/local/bin/told, --quiet], user: nobody}}\nhosts:\n";
+    let told = spec::parse("cluster.yaml", &text.replace("hosts:\n", notify)).unwrap();
+    let told = render::host(&told.cluster, &told.cluster.hosts[0], &known());
+    let key = tempfile::NamedTempFile::new().unwrap();
+    fs::write(key.path(), "k".repeat(64)).unwrap();
+    let text = file(&told, path).replace(
+        "/etc/sternpost/vip-channel-key",
+        &key.path().display().to_string(),
+    );
+    let config = vip_daemon::config::Config::parse("vip-daemon.yaml", &text).unwrap();
+    assert_eq!(config.warnings, Vec::<String>::new());
+    assert!(text.contains("any:"), "{text}");
+    assert!(file(&told, unit).contains("/usr/local/bin/vip-daemon scripts"));
+    let silent = cluster("whole");
+    let silent = render::host(&silent, &silent.hosts[0], &known());
+    let laid = |one: &Resource| matches!(one, Resource::File(file) if file.path == unit);
+    assert!(!silent.iter().any(laid));
 }
 
 /// The seed's trap: the virtual address was not among the names.

@@ -441,6 +441,27 @@ fn the_manuals_table_of_versions_is_true() {
 }
 
 #[test]
+fn an_old_containerd_is_warned_of_where_kubernetes_has_left_it() {
+    let runtime = |version: &str, containerd: &str| {
+        with("1.36.3", version).replace(
+            "hosts:\n",
+            &format!("runtime: {{containerd: {containerd}}}\nhosts:\n"),
+        )
+    };
+    for (version, containerd, warned) in [
+        ("1.35.4", "1", false),
+        ("1.36.0", "1", true),
+        ("1.36.0", "2", false),
+    ] {
+        let spec = spec::parse("cluster.yaml", &runtime(version, containerd)).unwrap();
+        let wanted = "runtime.containerd: \"1\" is too old";
+        let found = spec.warnings.iter().any(|warning| warning.contains(wanted));
+        assert_eq!(found, warned, "{version} {containerd}: {:?}", spec.warnings);
+    }
+    assert!(refused(&runtime("1.36.3", "3")).contains("write 1 or 2"));
+}
+
+#[test]
 fn every_wrong_key_is_named_in_one_go() {
     let text = with("1.36.3", "1.8").replace("192.168.220.101", "192.168.220");
     let errors = refused(&text);

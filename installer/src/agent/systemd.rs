@@ -112,10 +112,8 @@ impl Services for Systemd {
 
     fn settle(&mut self) -> Result<(), ServicesError> {
         run("systemd-sysusers", &[])?;
-        run(
-            "systemd-tmpfiles",
-            &["--create", "/etc/tmpfiles.d/sternpost.conf"],
-        )?;
+        // Hosts without a daemon of ours have no file that names this folder.
+        run("systemd-tmpfiles", &["--create", "--prefix=/run/sternpost"])?;
         // A module that is built in, or absent, is found out by who needs it.
         let _ = run("systemctl", &["restart", "systemd-modules-load.service"]);
         run(

@@ -43,6 +43,10 @@ const SIGNS: &[Sign] = &[
         "it is shown a certificate of another cluster; something of an earlier one is left",
     ),
     sign(
+        "expected containerd config version",
+        "the containerd among the programs is 1.x; write runtime: {containerd: 1}",
+    ),
+    sign(
         "cgroup v1",
         "this kubelet refuses control groups of version 1; boot the host with \
          systemd.unified_cgroup_hierarchy=1",

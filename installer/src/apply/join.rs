@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
 use serde_json::json;
 use token::{DEFAULT_GROUP, Limits, NAMESPACE, PREFIX, Spec, TYPE, Token, Usage};
 
+use crate::facts::hexadecimal;
 use crate::layout;
 use crate::render::{documents, yaml};
 use crate::spec::Cluster;
@@ -25,6 +27,14 @@ pub(super) struct Join<'a> {
     authority: &'a str,
     token: Token,
     expires: SystemTime,
+}
+
+/// The key of the channel between vip-daemons, from a key that the masters alone have: every
+/// run knows it, and none has to keep it.
+pub(super) fn channel_key(key: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+    let tag = hmac::sign(&key, b"sternpost channel of vip-daemons");
+    format!("{}\n", hexadecimal(tag.as_ref()))
 }
 
 impl<'a> Join<'a> {
@@ -136,6 +146,15 @@ mod tests {
         assert_eq!(join(noon).expires, at(midnight + 2 * 86_400));
         let other = Join::new(&cluster, "PEM", "another key", at(noon));
         assert_ne!(other.token, join(noon).token);
+    }
+
+    #[test]
+    fn the_channel_s_key_is_the_cluster_s_own_and_long_enough() {
+        let key = channel_key("key");
+        assert_eq!(key, channel_key("key"));
+        assert_ne!(key, channel_key("another key"));
+        // 32 octets, and the end of the line.
+        assert_eq!(key.len(), 65);
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Target<'_> {
         transport: &mut impl Transport,
         mut about: impl FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<(), ApplyError> {
-        transport.announce(self.programs(plan));
+        transport.announce(self.brought(plan));
         let mut orders = Orders::new(*self, material);
         for (done, step) in plan.steps.iter().enumerate() {
             if about(step).is_break() {
@@ -166,7 +166,7 @@ impl Target<'_> {
     }
 
     /// The files that a plan has brought, in its order.
-    fn programs(&self, plan: &Plan) -> Vec<PathBuf> {
+    fn brought(&self, plan: &Plan) -> Vec<PathBuf> {
         let names = plan.steps.iter().filter_map(|step| match step {
             Step::Install { program, .. } => Some(program),
             Step::Folder { .. }
@@ -178,8 +178,8 @@ impl Target<'_> {
             | Step::Restart { .. }
             | Step::Reload { .. } => None,
         });
-        let folder = &self.cluster.binaries.folder;
-        names.map(|name| folder.join(name)).collect()
+        let files = names.filter_map(|name| Some(self.programs.get(name)?.file.clone()));
+        files.collect()
     }
 
     fn facts(&self, transport: &mut impl Transport) -> Result<Facts, ApplyError> {

@@ -2,7 +2,7 @@
 
 use pki::KeyKind;
 
-use super::join::Join;
+use super::join::{self, Join};
 use super::{Material, Target};
 use crate::layout;
 use crate::plan::Trust;
@@ -65,6 +65,10 @@ impl Trust for Supply<'_> {
                 let mut all = all.into_iter();
                 let found = all.find(|(place, _)| place == path);
                 found.map(|(_, file)| file.text.clone())
+            }
+            Shared::Channel => {
+                let key = self.material.file(&layout::key("sa"))?;
+                Some(join::channel_key(key))
             }
             Shared::Token => Some(self.join()?.objects()),
             Shared::Join => {

@@ -19,7 +19,7 @@ use crate::agent::{Order, Put};
 use crate::apply::{self, ApplyError, Held, Material, Target, Transport};
 use crate::architecture::Architecture;
 use crate::plan::{self, Plan};
-use crate::render::{self, Generation, Known, Newcomers};
+use crate::render::{self, Known, Newcomers};
 use crate::spec::{Cluster, Host, Role};
 use crate::stock::{Stock, Wanted};
 use crate::transport::{Piped, asked};
@@ -148,7 +148,6 @@ impl Apply {
             known: Known {
                 interface,
                 resolv_conf: machine.resolv_conf,
-                containerd: Generation::Two,
                 newcomers,
             },
         })

@@ -14,7 +14,7 @@ use crate::agent::{Answer, Order};
 use crate::certs::{self, Line};
 use crate::facts::Wanted;
 use crate::plan::Trust;
-use crate::render::{self, Generation, Known, Newcomers};
+use crate::render::{self, Known, Newcomers};
 use crate::resource::{Authority, Shared};
 use crate::spec::{Cluster, Host};
 use crate::transport::Piped;
@@ -108,7 +108,6 @@ pub(super) fn known() -> Known {
     Known {
         interface: String::new(),
         resolv_conf: None,
-        containerd: Generation::Two,
         newcomers: Newcomers::None,
     }
 }

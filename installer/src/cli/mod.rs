@@ -27,7 +27,7 @@ use daemon::exit;
 use crate::agent::{Agent, Systemd, attend};
 use crate::import::{self, Verdict};
 use crate::listing::listing;
-use crate::render::{self, Generation, Known, Newcomers};
+use crate::render::{self, Known, Newcomers};
 use crate::spec::{self, Cluster};
 
 const SPEC: &str = "cluster.yaml";
@@ -108,9 +108,6 @@ enum Command {
         /// The interface that has the hosts' addresses.
         #[arg(long, default_value = "eth0")]
         interface: String,
-        /// The generation of containerd: 1 or 2.
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
-        containerd: u8,
     },
     /// Print the JSON schema of a cluster's description, for editors.
     Schema,
@@ -144,8 +141,7 @@ impl Cli {
                 spec,
                 host,
                 interface,
-                containerd,
-            } => rendered(&spec.spec, host.as_deref(), interface, containerd),
+            } => rendered(&spec.spec, host.as_deref(), interface),
             Command::Apply(apply) => apply.execute(),
             Command::Certs(certs) => certs.execute(),
             Command::Diagnose(diagnose) => diagnose.execute(),
@@ -194,19 +190,13 @@ fn rendered(
     path: &Path,
     wanted: Option<&str>,
     interface: String,
-    containerd: u8,
 ) -> Result<(String, u8), Sentence> {
     let cluster = spec::read(path)
         .map_err(|errors| errors.to_string())?
         .cluster;
-    let containerd = match containerd {
-        1 => Generation::One,
-        _ => Generation::Two,
-    };
     let known = Known {
         interface,
         resolv_conf: None,
-        containerd,
         newcomers: Newcomers::Expected,
     };
     let hosts: Vec<_> = match wanted {

@@ -15,7 +15,7 @@ use crate::architecture::Architecture;
 use crate::facts::{Facts, Wanted};
 use crate::layout;
 use crate::plan::{self, Inputs, Trust};
-use crate::render::{self, Generation, Known, Newcomers};
+use crate::render::{self, Known, Newcomers};
 use crate::resource::Authority;
 use crate::spec;
 
@@ -51,7 +51,6 @@ impl Plan {
         let known = Known {
             interface: self.interface.clone(),
             resolv_conf: None,
-            containerd: Generation::Two,
             newcomers: Newcomers::None,
         };
         let architecture = Architecture::own().map_err(|error| error.to_string())?;

@@ -6,17 +6,22 @@ use config::Period;
 use serde_json::{Value, json};
 
 use super::{Known, yaml};
+use crate::facts::sha256;
 use crate::layout::{self, certificate};
 use crate::resource::{
     Authority, File, OnChange, Program, Resource, Shared, Stage, Unit,
 };
-use crate::spec::{APISERVER_PORT, Cluster, Host, Role, VirtualRouter};
+use crate::spec::{APISERVER_PORT, Cluster, Host, Notify, Role, VirtualRouter};
 
 const API_LB: &str = include_str!("../../../packaging/systemd/api-lb.service");
+const SCRIPTS: &str =
+    include_str!("../../../packaging/systemd/vip-daemon-scripts.service");
 const VIP_DAEMON: &str = include_str!("../../../packaging/systemd/vip-daemon.service");
 /// The first control-plane host's priority, and how much less each next one has.
 const PRIORITY: usize = 200;
 const STEP: usize = 20;
+/// The longest name on the channel (docs/config/vip-daemon.md).
+const ALIAS: usize = 32;
 /// More than all steps together: whoever is healthy comes before whoever is not.
 const UNHEALTHY: i32 = -100;
 
@@ -39,10 +44,33 @@ pub(super) fn address(
     known: &Known,
 ) -> Vec<Resource> {
     let path = format!("{}/vip-daemon.yaml", layout::STERNPOST);
-    let config = vip_daemon(cluster, host, router, known);
-    let mut all = vec![File::public(path.clone(), yaml::yaml(&config)).into()];
+    let mut config = vip_daemon(cluster, host, router, known);
+    let mut all = Vec::new();
+    if let (Some(channel), Some(map)) = (channel(cluster, host), config.as_object_mut()) {
+        map.insert("channel".into(), channel);
+        all.push(Resource::Shared(Shared::Channel));
+    }
+    all.push(File::public(path.clone(), yaml::yaml(&config)).into());
+    if router.notify.is_some() {
+        all.extend(scripts());
+    }
     all.extend(daemon("vip-daemon", VIP_DAEMON, path));
     all
+}
+
+/// What runs scripts beside vip-daemon, which has no right to. It is started before, reloaded
+/// and started anew with it.
+fn scripts() -> [Resource; 2] {
+    let name = "vip-daemon-scripts.service";
+    let text = SCRIPTS.replace("/usr/bin/", &format!("{}/", layout::BIN));
+    let unit = Unit {
+        name: name.to_owned(),
+        after: Stage::Address,
+        reads: Vec::new(),
+        on_change: OnChange::Reload,
+    };
+    let file = File::public(format!("{}/{name}", layout::UNITS), text);
+    [file.into(), unit.into()]
 }
 
 /// A daemon of ours: its program, its unit, and what makes it read again.
@@ -107,6 +135,35 @@ fn nearest_first<'a>(
     near.into_iter()
 }
 
+/// How a successor is told, and by whom, before the address is given away; nothing where
+/// there is nobody to tell.
+fn channel(cluster: &Cluster, host: &Host) -> Option<Value> {
+    let others = cluster.with(Role::ControlPlane);
+    let others = others.filter(|master| master.name != host.name);
+    let peers: Vec<_> = others
+        .map(|master| json!({"name": alias(&master.name), "address": master.address()}))
+        .collect();
+    let listen = SocketAddr::new(host.address(), layout::CHANNEL_PORT);
+    (!peers.is_empty()).then(|| {
+        json!({
+            "name": alias(&host.name),
+            "keyFile": layout::CHANNEL_KEY,
+            "listen": listen.to_string(),
+            "peers": peers,
+        })
+    })
+}
+
+/// A host's name as the channel can carry it: shortened, and told apart by its checksum.
+fn alias(name: &str) -> String {
+    if name.len() <= ALIAS {
+        return name.to_owned();
+    }
+    let sum: String = sha256(name.as_bytes()).chars().take(8).collect();
+    let kept: String = name.chars().take(ALIAS - sum.len() - 1).collect();
+    format!("{kept}-{sum}")
+}
+
 fn vip_daemon(
     cluster: &Cluster,
     host: &Host,
@@ -159,5 +216,41 @@ fn vip_daemon(
             })
         })
         .collect();
-    json!({"apiVersion": config::API_VERSION, "kind": "VipDaemon", "routers": routers})
+    let mut config = json!({"apiVersion": config::API_VERSION, "kind": "VipDaemon", "routers": routers});
+    if let (Some(notify), Some(map)) = (&router.notify, config.as_object_mut()) {
+        map.insert("scripts".into(), json!({}));
+        for router in map
+            .get_mut("routers")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            if let Some(router) = router.as_object_mut() {
+                router.insert("notify".into(), told(notify));
+            }
+        }
+    }
+    config
+}
+
+fn told(notify: &Notify) -> Value {
+    let mut told = json!({"any": notify.command});
+    if let (Some(user), Some(map)) = (&notify.user, told.as_object_mut()) {
+        map.insert("user".into(), json!(user));
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_shortened_and_stays_itself() {
+        let long = |end: &str| format!("{}{end}", "a".repeat(40));
+        assert_eq!(alias(&"b".repeat(32)), "b".repeat(32));
+        let (one, other) = (alias(&long("1")), alias(&long("2")));
+        assert_eq!(one.len(), ALIAS);
+        assert_ne!(one, other);
+    }
 }

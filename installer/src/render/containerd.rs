@@ -2,29 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::Known;
 use super::flags::Flags;
 use super::unit::Service;
 use crate::layout;
 use crate::resource::{File, OnChange, Program, Resource, Stage, Unit};
-use crate::spec::Cluster;
+use crate::spec::{Cluster, Generation};
 
 const CONFIG: &str = "/etc/containerd/config.toml";
 const CERTS: &str = "/etc/containerd/certs.d";
 
-/// Which containerd, since their configurations differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Generation {
-    /// 1.x: configuration `version = 2`.
-    One,
-    /// 2.x: configuration `version = 3`.
-    Two,
-}
-
-pub(super) fn resources(cluster: &Cluster, known: &Known) -> Vec<Resource> {
+pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
     let unit = format!("{}/containerd.service", layout::UNITS);
     let pause = cluster.version.features().pause;
-    let config = toml::to_string(&config(known.containerd, pause)).unwrap_or_default();
+    let config = toml::to_string(&config(cluster.containerd, pause)).unwrap_or_default();
     let programs = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
     let programs = programs.map(|name| Resource::from(Program::new(name)));
     let mut all = programs.to_vec();

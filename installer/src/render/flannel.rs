@@ -48,6 +48,7 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
     .unit("After", "network-online.target")
     .unit("StartLimitIntervalSec", "0")
     .set("Environment", format!("NODE_NAME={}", host.name))
+    .set("ExecStartPre", format!("/bin/sh -c \"{}\"", joined()))
     .set("ExecStartPost", format!("/bin/sh {SCRIPT_FILE}"))
     .with(&[
         ("Type", "notify"),
@@ -100,6 +101,13 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
         .into(),
     ]);
     all
+}
+
+/// Before its node is there flannel only looks again every few seconds, or ends. The node is
+/// there a moment after its kubelet has its first certificate.
+fn joined() -> String {
+    let certificate = format!("{}/pki/kubelet-client-current.pem", layout::KUBELET);
+    format!("until test -e {certificate}; do sleep 0.1; done")
 }
 
 fn flags(kubeconfig: &str, host: &Host, known: &Known) -> Flags {

@@ -21,8 +21,10 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
         folder(layout::PKI, 0o755, Owner::Root),
         folder(layout::STERNPOST, 0o755, Owner::Root),
         File::public("/etc/sysusers.d/sternpost.conf", users(cluster, host)).into(),
-        File::public("/etc/tmpfiles.d/sternpost.conf", RUN).into(),
     ];
+    if ours(cluster, host) {
+        all.push(File::public("/etc/tmpfiles.d/sternpost.conf", RUN).into());
+    }
     all.extend(kernel(cluster, host).into_iter().map(Resource::from));
     if host.is(Role::Etcd) || host.is(Role::ControlPlane) {
         all.push(folder(layout::ETCD_PKI, 0o755, Owner::Root));
@@ -30,19 +32,9 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     all
 }
 
-/// The files that set a host's kernel, for every start.
-pub(crate) fn kernel(cluster: &Cluster, host: &Host) -> Vec<File> {
-    let settings = settings(cluster, host).into_iter();
-    let settings: String = settings
-        .map(|(key, value)| format!("{key} = {value}\n"))
-        .collect();
-    let mut all = vec![File::public(SYSCTLS, settings)];
-    let modules = modules(cluster, host);
-    if !modules.is_empty() {
-        let text = format!("{}\n", modules.join("\n"));
-        all.push(File::public("/etc/modules-load.d/sternpost.conf", text));
-    }
-    all
+/// Whether daemons of ours run there, whose group the folder of their sockets is given to.
+fn ours(cluster: &Cluster, host: &Host) -> bool {
+    host.is(Role::ControlPlane) || cluster.balancer == Balancer::Local
 }
 
 /// The lines with the hosts and the endpoint.

@@ -24,7 +24,6 @@ use crate::resource::Resource;
 use crate::spec::{Balancer, BetweenPods, Cluster, Etcd, Host, ProxyMode, Role};
 
 pub use apiserver::encryption;
-pub use containerd::Generation;
 pub use flags::Flags;
 pub(crate) use flannel::CONFLIST_NAME;
 pub use kubelet::serving_names;
@@ -40,8 +39,6 @@ pub struct Known {
     /// Where the real name servers stand, when `/etc/resolv.conf` names a stub on this host
     /// (CoreDNS would ask itself for ever).
     pub resolv_conf: Option<String>,
-    /// Which containerd.
-    pub containerd: Generation,
     /// Whether a host of the cluster is still to become a node.
     pub newcomers: Newcomers,
 }
@@ -77,7 +74,7 @@ pub fn host(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
         Balancer::Own(_) | Balancer::External | Balancer::None => {}
     }
     if host.is(Role::Node) {
-        all.extend(containerd::resources(cluster, known));
+        all.extend(containerd::resources(cluster));
         all.extend(images::resources(cluster));
         all.extend(kubelet::resources(cluster, host, known));
         if cluster.networks.proxy != ProxyMode::None {

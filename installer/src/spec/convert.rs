@@ -9,7 +9,7 @@ use pki::KeyKind;
 use super::component::Component;
 use super::enclosed::Enclosed;
 use super::file::{self, File};
-use super::meant::{Cluster, Etcd};
+use super::meant::{Cluster, Etcd, Generation};
 use super::reader::Reader;
 use super::{Spec, lint};
 use crate::versions::Version;
@@ -45,6 +45,7 @@ impl Reader<'_> {
         let networks = self.networks(&file.networks, &at.key("networks"));
         let endpoint = self.endpoint(file, &hosts, &at);
         let etcd = self.etcd(&file.etcd, folder, &at.key("etcd"));
+        let containerd = self.containerd(&file.runtime, &at.key("runtime"));
         let flags = self.flags(&file.flags, &at.key("flags"));
         let extra_names = self.extra_names(&file.pki, &at.key("pki"));
         let name = self.name(file.name.as_deref(), &at.key("name"));
@@ -64,6 +65,7 @@ impl Reader<'_> {
             etcd: etcd?,
             extra_names,
             trusted_files: within(folder, &file.pki.trusted_files),
+            containerd: containerd?,
             key_kind: key_kind?,
             authorities: file.pki.authorities.as_ref().map(|path| folder.join(path)),
             requests: folder.join(requests.unwrap_or(Path::new(REQUESTS))),
@@ -131,6 +133,17 @@ impl Reader<'_> {
             cert_file: folder.join(&external.cert_file),
             key_file: folder.join(&external.key_file),
         })
+    }
+
+    fn containerd(&mut self, file: &file::Runtime, at: &KeyPath) -> Option<Generation> {
+        match file.containerd {
+            Some(1) => Some(Generation::One),
+            Some(2) | None => Some(Generation::Two),
+            Some(_) => self.refuse(
+                &at.key("containerd"),
+                "is no generation of containerd that is laid down; write 1 or 2",
+            ),
+        }
     }
 
     fn flags(

@@ -7,7 +7,7 @@ use config::{KeyPath, Period};
 use ipnet::IpNet;
 
 use super::file::{self, BalancerMode, Role};
-use super::meant::{Balancer, Endpoint, Host, VirtualRouter};
+use super::meant::{Balancer, Endpoint, Host, Notify, VirtualRouter};
 use super::reader::Reader;
 
 /// Where each API server listens, on its host's own address.
@@ -121,6 +121,7 @@ impl Reader<'_> {
             ("interface", file.interface.is_some()),
             ("vrid", file.vrid.is_some()),
             ("advertInterval", file.advert_interval.is_some()),
+            ("notify", file.notify.is_some()),
         ];
         for (key, there) in written {
             if there {
@@ -169,12 +170,28 @@ impl Reader<'_> {
             let problem = "is not an interface's name; allowed: 1 to 15 bytes";
             self.refuse::<()>(&balancer_at.key("interface"), problem);
         }
+        let notify = file.balancer.notify.as_ref();
+        let notify = notify.map(|one| self.notify(one, &balancer_at.key("notify")));
         Some(VirtualRouter {
+            notify,
             addresses,
             interface: interface.cloned(),
             vrid: vrid?,
             advert_interval: interval,
         })
+    }
+
+    fn notify(&mut self, file: &file::Notify, at: &KeyPath) -> Notify {
+        let program = file.command.first();
+        if !program.is_some_and(|program| program.starts_with('/')) {
+            let problem = "begins with no absolute path; write it like \
+                           [\"/usr/local/bin/told\", \"--quiet\"]";
+            self.refuse::<()>(&at.key("command"), problem);
+        }
+        Notify {
+            command: file.command.clone(),
+            user: file.user.clone(),
+        }
     }
 
     fn virtual_address(&mut self, text: &str, at: &KeyPath) -> Option<IpNet> {

@@ -34,6 +34,9 @@ pub struct File {
     /// Keys and certificates.
     #[serde(default)]
     pub pki: Pki,
+    /// What runs containers.
+    #[serde(default)]
+    pub runtime: Runtime,
     /// Where the programs come from.
     #[serde(default)]
     pub binaries: Binaries,
@@ -85,6 +88,19 @@ pub struct Balancer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub advert_interval: Option<Period>,
+    /// What is run on a control-plane host when the address comes to it or leaves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
+}
+
+/// `balancer.notify`.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+pub struct Notify {
+    /// A program by its absolute path, and its arguments.
+    pub command: Vec<String>,
+    /// As whom it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
 }
 
 /// `balancer.mode`.
@@ -249,6 +265,15 @@ pub struct Pki {
     /// kept elsewhere; by default `requests`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<PathBuf>,
+}
+
+/// `runtime`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Runtime {
+    /// The generation of the containerd among the programs: 1 or 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub containerd: Option<u16>,
 }
 
 /// `binaries`.

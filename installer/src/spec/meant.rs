@@ -36,6 +36,8 @@ pub struct Cluster {
     pub extra_names: Vec<pki::Name>,
     /// Certificates that registries are trusted by.
     pub trusted_files: Vec<PathBuf>,
+    /// Which containerd is among the programs.
+    pub containerd: Generation,
     /// What new keys are.
     pub key_kind: pki::KeyKind,
     /// A folder with authorities that are there already.
@@ -87,6 +89,17 @@ pub struct VirtualRouter {
     pub vrid: u8,
     /// Time between adverts.
     pub advert_interval: Duration,
+    /// What is run when the address comes or leaves.
+    pub notify: Option<Notify>,
+}
+
+/// A program that is told of the address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// Its absolute path, and its arguments.
+    pub command: Vec<String>,
+    /// As whom it runs; `None`: root, without its rights.
+    pub user: Option<String>,
 }
 
 /// The networks inside the cluster.
@@ -152,6 +165,15 @@ pub enum Etcd {
         /// Its key.
         key_file: PathBuf,
     },
+}
+
+/// Which containerd, since their configurations differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// 1.x: configuration `version = 2`.
+    One,
+    /// 2.x: configuration `version = 3`.
+    Two,
 }
 
 /// Where the programs come from.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use config::KeyPath;
 
-use super::meant::{Cluster, Host};
+use super::meant::{Cluster, Generation, Host};
 use super::reader::Reader;
 
 /// Passwords and tokens that well-known documents print; who copies them shares them with
@@ -24,7 +24,18 @@ pub(super) fn lint(cluster: &Cluster, reader: &mut Reader<'_>) {
     hosts::lint(cluster, reader, &at);
     networks::lint(cluster, reader, &at);
     endpoint::lint(cluster, reader, &at);
+    runtime(cluster, reader, &at.key("runtime").key("containerd"));
     flags(cluster, reader, &at.key("flags"));
+}
+
+fn runtime(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
+    let version = cluster.version;
+    let needs = version.features().needs_containerd_2;
+    if needs && cluster.containerd == Generation::One {
+        let problem =
+            format!("is too old for Kubernetes {version}, which is released with 2");
+        reader.warn(at, problem);
+    }
 }
 
 fn flags(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
