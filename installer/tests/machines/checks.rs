@@ -6,8 +6,9 @@ use std::time::Duration;
 use lab::host::Host;
 use lab::wait;
 use libtest_mimic::Failed;
+use serde_json::Value;
 
-use super::rig::{Rig, Run, VIP};
+use super::rig::{Box, Rig, Run, VIP};
 
 /// From the end of a run until an address has answered.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -109,6 +110,24 @@ pub(crate) fn nothing_left(rig: &Rig) -> Result<(), Failed> {
             left.trim().is_empty().then_some(())
         });
         gone.map_err(|error| format!("{error}: {left}"))?;
+    }
+    Ok(())
+}
+
+/// Each vip-daemon hears the others over their channel.
+pub(crate) fn channel(rig: &Rig, masters: &[Box]) -> Result<(), Failed> {
+    for master in masters {
+        let mut last = String::new();
+        let what = format!("the channel of {}", master.name);
+        let heard = wait::until(&what, PATIENCE, || {
+            last = rig.on(master.name, "vip-daemon status --json").ok()?;
+            let status: Value = serde_json::from_str(&last).ok()?;
+            let peers = status.pointer("/channel/peers")?.as_array()?.iter();
+            let there =
+                peers.filter(|peer| peer.get("there") == Some(&Value::Bool(true)));
+            (there.count() == masters.len() - 1).then_some(())
+        });
+        heard.map_err(|error| format!("{error}: {last}"))?;
     }
     Ok(())
 }

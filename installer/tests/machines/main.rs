@@ -6,16 +6,19 @@ mod bad;
 mod broken;
 mod checks;
 mod leave;
+mod node;
 mod rig;
 mod rolling;
 mod shares;
+mod timeline;
 mod ways;
 
 use lab::requirement::{Requirement, trial};
 use lab::{netns, signals};
 use libtest_mimic::{Arguments, Failed};
 
-use rig::{MASTERS, Rig};
+use rig::{MASTERS, Rig, WITH_A_NODE};
+use timeline::Timeline;
 
 type Test = fn() -> Result<(), Failed>;
 
@@ -52,12 +55,21 @@ fn main() {
             rolling::restarts,
         ),
     ];
-    let trials =
-        tests.map(|(name, test)| trial(format!("machines::{name}"), &needs, test));
+    let mut trials: Vec<_> = tests
+        .map(|(name, test)| trial(format!("machines::{name}"), &needs, test))
+        .into();
+    let needs = [
+        Requirement::Machine,
+        Requirement::Kubernetes,
+        Requirement::Network,
+        Requirement::Runtime,
+    ];
+    let name = "machines::a_cluster_with_a_node_comes_up_over_ssh";
+    trials.push(trial(name, &needs, cluster));
     let mut arguments = Arguments::from_args();
     // Each boots machines of its own, and is measured.
     arguments.test_threads.get_or_insert(1);
-    libtest_mimic::run(&arguments, trials.into()).exit();
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
 #[expect(
@@ -79,6 +91,7 @@ fn control_plane() -> Result<(), Failed> {
     );
     checks::serving(&rig)?;
     checks::one_holder(&rig)?;
+    checks::channel(&rig, &MASTERS)?;
     for run in [&dry, &first] {
         checks::no_secret(run)?;
     }
@@ -88,4 +101,27 @@ fn control_plane() -> Result<(), Failed> {
     checks::nothing_left(&rig)?;
     leave::seen(&rig)?;
     leave::gone(&rig, &before)
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "how long it took belongs to the result"
+)]
+fn cluster() -> Result<(), Failed> {
+    let rig = Rig::boot("installer-node", &WITH_A_NODE)?;
+    rig.programs()?;
+    rig.describe(&WITH_A_NODE, node::NODES)?;
+    let mut timeline = Timeline::begin();
+    let first = rig.watched(|line, _| timeline.note(line))?.ended(0)?;
+    println!("bare machines to a cluster with a node: {:.1?}", first.took);
+    if let Some(up) = timeline.done("start kube-apiserver") {
+        println!("API servers up after {up:.1?}");
+    }
+    println!("{timeline}");
+    node::ready(&rig, &["n1"])?;
+    node::resolves(&rig, "n1")?;
+    let second = rig.apply(&[])?.ended(0)?;
+    println!("again: {:.1?}", second.took);
+    checks::nothing_done(&second, &rig)?;
+    checks::nothing_left(&rig)
 }

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use lab::command::run;
 use lab::host::{Host, NamespaceHost};
-use lab::machine::Machine;
+use lab::machine::{Machine, Purpose};
 use lab::segment::Segment;
-use lab::{binaries, requirement, wait};
+use lab::{LabError, binaries, requirement, wait};
 use libtest_mimic::Failed;
 use nix::unistd::Pid;
+
+use crate::node;
 
 /// The virtual address.
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 100);
@@ -41,6 +43,14 @@ pub(crate) const MASTERS: [Box; 3] = [
     Box::new("m3", 13, BOTH),
 ];
 
+/// And a node.
+pub(crate) const WITH_A_NODE: [Box; 4] = [
+    Box::new("m1", 11, BOTH),
+    Box::new("m2", 12, BOTH),
+    Box::new("m3", 13, BOTH),
+    Box::new("n1", 21, "node"),
+];
+
 /// A machine to boot.
 #[derive(Clone, Copy)]
 pub(crate) struct Box {
@@ -54,6 +64,17 @@ impl Box {
         Self { name, last, roles }
     }
 
+    fn is_node(&self) -> bool {
+        self.roles.contains("node")
+    }
+
+    fn purpose(&self) -> Purpose {
+        match self.is_node() {
+            true => Purpose::Containers,
+            false => Purpose::Services,
+        }
+    }
+
     pub(crate) fn address(&self) -> Ipv4Addr {
         Ipv4Addr::new(10, 79, 0, self.last)
     }
@@ -64,6 +85,8 @@ pub(crate) struct Rig {
     pub(crate) machines: Vec<Machine>,
     pub(crate) operator: Arc<NamespaceHost>,
     pub(crate) folder: PathBuf,
+    /// Whether there are nodes among the machines.
+    nodes: bool,
     /// Goes last: machines and operator are plugged into it.
     segment: Segment,
 }
@@ -90,9 +113,11 @@ impl Rig {
         )?;
         let public = fs::read_to_string(key.with_extension("pub"))?;
         for one in boxes {
-            let home = segment
-                .files()
-                .join(format!("machine-{}/upper/root", one.name));
+            let upper = segment.files().join(format!("machine-{}/upper", one.name));
+            if one.is_node() {
+                node::prepare(&upper)?;
+            }
+            let home = upper.join("root");
             fs::create_dir_all(home.join(".ssh"))?;
             fs::set_permissions(&home, fs::Permissions::from_mode(0o700))?;
             fs::write(home.join(".ssh/authorized_keys"), &public)?;
@@ -109,7 +134,7 @@ impl Rig {
                 .iter()
                 .map(|one| {
                     let segment = &segment;
-                    scope.spawn(move || Machine::boot(segment, one.name, one.address()))
+                    scope.spawn(move || boot(segment, one))
                 })
                 .collect();
             let joined = boots.into_iter().map(|boot| boot.join());
@@ -125,6 +150,7 @@ impl Rig {
             machines,
             operator,
             folder,
+            nodes: boxes.iter().any(Box::is_node),
             segment,
         };
         for one in boxes {
@@ -158,7 +184,10 @@ impl Rig {
             symlink(binaries::own(name)?, folder.join(name))?;
         }
         let sums = File::create(folder.join("SHA256SUMS"))?;
-        let names: Vec<_> = KUBERNETES.iter().chain(&OWN).collect();
+        let mut names: Vec<_> = KUBERNETES.iter().chain(&OWN).copied().collect();
+        if self.nodes {
+            names.extend(node::programs(&folder)?);
+        }
         let status = Command::new("sha256sum")
             .args(names)
             .current_dir(&folder)
@@ -263,7 +292,7 @@ impl Rig {
     /// Boots a machine again that has died, on its own disk.
     pub(crate) fn boot_again(&mut self, one: &Box) -> Result<(), Failed> {
         self.machines.retain(|machine| machine.name() != one.name);
-        let machine = Machine::boot(&self.segment, one.name, one.address())?;
+        let machine = boot(&self.segment, one)?;
         self.machines.push(machine);
         self.greeted(one)
     }
@@ -304,6 +333,10 @@ impl Run {
         } = self;
         Err(format!("ended with {got:?}, not {code}:\n{printed}\n{said}").into())
     }
+}
+
+fn boot(segment: &Segment, one: &Box) -> Result<Machine, LabError> {
+    Machine::boot_for(one.purpose(), segment, one.name, one.address())
 }
 
 fn text(path: &Path) -> String {
