@@ -29,9 +29,8 @@ pub use enclosed::{Enclosed, Enclosure, EtcdFiles};
 pub(crate) use endpoint::APISERVER_PORT;
 pub use file::{BalancerMode, BetweenPods, File, ProxyMode, Role};
 pub use meant::{
-    Balancer, Binaries, Cluster, Endpoint, Etcd, Folder, Form, Generation, Holds, Host, Networks,
-    Notify,
-    Place, Source, Ssh, VirtualRouter,
+    Balancer, Binaries, Cluster, Endpoint, Etcd, Folder, Form, Generation, Holds, Host,
+    Networks, Notify, Place, Source, Ssh, VirtualRouter,
 };
 
 /// What `kind` must say.

@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 use lab::requirement::{Requirement, trial};
 use libtest_mimic::{Arguments, Failed};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
-use sternpost::render::{self, Generation, Known, Newcomers};
+use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec;
 use tar::EntryType;
@@ -59,7 +59,6 @@ impl World {
         let known = Known {
             interface: "eth0".to_owned(),
             resolv_conf: None,
-            containerd: Generation::Two,
             newcomers: Newcomers::None,
         };
         let host = cluster.hosts.first().ok_or("no host")?;
