@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::Parser;
 use pki::{KeyKind, Purpose};
 use sternpost::apply::Material;
-use sternpost::render::{self, Generation, Known, Newcomers};
+use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::{Authority, Certificate, Resource};
 use sternpost::spec::{self, Cluster};
 
@@ -111,7 +111,6 @@ fn certificates(cluster: &Cluster) -> Vec<Certificate> {
     let known = Known {
         interface: "eth0".to_owned(),
         resolv_conf: None,
-        containerd: Generation::Two,
         newcomers: Newcomers::None,
     };
     let hosts = cluster.hosts.iter();
