@@ -196,7 +196,6 @@ pub fn programs(cluster: &Cluster, host: &Host) -> Vec<String> {
     let known = render::Known {
         interface: String::new(),
         resolv_conf: None,
-        containerd: render::Generation::Two,
         newcomers: render::Newcomers::None,
     };
     let resources = render::host(cluster, host, &known).into_iter();

@@ -32,6 +32,21 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     all
 }
 
+/// The files that set a host's kernel, for every start.
+pub(crate) fn kernel(cluster: &Cluster, host: &Host) -> Vec<File> {
+    let settings = settings(cluster, host).into_iter();
+    let settings: String = settings
+        .map(|(key, value)| format!("{key} = {value}\n"))
+        .collect();
+    let mut all = vec![File::public(SYSCTLS, settings)];
+    let modules = modules(cluster, host);
+    if !modules.is_empty() {
+        let text = format!("{}\n", modules.join("\n"));
+        all.push(File::public("/etc/modules-load.d/sternpost.conf", text));
+    }
+    all
+}
+
 /// Whether daemons of ours run there, whose group the folder of their sockets is given to.
 fn ours(cluster: &Cluster, host: &Host) -> bool {
     host.is(Role::ControlPlane) || cluster.balancer == Balancer::Local
