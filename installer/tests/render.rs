@@ -208,7 +208,11 @@ fn the_virtual_address_is_in_the_api_servers_certificate() {
 fn a_virtual_address_of_each_family_has_its_router() {
     let cluster = cluster("six");
     let resources = render::host(&cluster, &cluster.hosts[0], &known());
-    let vip = file(&resources, "/etc/sternpost/vip-daemon.yaml");
+    let key = tempfile::NamedTempFile::new().unwrap();
+    fs::write(key.path(), "k".repeat(64)).unwrap();
+    let place = key.path().display().to_string();
+    let vip = file(&resources, "/etc/sternpost/vip-daemon.yaml")
+        .replace("/etc/sternpost/vip-channel-key", &place);
     let config = vip_daemon::config::Config::parse("vip-daemon.yaml", &vip).unwrap();
     assert_eq!(config.routers.len(), 2, "{vip}");
     let lb = file(&resources, "/etc/sternpost/api-lb.yaml");
