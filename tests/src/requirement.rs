@@ -112,6 +112,20 @@ impl fmt::Display for Missing {
 impl std::error::Error for Missing {}
 
 impl Requirement {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Root,
+        Self::Kubernetes,
+        Self::Network,
+        Self::Peers,
+        Self::Runtime,
+        Self::Machine,
+        Self::Browser,
+        Self::Monitoring,
+        Self::Curl,
+        Self::Openssl,
+    ];
+
     /// Its name in `STERNPOST_REQUIRE` and in the line of a skipped test.
     pub fn name(self) -> &'static str {
         match self {
@@ -340,5 +354,19 @@ mod tests {
             missing.to_string(),
             "(needs: peers): no wrk in .deps/peers/bin; run `make deps`"
         );
+    }
+
+    /// The runner of the rungs is built by rustc alone and has names of its own, "go" beside
+    /// these.
+    #[test]
+    fn every_requirement_may_be_demanded_of_the_runner() {
+        let runner = include_str!("bin/rungs/main.rs");
+        let (_, list) = runner.split_once("const REQUIREMENTS").unwrap();
+        let (list, _) = list.split_once("];").unwrap();
+        for requirement in Requirement::ALL {
+            let name = format!("{:?}", requirement.name());
+            assert!(list.contains(&name), "{name} is not in {list}");
+        }
+        assert_eq!(list.matches(",\n").count(), Requirement::ALL.len() + 1);
     }
 }

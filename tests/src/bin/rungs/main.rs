@@ -30,7 +30,7 @@ use ladder::{Counts, Rung};
 use tally::Tally;
 
 /// The names `STERNPOST_REQUIRE` may hold; see `requirement.rs`.
-const REQUIREMENTS: [&str; 10] = [
+const REQUIREMENTS: [&str; 11] = [
     "root",
     "kubernetes",
     "network",
@@ -39,6 +39,7 @@ const REQUIREMENTS: [&str; 10] = [
     "machine",
     "browser",
     "monitoring",
+    "curl",
     "openssl",
     "go",
 ];
