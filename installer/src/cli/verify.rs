@@ -1,5 +1,6 @@
 //! `sternpost verify`: whether the cluster serves, a line a check.
 
+use std::thread::park_timeout;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
@@ -16,6 +17,9 @@ use crate::verify::{
     Check, Finding, Pace, Trial, Verdict, certificates, drill, line, standing,
 };
 
+/// From one question for what is not there yet to the next.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// What is asked for.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
@@ -28,7 +32,8 @@ pub(super) struct Verify {
     /// the address answers all the same. Requests that are under way there are lost.
     #[arg(long)]
     drill: bool,
-    /// How long Pods may take until they answer, and until they are gone again, s.
+    /// How long leaders and nodes may take until they are there, Pods until they answer and
+    /// until they are gone again, s.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     patience: u64,
     /// How it is printed.
@@ -50,7 +55,9 @@ impl Verify {
             found.push(finding);
         };
         let mut ways = self.reach.ways(&cluster, |_| true);
-        let hosts = ways.ask(|host, way| Ok(of_host(&cluster, host, way)));
+        let until = Instant::now() + Duration::from_secs(self.patience);
+        let patient = || Instant::now() < until && !interrupt.asked();
+        let hosts = ways.ask(|host, way| Ok(of_host(&cluster, host, way, &patient)));
         for (host, answer) in hosts {
             match answer {
                 Ok(findings) => findings.into_iter().for_each(&mut tell),
@@ -103,13 +110,18 @@ fn silent(host: &str, error: String) -> Finding {
 }
 
 /// What a host says by itself: a master of its checks, all of their certificates.
-fn of_host(cluster: &Cluster, host: &Host, way: &mut Piped) -> Vec<Finding> {
+fn of_host(
+    cluster: &Cluster,
+    host: &Host,
+    way: &mut Piped,
+    patient: &(dyn Fn() -> bool + Sync),
+) -> Vec<Finding> {
     let mut all = Vec::new();
     if host.is(Role::ControlPlane) {
         let checks = Check::all(cluster);
         all.extend(checks.iter().map(|check| {
             Finding::timed(&host.name, check.name(), || {
-                judged(cluster, host, way, check)
+                settled(cluster, host, way, check, patient)
             })
         }));
     }
@@ -122,6 +134,24 @@ fn of_host(cluster: &Cluster, host: &Host, way: &mut Piped) -> Vec<Finding> {
         },
     ));
     all
+}
+
+/// Asked again and again where it comes by itself.
+fn settled(
+    cluster: &Cluster,
+    host: &Host,
+    way: &mut Piped,
+    check: &Check,
+    patient: &(dyn Fn() -> bool + Sync),
+) -> Verdict {
+    loop {
+        let verdict = judged(cluster, host, way, check);
+        let waits = matches!(verdict, Verdict::Bad(_)) && check.comes_by_itself();
+        if !waits || !patient() {
+            return verdict;
+        }
+        park_timeout(AGAIN);
+    }
 }
 
 fn judged(cluster: &Cluster, host: &Host, way: &mut Piped, check: &Check) -> Verdict {

@@ -211,7 +211,8 @@ impl Ssh {
     fn refusal(&self, output: &Output) -> SshError {
         let text = String::from_utf8_lossy(&output.stderr);
         let said = text.lines().rev().find(|line| !line.trim().is_empty());
-        let said = said.unwrap_or("it said nothing").to_owned();
+        let silent = || format!("it said nothing ({})", output.status);
+        let said = said.map_or_else(silent, str::to_owned);
         let host = self.host();
         // "sudo: a password is required", "ops is not in the sudoers file", "sudo: not found"
         match said.contains("sudo") {

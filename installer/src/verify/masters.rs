@@ -71,6 +71,16 @@ impl Check {
         }
     }
 
+    /// Whether it comes by itself, some time after hosts came up or one was lost: a leader when
+    /// a lease has run out, a node when its network is there.
+    #[must_use]
+    pub fn comes_by_itself(&self) -> bool {
+        match self {
+            Self::Leader(_) | Self::Nodes => true,
+            Self::Store | Self::Ready { .. } => false,
+        }
+    }
+
     /// What a master is asked, or why it cannot be.
     ///
     /// # Errors
