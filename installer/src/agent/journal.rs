@@ -2,13 +2,15 @@
 //! itself, never with what is in a file. Each is noted before it is done, so that nothing is
 //! there that is not known; what is known need not be there.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::files::settled;
 
 /// One thing that was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +80,8 @@ impl Journal {
         Self { path }
     }
 
-    /// Adds a line, and sees it to the disk.
+    /// Adds a line, and sees it to the disk; one that was cut off before it goes, or the two
+    /// would be a line that nobody can read.
     ///
     /// # Errors
     /// When the system refuses.
@@ -90,40 +93,48 @@ impl Journal {
     }
 
     fn append(&self, entry: &Entry) -> io::Result<()> {
-        fs::create_dir_all(self.path.parent().unwrap_or(Path::new("/")))?;
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(folder)?;
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         let mut options = OpenOptions::new();
         let mut file = options
+            .read(true)
             .append(true)
             .create(true)
             .mode(0o600)
             .open(&self.path)?;
+        if whole(&mut file)? == 0 {
+            // A line in a file that the folder does not name is lost with the power.
+            settled(&self.path)?;
+            settled(folder)?;
+        }
         // One write: a line is there whole, or it is the cut-off last one.
         file.write_all(&line)?;
         file.sync_data()
     }
 
-    /// Everything that was noted, oldest first. A last line that a power cut has cut off is
-    /// left out.
+    /// Everything that was noted, oldest first. A last line that a power cut or a full disk has
+    /// cut off is left out: what it was to say was not done.
     ///
     /// # Errors
     /// When the system refuses, or a line is none of ours.
     pub fn entries(&self) -> Result<Vec<Entry>, JournalError> {
-        let text = match fs::read_to_string(&self.path) {
+        let octets = match fs::read(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Vec::new());
             }
-            text => text.map_err(|source| JournalError::System {
+            octets => octets.map_err(|source| JournalError::System {
                 path: self.path.clone(),
                 source,
             })?,
         };
         let mut entries = Vec::new();
-        for (place, line) in text.split_inclusive('\n').enumerate() {
-            match serde_json::from_str(line) {
+        let lines = octets.split_inclusive(|octet| *octet == b'\n');
+        let whole = lines.filter(|line| line.ends_with(b"\n"));
+        for (place, line) in whole.enumerate() {
+            match serde_json::from_slice(line) {
                 Ok(entry) => entries.push(entry),
-                Err(_) if !line.ends_with('\n') => {}
                 Err(_) => {
                     let (path, line) = (self.path.clone(), place + 1);
                     return Err(JournalError::Line { path, line });
@@ -132,6 +143,28 @@ impl Journal {
         }
         Ok(entries)
     }
+}
+
+/// Cuts what stands behind the last whole line; the octets that are left.
+fn whole(file: &mut File) -> io::Result<u64> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last == [b'\n'] {
+        return Ok(length);
+    }
+    let mut octets = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut octets)?;
+    let lines = octets.split_inclusive(|octet| *octet == b'\n');
+    let kept = lines.filter(|line| line.ends_with(b"\n"));
+    let kept = kept.map(<[u8]>::len).sum::<usize>();
+    let kept = u64::try_from(kept).map_err(io::Error::other)?;
+    file.set_len(kept)?;
+    Ok(kept)
 }
 
 #[cfg(test)]
@@ -164,5 +197,25 @@ mod tests {
             journal.entries(),
             Err(JournalError::Line { line: 1, .. })
         ));
+    }
+
+    /// Wherever a power cut or a full disk has cut the last line off, also within a sign.
+    #[test]
+    fn a_line_that_was_cut_off_spoils_no_later_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::at(path.clone());
+        journal.note(&wrote("/a")).unwrap();
+        let before = fs::read(&path).unwrap();
+        journal.note(&wrote("/bü")).unwrap();
+        let both = fs::read(&path).unwrap();
+        for cut in 0..both.len() {
+            fs::write(&path, &both[..cut]).unwrap();
+            let kept = if cut < before.len() { vec![] } else { vec![wrote("/a")] };
+            assert_eq!(journal.entries().unwrap(), kept, "{cut}");
+            journal.note(&wrote("/c")).unwrap();
+            let wanted = [kept, vec![wrote("/c")]].concat();
+            assert_eq!(journal.entries().unwrap(), wanted, "{cut}");
+        }
     }
 }
