@@ -211,7 +211,11 @@ mod tests {
         let both = fs::read(&path).unwrap();
         for cut in 0..both.len() {
             fs::write(&path, &both[..cut]).unwrap();
-            let kept = if cut < before.len() { vec![] } else { vec![wrote("/a")] };
+            let kept = if cut < before.len() {
+                vec![]
+            } else {
+                vec![wrote("/a")]
+            };
             assert_eq!(journal.entries().unwrap(), kept, "{cut}");
             journal.note(&wrote("/c")).unwrap();
             let wanted = [kept, vec![wrote("/c")]].concat();

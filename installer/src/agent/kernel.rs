@@ -2,6 +2,7 @@
 //! What is gone already is removed.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 use super::ask::last_line;
 use super::files::below;
+use super::mounts::mounts;
 use crate::reset::{INTERFACES, Kernel, Route, SPACE, Step, Table, chains};
 
 /// Where `ip netns` and CNI keep network namespaces.
@@ -50,21 +52,12 @@ pub enum KernelError {
         /// The last line it said.
         said: String,
     },
+    /// Nobody says where something is mounted.
+    #[error("where something is mounted cannot be read; nothing is removed without that")]
+    Mounts(#[source] io::Error),
     /// A container does not end.
     #[error("processes {0:?} of containers do not end: they wait for a disk or a server")]
     Alive(BTreeSet<u32>),
-}
-
-/// Where something is mounted on this machine (proc(5), `mountinfo`, fifth field).
-pub(super) fn mounts(root: &Path) -> Vec<String> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let place = |line: &str| {
-        // A space is the one sign that is common in paths and written otherwise there.
-        let path = line.split(' ').nth(4)?.replace("\\040", " ");
-        let inside = Path::new(&path).strip_prefix(root).ok()?;
-        Some(Path::new("/").join(inside).display().to_string())
-    };
-    text.lines().filter_map(place).collect()
 }
 
 /// What there is on the machine whose files lie below `root`; a program that is not there
@@ -101,11 +94,13 @@ pub(super) fn look(root: &Path) -> Kernel {
 pub(super) fn remove(root: &Path, step: &Step) -> Result<(), KernelError> {
     match step {
         Step::Unmount { at } => {
+            let mounts = mounts(root).map_err(KernelError::Mounts)?;
+            let mut mounts = mounts.into_iter();
             // A container's end may have taken it.
-            if !mounts(root).contains(at) {
+            let Some(at) = mounts.find(|one| one.to_string_lossy() == **at) else {
                 return Ok(());
-            }
-            run("umount", &["--", at], "")
+            };
+            run("umount", &[OsStr::new("--"), at.as_os_str()], "")
         }
         Step::Space { name } => {
             if !Path::new(SPACES).join(name).exists() {
@@ -185,7 +180,7 @@ fn shims() -> BTreeSet<u32> {
         };
         let words: Vec<_> = line.split(|octet| *octet == 0).collect();
         let program = words.first().copied().unwrap_or_default();
-        let name = Path::new(std::ffi::OsStr::from_bytes(program)).file_name();
+        let name = Path::new(OsStr::from_bytes(program)).file_name();
         let ours = words.windows(2).any(|two| two == NAMESPACE);
         if name.is_some_and(|name| name == SHIM) && ours {
             all.insert(id);
@@ -269,7 +264,11 @@ fn printed(program: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-fn run(program: &str, arguments: &[&str], input: &str) -> Result<(), KernelError> {
+fn run<A: AsRef<OsStr>>(
+    program: &str,
+    arguments: &[A],
+    input: &str,
+) -> Result<(), KernelError> {
     let failed = |source| KernelError::Run {
         program: program.to_owned(),
         source,
@@ -288,10 +287,15 @@ fn run(program: &str, arguments: &[&str], input: &str) -> Result<(), KernelError
     let output = child.wait_with_output().map_err(failed)?;
     match output.status.success() {
         true => Ok(()),
-        false => Err(KernelError::Failed {
-            command: format!("{program} {}", arguments.join(" ")),
-            said: last_line(&output),
-        }),
+        false => {
+            let words = arguments.iter();
+            let words = words.map(|word| word.as_ref().to_string_lossy());
+            let words: Vec<_> = words.collect();
+            Err(KernelError::Failed {
+                command: format!("{program} {}", words.join(" ")),
+                said: last_line(&output),
+            })
+        }
     }
 }
 
@@ -338,6 +342,5 @@ mod tests {
     #[test]
     fn below_a_folder_there_is_no_kernel() {
         assert_eq!(look(Path::new("/nowhere")), Kernel::default());
-        assert!(mounts(Path::new("/")).contains(&"/".to_owned()));
     }
 }

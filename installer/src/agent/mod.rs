@@ -15,6 +15,7 @@ mod journal;
 mod kernel;
 mod lock;
 mod mend;
+mod mounts;
 mod objects;
 mod order;
 mod probe;

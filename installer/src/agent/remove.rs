@@ -12,6 +12,7 @@ use super::files::{self, FilesError, Put, below, refused};
 use super::journal::{Entry, Journal, JournalError};
 use super::kernel::{self, KernelError};
 use super::lock::LOCK;
+use super::mounts::mounts;
 use super::systemd::{Services, ServicesError};
 use super::{INCOMING, JOURNAL};
 use crate::facts::sha256;
@@ -68,10 +69,12 @@ pub(super) fn inventory(
             there.insert(path.to_owned(), what);
         }
     }
+    let mounts = mounts(root).map_err(KernelError::Mounts)?;
+    let mounts = mounts.iter().map(|at| at.to_string_lossy().into_owned());
     Ok(Inventory {
         entries,
         there,
-        mounts: kernel::mounts(root),
+        mounts: mounts.collect(),
         kernel: kernel::look(root),
     })
 }
@@ -162,9 +165,10 @@ pub(super) fn remove(
             path
         }
         Step::Tree { path } => {
-            let inside = |at: &String| Path::new(at).starts_with(path);
-            if let Some(at) = kernel::mounts(root).into_iter().find(inside) {
-                let path = path.clone();
+            let mounts = mounts(root).map_err(KernelError::Mounts)?;
+            let inside = mounts.iter().find(|at| at.starts_with(path));
+            if let Some(at) = inside {
+                let (path, at) = (path.clone(), at.display().to_string());
                 return Err(RemoveError::Mounted { path, at });
             }
             let place = below(root, path);
