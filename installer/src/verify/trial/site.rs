@@ -14,6 +14,17 @@ use crate::pod::{Asked, Told};
 use crate::spec::{Cluster, Role};
 use crate::transport::asked;
 
+/// What an API server answers, by kubectl.
+const ANSWERED: &str = "Error from server";
+/// Answers about the server itself: another may be well.
+const UNWELL: [&str; 5] = [
+    "(ServiceUnavailable)",
+    "(InternalError)",
+    "(Timeout)",
+    "(TooManyRequests)",
+    "etcdserver:",
+];
+
 pub(super) struct Site<'a, T> {
     pace: &'a Pace,
     stop: &'a (dyn Fn() -> bool + Sync),
@@ -29,6 +40,11 @@ pub(super) fn done(way: &mut impl Transport, order: Order) -> Result<(), String>
 
 fn told(way: &mut impl Transport, question: Question) -> Result<Value, String> {
     asked::told(way, question).map_err(|error| error.to_string())
+}
+
+/// Whether every API server would say so.
+fn decided(error: &str) -> bool {
+    error.contains(ANSWERED) && !UNWELL.iter().any(|one| error.contains(one))
 }
 
 impl<'a, T: Transport + Send> Site<'a, T> {
@@ -98,7 +114,9 @@ impl<'a, T: Transport + Send> Site<'a, T> {
         good.then_some(())
     }
 
-    /// By the first master that does it: one that dies meanwhile does not end the check.
+    /// By the first master that does it: one that dies meanwhile does not end the check. What
+    /// an API server has refused, the others refuse too: its word counts, and not that one
+    /// behind it is down.
     fn by_master<A>(
         &mut self,
         act: impl Fn(&mut T) -> Result<A, String>,
@@ -110,6 +128,7 @@ impl<'a, T: Transport + Send> Site<'a, T> {
             };
             match act(way) {
                 Ok(answer) => return Ok(answer),
+                Err(error) if decided(&error) => return Err(error),
                 Err(error) => last = error,
             }
         }
@@ -236,5 +255,26 @@ impl<'a, T: Transport + Send> Site<'a, T> {
                 .filter_map(|one| one.join().ok())
                 .collect()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_not_well_decides_nothing() {
+        for (error, wanted) in [
+            ("Error from server (NotFound): it is not there", true),
+            ("Error from server: admission webhook says no", true),
+            ("Error from server (ServiceUnavailable): not yet", false),
+            ("Error from server: etcdserver: request timed out", false),
+            (
+                "The connection to the server 127.0.0.1:6443 was refused",
+                false,
+            ),
+        ] {
+            assert_eq!(decided(error), wanted, "{error}");
+        }
     }
 }

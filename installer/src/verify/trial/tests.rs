@@ -37,6 +37,8 @@ enum Broken {
     Proxy,
     /// m1 dies once there are Pods.
     Master,
+    /// The API server of m3 is down, all the time.
+    Server,
     /// The operator has enough once there are Pods.
     Stopped,
 }
@@ -167,6 +169,13 @@ impl Transport for Fake {
             return Err(TransportError("it is gone".to_owned()));
         }
         let broken = world.broken;
+        let api = matches!(
+            order,
+            Order::Create { .. } | Order::Delete(_) | Order::Ask(Question::Api { .. })
+        );
+        if api && broken == Broken::Server && self.host == "m3" {
+            return Ok(failed("The connection to the server was refused"));
+        }
         let done: Result<Answer, &str> = match order {
             Order::LoadImage(_) if broken == Broken::Image && self.host == "n2" => {
                 Err("ctr: no space left")
@@ -321,6 +330,8 @@ fn what_is_broken_is_named_and_nothing_is_left() {
         (Broken::Between, both("Pod to Pod")),
         (Broken::Proxy, both("Service from its Pod")),
         (Broken::Master, vec!["m1 port of every node".to_owned()]),
+        // Two others answer: what m1 says is not there is not asked of m3.
+        (Broken::Server, Vec::new()),
         (Broken::Stopped, vec!["- Pods".to_owned()]),
     ] {
         let (found, world) = tried(broken);
