@@ -53,7 +53,7 @@ pub enum Purpose {
     Members,
     /// API servers to etcd.
     Store,
-    /// Balancers, or hosts without one, to API servers.
+    /// Balancers, hosts without one, and Pods, to API servers.
     Api,
     /// Hosts to the virtual address, which any master may hold.
     Address,
@@ -63,6 +63,8 @@ pub enum Purpose {
     Pods,
     /// Masters that hand the address on among themselves.
     Adverts,
+    /// vip-daemons that tell a successor before they give the address away.
+    Channel,
 }
 
 /// One direction from host to host.
@@ -103,6 +105,7 @@ impl Purpose {
             Self::Kubelet => "kubelets",
             Self::Pods => "Pods (VXLAN)",
             Self::Adverts => "VRRP adverts",
+            Self::Channel => "vip-daemons",
         }
     }
 }
@@ -153,15 +156,22 @@ fn between(cluster: &Cluster, from: &Host, to: &Host) -> Vec<(Purpose, Way)> {
     }
     if to_master {
         let api = (Purpose::Api, Way::Tcp(APISERVER_PORT));
+        // Pods dial the Service of the API, and kube-proxy leads them to a server's own port.
+        let pods = from.is(Role::Node);
         match cluster.balancer {
             Balancer::Own(_) => {
-                if from_master {
+                let port = cluster.endpoint.port;
+                if from_master || (pods && port != APISERVER_PORT) {
                     ways.push(api);
                 }
-                ways.push((Purpose::Address, Way::Tcp(cluster.endpoint.port)));
+                ways.push((Purpose::Address, Way::Tcp(port)));
+                if from_master {
+                    ways.push((Purpose::Channel, Way::Udp(layout::CHANNEL_PORT)));
+                }
             }
             Balancer::Local | Balancer::None => ways.push(api),
             // Its own packets cannot be sent from here.
+            Balancer::External if pods => ways.push(api),
             Balancer::External => {}
         }
     }
@@ -244,6 +254,7 @@ mod tests {
                 "Api tcp/6443 192.168.220.101",
                 "Address tcp/6443 192.168.220.101",
                 "Adverts protocol 112 192.168.220.101",
+                "Channel udp/8112 192.168.220.101",
             ]
         );
         assert_eq!(pair(&all, "n1", "m3"), ["Address tcp/6443 192.168.220.102"]);
@@ -278,6 +289,22 @@ mod tests {
         assert_eq!(pair(&all, "n1", "e1"), [""; 0]);
         let routed = of(dual);
         assert_eq!(pair(&routed, "m1", "n1"), ["Kubelet tcp/10250 192.0.2.31"]);
+    }
+
+    /// They are led past the balancer, whatever port it has.
+    #[test]
+    fn pods_reach_the_api_servers_themselves() {
+        let whole = include_str!("../../tests/spec/whole.yaml");
+        let all = of(&whole.replace("  name: k8s", "  port: 8443\n  name: k8s"));
+        assert_eq!(
+            pair(&all, "n1", "m3"),
+            [
+                "Api tcp/6443 192.168.220.102",
+                "Address tcp/8443 192.168.220.102",
+            ]
+        );
+        let all = of(include_str!("../../tests/spec/external.yaml"));
+        assert_eq!(pair(&all, "n1", "m1"), ["Api tcp/6443 192.0.2.21"]);
     }
 
     #[test]

@@ -49,13 +49,14 @@ fn preflight(rig: &Rig, more: &[&str]) -> Result<Run, Failed> {
     rig.sternpost(&all)
 }
 
-/// Every flow was tried, and passes: the ones of TCP, and VRRP's protocol.
+/// Every flow was tried, and passes: the ones of TCP and UDP, and VRRP's protocol.
 fn all_pass(run: &Run) -> Result<(), Failed> {
     for (name, way) in [
         ("etcd members", "tcp/2380"),
         ("etcd clients", "tcp/2379"),
         ("API servers", "tcp/6443"),
         ("VRRP adverts", "protocol 112"),
+        ("vip-daemons", "udp/8112"),
     ] {
         let row = |line: &&str| line.starts_with(name) && line.contains(way);
         let row = run.printed.lines().find(row);
