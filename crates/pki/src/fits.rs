@@ -1,7 +1,9 @@
-//! Whether a key is a certificate's own.
+//! Whether a key is a certificate's own, or that of a public key.
 
 use rcgen::{KeyPair, PublicKeyData};
-use x509_parser::pem::parse_x509_pem;
+use x509_parser::pem::{Pem, parse_x509_pem};
+
+use crate::adopt::read_key;
 
 /// Whether the private key in `key_pem` is the one whose public part stands in the first
 /// certificate of `certificate_pem`. What cannot be read does not fit.
@@ -15,6 +17,20 @@ pub fn key_fits(certificate_pem: &str, key_pem: &str) -> bool {
     };
     KeyPair::from_pem(key_pem)
         .is_ok_and(|key| key.subject_public_key_info() == certificate.public_key().raw)
+}
+
+/// Whether the private key in `key_pem` is that of none of the keys in `public_pem`. That is
+/// said only where all of them can be read: API servers know more kinds than are read here.
+#[must_use]
+pub fn is_anothers(public_pem: &str, key_pem: &str) -> bool {
+    let Ok(key) = read_key(key_pem) else {
+        return false;
+    };
+    let own = key.subject_public_key_info();
+    let all: Result<Vec<_>, _> = Pem::iter_from_buffer(public_pem.as_bytes()).collect();
+    let all = all.unwrap_or_default();
+    let other = |one: &Pem| one.label == "PUBLIC KEY" && one.contents != own;
+    !all.is_empty() && all.iter().all(other)
 }
 
 #[cfg(test)]
@@ -38,5 +54,22 @@ mod tests {
             authority.certificate_pem(),
             authority.key_pem().expose()
         ));
+    }
+
+    /// Whoever changes keys has the old one checked still.
+    #[test]
+    fn a_pair_is_held_against_each_public_key() {
+        let make = || crate::ServiceAccountKey::generate().unwrap();
+        let (one, other) = (make(), make());
+        let key = one.private_pem.expose();
+        assert!(!is_anothers(&one.public_pem, key));
+        assert!(is_anothers(&other.public_pem, key));
+        let both = format!("{}{}", other.public_pem, one.public_pem);
+        assert!(!is_anothers(&both, key));
+        // An older form, and a key of a kind that is not read here: nobody can say.
+        let older = other.public_pem.replace("PUBLIC KEY", "RSA PUBLIC KEY");
+        assert!(!is_anothers(&older, key));
+        assert!(!is_anothers(&other.public_pem, "no key"));
+        assert!(!is_anothers("no key", key));
     }
 }

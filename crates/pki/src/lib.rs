@@ -44,7 +44,7 @@ pub use control_plane::{
     ControlPlane, ControlPlaneError, ControlPlaneSet, Node, NodeSet,
 };
 pub use files::{File, Mode, WriteError, write};
-pub use fits::key_fits;
+pub use fits::{is_anothers, key_fits};
 pub use key::{Issued, KeyKind, KeyKindError, PrivatePem, ServiceAccountKey};
 pub use kubeconfig::Kubeconfig;
 pub use network::{NetworkError, ServiceNetwork};

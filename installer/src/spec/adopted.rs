@@ -130,7 +130,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// `sa.key` and `sa.pub`: both or none.
+    /// `sa.key` and `sa.pub`: both or none, and of one pair.
     pub(super) fn service_accounts(
         &mut self,
         cluster: &Cluster,
@@ -143,6 +143,13 @@ impl Reader<'_> {
             (true, true) => {
                 let key = self.pem(&key, &at, "PRIVATE KEY")?;
                 let public = self.pem(&public, &at, "PUBLIC KEY")?;
+                if pki::is_anothers(&public.text, &key.text) {
+                    return self.refuse(
+                        &at,
+                        "has a sa.pub that is not sa.key's: no API server would believe a token; \
+                         write it with: openssl pkey -in sa.key -pubout -out sa.pub",
+                    );
+                }
                 Some((key, public))
             }
             (true, false) | (false, true) => self.refuse(

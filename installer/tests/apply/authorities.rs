@@ -149,7 +149,7 @@ pub(super) fn taken_over() -> Tried {
 /// What is done to the folder, and what is said of it.
 pub(super) fn refused() -> Tried {
     type Damage = fn(&Path) -> Tried;
-    let tries: [(Damage, &str); 8] = [
+    let tries: [(Damage, &str); 9] = [
         (
             |given| {
                 Ok(
@@ -166,6 +166,10 @@ pub(super) fn refused() -> Tried {
         (
             |given| Ok(fs::remove_file(given.join("sa.pub"))?),
             "has one of sa.key and sa.pub",
+        ),
+        (
+            |given| openssl(given, "genrsa -out sa.key 2048").map(drop),
+            "has a sa.pub that is not sa.key's",
         ),
         (
             |given| Ok(fs::write(given.join("ca.crt"), "nothing")?),
