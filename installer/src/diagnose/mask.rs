@@ -1,8 +1,10 @@
 //! Nothing secret gets into a collection: every text goes through here, whatever it was
 //! collected from. What might be a secret is taken for one.
 
-use regex::{Captures, Regex};
+use regex::{Match, Regex};
 use serde_json::Value;
+
+use super::value::{BLOCK, masked};
 
 /// What stands for a secret.
 const MASK: &str = "(masked)";
@@ -18,25 +20,38 @@ const BOOTSTRAP: &str = r"\b([a-z0-9]{6})\.[a-z0-9]{16}\b";
 const JWT: &str = r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*";
 /// What a client shows (RFC 9110, 11.6.2).
 const BEARER: &str = r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}";
-/// Whoever dials with a password (RFC 3986, 3.2.1).
-const USER: &str = r"://[^/\s:@]+:[^/\s@]+@";
+/// Whoever dials with a password or a token (RFC 3986, 3.2.1).
+const USER: &str = r#"://[^/?\#\s"']+@"#;
+/// And whom curl is told.
+const CURL: &str = r#"(\s(?:-u|--user)[ \t=]+["']?)[^\s"':]*:[^\s"']+"#;
 /// A name whose value is a secret.
 const NAME: &str = concat!(
     "(?i)[a-z0-9_.-]*(?:pass(?:word|wd|phrase)?|secret|token|credential|api[_-]?key",
     "|private[_-]?key|client-key-data|encryption[_-]?key)[a-z0-9_.-]*",
 );
-/// What follows the name, in YAML, JSON, a flag or a variable.
-const VALUE: &str = concat!(
-    "[\"']?[ \t]*[:=][ \t]*",
-    "(\"[^\"\n]*\"|'[^'\n]*'|[^ \t\n,}\\]]+)",
-);
+/// What leads from the name to its value in YAML, JSON, JSON within JSON, a flag or a variable.
+const LEADS: &str = "\\\\*[\"']?[ \t]*[:=][ \t]*";
+/// The same from a flag to the next word of a command line, or of a list of words.
+const NEXT: &str = "\\\\*[\"']?(?:[ \t]+|[ \t]*,\\s*|[ \t]*\n[ \t]*-[ \t]+)";
+/// A flag of one letter that may be for a password.
+const SHORT: &str = "(?m:^|[\\s\"'])-p";
+/// What it is for in iptables.
+const PROTOCOLS: [&str; 12] = [
+    "tcp",
+    "udp",
+    "udplite",
+    "icmp",
+    "icmpv6",
+    "ipv6-icmp",
+    "sctp",
+    "vrrp",
+    "esp",
+    "ah",
+    "ip",
+    "all",
+];
 /// A Secret, in YAML.
 const SECRET: &str = "(?m)^\\s*\"?kind\"?:\\s*\"?Secret(?:List)?\"?\\s*,?\\s*$";
-/// Values that are none, and where one goes on in the next line.
-const NONE: [&str; 7] = ["", "true", "false", "null", "{", "[", "}"];
-/// A text of several lines follows (YAML 1.2.2, 8.1).
-const BLOCK: [char; 2] = ['|', '>'];
-
 /// What tells secrets.
 pub struct Mask {
     key: Regex,
@@ -44,8 +59,11 @@ pub struct Mask {
     jwt: Regex,
     bearer: Regex,
     user: Regex,
+    curl: Regex,
     name: Regex,
     named: Regex,
+    flag: Regex,
+    short: Regex,
     secret: Regex,
 }
 
@@ -61,8 +79,11 @@ impl Mask {
             jwt: Regex::new(JWT)?,
             bearer: Regex::new(BEARER)?,
             user: Regex::new(USER)?,
+            curl: Regex::new(CURL)?,
             name: Regex::new(NAME)?,
-            named: Regex::new(&format!("({NAME}){VALUE}"))?,
+            named: Regex::new(&format!("{NAME}{LEADS}"))?,
+            flag: Regex::new(&format!("--?{NAME}{NEXT}"))?,
+            short: Regex::new(&format!("{SHORT}{NEXT}"))?,
             secret: Regex::new(SECRET)?,
         })
     }
@@ -82,20 +103,10 @@ impl Mask {
         let text = self.jwt.replace_all(&text, MASK);
         let text = self.bearer.replace_all(&text, format!("$1 {MASK}"));
         let text = self.user.replace_all(&text, format!("://{MASK}@"));
-        let named = self.named.replace_all(&text, |found: &Captures<'_>| {
-            let whole = found.get(0).map_or("", |one| one.as_str());
-            let value = found.get(2).map_or("", |one| one.as_str());
-            let before = whole.strip_suffix(value).unwrap_or_default();
-            let bare = value.trim_matches(['"', '\'']);
-            if NONE.contains(&bare) || bare.starts_with(BLOCK) {
-                return whole.to_owned();
-            }
-            match value.chars().next() {
-                Some(quote @ ('"' | '\'')) => format!("{before}{quote}{MASK}{quote}"),
-                Some(_) | None => format!("{before}{MASK}"),
-            }
-        });
-        named.into_owned()
+        let text = self.curl.replace_all(&text, format!("${{1}}{MASK}"));
+        let text = behind(&self.named, &text, |_| true);
+        let text = behind(&self.flag, &text, |value| !value.starts_with("--"));
+        behind(&self.short, &text, password)
     }
 
     /// Documents of YAML one after another.
@@ -141,6 +152,39 @@ impl Mask {
     }
 }
 
+/// A text without the values that stand behind what `names` finds, where they may be secrets.
+fn behind(names: &Regex, text: &str, may_be: impl Fn(&str) -> bool) -> String {
+    let mut all = String::new();
+    let mut at = 0;
+    while let Some(name) = names.find_at(text, at) {
+        let (before, rest) = around(text, &name);
+        all.push_str(text.get(at..name.end()).unwrap_or_default());
+        at = name.end();
+        if may_be(rest.trim_start_matches(['\\', '"', '\''])) {
+            let (said, length) = masked(before, name.as_str(), rest, MASK);
+            all.push_str(&said);
+            at += length;
+        }
+    }
+    all.push_str(text.get(at..).unwrap_or_default());
+    all
+}
+
+fn around<'a>(text: &'a str, name: &Match<'_>) -> (&'a str, &'a str) {
+    let before = text.get(..name.start()).unwrap_or_default();
+    (before, text.get(name.end()..).unwrap_or_default())
+}
+
+/// Whether what follows `-p` may be a password: no port, no path, no protocol.
+fn password(value: &str) -> bool {
+    let end = value.find(|sign: char| sign.is_whitespace() || ",\"'\\".contains(sign));
+    let word = value.get(..end.unwrap_or(value.len())).unwrap_or_default();
+    let ports = |sign: char| sign.is_ascii_digit() || ":./-".contains(sign);
+    !(word.starts_with(['/', '-'])
+        || word.chars().all(ports) && word.len() < "65535:65535".len()
+        || PROTOCOLS.contains(&word))
+}
+
 /// Keys of objects whose values may be anything.
 const OPEN: [&str; 3] = ["data", "stringData", "binaryData"];
 /// What kubectl has noted of an object as it was applied, with all that was in it.
@@ -171,156 +215,4 @@ pub(super) fn value(all: &mut Value) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(text: &str) -> String {
-        Mask::new().unwrap().text(text)
-    }
-
-    const PLANTED: &str = "Hunter2Hunter2";
-
-    /// What is around a secret is read on.
-    fn gone(rows: &[(String, Vec<&str>)]) {
-        for (planted, stays) in rows {
-            let masked = text(planted);
-            assert!(!masked.contains(PLANTED), "{planted}\n{masked}");
-            for one in stays {
-                assert!(masked.contains(one), "{one:?} of {planted}\n{masked}");
-            }
-        }
-    }
-
-    /// Each place in which a secret may stand that has a form of its own.
-    #[test]
-    fn planted_secrets_are_gone_and_what_is_around_them_stays() {
-        let jwt = format!("eyJhbGciOiJSUzI1NiJ9.{PLANTED}.{PLANTED}");
-        gone(&[
-            (
-                format!(
-                    "a\n-----BEGIN EC PRIVATE KEY-----\n{PLANTED}\n-----END EC PRIVATE KEY-----\nb"
-                ),
-                vec!["a\n", "\nb"],
-            ),
-            // In JSON, on one line.
-            (
-                format!(
-                    "{{\"x\": \"-----BEGIN PRIVATE KEY-----\\n{PLANTED}\\n-----END PRIVATE KEY-----\\n\", \"y\": 1}}"
-                ),
-                vec!["\"y\": 1"],
-            ),
-            // Cut in front, and behind.
-            (
-                format!("{PLANTED}\n-----END PRIVATE KEY-----\nb"),
-                vec!["\nb"],
-            ),
-            (
-                format!("a\n-----BEGIN RSA PRIVATE KEY-----\n{PLANTED}"),
-                vec!["a\n"],
-            ),
-            (
-                format!("error: token {jwt} is old"),
-                vec!["error", "is old"],
-            ),
-            (
-                format!("GET / Authorization: Bearer {PLANTED} x"),
-                vec!["GET /", " x"],
-            ),
-            (format!("curl -u Basic {PLANTED}"), vec!["curl"]),
-            (
-                format!("dial https://admin:{PLANTED}@host:6443/x"),
-                vec!["dial https://", "@host:6443/x"],
-            ),
-        ]);
-    }
-
-    /// And those that a name gives away.
-    #[test]
-    fn what_a_name_calls_a_secret_is_gone() {
-        gone(&[
-            (
-                format!("  authPass: {PLANTED}\n  vrid: 51"),
-                vec!["authPass:", "vrid: 51"],
-            ),
-            (
-                format!("password: |\n  {PLANTED}\n  {PLANTED}\nnext: 1"),
-                vec!["next: 1"],
-            ),
-            (
-                format!("password: \"{PLANTED} with words\"\nnext: 1"),
-                vec!["password: \"", "next: 1"],
-            ),
-            (
-                format!("DB_PASSWORD={PLANTED} other=1"),
-                vec!["DB_PASSWORD=", "other=1"],
-            ),
-            (format!("--token={PLANTED} --v=2"), vec!["--v=2"]),
-            (
-                format!("{{\"clientSecret\":\"{PLANTED}\",\"a\":1}}"),
-                vec!["\"a\": 1"],
-            ),
-            (
-                format!("client-key-data: {PLANTED}\nuser: x"),
-                vec!["user: x"],
-            ),
-            (
-                format!("secretbox:\n  keys:\n  - name: a\n    secret: {PLANTED}\n"),
-                vec!["- name: a"],
-            ),
-            (
-                format!(
-                    "apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\ndata:\n  x: {PLANTED}\n  y: |\n    {PLANTED}\ntype: Opaque\n---\nkind: ConfigMap\ndata:\n  open: yes\n"
-                ),
-                vec!["metadata: {name: a}", "type: Opaque", "open: yes"],
-            ),
-            (
-                format!(
-                    "{{\"kind\":\"List\",\"items\":[{{\"kind\":\"Secret\",\"data\":{{\"x\":\"{PLANTED}\"}},\"type\":\"Opaque\"}}]}}"
-                ),
-                vec!["Opaque"],
-            ),
-            (
-                format!(
-                    "{{\"spec\":{{\"containers\":[{{\"name\":\"a\",\"env\":[{{\"name\":\"KEY\",\"value\":\"{PLANTED}\"}}]}}]}}}}"
-                ),
-                vec!["\"name\": \"KEY\""],
-            ),
-            (
-                format!(
-                    "{{\"metadata\":{{\"name\":\"a\",\"annotations\":{{\"{APPLIED}\":\"{PLANTED}\"}}}}}}"
-                ),
-                vec!["\"name\": \"a\""],
-            ),
-        ]);
-    }
-
-    #[test]
-    fn a_bootstrap_token_keeps_its_id() {
-        let masked = text("token 07401b.f395accd246ae52d of m1.example.org");
-        assert_eq!(masked, "token 07401b.(masked) of m1.example.org\n");
-    }
-
-    #[test]
-    fn what_is_no_secret_stays_as_it_is() {
-        let plain = "Nov 21 m1 etcd[7]: {\"level\":\"warn\",\"msg\":\"slow fdatasync\"}\n\
-                     --enable-bootstrap-token-auth=true\n\
-                     -----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n\
-                     https://192.0.2.1:2379 is healthy\n";
-        assert_eq!(text(plain), plain);
-    }
-
-    /// Wherever a text is cut: nothing of the key is left.
-    #[test]
-    fn a_key_that_is_cut_anywhere_is_gone() {
-        let body = "Hunter2\n".repeat(8);
-        let key =
-            format!("-----BEGIN PRIVATE KEY-----\n{body}-----END PRIVATE KEY-----\n");
-        for cut in 0..key.len() - 30 {
-            let (front, back) = key.split_at(cut);
-            for one in [back, front] {
-                let masked = text(one);
-                assert!(!masked.contains("Hunter2\n"), "{cut}: {masked}");
-            }
-        }
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@
 mod archive;
 mod causes;
 mod mask;
+mod value;
 
 pub use archive::{Archive, ArchiveError};
 pub use causes::{Seen, causes};
