@@ -7,8 +7,8 @@ mod table;
 use std::time::Duration;
 
 use table::{check, settings, settings_v2};
-use vrrp::Priority;
-use vrrp::fsm::{Preempt, Settings};
+use vrrp::fsm::{Announcing, Preempt, Settings};
+use vrrp::{Priority, Version};
 
 fn with_priority(priority: u8) -> Settings {
     Settings {
@@ -317,8 +317,8 @@ fn t11_a_late_active_that_heard_nobody_stays() {
     ";
     // Its first advert was at 360.9375, the next one was due at 460.9375.
     let then = [
-        "721.875     | deadline | (late 260), advert 100, announce | active | 821.875",
-        "1210.937499 | deadline | (late 749), advert 100, announce | active | 1310.937499",
+        "721.875     | deadline | (late 260), advert 100, announce | active | 741.875",
+        "1210.937499 | deadline | (late 749), advert 100, announce | active | 1230.937499",
         "1210.9375   | deadline | (late 750), release, active>backup late, (NoMatter) | backup | 1371.875",
         // Whoever was heard has taken over; who lost its addresses has nothing to claim.
         "721.875     | heard .13 50 100 | (late 260), release, active>backup late, (LowerDiscarded) | backup | 882.8125",
@@ -327,6 +327,61 @@ fn t11_a_late_active_that_heard_nobody_stays() {
     for row in then {
         check(settings.clone(), &format!("{begin}\n{row}"));
     }
+}
+
+/// Another may have been Active while it was silent, and may have announced last.
+#[test]
+fn t11_a_late_active_that_stays_announces_again() {
+    let settings = Settings {
+        patience: Duration::from_millis(750),
+        announcing: Announcing {
+            second: None,
+            refresh: None,
+        },
+        ..settings()
+    };
+    let table = "
+        0          | start    | initialize>backup started | backup | 360.9375
+        @          | deadline | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
+        561        | deadline | advert 100, announce | active | 661
+        # Long after what follows a promotion.
+        @          | deadline | advert 100 | active | 761
+        1100       | deadline | (late 339), advert 100, announce | active | 1120
+        @          | deadline | announce | active | 1200
+        1300       | deadline | advert 100, announce | active | 1400
+        @          | deadline | advert 100 | active | 1500
+    ";
+    check(settings, table);
+}
+
+/// A loop that is late again and again floods nobody.
+#[test]
+fn t11_doubts_are_answered_five_times_a_second() {
+    let settings = Settings {
+        patience: Duration::from_millis(750),
+        interval: table::interval(Version::V3, 10),
+        announcing: Announcing {
+            second: None,
+            refresh: None,
+        },
+        ..settings()
+    };
+    let table = "
+        0        | start    | initialize>backup started | backup | 36.09375
+        @        | deadline | advert 100, acquire, announce, backup>active activeDown | active | 46.09375
+        1000     | deadline | (late 953), release, active>backup late, (NoMatter) | backup | 1016.09375
+        @        | deadline | advert 100, acquire, announce, backup>active nobodyElse | active | 1026.09375
+        1100     | deadline | (late 73), advert 100, announce | active | 1110
+        1200     | deadline | (late 90), advert 100, announce | active | 1210
+        1300     | deadline | (late 90), advert 100, announce | active | 1310
+        1400     | deadline | (late 90), advert 100, announce | active | 1410
+        1500     | deadline | (late 90), advert 100, announce | active | 1510
+        # What is left of the fifth.
+        1701     | deadline | (late 191), advert 100, announce | active | 1711
+        1801     | deadline | (late 90), advert 100 | active | 1811
+        2100     | deadline | (late 289), advert 100, announce | active | 2110
+    ";
+    check(settings, table);
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! yields may be the last to have done so, and every neighbour then sends to a router
 //! without the address until the next announcement. So an announcement is made again
 //! shortly after, when another that was Active has fallen silent: after a promotion,
-//! since the advert of a rival may have come just before it, or been lost, and after each
-//! sign of another Active.
+//! since the advert of a rival may have come just before it, or been lost, after each sign of
+//! another Active, and after a silence of our own in which there may have been one.
 
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,14 @@ impl Announcements {
             self.deferred = Some(window.ends.max(now + SOON));
         }
         at_once
+    }
+
+    /// We were silent for so long that another may have been Active, and may have announced
+    /// before it yielded unheard: due at once, and then as after any sign of another.
+    pub(super) fn doubted(&mut self, now: Instant) {
+        if self.contradicted(now) {
+            self.deferred = Some(now);
+        }
     }
 
     /// Takes out what is due at `now`. Was anything?

@@ -26,9 +26,10 @@ impl Step<'_> {
     /// An Active that was silent for so long that another may have taken over has lost
     /// its claim: it releases, and listens before it comes back. Unless it has read its
     /// sockets dry, which comes before a deadline, and nobody was there: to let go of
-    /// addresses that nobody has taken would leave them nowhere.
-    fn punctual(&mut self, before: Mode, event: &Event<'_>) -> Mode {
-        let Mode::Active(active) = &before else {
+    /// addresses that nobody has taken would leave them nowhere. It announces them again
+    /// then: who had taken them and yielded to an advert of ours may have announced last.
+    fn punctual(&mut self, mut before: Mode, event: &Event<'_>) -> Mode {
+        let Mode::Active(active) = &mut before else {
             return before;
         };
         if self.now < active.sent + self.overtaken() {
@@ -37,6 +38,7 @@ impl Step<'_> {
         let late = self.now.saturating_duration_since(active.next);
         self.note(Note::Late(late));
         if matches!(event, Event::Deadline) && late < self.rules.patience {
+            active.announcements.doubted(self.now);
             return before;
         }
         self.release(State::Active, State::Backup, Reason::Late);
