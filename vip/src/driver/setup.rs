@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp::Dialects;
 use vrrp::acceptance::{Expected, Path, Senders};
 use vrrp::fsm::{self, Announcing, Settings};
 use vrrp::packet::{Addresses, AddressesError};
+use vrrp::{AdvertInterval, Dialects};
 
 use super::RENEW;
 use crate::config::{Preempt, Router, Travel, VirtualAddress};
@@ -19,7 +19,7 @@ pub(super) fn settings(router: &Router, source: IpAddr, standing: Standing) -> S
         priority: standing.priority,
         interval: router.interval,
         source,
-        patience: Duration::from_secs(LIFETIME.into()).saturating_sub(RENEW),
+        patience: patience(router.interval),
         preempt: match router.preempt {
             Preempt::Never => fsm::Preempt::Never,
             Preempt::After(Duration::ZERO) => fsm::Preempt::AtOnce,
@@ -31,6 +31,15 @@ pub(super) fn settings(router: &Router, source: IpAddr, standing: Standing) -> S
         },
         dialects: Dialects::KEEPALIVED,
     }
+}
+
+/// How late an advert may be so that the addresses cannot have run out: the renewal before it
+/// was up to [`RENEW`] old when the machine stopped, and the advert was not due for up to an
+/// interval. Zero where an interval leaves nothing of that.
+fn patience(interval: AdvertInterval) -> Duration {
+    Duration::from_secs(LIFETIME.into())
+        .saturating_sub(RENEW)
+        .saturating_sub(interval.duration())
 }
 
 pub(super) fn expected(

@@ -190,3 +190,15 @@ async fn t11_a_stall_in_which_nobody_took_over_costs_nothing() {
     assert_eq!(bench.deeds(), [(1430, Release)]);
     assert_eq!(bench.state(), State::Backup);
 }
+
+#[tokio::test(start_paused = true)]
+async fn t11_nothing_that_may_have_run_out_is_claimed() {
+    let bench = bench(clear());
+    // Given a lifetime of a second at 322, the next advert is due at 622.
+    bench.until(560).await;
+    bench.deeds();
+    advance(Duration::from_millis(770)).await;
+    settle().await;
+    assert_eq!(bench.deeds(), [(1330, Release)]);
+    assert_eq!(bench.state(), State::Backup);
+}
