@@ -4,6 +4,7 @@
 //! receiver of adverts, the monitor of the kernel's notices, tracking and commands; ends
 //! with [`Command::Stop`], or when it has [`Lost`] what it cannot do without.
 
+mod catchup;
 mod effects;
 mod handover;
 mod hear;
@@ -27,12 +28,11 @@ use daemon::limit::Limiter;
 use daemon::metrics::Histogram;
 use tokio::pin;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
+use vrrp::State;
 use vrrp::acceptance::Expected;
 use vrrp::fsm::{self, Event, Leftover};
 use vrrp::packet::{AddressesError, Checksum};
-use vrrp::{Refusal, State};
 
 use crate::channel::{Client, Group};
 use crate::claim::Fence;
@@ -42,6 +42,7 @@ use crate::notify::Move;
 use crate::sync::Seat;
 use crate::track::Standing;
 
+use catchup::{BATCH, Batch};
 pub use effects::{Datagram, Effects, Failure, Survey};
 use handover::{Cause, Handing, answered};
 pub use handover::{Handed, Yield};
@@ -55,13 +56,6 @@ pub use truth::Mac;
 /// How often the addresses that are held get a new lifetime of
 /// [`crate::linux::LIFETIME`]: three renewals may be missed before the kernel acts.
 pub const RENEW: Duration = Duration::from_millis(250);
-
-/// Above what timers are rounded by (a millisecond or two), below what a rival needs to be
-/// heard.
-const PUNCTUAL: Duration = Duration::from_millis(5);
-
-/// Adverts taken in at once before the clock is looked at again.
-const BATCH: usize = 32;
 
 /// One line of each kind per so long.
 const LOG_WINDOW: Duration = Duration::from_secs(10);
@@ -98,6 +92,8 @@ pub struct Driver<E> {
     inquiry: Inquiry,
     /// When a frame that claims our addresses was last answered.
     contradicted: Option<Instant>,
+    /// Adverts lost to a full queue when that was last looked at.
+    overflown: u64,
     misconfigured_peer: MisconfiguredPeer,
     checksums: BTreeMap<IpAddr, Checksum>,
     record: watch::Sender<Record>,
@@ -169,6 +165,7 @@ impl<E: Effects> Driver<E> {
             hold_off: HoldOff::new(router.interval),
             inquiry: Inquiry::new(Instant::now()),
             contradicted: None,
+            overflown: 0,
             misconfigured_peer: router.misconfigured_peer,
             checksums: BTreeMap::new(),
             record: setup.record,
@@ -235,7 +232,7 @@ impl<E: Effects> Driver<E> {
                 () = &mut ahead => {}
             }
             if Instant::now() >= self.wake() {
-                let lost = self.due(&mut inputs.adverts, &mut batch).await;
+                let lost = self.due(inputs, &mut batch).await;
                 if let Some(lost) = lost {
                     return self.lose(lost);
                 }
@@ -303,6 +300,11 @@ impl<E: Effects> Driver<E> {
         Ended::Stopped
     }
 
+    /// How long ago what is due first was due.
+    fn late(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.wake())
+    }
+
     /// When to come back even if nothing happens.
     fn wake(&self) -> Instant {
         let waits = self.together.as_ref().is_some_and(Together::waits);
@@ -316,23 +318,10 @@ impl<E: Effects> Driver<E> {
 
     /// Something is due. What waits in the sockets is read first: after a stall, it may be
     /// the reason not to act.
-    async fn due(
-        &mut self,
-        adverts: &mut mpsc::Receiver<Result<Datagram, Refusal>>,
-        batch: &mut Vec<Result<Datagram, Refusal>>,
-    ) -> Option<Lost> {
-        let late = Instant::now().saturating_duration_since(self.wake());
+    async fn due(&mut self, inputs: &mut Inputs, batch: &mut Batch) -> Option<Lost> {
+        let late = self.late();
         self.lateness.observe(late);
-        // An Active on time has been told all it needs; its receiver has just waited too.
-        if self.machine.state() != State::Active || late > PUNCTUAL {
-            yield_now().await;
-        }
-        while batch.len() < BATCH
-            && let Ok(advert) = adverts.try_recv()
-        {
-            batch.push(advert);
-        }
-        self.hear(batch);
+        self.catch_up(inputs, batch, late).await;
         let now = Instant::now();
         if self.broken_until.is_some_and(|until| until <= now) {
             self.broken_until = None;

@@ -12,10 +12,10 @@ mod together;
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::advance;
 use vrrp::packet::{Addresses, Advert, Auth, Envelope, emit, parse};
-use vrrp::{AdvertInterval, Family, Priority, State, Version, Vrid};
+use vrrp::{AdvertInterval, Family, Priority, Refusal, State, Version, Vrid};
 
 use super::*;
 use crate::config::{Address, Announce, Preempt, Travel};
@@ -126,6 +126,7 @@ struct Bench {
     claimants: mpsc::Sender<Claimant>,
     standing: watch::Sender<Standing>,
     commands: mpsc::Sender<Command>,
+    publish: watch::Sender<Record>,
     record: watch::Receiver<Record>,
     task: JoinHandle<Ended>,
 }
@@ -197,7 +198,7 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
         others: BTreeMap::from([(ANOTHER, "eth1".to_owned())]),
         source: OURS,
         standing: fit,
-        record: publish,
+        record: publish.clone(),
         channel,
         flight: Arc::default(),
         moves: None,
@@ -221,6 +222,7 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
         claimants,
         standing,
         commands,
+        publish,
         record,
         task,
     }
@@ -302,11 +304,20 @@ async fn settle() {
 }
 
 fn datagram(priority: u8) -> Datagram {
+    datagram_of(router().vrid, priority)
+}
+
+/// Of another group on the same network.
+fn of_another_group() -> Datagram {
+    datagram_of(Vrid::new(52).unwrap(), 150)
+}
+
+fn datagram_of(vrid: Vrid, priority: u8) -> Datagram {
     let router = router();
     let envelope = Envelope::multicast(PEER);
     let advert = Advert {
         version: router.version,
-        vrid: router.vrid,
+        vrid,
         priority: Priority::new(priority),
         interval: router.interval,
         auth: Auth::None,

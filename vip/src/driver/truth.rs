@@ -79,7 +79,9 @@ impl<E: Effects> Driver<E> {
             State::Active => {
                 self.conflict("another host has our address", &[mac]);
                 let now = Instant::now();
-                if self.contradicted.is_none_or(|last| now >= last + EVERY) {
+                let rested = self.contradicted.is_none_or(|last| now >= last + EVERY);
+                // After a stall, whoever says so may have taken over.
+                if rested || self.is_late() {
                     self.contradicted = Some(now);
                     self.handle(Event::Foreign);
                 }

@@ -191,6 +191,78 @@ async fn t11_a_stall_in_which_nobody_took_over_costs_nothing() {
     assert_eq!(bench.state(), State::Backup);
 }
 
+/// A driver that is Active at 430, and what it does after a stall of 500 ms: longer than any
+/// peer waits, shorter than an address lives.
+async fn after_a_stall(bench: &Bench) -> Vec<(u128, Deed)> {
+    bench.deeds();
+    advance(Duration::from_millis(500)).await;
+    settle().await;
+    bench.deeds()
+}
+
+#[tokio::test(start_paused = true)]
+async fn t11_a_stall_ends_with_all_that_was_said_in_it() {
+    let bench = bench(clear());
+    bench.until(430).await;
+    // More than two batches, and the peer that has taken over comes last.
+    for _ in 0..200 {
+        bench.adverts.try_send(Ok(of_another_group())).unwrap();
+    }
+    bench.adverts.try_send(Ok(datagram(150))).unwrap();
+    assert_eq!(after_a_stall(&bench).await, [(930, Release)]);
+    assert_eq!(bench.state(), State::Backup);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t11_a_stall_in_which_only_other_groups_spoke_costs_nothing() {
+    let bench = bench(clear());
+    bench.until(430).await;
+    for _ in 0..200 {
+        bench.adverts.try_send(Ok(of_another_group())).unwrap();
+    }
+    let deeds = [(930, Advertise(200)), (930, Burst), (930, Renew)];
+    assert_eq!(after_a_stall(&bench).await, deeds);
+    assert_eq!(bench.state(), State::Active);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t11_in_what_a_stall_has_lost_somebody_may_have_taken_over() {
+    let bench = bench(clear());
+    bench.until(430).await;
+    let one_more = |record: &mut Record| {
+        *record.counts.refused.entry(OVERFLOW).or_default() += 1;
+    };
+    // One that was lost before is no sign.
+    bench.publish.send_modify(one_more);
+    bench.until(630).await;
+    bench.deeds();
+    let deeds = after_a_stall(&bench).await;
+    assert_eq!(deeds.first(), Some(&(1130, Advertise(200))), "{deeds:?}");
+    bench.publish.send_modify(one_more);
+    assert_eq!(after_a_stall(&bench).await, [(1630, Release)]);
+    assert_eq!(bench.state(), State::Backup);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t11_a_stall_ends_with_whoever_says_to_have_the_address() {
+    let bench = bench(clear());
+    bench.until(430).await;
+    bench.deeds();
+    // Answered, and not answered again within a second.
+    bench.claims([2, 0, 0, 0, 0, 0x22]).await;
+    assert_eq!(bench.deeds(), [(430, Burst)]);
+    for _ in 0..=BATCH {
+        bench.adverts.try_send(Ok(of_another_group())).unwrap();
+    }
+    let claimant = Claimant {
+        ip: VIRTUAL,
+        mac: [2, 0, 0, 0, 0, 0x22],
+    };
+    bench.claimants.try_send(claimant).unwrap();
+    assert_eq!(after_a_stall(&bench).await, [(930, Release)]);
+    assert_eq!(bench.state(), State::Backup);
+}
+
 #[tokio::test(start_paused = true)]
 async fn t11_nothing_that_may_have_run_out_is_claimed() {
     let bench = bench(clear());
