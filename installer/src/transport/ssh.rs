@@ -183,7 +183,11 @@ impl Ssh {
             "if [ \"$(uname -m)\" != {machine} ]; then uname -m; exit {OTHER}; fi; {}",
             receive(place)
         );
-        let output = self.copy(program, &script)?;
+        let mut output = self.copy(program, &script)?;
+        if broke(&output) {
+            // Nothing is half done: what was sent takes its place only when it is whole.
+            output = self.copy(program, &script)?;
+        }
         if output.status.success() {
             return Ok(Ok(()));
         }
@@ -235,6 +239,12 @@ impl Ssh {
     }
 }
 
+/// Whether the way broke without a word, as it does while a host's sshd begins anew: ssh's own
+/// errors are 255 (ssh(1), EXIT STATUS).
+fn broke(output: &Output) -> bool {
+    output.status.code() == Some(255) && output.stderr.is_empty()
+}
+
 /// Takes a file from standard input.
 fn receive(to: &str) -> String {
     format!(
@@ -249,6 +259,8 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::ExitStatus;
+
     use super::*;
 
     fn way(user: Option<&str>, port: Option<u16>) -> Ssh {
@@ -304,5 +316,19 @@ mod tests {
                 .unwrap();
             assert_eq!(String::from_utf8_lossy(&output.stdout), script);
         }
+    }
+
+    #[test]
+    fn a_way_that_broke_without_a_word_is_told_from_a_refusal() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let ended = |code: i32, said: &str| Output {
+            status: ExitStatus::from_raw(code << 8),
+            stdout: Vec::new(),
+            stderr: said.into(),
+        };
+        assert!(broke(&ended(255, "")));
+        assert!(!broke(&ended(255, "Permission denied (publickey).")));
+        assert!(!broke(&ended(1, "")));
+        assert!(!broke(&ended(0, "")));
     }
 }
