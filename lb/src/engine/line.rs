@@ -48,6 +48,8 @@ impl Sessions {
         let mut line = std::mem::take(&mut self.line);
         let mut full = Vec::new();
         line.retain(|&key| self.still_waits(key, &current, &mut full));
+        // Whose dial failed at once has gone to the end of the line meanwhile.
+        line.append(&mut self.line);
         self.line = line;
     }
 

@@ -13,6 +13,7 @@
 
 mod ends;
 mod failover;
+mod line;
 mod rig;
 mod scarce;
 mod transfer;

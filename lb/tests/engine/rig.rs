@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_lb::config::{Dial, Tcp};
+use api_lb::config::{Balance, Dial, Queue, Tcp};
 use api_lb::engine::{self, Crew};
 use api_lb::hello::Rules;
 use api_lb::limits::Limits;
@@ -21,6 +22,12 @@ use tokio::sync::mpsc;
 pub const PLAIN: Tcp = Tcp {
     keepalive: None,
     user_timeout: None,
+};
+
+/// For those who wait for a place: longer than any test does.
+const QUEUE: Queue = Queue {
+    length: 100,
+    timeout: Duration::from_secs(60),
 };
 
 /// A balancer with everything but its control.
@@ -42,6 +49,8 @@ pub struct Options {
     pub report_ends: bool,
     pub limits: Limits,
     pub rules: Option<Arc<Rules>>,
+    /// What each server may have at a time; who comes beyond waits.
+    pub places: Option<NonZeroU32>,
 }
 
 impl Default for Options {
@@ -59,6 +68,7 @@ impl Default for Options {
             report_ends: true,
             limits: Limits::of(20_000),
             rules: None,
+            places: None,
         }
     }
 }
@@ -179,7 +189,10 @@ fn backend(servers: &[SocketAddr], options: &Options) -> Backend {
             name: format!("s{n}").into(),
             address: *address,
             weight: 1,
-            terms: Terms::default(),
+            terms: Terms {
+                max_connections: options.places,
+                ..Terms::default()
+            },
             counters: Arc::new(Counters::default()),
         };
         (Arc::new(server), State::Up)
@@ -192,4 +205,5 @@ fn backend(servers: &[SocketAddr], options: &Options) -> Backend {
         Arc::new(Cursor::default()),
         servers.collect(),
     )
+    .balanced(Balance::default(), QUEUE)
 }
