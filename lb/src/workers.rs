@@ -10,10 +10,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::worker::{Command, Gauges, Handle, Order};
+use crate::worker::{Command, Frozen, Gauges, Handle, Order};
 
 /// How often control looks. It costs each worker one wake-up of some microseconds.
 pub const LOOK: Duration = Duration::from_millis(500);
@@ -24,6 +24,10 @@ const MISSES: u32 = 6;
 /// How long control waits for all workers to obey. They do so within microseconds; one that
 /// is stuck must not take the checks and the signals with it.
 const OBEYED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long control waits for the connections of the last worker, without which it must not go
+/// on: all have just obeyed. With what comes before and after, it is less than `WatchdogSec`.
+const GIVEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the workers have to end all connections and their threads.
 const ENDED_WITHIN: Duration = Duration::from_secs(2);
@@ -108,6 +112,42 @@ impl Workers {
     /// Returns when all workers have obeyed, so that what is logged next is so. A stuck one
     /// is told as far as its queue has room, and not waited for.
     pub async fn command(&mut self, command: &Command) {
+        // Which of them have not is found at the next looks.
+        let _ = self.tell(command).await;
+    }
+
+    /// Has all of them accept nobody. Whether they do: while one is not known to, it may still
+    /// hand a client to another.
+    pub async fn hold(&mut self) -> bool {
+        self.all_work() && self.tell(&Command::Hold).await
+    }
+
+    /// Takes the connections of all. Fewer are given than there are workers when one has ended,
+    /// or gives nothing in time.
+    pub async fn freeze(&mut self) -> Vec<Frozen> {
+        let count = self.count();
+        let (out, mut given) = mpsc::channel(count.max(1));
+        let until = Instant::now() + GIVEN_WITHIN;
+        self.command(&Command::Freeze(out)).await;
+        let mut frozen = Vec::new();
+        while frozen.len() < count {
+            match tokio::time::timeout_at(until, given.recv()).await {
+                Ok(Some(one)) => frozen.push(one),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if frozen.len() < count {
+            tracing::error!(
+                workers = count,
+                given = frozen.len(),
+                "a worker has given nothing"
+            );
+        }
+        frozen
+    }
+
+    /// Whether all have obeyed in time.
+    async fn tell(&mut self, command: &Command) -> bool {
         let (stuck, sound): (Vec<&Tended>, Vec<&Tended>) =
             self.all.iter().partition(|worker| worker.pulse.is_stuck());
         for worker in stuck {
@@ -116,10 +156,12 @@ impl Workers {
         }
         let all = sound.into_iter().map(|worker| worker.tell(command));
         let all = futures_util::future::join_all(all);
-        if tokio::time::timeout(OBEYED_WITHIN, all).await.is_err() {
+        let in_time = tokio::time::timeout(OBEYED_WITHIN, all).await.is_ok();
+        if !in_time {
             self.is_one_behind = true;
             tracing::warn!(within = ?OBEYED_WITHIN, "a worker has not obeyed in time");
         }
+        in_time
     }
 
     /// Looks once. Whether the workers should be told the snapshot again: one that missed
@@ -277,6 +319,51 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(workers.end().await);
+    }
+
+    /// A worker without connections that begins to obey when the test lets go.
+    fn late(held: std::sync::mpsc::Receiver<()>) -> Workers {
+        workers(move |mut setup| {
+            // Ends when the test lets go.
+            let _ = held.recv();
+            while let Some(order) = setup.commands.blocking_recv() {
+                if let Command::Freeze(out) = &order.command {
+                    let (worker, count) = (setup.number, 7);
+                    let sessions = Vec::new();
+                    let frozen = Frozen {
+                        worker,
+                        count,
+                        sessions,
+                    };
+                    return out.try_send(frozen).unwrap();
+                }
+            }
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_late_worker_has_is_waited_for() {
+        let (release, held) = sync_channel::<()>(0);
+        let mut workers = late(held);
+        tokio::spawn(async move {
+            tokio::time::sleep(2 * OBEYED_WITHIN).await;
+            tokio::time::resume();
+            drop(release);
+        });
+        let frozen = workers.freeze().await;
+        let counts: Vec<u64> = frozen.iter().map(|one| one.count).collect();
+        assert_eq!(counts, [7]);
+        assert!(workers.end().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_may_still_accept_is_not_held() {
+        let (release, held) = sync_channel::<()>(0);
+        let mut workers = late(held);
+        assert!(!workers.hold().await);
+        tokio::time::resume();
+        drop(release);
+        assert!(workers.hold().await);
     }
 
     #[tokio::test(start_paused = true)]

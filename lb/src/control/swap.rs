@@ -32,6 +32,8 @@ pub type Answer = oneshot::Sender<Result<Value, CommandError>>;
 
 /// How long the last lines about connections may take to be written.
 const LAST_LINES: Duration = Duration::from_millis(500);
+/// Why the new program does not take over, though it would do.
+const LATE: &str = "a worker did not stop accepting in time, and its connections could be lost; ask again when the host is less busy";
 /// How often it is looked whether they are.
 const LAST_LOOK: Duration = Duration::from_millis(1);
 
@@ -227,10 +229,11 @@ impl Control {
             (Ok(_), Some(_)) => {
                 Some(CommandError::Conflict("the daemon is ending".to_owned()))
             }
-            (Ok(version), None) => {
+            (Ok(version), None) if self.hold().await => {
                 tracing::warn!(program = %program.display(), version, "upgrade: the new program takes over");
                 None
             }
+            (Ok(_), None) => Some(CommandError::Conflict(LATE.to_owned())),
         };
         if let Some(error) = refusal {
             tracing::error!(%error, "upgrade refused; what ran before goes on");
@@ -250,14 +253,25 @@ impl Control {
         }
     }
 
+    /// The first of two steps: while one worker still accepts, it may hand a client to
+    /// another, which must not have given its connections away. Whether none does; else all
+    /// accept again.
+    async fn hold(&mut self) -> bool {
+        let held = self.workers.hold().await;
+        if !held {
+            self.publish().await;
+        }
+        held
+    }
+
     async fn give_away(
         &mut self,
         program: &std::path::Path,
         signals: &mut Signals,
     ) -> Result<Infallible, Abandoned> {
         daemon::notify::reloading();
-        // In two steps: while one worker still accepts, it may hand a client to another.
-        self.workers.command(&Command::Hold).await;
+        // All workers have just obeyed; it is not told again until the next image has begun.
+        daemon::notify::watchdog();
         let (frozen, clock) = self.freeze().await;
         let terminates = matches!(signals.next().now_or_never(), Some(Signal::Terminate));
         let mut state = self.state(Some(clock), &frozen);
@@ -297,24 +311,11 @@ impl Control {
     /// Takes everything from the workers, and waits until they and the reporter have ended.
     /// With it the instant from which on nothing is carried.
     async fn freeze(&mut self) -> (Vec<Frozen>, Clock) {
-        let count = self.workers.count();
-        let (out, mut given) = mpsc::channel(count.max(1));
         let clock = Clock {
             machine: uptime(),
             crew: self.began.elapsed(),
         };
-        self.workers.command(&Command::Freeze(out)).await;
-        let mut frozen = Vec::new();
-        while let Ok(one) = given.try_recv() {
-            frozen.push(one);
-        }
-        if frozen.len() < count {
-            tracing::error!(
-                workers = count,
-                given = frozen.len(),
-                "a worker has given nothing"
-            );
-        }
+        let frozen = self.workers.freeze().await;
         std::mem::replace(&mut self.workers, Workers::new(Vec::new()))
             .end()
             .await;
@@ -329,7 +330,8 @@ impl Control {
     /// The state without its connections.
     fn state(&self, clock: Option<Clock>, frozen: &[Frozen]) -> State {
         let trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut counts = vec![0; frozen.len()];
+        let workers = frozen.iter().map(|one| usize::from(one.worker) + 1).max();
+        let mut counts = vec![0; workers.unwrap_or(0)];
         for one in frozen {
             if let Some(count) = counts.get_mut(usize::from(one.worker)) {
                 *count = one.count;

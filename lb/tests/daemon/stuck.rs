@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 
 use crate::rig::{CHECK_ONCE, Fallible, Lb, PATIENCE, loopback, simple};
 use crate::servers::Echo;
+use crate::upgrade::{exchange, upgrade};
 
 /// The thread of a process that has this name.
 pub(crate) fn thread(process: u32, name: &str) -> Fallible<Pid> {
@@ -73,4 +74,23 @@ async fn a_stuck_worker_is_seen_and_one_that_goes_on_too() {
     assert!(lb.get("/livez").await.is_ok());
     assert!(lb.get("/readyz").await.is_ok());
     assert!(lb.feeds_watchdog(PATIENCE).unwrap());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn while_a_worker_is_late_nothing_is_given_away() {
+    let a = Echo::start(b'a').await.unwrap();
+    let bind = loopback(6443);
+    let body = simple(bind, &[a.address], CHECK_ONCE);
+    let mut lb = Lb::start(&format!("workers: 2\n{body}")).unwrap();
+    lb.enters("s0", "up").unwrap();
+    let stopped = Stopped::begin(thread(lb.id(), "worker-1").unwrap()).unwrap();
+    let (code, said, error) = upgrade(&lb).await.unwrap();
+    assert_eq!(code, 1, "{said}");
+    assert!(error.contains("did not stop accepting in time"), "{error}");
+    // The other one accepts again, and so does the late one.
+    exchange(bind).await.unwrap();
+    drop(stopped);
+    let (code, said, error) = upgrade(&lb).await.unwrap();
+    assert_eq!(code, 0, "{said}{error}");
+    exchange(bind).await.unwrap();
 }

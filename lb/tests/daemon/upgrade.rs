@@ -148,7 +148,7 @@ impl Stage {
     }
 }
 
-async fn exchange(bind: SocketAddr) -> std::io::Result<()> {
+pub(crate) async fn exchange(bind: SocketAddr) -> std::io::Result<()> {
     let mut client = TcpStream::connect(bind).await?;
     client.write_all(b"x").await?;
     let mut answer = [0; 2];
