@@ -1,6 +1,7 @@
 //! Keeps the recorder on disk: after each change of a server, and when asked to. Owns the
 //! folder's files; fed by the recorder's wish; ends with the process.
 
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ const MINUTES: Duration = Duration::from_secs(5 * 60);
 const REST: Duration = Duration::from_secs(10);
 
 const PREFIX: &str = "flight-";
+/// What a file ends in until it is whole. Left behind where a disk is full or a process ended.
+const DRAFT: &str = "part";
 
 /// Writes the recorder to files.
 #[derive(Debug)]
@@ -87,12 +90,16 @@ impl Keeper {
         let name = rfc3339(now).replace(':', "").replace('.', "-");
         let path = folder.join(format!("{PREFIX}{name}.jsonl"));
         // A reader never sees half a file.
-        let draft = path.with_extension("part");
-        let mut file = std::fs::File::create(&draft)?;
-        file.write_all(text.as_bytes())?;
-        std::fs::rename(&draft, &path)?;
+        let draft = path.with_extension(DRAFT);
+        let whole = std::fs::File::create(&draft)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|()| std::fs::rename(&draft, &path));
+        if whole.is_err() {
+            // A full disk is not filled further; what cannot be removed is thinned out.
+            let _ = std::fs::remove_file(&draft);
+        }
         thin_out(folder)?;
-        Ok(path)
+        whole.map(|()| path)
     }
 
     /// Adds its family to the metrics.
@@ -107,14 +114,17 @@ impl Keeper {
     }
 }
 
-/// Removes the oldest files above the number that is kept; their names sort by time.
+/// Removes the oldest files above the number that is kept, those that a process left half
+/// written among them; their names sort by time.
 fn thin_out(folder: &Path) -> io::Result<()> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| {
             let name = path.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(".jsonl"))
+            let is_ours = |end: &OsStr| end == "jsonl" || end == DRAFT;
+            name.is_some_and(|name| name.starts_with(PREFIX))
+                && path.extension().is_some_and(is_ours)
         })
         .collect();
     files.sort();
@@ -152,6 +162,8 @@ mod tests {
         let kept = Some(folder.path().to_owned());
         let keeper = Arc::new(Keeper::new(recorder, seen, kept));
         std::fs::write(folder.path().join("flight-of-mine.txt"), "").unwrap();
+        let left = folder.path().join("flight-1969-12-31T235959Z.part");
+        std::fs::write(&left, "").unwrap();
         let at = |n: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(n);
         let mut last = PathBuf::new();
         for n in 0..2 * FILES as u64 {
@@ -160,6 +172,12 @@ mod tests {
         let names = std::fs::read_dir(folder.path()).unwrap().flatten();
         assert_eq!(names.count(), FILES + 1);
         assert!(last.exists());
+        assert!(!left.exists());
+        // It cannot take the place of a folder.
+        std::fs::remove_file(&last).unwrap();
+        std::fs::create_dir(&last).unwrap();
+        assert!(keeper.write(at(2 * FILES as u64 - 1)).await.is_err());
+        assert!(!last.with_extension(DRAFT).exists());
         let none = Arc::new(Keeper::new(Arc::default(), keeper.view.clone(), None));
         assert!(none.write(at(0)).await.is_err());
     }
