@@ -56,6 +56,13 @@ pub fn process(out: &mut Text, workers: &[Arc<Gauges>], limits: &Limits, is_read
         &[],
         limits.connections,
     );
+    gauge(
+        out,
+        "limit_pipes",
+        "Pipes that fit under it: beyond them bytes are copied instead of spliced.",
+        &[],
+        limits.pipes,
+    );
     for (number, gauges) in workers.iter().enumerate() {
         worker(out, &number.to_string(), gauges);
     }

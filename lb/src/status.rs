@@ -30,7 +30,11 @@ pub fn json(
         "ready": ready.is_ok(),
         "notReadyBecause": ready.err(),
         "connections": connections,
-        "limits": {"openFiles": limits.open_files, "connections": limits.connections},
+        "limits": {
+            "openFiles": limits.open_files,
+            "connections": limits.connections,
+            "pipes": limits.pipes,
+        },
         "upgrades": history.json(),
         "frontends": view.frontends.iter().map(frontend).collect::<Vec<_>>(),
         "backends": view.backends.iter().map(|back| backend(back, view)).collect::<Vec<_>>(),

@@ -263,6 +263,7 @@ fn log_start(config: &Config, limits: &Limits) {
         workers = config.workers,
         openFiles = limits.open_files,
         connections = limits.connections,
+        pipes = limits.pipes,
         "limits"
     );
 }
