@@ -161,8 +161,14 @@ fn what_turns_clients_away_is_written_or_said_to_be_lost() {
             false,
         ),
         ("rules-haproxy.cfg", "accept if { src 10.1", false),
-        ("rules-haproxy.cfg", "reject if bad", true),
-        ("rules-haproxy.cfg", "reject unless good", true),
+        ("rules-haproxy.cfg", "connection reject if bad", false),
+        ("rules-haproxy.cfg", "connection reject unless good", false),
+        ("rules-haproxy.cfg", "content reject if { src 10.66", true),
+        (
+            "rules-haproxy.cfg",
+            "content reject unless { src 10.0",
+            true,
+        ),
         (
             "rules-haproxy.cfg",
             "content accept if { req.ssl_hello_type 1",
@@ -186,7 +192,9 @@ fn what_turns_clients_away_is_written_or_said_to_be_lost() {
     }
     let yaml = imported(&Path::new(FOLDER).join("rules-haproxy.cfg")).yaml;
     for line in [
-        "  allow: [\"10.0.0.0/8\", \"192.168.0.0/16\"]\n  deny: [\"10.66.0.0/16\"]\n",
+        // Of proxies, and of clients.
+        "  acceptProxy: [\"10.0.0.0/8\", \"192.168.0.0/16\"]\n",
+        "  allow: [\"10.0.0.0/8\"]\n  deny: [\"10.66.0.0/16\"]\n",
         "  tls: {only: on, helloTimeout: 3s}\n",
     ] {
         assert!(yaml.contains(line), "{yaml}");

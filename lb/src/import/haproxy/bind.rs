@@ -62,6 +62,16 @@ pub(super) fn is_of_six(line: &Line) -> bool {
             || places.contains("tcp6@"))
 }
 
+/// Whether `src` is a proxy in this rule: before a PROXY header is read, which comes after all
+/// rules of connections. Where only some binds await one, none is written to.
+pub(super) fn sees_proxies(rule: &Line, lines: &[Line]) -> bool {
+    let is_bind = |line: &&Line| line.words().first() == Some(&"bind");
+    let mut binds = lines.iter().filter(is_bind).peekable();
+    rule.words().get(1) == Some(&"connection")
+        && binds.peek().is_some()
+        && binds.all(|bind| bind.words().contains(&"accept-proxy"))
+}
+
 fn one(
     written: &str,
     options: &[&str],

@@ -156,7 +156,11 @@ fn terms(proxy: &Proxy, report: &mut Report) -> Terms {
     let accept_proxy = if from_proxies == 0 {
         vec![]
     } else if from_proxies == settings.binds.len() {
-        everybody
+        let proxies = &settings.admission.proxies;
+        Some(proxies)
+            .filter(|proxies| !proxies.is_empty())
+            .cloned()
+            .unwrap_or(everybody)
     } else {
         let text = format!("{}: accept-proxy of one bind", proxy.name);
         let what = "it holds for a whole frontend, so it is left out; make two of it";

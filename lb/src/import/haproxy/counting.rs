@@ -114,10 +114,10 @@ impl Counting {
                 section,
                 sections,
                 tables,
-                trackers: Tracker::all(&rules, &section.name),
+                trackers: Tracker::all(&rules, section),
                 seen: &seen,
             };
-            let limit = around.limit(&condition);
+            let limit = around.limit(line, &condition);
             let found = match limit {
                 Ok(Limit { most, table }) => {
                     limits.take(condition.word, most, table.size);
@@ -270,13 +270,26 @@ impl Tracker {
         }
     }
 
-    fn all(rules: &[&Line], own: &str) -> Vec<Self> {
-        let of = |line: &&Line| {
+    /// Those of a section, by the rules in their order.
+    fn all(rules: &[&Line], section: &Section) -> Vec<Self> {
+        let (mut seen, mut all) = (Seen::default(), Vec::new());
+        for line in rules {
             let words = line.words();
-            let counter = words.get(2)?.strip_prefix("track-sc")?;
-            Some(Self::of(counter, &words, own))
-        };
-        rules.iter().filter_map(of).collect()
+            seen.enter(stage(line));
+            let Some(&action) = words.get(2) else {
+                continue;
+            };
+            if let Some(counter) = action.strip_prefix("track-sc") {
+                let mut tracker = Self::of(counter, &words, &section.name);
+                // Who was let in before is not counted.
+                tracker.is_of_all &= !seen.accepts;
+                tracker.is_of_sources &= !bind::sees_proxies(line, &section.lines);
+                all.push(tracker);
+            } else if action == "accept" {
+                seen.accepts = true;
+            }
+        }
+        all
     }
 }
 
@@ -300,7 +313,7 @@ struct Around<'a> {
 impl<'a> Around<'a> {
     /// # Errors
     /// What becomes of the rule instead.
-    fn limit(&self, condition: &Condition) -> Result<Limit<'a>, Found> {
+    fn limit(&self, line: &Line, condition: &Condition) -> Result<Limit<'a>, Found> {
         let lost = |what: &str| Err(Found::Lost(what.to_owned()));
         let name = match &condition.via {
             Via::Table(Some(name)) => name.clone(),
@@ -335,6 +348,9 @@ impl<'a> Around<'a> {
         if self.seen.accepts {
             return lost(ACCEPTED);
         }
+        if bind::sees_proxies(line, &self.section.lines) {
+            return lost(NOT_BY_CLIENT);
+        }
         if self.section.lines.iter().any(bind::is_of_six) {
             return lost(NETWORKS);
         }
@@ -362,7 +378,7 @@ impl<'a> Around<'a> {
         others.any(|section| {
             let rules: Vec<&Line> =
                 section.lines.iter().filter(|line| is_rule(line)).collect();
-            let trackers = Tracker::all(&rules, &section.name);
+            let trackers = Tracker::all(&rules, section);
             trackers.iter().any(|tracker| tracker.table == table)
         })
     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::super::times::{Bare, fit, time};
+use super::bind;
 use super::proxy::Scene;
 use super::routes::Route;
 use super::words::Line;
@@ -18,6 +19,8 @@ const HELLO: std::ops::RangeInclusive<Duration> =
 pub(super) struct Admission {
     pub(super) allow: Vec<String>,
     pub(super) deny: Vec<String>,
+    /// Whose PROXY headers are believed; everybody's, when nothing is said.
+    pub(super) proxies: Vec<String>,
     /// Only clients that speak TLS, with the time they have.
     pub(super) tls_only: Option<Duration>,
     /// How long the routes wait for a ClientHello, where other clients come in too.
@@ -73,14 +76,17 @@ impl Rules {
         routes: &[Route],
         report: &mut Report,
     ) -> Admission {
-        let rules: Vec<(&Line, Rule)> = self
+        let (of_proxies, rules): (Vec<_>, Vec<_>) = self
             .rules
             .iter()
             // What is counted by source has its verdict already.
             .filter(|line| !scene.counting.tell(line, report))
             .map(|line| (line, Rule::of(line, scene.lines)))
-            .collect();
+            .partition(|(line, _)| bind::sees_proxies(line, scene.lines));
         let mut admission = Admission::default();
+        for (line, rule) in of_proxies {
+            rule.settle_of_proxies(line, &mut admission, report);
+        }
         let has = |is_it: fn(&Rule) -> bool| rules.iter().any(|(_, rule)| is_it(rule));
         let is_strict = has(|rule| matches!(rule, Rule::RejectAllButHello));
         let is_closed = is_strict || has(|rule| matches!(rule, Rule::RejectOthers));
@@ -122,6 +128,7 @@ const NOBODY: &str =
 const TRAP: &str = "this looks like \"TLS only\" and is not: without `tcp-request content reject` haproxy passes everything on after the delay, plain HTTP at once; `tls: {only: on}` of the frontend does what it says";
 const OF_A_BACKEND: &str = "who is let in is a matter of frontends: a client that this turns away is let in; write it at those that lead here";
 const EXEMPT: &str = "no client passes the rules below it: write the networks that may come as allow of the frontend, and what none of them may as deny";
+const OF_PROXIES: &str = "before the PROXY header it looks at the proxy, and allow and deny look at the client that the header names: write who may send headers as acceptProxy of the frontend, or use a packet filter";
 const LOST: &str = "a client that this turns away is let in; write allow or deny of the frontend, or use a packet filter";
 
 impl Rule {
@@ -154,6 +161,33 @@ impl Rule {
                 }
             }
             _ => Self::Odd,
+        }
+    }
+
+    /// A rule that looks at who brings clients, which `allow` and `deny` never do.
+    fn settle_of_proxies(
+        self,
+        line: &Line,
+        admission: &mut Admission,
+        report: &mut Report,
+    ) {
+        let (number, text) = (line.number, line.text());
+        match self {
+            Self::RejectAllBut(from) if admission.proxies.is_empty() => {
+                let proxies = from.join(", ");
+                let what = format!(
+                    "it lets in proxies alone, whose headers acceptProxy believes here ({proxies}); a client that comes without one is let in as itself: use a packet filter"
+                );
+                report.unsupported(number, &text, what);
+                admission.proxies = from;
+            }
+            Self::AcceptHello
+            | Self::RejectOthers
+            | Self::RejectAllButHello
+            | Self::Accept(_)
+            | Self::Reject(_)
+            | Self::RejectAllBut(_)
+            | Self::Odd => report.unsupported(number, &text, OF_PROXIES),
         }
     }
 
