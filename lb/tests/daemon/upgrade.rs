@@ -27,6 +27,9 @@ const APART: Duration = Duration::from_secs(2);
 /// New connections: one in so much time, 500 a second.
 const EACH: Duration = Duration::from_millis(2);
 
+/// How many come meanwhile, where the machine keeps up.
+const DUE: u64 = 500 * 2 * CHANGES;
+
 /// So many at once; more would only measure the machine.
 const AT_ONCE: usize = 200;
 
@@ -247,7 +250,8 @@ async fn under_load(changes: impl AsyncFn(&mut Lb, &str, u64)) -> Value {
         failed.len(),
         &failed[..1]
     );
-    assert!(made >= CHANGES * 100, "{made}");
+    // With less than half of the load nothing is shown.
+    assert!(made >= DUE / 2, "{made} of {DUE}");
     let mut kept = 0;
     while let Some(stream) = streams.join_next().await {
         let whole = stream.unwrap();
