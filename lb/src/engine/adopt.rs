@@ -5,7 +5,6 @@
 //! been answered yet.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,19 +40,22 @@ impl Sessions {
             origins: HashMap::new(),
             strangers: Vec::new(),
         };
-        for luggage in adoption.take(self.number) {
-            self.adopt_one(luggage, &mut names);
+        for (luggage, seat) in adoption.take(self.number) {
+            self.adopt_one(luggage, seat, &mut names);
         }
     }
 
-    fn adopt_one(&mut self, luggage: Luggage, names: &mut Names<'_>) {
+    /// `seat` is its place at a server that this image knows.
+    fn adopt_one(&mut self, luggage: Luggage, seat: Option<Seat>, names: &mut Names<'_>) {
         let Luggage {
             kept,
             client,
             server: socket,
         } = luggage;
-        let server = kept.server.as_ref().map(|at| names.server(&kept, at));
-        let origin = names.origin(&kept, server.as_ref());
+        let mut stranger = || kept.server.as_ref().map(|at| names.stranger(at));
+        let seat = seat.or_else(|| stranger().map(Seat::keep));
+        let server = seat.as_ref().map(Seat::server);
+        let origin = names.origin(&kept, server);
         let count = if kept.worker == self.number {
             kept.count
         } else {
@@ -65,7 +67,7 @@ impl Sessions {
         if kept.machine.admission() == Admission::Given {
             origin.gate.readmit(kept.client.ip());
         }
-        if let (Some(server), Some(At { counted: true, .. })) = (&server, &kept.server) {
+        if let (Some(server), Some(At { counted: true, .. })) = (server, &kept.server) {
             server.counters.open.fetch_add(1, Ordering::Relaxed);
         }
         let connected = server.is_some() && socket.is_some();
@@ -80,7 +82,7 @@ impl Sessions {
             socket,
             load: self.unpack(&kept.cargo, connected),
             lane: Lane::A,
-            server: server.map(Seat::keep),
+            server: seat,
             origin,
             count,
             address: Peer::of(kept.client),
@@ -197,22 +199,10 @@ impl Names<'_> {
         self.snapshot.backend(name)
     }
 
-    /// The server by its name and address; one that is in no configuration any more is only
-    /// what its connections need.
-    fn server(&mut self, kept: &Kept, at: &At) -> Arc<Server> {
-        let is_it =
-            |name: &str, address: SocketAddr| *name == *at.name && address == at.address;
-        let backend = self.backend(&kept.backend);
-        let known = backend.and_then(|backend| {
-            let mut servers = backend.servers().iter().map(|(server, _)| server);
-            servers.find(|server| is_it(&server.name, server.address))
-        });
-        let stranger = || {
-            let mut strangers = self.strangers.iter();
-            strangers.find(|server| is_it(&server.name, server.address))
-        };
-        if let Some(server) = known.or_else(stranger) {
-            return Arc::clone(server);
+    /// A server that is in no configuration any more: only what its connections need.
+    fn stranger(&mut self, at: &At) -> Arc<Server> {
+        if let Some(known) = self.strangers.iter().find(|server| at.is_of(server)) {
+            return Arc::clone(known);
         }
         let number = u32::try_from(self.strangers.len()).unwrap_or(u32::MAX);
         let server = Arc::new(Server {

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use super::compact::Moment;
 use super::machine::{Admission, Machine};
 use super::relay::Flow;
 use super::session::Writes;
+use crate::pool::{Server, Snapshot};
 
 /// Bytes that stand behind the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +90,13 @@ pub(super) struct At {
     pub(super) counted: bool,
 }
 
+impl At {
+    /// Whether it is this server's.
+    pub(super) fn is_of(&self, server: &Server) -> bool {
+        *server.name == *self.name && server.address == self.address
+    }
+}
+
 /// A session, written down.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,6 +123,16 @@ impl Kept {
     #[must_use]
     pub const fn worker(&self) -> u16 {
         self.worker
+    }
+
+    /// Its server in this image, by its name and address; none when that is in no configuration
+    /// any more.
+    #[must_use]
+    pub fn server_in(&self, snapshot: &Snapshot) -> Option<Arc<Server>> {
+        let at = self.server.as_ref()?;
+        let servers = snapshot.backend(&self.backend)?.servers();
+        let mut servers = servers.iter().map(|(server, _)| server);
+        servers.find(|server| at.is_of(server)).map(Arc::clone)
     }
 
     /// How many sockets go with it: the client's, and then the server's.

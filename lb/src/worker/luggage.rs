@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::Kept;
-use crate::pool::Snapshot;
+use crate::pool::{Seat, Snapshot};
 
 /// A connection with its sockets.
 #[derive(Debug)]
@@ -29,18 +29,23 @@ pub struct Frozen {
     pub sessions: Vec<Luggage>,
 }
 
+/// A connection, and its place at its server.
+type Berth = (Luggage, Option<Seat>);
+
 /// Connections for the workers of another image.
 #[derive(Debug)]
 pub struct Adoption {
     /// What their names stand for.
     pub snapshot: Arc<Snapshot>,
     counts: Vec<u64>,
-    berths: Vec<Mutex<Vec<Luggage>>>,
+    berths: Vec<Mutex<Vec<Berth>>>,
 }
 
 impl Adoption {
     /// Shares connections out among so many workers: each keeps its own where it can, as a
-    /// connection is named by its worker. `counts` has the last count of each worker that was.
+    /// connection is named by its worker. All have their places at once: no worker may give one
+    /// to a client that waits while another has not come to the connection that holds it.
+    /// `counts` has the last count of each worker that was.
     #[must_use]
     pub fn new(
         snapshot: Arc<Snapshot>,
@@ -53,11 +58,12 @@ impl Adoption {
             let most = counts.iter().max().copied().unwrap_or(0);
             counts = vec![most; workers];
         }
-        let mut berths: Vec<Vec<Luggage>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut berths: Vec<Vec<Berth>> = (0..workers).map(|_| Vec::new()).collect();
         for luggage in sessions {
             let at = usize::from(luggage.kept.worker()).checked_rem(workers);
             if let Some(berth) = at.and_then(|at| berths.get_mut(at)) {
-                berth.push(luggage);
+                let seat = luggage.kept.server_in(&snapshot).map(Seat::keep);
+                berth.push((luggage, seat));
             }
         }
         Self {
@@ -73,9 +79,10 @@ impl Adoption {
         self.counts.get(usize::from(number)).copied().unwrap_or(0)
     }
 
-    /// The connections of worker `number`; once.
+    /// The connections of worker `number`; once. Without a place are those whose server this
+    /// image does not know.
     #[must_use]
-    pub fn take(&self, number: u16) -> Vec<Luggage> {
+    pub fn take(&self, number: u16) -> Vec<Berth> {
         let berth = self.berths.get(usize::from(number));
         berth.map_or_else(Vec::new, |berth| {
             let mut berth = berth.lock().unwrap_or_else(PoisonError::into_inner);

@@ -24,6 +24,7 @@ mod look;
 mod many;
 mod orders;
 mod pattern;
+mod places;
 mod recall;
 mod relay;
 mod reload;
