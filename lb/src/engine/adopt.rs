@@ -102,6 +102,7 @@ impl Sessions {
             self.go_on(key);
         } else {
             self.begin_anew(key, &kept.machine);
+            self.keep_deadline(key, &kept.machine);
         }
     }
 
@@ -191,6 +192,15 @@ impl Sessions {
             }
         }
         self.dial_first(key);
+    }
+
+    /// Its client has no more time for what it waits for than it had.
+    fn keep_deadline(&mut self, key: Key, was: &Machine) {
+        let session = self.slab.get_mut(key);
+        let deadline = session.and_then(|session| session.machine.waits_since(was));
+        if let Some(deadline) = deadline {
+            self.arm(key, deadline);
+        }
     }
 }
 

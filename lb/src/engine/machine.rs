@@ -13,6 +13,7 @@
 //! [`crate::pool::Dialling`], who is slow by [`super::pace`]; here is only where the session stands. The whole life is
 //! drawn in `docs/life-of-a-connection.md`.
 
+mod again;
 mod ends;
 mod words;
 

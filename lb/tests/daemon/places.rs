@@ -47,3 +47,27 @@ async fn a_place_that_is_taken_is_so_over_an_upgrade() -> Fallible<()> {
     assert_eq!(served?, b'a');
     Ok(())
 }
+
+/// However often the program is replaced, which takes far less than the wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upgrades_do_not_lengthen_a_wait() -> Fallible<()> {
+    let server = Echo::start(b'a').await?;
+    let bind = loopback(6443);
+    let lb = Lb::start(&body(bind, server.address, "3s"))?;
+    let mut holder = TcpStream::connect(bind).await?;
+    holder.write_all(HEADER).await?;
+    assert_eq!(holder.read_u8().await?, b'a');
+    let mut waiter = TcpStream::connect(bind).await?;
+    waiter.write_all(HEADER).await?;
+    let ended = tokio::spawn(async move { waiter.read_u8().await.is_err() });
+    let begun = Instant::now();
+    while !ended.is_finished() {
+        assert!(begun.elapsed() < PATIENCE, "its time begins anew");
+        let (code, said, error) = upgrade(&lb).await?;
+        assert_eq!(code, 0, "{said}{error}");
+    }
+    assert!(ended.await?, "it was served");
+    let status = lb.get("/status").await?;
+    assert_eq!(status["frontends"][0]["ends"]["queueTimeout"], 1);
+    Ok(())
+}

@@ -280,3 +280,30 @@ fn only_an_orderly_end_is_no_reset() {
         assert_eq!(resets(end), !end.is_orderly());
     }
 }
+
+/// A deadline of what is waited for again; none where it goes on with something else.
+#[test]
+fn who_stands_again_where_it_stood_has_the_time_that_was_left() {
+    let begun = |begin: fn(&mut Machine, Tick), deadline| {
+        let mut machine = Machine::new(at(0));
+        begin(&mut machine, at(deadline));
+        machine
+    };
+    let phases: [fn(&mut Machine, Tick); 3] = [
+        Machine::expecting_header,
+        Machine::listening,
+        Machine::waiting,
+    ];
+    for (n, now) in phases.into_iter().enumerate() {
+        for (m, was) in phases.into_iter().enumerate() {
+            let mut machine = begun(now, 2000);
+            let expected = (n == m).then(|| at(1000));
+            assert_eq!(machine.waits_since(&begun(was, 1000)), expected);
+            let due = expected.unwrap_or(at(2000));
+            let action = machine.on(Event::Timer(at(0)), Some(IDLE));
+            assert_eq!(action, Action::Sleep(due), "{n} after {m}");
+        }
+        assert_eq!(begun(now, 2000).waits_since(&dialling()), None);
+    }
+    assert_eq!(dialling().waits_since(&begun(Machine::waiting, 1000)), None);
+}
