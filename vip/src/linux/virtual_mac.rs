@@ -134,7 +134,10 @@ pub(super) fn remove(
     let (Some(base), Some(before)) = (base, ours.and_then(before).or(known.0)) else {
         return Ok(());
     };
-    let mut others = all
+    // Asked now: other routers may have removed theirs at the same time as this one, and
+    // whoever is the last sees nobody.
+    let left = netlink.macvlans()?;
+    let mut others = left
         .iter()
         .filter(|it| Some(it.index) != ours.map(|it| it.index));
     let shared = others.any(|it| it.base == Some(base) && remembers(it));
