@@ -130,11 +130,11 @@ impl Reader<'_> {
     pub(super) fn labelled(
         &mut self,
         addresses: &[VirtualAddress],
-        interface: Option<&str>,
+        home: Option<&str>,
         at: &KeyPath,
     ) {
         for (position, address) in addresses.iter().enumerate() {
-            let device = address.device.as_deref().or(interface);
+            let device = address.device.as_deref().or(home);
             if let (Some(label), Some(device)) = (&address.label, device)
                 && !label.starts_with(device)
             {

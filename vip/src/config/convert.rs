@@ -116,9 +116,14 @@ impl Reader<'_> {
         if let (Some(addresses), Some(travel)) = (&addresses, &travel) {
             self.near(addresses, travel, &at.key("addresses"));
         }
+        let home = match &virtual_mac {
+            Some(Some(virtual_mac)) => Some(virtual_mac.name.as_str()),
+            Some(None) => interface.as_deref(),
+            None => None,
+        };
         for (key, addresses) in [("addresses", &addresses), ("excluded", &excluded)] {
             let addresses = addresses.as_deref().unwrap_or_default();
-            self.labelled(addresses, interface.as_deref(), &at.key(key));
+            self.labelled(addresses, home, &at.key(key));
         }
         Some(Router {
             name: name?,
