@@ -18,6 +18,7 @@ pub(super) struct Reading<'a> {
     pub(super) version: Option<u8>,
     pub(super) advert: Option<Directive>,
     pub(super) auth: Option<Directive>,
+    pub(super) xmit_base: Option<Directive>,
     defaults: &'a Defaults,
     definitions: &'a mut Definitions,
     pub(super) report: &'a mut Report,
@@ -48,6 +49,7 @@ pub(super) fn read(
         version: defaults.version,
         advert: None,
         auth: None,
+        xmit_base: None,
         defaults,
         definitions,
         report,
@@ -187,10 +189,7 @@ impl Reading<'_> {
                     false => self.report.honoured(at, "virtualMac"),
                 }
             }
-            "vmac_xmit_base" => {
-                self.router.own_mac_sends = true;
-                self.report.honoured(at, "virtualMac.advertsFrom");
-            }
+            "vmac_xmit_base" => self.xmit_base = Some(at.clone()),
             _ => return false,
         }
         true

@@ -20,6 +20,7 @@ impl Reading<'_> {
         self.authentication();
         self.preemption();
         self.own_device();
+        self.sender();
         self.delay();
         if self.router.interface.is_empty() {
             self.report.trap(block.line, "no interface: write one");
@@ -33,6 +34,18 @@ impl Reading<'_> {
         for address in router.addresses.iter_mut().chain(&mut router.excluded) {
             address.device.take_if(|device| *device == router.interface);
         }
+    }
+
+    fn sender(&mut self) {
+        let Some(at) = self.xmit_base.take() else {
+            return;
+        };
+        if self.router.virtual_mac.is_none() {
+            let why = "keepalived ignores it without use_vmac";
+            return self.report.not_needed(&at, why);
+        }
+        self.router.own_mac_sends = true;
+        self.report.honoured(&at, "virtualMac.advertsFrom");
     }
 
     fn interval(&mut self) {
