@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod counting;
 mod global;
+mod lacking;
 mod plain;
 mod proxy;
 mod routes;
@@ -103,6 +104,7 @@ pub(super) fn read(
             Kind::Other => other(section, report),
         }
     }
+    lacking::tell(&sections, &proxies, report);
     build::build(&proxies, &mut draft, around, report);
     Ok(draft)
 }

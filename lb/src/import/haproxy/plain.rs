@@ -69,7 +69,8 @@ fn log(line: &Line, scene: &Scene<'_>, report: &mut Report) {
             number,
             "haproxy logs nothing here: no `log` line says where to",
         );
-    } else if scene.kind == Kind::Backend {
+    }
+    if scene.kind == Kind::Backend {
         report.trap_once(
             number,
             "haproxy ignores this in a backend: the frontend decides",
