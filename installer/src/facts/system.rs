@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::look::below;
-use crate::agent::JOURNAL;
+use crate::agent::{JOURNAL, Journal};
 use crate::layout;
+use crate::reset;
 
 /// The state of a socket that listens, in `/proc/net/tcp` (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
@@ -103,10 +104,16 @@ impl System {
                 .collect(),
             networks: names(&below(root, layout::CNI_CONFIG)),
             // Names and settings alone are no cluster: units are.
-            ours: read(JOURNAL).contains(&format!("\"{}/", layout::UNITS)),
+            ours: ours(root),
             clock: clock.unwrap_or_default(),
         }
     }
+}
+
+/// By the journal; one that cannot be read was written by somebody.
+fn ours(root: &Path) -> bool {
+    let entries = Journal::at(below(root, JOURNAL)).entries();
+    entries.map_or(true, |entries| reset::has_units(&entries))
 }
 
 /// What a person calls the system (os-release(5)).
@@ -202,6 +209,7 @@ fn rooms(root: &Path) -> BTreeMap<String, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::Entry;
 
     #[test]
     fn a_machine_is_read_from_its_files() {
@@ -261,5 +269,26 @@ mod tests {
         assert_eq!(system.running, BTreeSet::from(["kubelet".to_owned()]));
         assert_eq!(system.rooms.len(), 3, "{:?}", system.rooms);
         assert!(!system.architecture.is_empty());
+    }
+
+    /// Also where something else was kept, and the journal with it.
+    #[test]
+    fn a_host_that_was_reset_is_ours_no_more() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| format!("{}/{name}", layout::UNITS);
+        let mut journal = Journal::at(below(root.path(), JOURNAL));
+        let mut is_ours_after = |entry: Entry| {
+            journal.note(&entry).unwrap();
+            System::look(root.path()).ours
+        };
+        let wrote = |path: String| Entry::Wrote {
+            path,
+            before: None,
+            after: "sum".to_owned(),
+        };
+        assert!(!is_ours_after(wrote("/etc/fstab".to_owned())));
+        assert!(is_ours_after(wrote(path("etcd.service"))));
+        let gone = path("etcd.service");
+        assert!(!is_ours_after(Entry::Gone { path: gone }));
     }
 }

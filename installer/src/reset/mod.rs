@@ -15,6 +15,7 @@ use crate::agent::{Entry, LOCK};
 use crate::layout;
 
 pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
+pub use ours::has_units;
 use ours::{Ours, laid, ours, units};
 pub use show::{line, show};
 pub use step::{Kept, Step};

@@ -84,6 +84,13 @@ pub(super) fn units(ours: &BTreeMap<String, Ours>) -> Vec<String> {
     units.into_iter().map(|(_, name)| name).collect()
 }
 
+/// Whether a unit that was laid down is one of ours still: a host that was reset keeps a journal
+/// for as long as something was kept.
+#[must_use]
+pub fn has_units(entries: &[Entry]) -> bool {
+    !units(&ours(entries)).is_empty()
+}
+
 /// Every unit that was ever laid down: what it has written may have outlasted it.
 pub(super) fn laid(entries: &[Entry]) -> BTreeSet<&str> {
     let paths = entries.iter().filter_map(|entry| match entry {
