@@ -97,6 +97,28 @@ fn reset_wants_the_name_of_the_cluster() {
     assert!(text(&output.stdout).starts_with("m1: "), "{output:?}");
 }
 
+/// That is when it is wanted most.
+#[test]
+fn diagnose_keeps_what_a_host_gave_that_cannot_say_how_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.tar.gz");
+    let output = Command::new(env!("CARGO_BIN_EXE_sternpost"))
+        // No systemctl is there, which says how units are.
+        .env("PATH", folder.path())
+        .args(["diagnose", "--local", "m1", "--host", "m1", "--spec", SPEC])
+        .arg("--to")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = text_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("systemctl cannot be run"), "{said}");
+    assert!(said.contains("of 1 host(s)"), "{said}");
+    let list = Command::new("tar").arg("-tzf").arg(&file).output().unwrap();
+    let names = text(&list.stdout);
+    assert!(names.contains("/m1/system/disk.txt"), "{names}");
+}
+
 /// What does not run here is named, and what is written is for its owner alone, without any
 /// secret of the description.
 #[test]

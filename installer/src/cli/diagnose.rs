@@ -37,9 +37,9 @@ pub(super) struct Diagnose {
     output: Output,
 }
 
-/// What a host gave.
+/// What a host gave. What it does not say of itself is no reason to lose what was collected.
 struct Given {
-    seen: status::Seen,
+    seen: Result<status::Seen, String>,
     pieces: Pieces,
 }
 
@@ -60,7 +60,7 @@ impl Diagnose {
             let of_host = match answer {
                 Ok(given) => {
                     pieces.insert(host.clone(), given.pieces);
-                    Ok(given.seen)
+                    given.seen
                 }
                 Err(error) => Err(error),
             };
@@ -134,7 +134,7 @@ fn stamp(now: SystemTime) -> String {
 fn given(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Given, String> {
     let pieces = collected(cluster, host, way)?;
     Ok(Given {
-        seen: look::seen(cluster, host, way)?,
+        seen: look::seen(cluster, host, way),
         pieces,
     })
 }
