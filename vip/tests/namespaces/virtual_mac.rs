@@ -204,11 +204,11 @@ fn crashed() -> Result<(), Failed> {
     let mut daemon = lab.start("a", &path)?;
     lab.held_by(&["a"])?;
     let before = link(&lab, "a")?.and_then(|it| it.get("ifindex").cloned());
-    let struck = Instant::now();
     daemon.kill();
+    let dead = Instant::now();
     lab.held_by(&[])?;
     let gone = lab.last(What::LetsGo).ok_or("no event")?;
-    assert_within("it stayed", gone.saturating_duration_since(struck), CRASH)?;
+    assert_within("it stayed", gone.saturating_duration_since(dead), CRASH)?;
     drop(daemon);
     let mut daemon = lab.start("a", &path)?;
     lab.held_by(&["a"])?;
