@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! ladder (what there is to run) ─▶ run (one command, streamed) ─▶ tally (counted) ─▶ the last line
+//!                                                                   └▶ excerpt (what failures said)
 //! ```
 //!
 //! A failed rung does not end the run, it fails it. On std alone, so that `rustc` builds
@@ -16,6 +17,7 @@
     reason = "its output is what it is for"
 )]
 
+mod excerpt;
 mod ladder;
 mod run;
 mod tally;
@@ -46,6 +48,10 @@ const REQUIREMENTS: [&str; 11] = [
 
 /// The Go build beside cargo's takes this much memory; with less they run in turn.
 const TWO_BUILDS_KIB: u64 = 8 << 20;
+
+/// Lines of what failed tests said that are repeated at the end, all together: with the names
+/// they fit on the last screen of a log.
+const SAID: usize = 42;
 
 /// A rung that ended.
 struct Entry {
@@ -152,8 +158,8 @@ fn report(entries: &[Entry]) {
             clock(*took)
         );
     }
-    list("failed", entries, |tally| &tally.failures);
-    list("skipped", entries, |tally| &tally.skips);
+    skips(entries);
+    failures(entries);
     let sum = |count: fn(&Tally) -> usize| -> usize {
         entries.iter().map(|entry| count(&entry.tally)).sum()
     };
@@ -164,13 +170,32 @@ fn report(entries: &[Entry]) {
     );
 }
 
-fn list(title: &str, entries: &[Entry], lines: fn(&Tally) -> &Vec<String>) {
-    if entries.iter().any(|entry| !lines(&entry.tally).is_empty()) {
-        println!("\n{title}:");
+fn skips(entries: &[Entry]) {
+    if entries.iter().any(|entry| !entry.tally.skips.is_empty()) {
+        println!("\nskipped:");
     }
-    for entry in entries {
-        for line in lines(&entry.tally) {
-            println!("  {}: {line}", entry.name);
+    for Entry { name, tally, .. } in entries {
+        for line in &tally.skips {
+            println!("  {name}: {line}");
+        }
+    }
+}
+
+/// Last of all, where whoever sees only the end of a log sees it.
+fn failures(entries: &[Entry]) {
+    let all = entries.iter().flat_map(|Entry { name, tally, .. }| {
+        tally.failures.iter().map(move |failure| (name, failure))
+    });
+    let count = all.clone().count();
+    if count == 0 {
+        return;
+    }
+    println!("\nfailed:");
+    let each = SAID / count;
+    for (rung, failure) in all {
+        println!("  {rung}: {}", failure.name);
+        for line in failure.said.lines(each) {
+            println!("    | {line}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::ladder::Rung;
 use crate::tally::Tally;
 
 /// After this a rung is ended: together they have a budget of 45 minutes.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+const LIMIT: Duration = Duration::from_secs(40 * 60);
 
 /// How long a rung that is being ended has to put its lab away.
 const GRACE: Duration = Duration::from_secs(30);

@@ -1,8 +1,18 @@
 //! Counts what a rung prints: libtest's and libtest-mimic's lines, and the `SKIPPED`
 //! lines of tests and scripts.
+//!
+//! ```text
+//! test a ... ok                 a verdict, unless the test itself has printed in between
+//! failures:
+//! ---- b stdout ----            what b said (libtest-mimic: `---- b ----`)
+//! failures:
+//!     b                         all that failed
+//! test result: FAILED. …        the numbers
+//! ```
 
 use std::collections::BTreeSet;
 
+use crate::excerpt::Excerpt;
 use crate::ladder::Counts;
 use crate::run::Ending;
 
@@ -12,19 +22,48 @@ pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
     pub(crate) skipped: usize,
-    /// Each failed test by name, and why a rung failed as a whole.
-    pub(crate) failures: Vec<String>,
+    /// Each failed test, and why a rung failed as a whole.
+    pub(crate) failures: Vec<Failure>,
     /// Each skipped test with its reason.
     pub(crate) skips: Vec<String>,
     results: usize,
     /// Skips the machine had to offer what they miss: failures.
     refused: usize,
+    place: Place,
+    /// All that was printed.
+    printed: Excerpt,
+}
+
+/// Something that failed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The test's name, or why the rung failed.
+    pub(crate) name: String,
+    /// What was said about it.
+    pub(crate) said: Excerpt,
+}
+
+/// Where in the output of a test binary the next line stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// Among the tests.
+    #[default]
+    Tests,
+    /// Behind a `failures:`.
+    Failures,
+    /// In what the failed test of that name said.
+    Said(String),
 }
 
 impl Tally {
     /// Takes in one line of output.
     pub(crate) fn read(&mut self, line: &str, demanded: &BTreeSet<String>) {
+        self.printed.push(line);
+        if self.of_failures(line) {
+            return;
+        }
         if let Some(result) = line.strip_prefix("test result: ") {
+            self.place = Place::Tests;
             self.results += 1;
             self.passed += count(result, "passed");
             self.failed += count(result, "failed");
@@ -65,9 +104,55 @@ impl Tally {
         self.failed += self.refused;
     }
 
+    /// Takes in a line of the part that tells of failures; false when it stands elsewhere.
+    fn of_failures(&mut self, line: &str) -> bool {
+        if line == "failures:" {
+            self.place = Place::Failures;
+            return true;
+        }
+        if line.starts_with("test result: ") || self.place == Place::Tests {
+            return false;
+        }
+        if let Some(name) = heading(line) {
+            self.failure(name);
+            self.place = Place::Said(name.to_owned());
+            return true;
+        }
+        match self.place.clone() {
+            Place::Tests => return false,
+            Place::Failures => {
+                if let Some(name) = line.strip_prefix("    ") {
+                    self.failure(name);
+                }
+            }
+            Place::Said(name) => self.said(&name, line),
+        }
+        true
+    }
+
+    /// A failed test is listed once, however often it is named.
+    fn failure(&mut self, name: &str) {
+        if !self.failures.iter().any(|one| one.name == name) {
+            self.failures.push(Failure {
+                name: name.to_owned(),
+                said: Excerpt::default(),
+            });
+        }
+    }
+
+    fn said(&mut self, name: &str, line: &str) {
+        let mut failures = self.failures.iter_mut();
+        if let Some(failure) = failures.find(|one| one.name == name) {
+            failure.said.push(line);
+        }
+    }
+
+    /// The rung as a whole has failed; what it printed last may say why.
     fn fail(&mut self, problem: Option<String>) {
-        self.failed += usize::from(problem.is_some());
-        self.failures.extend(problem);
+        let Some(name) = problem else { return };
+        self.failed += 1;
+        let said = self.printed.clone();
+        self.failures.push(Failure { name, said });
     }
 
     fn skip(&mut self, skip: &str, demanded: &BTreeSet<String>) {
@@ -76,8 +161,7 @@ impl Tally {
             .and_then(|(_, rest)| rest.split_once(')'));
         if needs.is_some_and(|(needs, _)| demanded.contains(needs)) {
             self.refused += 1;
-            self.failures
-                .push(format!("{skip} (STERNPOST_REQUIRE demands it)"));
+            self.failure(&format!("{skip} (STERNPOST_REQUIRE demands it)"));
         } else {
             self.skips.push(skip.to_owned());
         }
@@ -90,7 +174,7 @@ impl Tally {
                 .any(|skip| skip.split(' ').next() == Some(name))
         };
         if outcome == "FAILED" {
-            self.failures.push(name.to_owned());
+            self.failure(name);
         } else if let Some(reason) = outcome.strip_prefix("ignored, ") {
             self.skips.push(format!("{name}: {reason}"));
         } else if outcome == "ignored" && !is_listed() {
@@ -103,6 +187,12 @@ impl Tally {
 fn test_line(line: &str) -> Option<(&str, &str)> {
     let (name, outcome) = line.strip_prefix("test ")?.split_once(" ... ")?;
     Some((name.trim(), outcome))
+}
+
+/// `---- NAME ----`, or `---- NAME stdout ----` where the output was kept from the terminal.
+fn heading(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("---- ")?.strip_suffix(" ----")?;
+    Some(name.strip_suffix(" stdout").unwrap_or(name))
 }
 
 /// The number before `word` in `ok. 12 passed; 0 failed; 1 ignored; …`.
@@ -143,12 +233,59 @@ mod tests {
         (tally.passed, tally.failed, tally.skipped)
     }
 
+    fn names(tally: &Tally) -> Vec<&str> {
+        tally.failures.iter().map(|one| &*one.name).collect()
+    }
+
     #[test]
     fn results_of_several_binaries_add_up() {
         let lines = ["test a ... ok", RESULT, "test b    ... FAILED", RESULT];
         let tally = tally(Counts::Tests, &lines, "", exit(101));
         assert_eq!(numbers(&tally), (24, 2, 4));
-        assert_eq!(tally.failures, ["b"]);
+        assert_eq!(names(&tally), ["b"]);
+    }
+
+    #[test]
+    fn a_failed_test_is_named_with_what_it_said() {
+        let lines = [
+            "test quiet ... FAILED",
+            "test loud ... test b ... ok",
+            "what it prints",
+            "FAILED",
+            "",
+            "failures:",
+            "",
+            "---- quiet stdout ----",
+            "thread 'quiet' panicked at a.rs:1:",
+            "    indented",
+            "",
+            "---- loud ----",
+            "8 > 7",
+            "",
+            "failures:",
+            "    quiet",
+            "    loud",
+            "    silent",
+            "",
+            RESULT,
+            "    no name",
+        ];
+        let tally = tally(Counts::Tests, &lines, "", exit(101));
+        assert_eq!(names(&tally), ["quiet", "loud", "silent"]);
+        let said = tally.failures.iter().map(|one| one.said.lines(9));
+        let wanted = [
+            vec!["thread 'quiet' panicked at a.rs:1:", "    indented"],
+            vec!["8 > 7"],
+            vec![],
+        ];
+        assert!(said.eq(wanted), "{:?}", tally.failures);
+    }
+
+    #[test]
+    fn what_a_failed_rung_printed_last_is_kept() {
+        let lines = ["compiling", "error: no such crate"];
+        let tally = tally(Counts::Itself, &lines, "", exit(2));
+        assert_eq!(tally.failures[0].said.lines(9), lines);
     }
 
     #[test]
@@ -170,7 +307,7 @@ mod tests {
             ),
         ] {
             let tally = tally(Counts::Tests, &lines, "", ending);
-            assert_eq!(tally.failures, failures);
+            assert_eq!(names(&tally), failures);
         }
     }
 
@@ -216,7 +353,7 @@ mod tests {
         let tally = tally(Counts::Tests, &lines, "peers", exit(0));
         assert_eq!(numbers(&tally), (1, 1, 0));
         assert!(
-            tally.failures[0].starts_with("v2 (needs: peers)"),
+            tally.failures[0].name.starts_with("v2 (needs: peers)"),
             "{:?}",
             tally.failures
         );
