@@ -32,26 +32,26 @@ deps: ## get build needs and the programs tests run against; starts no service, 
 
 .PHONY: build
 build: ## build the daemons and the lab as tests and the demo run them (optimised, no LTO)
-	@$(needs) rust
+	@$(needs) rust cc
 	cargo build --locked --profile lab --workspace --bins
 	$(MAKE) -s static PROFILE=lab
 
 .PHONY: release
 release: ## build the daemons as they ship (optimised across crates)
-	@$(needs) rust
+	@$(needs) rust cc
 	cargo build --locked --release -p api-lb -p bootstrap-signer -p vip-daemon
 	$(MAKE) -s static PROFILE=release
 
 # Flags behind -- are those of the program alone: a procedural macro cannot be linked so.
 .PHONY: static
 static: ## link sternpost with all it needs, as it is put on hosts; PROFILE=release
-	@$(needs) rust
+	@$(needs) rust cc
 	cargo rustc --locked --profile $(or $(PROFILE),release) -p sternpost --bin sternpost -- -C target-feature=+crt-static
 	cp $(target)/$(or $(PROFILE),release)/sternpost $(target)/$(or $(PROFILE),release)/sternpost-static
 
 .PHONY: check
 check: ## formatting, lints, documentation, licences and sources of dependencies
-	@$(needs) rust
+	@$(needs) rust cc
 	tests/deps/deny.sh
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -114,7 +114,7 @@ bench-failures: ## failing servers beside the peers, in namespaces of their own;
 
 .PHONY: bench-pki
 bench-pki: ## all keys and certificates of three masters and two nodes, beside openssl and cfssl; ARGS="--rounds 5"
-	@$(needs) rust
+	@$(needs) rust cc
 	cargo bench --locked --profile lab -p sternpost --bench pki -- $(ARGS)
 
 .PHONY: soak
@@ -133,12 +133,12 @@ bench-failover: ## what a client of the address sees, beside keepalived; ARGS="-
 
 .PHONY: csr-cases
 csr-cases: ## decide the worked certificate requests of CASES=file.json; ends with what passed and failed
-	@$(needs) rust
+	@$(needs) rust cc
 	@cargo run --locked --quiet -p csr-cases -- $(or $(CASES),tests/csr-cases/cases/csr.json)
 
 .PHONY: fuzz
 fuzz: ## follow coverage through one parser: TARGET=hello SECONDS=60; fuzz/README.md says which there are
-	@$(needs) rust
+	@$(needs) rust cc
 	cargo run --locked --quiet -p fuzz --bin fuzz-seeds -- $(or $(TARGET),hello) $(target)/fuzz/corpus/$(or $(TARGET),hello)
 	mkdir -p $(target)/fuzz/found
 	FUZZ_TARGET=$(or $(TARGET),hello) RUSTFLAGS="$(counters)" cargo run --release --target-dir $(target)/fuzz \
@@ -153,8 +153,11 @@ clean: ## remove what was built here; deps and kubernetes are kept
 	@$(needs) rust
 	cargo clean
 
-# Built by rustc alone, so that the first rung runs before a dependency is compiled.
+# Built by rustc alone, so that the first rung runs before a dependency is compiled; a fresh
+# machine gets the linker that takes first.
 $(target)/rungs: $(wildcard tests/src/bin/rungs/*.rs)
 	@$(needs) rust
+	$(needs) cc 2>/dev/null || { $(needs) debian; tests/deps/quiet.sh tests/deps/packages.sh; }
+	$(needs) cc
 	mkdir -p $(target)
 	rustc --edition 2024 -O -o $@ tests/src/bin/rungs/main.rs

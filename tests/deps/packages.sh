@@ -4,8 +4,8 @@
 # (peers.sh).
 set -eu
 
-# gcc, libc6-dev: ring's C parts. protobuf-compiler: etcd's API. The rest is called by the lab.
-wanted="gcc libc6-dev protobuf-compiler pkg-config iproute2 nftables openssl curl ca-certificates"
+# gcc, libc6-dev: Rust's linker and ring's C parts. The rest is called by the lab.
+wanted="gcc libc6-dev iproute2 nftables procps openssh-client openssl curl ca-certificates"
 
 missing=
 for package in $wanted; do

@@ -17,6 +17,7 @@ whole() {
 }
 
 needs_go "$here/coredns/go.mod"
+compiler=$("$here/../deps/prerequisites.sh" cc 2>&1) || skip "$compiler"
 locked network
 
 stamp=$(cd "$here" && stamp_of cni/go.* flannel/go.* coredns/go.* pause/* network.sh go.sh image.sh)
