@@ -48,7 +48,7 @@ mkdir -p "$fresh"
 
 # What upstream's release build passes: grpcnotrace lets the linker drop half of text/template's users.
 build() {
-    nice -n 10 go build -p "$jobs" -trimpath -buildvcs=false -tags selinux,notest,grpcnotrace "$@"
+    gently go build -p "$jobs" -trimpath -buildvcs=false -tags selinux,notest,grpcnotrace "$@"
 }
 
 cd "$modules"

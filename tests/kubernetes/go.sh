@@ -13,13 +13,22 @@ skip() {
     exit 0
 }
 
-# Goes on where the installed Go is new enough for a go.mod, and sets go to it.
+# Whether the installed Go is new enough for a go.mod; sets go and wanted to both.
+new_enough() {
+    go=$(go env GOVERSION)
+    wanted=go$(sed -n 's/^go //p' "$1")
+    [ "$(printf '%s\n' "$wanted" "$go" | sort -V | head -n 1)" = "$wanted" ]
+}
+
+# Goes on where there is a Go that is.
 needs_go() {
     command -v go >/dev/null || skip "no Go here; install Go 1.26 or newer${2:-}"
-    go=$(go env GOVERSION)
-    wanted=$(sed -n 's/^go //p' "$1")
-    [ "$(printf '%s\n' "go$wanted" "$go" | sort -V | head -n 1)" = "go$wanted" ] ||
-        skip "$go is older than the go$wanted that $1 asks for; install that${2:-}"
+    new_enough "$1" || skip "$go is older than the $wanted that $1 asks for; install that${2:-}"
+}
+
+# On many cores the builds of cargo go first. On few, what goes last does not end in time.
+gently() {
+    if [ "$(nproc)" -ge 4 ]; then nice -n 10 "$@"; else "$@"; fi
 }
 
 # One build at a time of what belongs into .kubernetes/$1; others wait.

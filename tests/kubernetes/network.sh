@@ -31,7 +31,7 @@ rm -rf "$fresh"
 mkdir -p "$fresh"
 
 build() {
-    nice -n 10 go build -p "$jobs" -trimpath -buildvcs=false -tags notest,grpcnotrace,netgo,osusergo "$@"
+    gently go build -p "$jobs" -trimpath -buildvcs=false -tags notest,grpcnotrace,netgo,osusergo "$@"
 }
 
 echo "network: building CNI's programs, flannel and CoreDNS with $go, $jobs at a time (minutes, once)"

@@ -3,9 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// The rung that builds Kubernetes.
 pub(crate) const GO_BUILD: &str = "kubernetes";
+
+/// After this a rung of tests is ended: together they have a budget of 45 minutes.
+const TESTS_LIMIT: Duration = Duration::from_secs(40 * 60);
+
+/// A build from cold, beside another on two cores.
+const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// The members whose tests run daemons on hosts of the lab.
 const WIRE: [&str; 2] = ["tests", "vip"];
@@ -16,6 +23,8 @@ pub(crate) struct Rung {
     pub(crate) name: String,
     pub(crate) command: Vec<String>,
     pub(crate) counts: Counts,
+    /// After this it is ended.
+    pub(crate) limit: Duration,
 }
 
 /// Where a rung's numbers come from.
@@ -97,6 +106,7 @@ fn step(name: &str, command: &str) -> Rung {
         name: name.to_owned(),
         command,
         counts: Counts::Itself,
+        limit: BUILD_LIMIT,
     }
 }
 
@@ -104,6 +114,7 @@ fn tests(name: &str, arguments: &str) -> Rung {
     let command = format!("cargo test --locked --no-fail-fast --workspace {arguments}");
     Rung {
         counts: Counts::Tests,
+        limit: TESTS_LIMIT,
         ..step(name, &command)
     }
 }

@@ -11,9 +11,6 @@ use std::time::{Duration, Instant};
 use crate::ladder::Rung;
 use crate::tally::Tally;
 
-/// After this a rung is ended: together they have a budget of 45 minutes.
-const LIMIT: Duration = Duration::from_secs(40 * 60);
-
 /// How long a rung that is being ended has to put its lab away.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -31,7 +28,7 @@ pub(crate) enum Ending {
 pub(crate) fn run(rung: &Rung, demanded: &BTreeSet<String>) -> Tally {
     println!("\n== {}: {}", rung.name, rung.command.join(" "));
     let mut tally = Tally::default();
-    let ending = stream(&rung.command, |line| {
+    let ending = stream(&rung.command, rung.limit, |line| {
         println!("{line}");
         tally.read(line, demanded);
     });
@@ -40,7 +37,11 @@ pub(crate) fn run(rung: &Rung, demanded: &BTreeSet<String>) -> Tally {
 }
 
 /// Runs a command and hands over each line of its stdout and stderr, in their order.
-fn stream(command: &[String], mut on_line: impl FnMut(&str)) -> io::Result<Ending> {
+fn stream(
+    command: &[String],
+    limit: Duration,
+    mut on_line: impl FnMut(&str),
+) -> io::Result<Ending> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
@@ -53,7 +54,7 @@ fn stream(command: &[String], mut on_line: impl FnMut(&str)) -> io::Result<Endin
         .spawn()?;
     let (lines, received) = sync_channel(LINES);
     thread::spawn(move || forward(reader, &lines));
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + limit;
     if drain(&received, deadline, &mut on_line) {
         return child.wait().map(Ending::Exited);
     }
@@ -144,7 +145,10 @@ mod tests {
     fn lines_of(script: &str) -> (Vec<String>, Ending) {
         let command = ["sh", "-c", script].map(str::to_owned);
         let mut lines = Vec::new();
-        let ending = stream(&command, |line| lines.push(line.to_owned())).unwrap();
+        let ending = stream(&command, Duration::from_secs(60), |line| {
+            lines.push(line.to_owned());
+        });
+        let ending = ending.unwrap();
         (lines, ending)
     }
 
