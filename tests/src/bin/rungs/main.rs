@@ -21,6 +21,7 @@ mod excerpt;
 mod ladder;
 mod run;
 mod tally;
+mod tree;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,6 @@
 //! Runs one rung: streams what it prints, ends it when its time is up.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, PipeReader};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::ladder::Rung;
 use crate::tally::Tally;
+use crate::tree::Tree;
 
 /// How long a rung that is being ended has to put its lab away.
 const GRACE: Duration = Duration::from_secs(30);
@@ -59,12 +59,16 @@ fn stream(
         return child.wait().map(Ending::Exited);
     }
     // As from a terminal's Ctrl-C first: a lab then removes its namespaces and processes.
-    for signal in ["-INT", "-KILL"] {
-        signal_all(signal, &tree(child.id()));
+    let mut tree = Tree::of(child.id());
+    for signal in ["INT", "KILL"] {
+        tree.grow();
+        tree.signal(signal);
         if drain(&received, Instant::now() + GRACE, &mut on_line) {
             break;
         }
     }
+    // Without a shell there was no signal; this one is sent by ourselves.
+    child.kill()?;
     child.wait().map(|_| Ending::TimedOut)
 }
 
@@ -98,46 +102,6 @@ fn drain(
     }
 }
 
-/// A process and all that descend from it.
-fn tree(root: u32) -> Vec<u32> {
-    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let process = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        if let (Some(process), Some(parent)) = (process, parent(&stat)) {
-            children.entry(parent).or_default().push(process);
-        }
-    }
-    let mut found = vec![root];
-    let mut next = 0;
-    while let Some(process) = found.get(next) {
-        found.extend(children.remove(process).unwrap_or_default());
-        next += 1;
-    }
-    found
-}
-
-/// The parent in `/proc/PID/stat`: the second field after the name, which may hold anything.
-fn parent(stat: &str) -> Option<u32> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(1)?.parse().ok()
-}
-
-fn signal_all(signal: &str, processes: &[u32]) {
-    let processes = processes.iter().map(u32::to_string);
-    // One that is gone already is as it should be.
-    drop(
-        Command::new("kill")
-            .arg(signal)
-            .args(processes)
-            .stderr(Stdio::null())
-            .status(),
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,22 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn the_parent_is_found_behind_any_name() {
-        assert_eq!(parent("12 (a) b) S 7 12 12"), Some(7));
-        assert_eq!(parent(""), None);
-    }
-
-    #[test]
-    fn a_tree_holds_children_and_theirs() {
-        let script = "sleep 60 & sleep 60 & wait";
-        let mut child = Command::new("sh").args(["-c", script]).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while tree(child.id()).len() < 3 && Instant::now() < deadline {
-            thread::yield_now();
-        }
-        let found = tree(child.id());
-        signal_all("-KILL", &found);
-        child.wait().unwrap();
-        assert_eq!(found.len(), 3, "{found:?}");
+    fn a_command_whose_time_is_up_is_ended() {
+        let command = ["sh", "-c", "echo begun; sleep 60"].map(str::to_owned);
+        let ending = stream(&command, Duration::from_millis(200), |_| ());
+        assert!(matches!(ending, Ok(Ending::TimedOut)));
     }
 }
