@@ -5,7 +5,9 @@
     reason = "a test that cannot read the manual has failed"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use policy::{RULES, Reason};
 
@@ -55,27 +57,53 @@ fn every_rule_is_told_in_its_order() {
     assert_eq!(written, meant);
 }
 
+/// The names of metrics that stand as text of their own in the sources below a folder.
+fn metrics(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            metrics(&path, found);
+            continue;
+        }
+        let code = fs::read_to_string(path).unwrap();
+        let is_name = |word: &&str| {
+            let mut letters = word.chars();
+            word.starts_with("bootstrap_signer_")
+                && letters.all(|c| c.is_ascii_lowercase() || c == '_')
+        };
+        found.extend(code.split('"').filter(is_name).map(str::to_owned));
+    }
+}
+
+/// Those that every daemon has, by what stands behind their prefix.
+fn shared() -> impl Iterator<Item = String> {
+    let code = fs::read_to_string("../crates/daemon/src/identity.rs").unwrap();
+    let names: Vec<String> = code
+        .split("{prefix}_")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    assert!(names.contains(&"build_info".to_owned()), "{names:?}");
+    names
+        .into_iter()
+        .map(|rest| format!("bootstrap_signer_{rest}"))
+}
+
 #[test]
-fn every_metric_is_told() {
+fn every_metric_is_told_and_no_other() {
     let manual = fs::read_to_string("../docs/config/bootstrap-signer.md").unwrap();
-    let files = [
-        "src/shown.rs",
-        "src/signing/shown.rs",
-        "src/tokens/shown.rs",
-    ];
-    let code = files.map(|file| fs::read_to_string(file).unwrap()).concat();
-    let names = code
-        .split('"')
-        .filter(|word| word.starts_with("bootstrap_signer_"));
-    let names: Vec<&str> = names.collect();
-    assert_eq!(names.len(), 18, "{names:?}");
-    for name in names {
-        let row = manual.lines().any(|line| {
-            let told = line
-                .strip_prefix("| `")
-                .and_then(|row| row.strip_prefix(name));
-            told.is_some_and(|rest| rest.starts_with(['`', '{']))
-        });
-        assert!(row, "{name}");
+    let rows = manual.lines().filter_map(|line| line.strip_prefix("| `"));
+    let names = rows.filter_map(|row| row.split(['`', '{']).next());
+    let told: BTreeSet<String> = names
+        .filter(|name| name.starts_with("bootstrap_signer_"))
+        .map(str::to_owned)
+        .collect();
+    let mut meant: BTreeSet<String> = shared().collect();
+    metrics(Path::new("src"), &mut meant);
+    assert_eq!(told, meant);
+    let parts = manual.split('`').skip(1).step_by(2);
+    for part in parts.filter(|part| part.starts_with("bootstrap_signer_")) {
+        let name = part.split('{').next().unwrap();
+        assert!(meant.contains(name), "there is no {name}");
     }
 }
