@@ -1,7 +1,7 @@
 //! `docs/coverage.md`: every row once, every test that it names there, every row that is out of
 //! scope in `docs/out-of-scope.md`.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -83,17 +83,40 @@ fn every_test_is_there() {
     }
 }
 
-/// Whether a source has a test of that name: a function, a trial, or one that is put together
-/// from the name of a component.
+/// Whether a source has a test of that name: a function that is marked as one, a trial (in
+/// whatever group), or one that is put together from the name of a component.
 fn names(text: &str, name: &str) -> bool {
-    let plain = [format!("fn {name}("), format!("\"{name}\"")];
+    let trial = [",", ";"].map(|end| format!("\"{name}\"{end}"));
+    let grouped = format!("::{name}\",");
     let component = name
         .strip_prefix("flags_of_")
         .map(|rest| rest.replace('_', "-"));
     let made = component.is_some_and(|component| {
         text.contains("\"flags_of_{}\"") && text.contains(&format!("\"{component}\""))
     });
-    made || plain.iter().any(|piece| text.contains(piece))
+    let is_trial = text.contains(&grouped) || trial.iter().any(|one| text.contains(one));
+    made || is_trial || is_marked(text, name)
+}
+
+/// Whether the attributes right above a function of that name say that it is a test.
+fn is_marked(text: &str, name: &str) -> bool {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let function = format!("fn {name}(");
+    let heads = (0..lines.len()).filter(|at| lines[*at].contains(&function));
+    let mut above = heads.map(|at| {
+        let above = lines[..at].iter().rev();
+        above.take_while(|line| line.starts_with("#[") || line.starts_with("//"))
+    });
+    above.any(|mut lines| {
+        lines.any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"))
+    })
+}
+
+#[test]
+fn a_helper_is_no_test() {
+    let text = "#[test]\n/// Why.\nfn a() {}\nfn b() {}\nof[\"b\"]\ntrial(\"lab::c\", &[], d);\nfn d() {}\n";
+    let found = ["a", "b", "c", "d"].map(|name| names(text, name));
+    assert_eq!(found, [true, false, true, false]);
 }
 
 #[test]
