@@ -1,6 +1,8 @@
 //! The channel's task: owns the socket and every session; fed by peers' datagrams and by
 //! drivers' [`Ask`]s; ends with the adverts' thread, on which it runs.
 
+mod handing;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket as Bound};
@@ -11,18 +13,17 @@ use daemon::limit::{Limiter, Verdict};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use vrrp::State;
 
-use super::choose::{Known, Wanted, successors};
 use super::client::Entry;
 use super::message::{
     Body, Boot, Id, LONGEST, Message, Name, Nonce, ParseError, ROUTERS, Ready, Standing,
 };
 use super::session::{Heard, Sessions};
-use super::{Ask, Client, Declined, Go, Group, Settings};
-use crate::driver::Command;
+use super::{Ask, Client, Group, Settings};
+use handing::{Offering, Promise};
 
 /// Between what is new and what was told before, at least: a router that flaps is told of
 /// twenty times a second and no more.
@@ -30,16 +31,6 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How often peers hear from us even if nothing is new.
 const HELLO: Duration = Duration::from_millis(500);
-
-/// How long a peer has for its answer to an offer. On a network of masters it takes less
-/// than a millisecond; meanwhile the address stays where it is.
-const PATIENCE: Duration = Duration::from_millis(15);
-
-/// Peers that are asked for one handover: the next best one may be better off.
-const CANDIDATES: usize = 2;
-
-/// How long a promise to take addresses holds.
-const PROMISE: Duration = Duration::from_secs(1);
 
 /// Promises and handovers that are remembered at a time.
 const REMEMBERED: usize = 64;
@@ -85,25 +76,6 @@ fn draw(random: &SystemRandom) -> io::Result<u64> {
         .fill(&mut octets)
         .map_err(|_| io::Error::other("no random numbers"))?;
     Ok(u64::from_be_bytes(octets))
-}
-
-/// A handover that waits for a peer's answer.
-struct Offering {
-    id: Id,
-    group: Group,
-    /// Whom it is offered to.
-    to: Name,
-    /// Who is asked next.
-    next: Vec<Name>,
-    until: Instant,
-    answer: oneshot::Sender<Result<Go, Declined>>,
-}
-
-/// What a peer was promised.
-struct Promise {
-    to: Name,
-    group: Group,
-    until: Instant,
 }
 
 struct Link {
@@ -228,135 +200,6 @@ impl Link {
             // Heard by the sessions alone.
             Body::Challenge(_) | Body::Proof(_) => {}
         }
-    }
-
-    /// A driver wants to give its addresses away.
-    fn ask(&mut self, ask: Ask) {
-        let facts = self.client.facts();
-        let known = facts.peers.into_iter().filter_map(|(name, peer)| {
-            let heard = peer.heard?.into_std();
-            let routers = peer.routers;
-            Some(Known {
-                name,
-                heard,
-                routers,
-            })
-        });
-        let known: Vec<_> = known
-            .filter(|peer| self.sessions.proved(&peer.name))
-            .collect();
-        let wanted = Wanted {
-            group: ask.group,
-            to: ask.to.as_ref(),
-            above: ask.above,
-        };
-        let mut next = successors(&known, wanted, Instant::now().into_std());
-        next.truncate(CANDIDATES);
-        next.reverse();
-        let (Some(to), Ok(id)) = (next.pop(), draw(&self.random)) else {
-            // The driver may have stopped waiting.
-            let _ = ask.answer.send(Err(Declined::Nobody));
-            return;
-        };
-        let offering = Offering {
-            id: Id(id),
-            group: ask.group,
-            to,
-            next,
-            until: Instant::now() + PATIENCE,
-            answer: ask.answer,
-        };
-        self.send(&offering.to, Body::Offer(offering.id, offering.group));
-        self.offerings.push(offering);
-    }
-
-    fn accepted(&mut self, peer: &Name, id: Id) {
-        let Some(offering) = self.take_offering(peer, id) else {
-            return;
-        };
-        let address = self.settings.peers.get(peer);
-        let message = self.sessions.write(peer, Body::Go(id));
-        let (Some(address), Some(message)) = (address, message) else {
-            return;
-        };
-        let go = Go {
-            socket: Arc::clone(&self.socket),
-            octets: message.emit(&self.settings.key),
-            address: *address,
-            successor: peer.clone(),
-        };
-        if self.given.len() < REMEMBERED {
-            self.given.insert(id, Instant::now());
-        }
-        // Dropped unsent, it has given nothing away.
-        let _ = offering.answer.send(Ok(go));
-    }
-
-    fn refused(&mut self, peer: &Name, id: Id) {
-        if let Some(offering) = self.take_offering(peer, id) {
-            self.offer_next(offering);
-        }
-    }
-
-    fn take_offering(&mut self, peer: &Name, id: Id) -> Option<Offering> {
-        let mine = |offering: &Offering| offering.id == id && offering.to == *peer;
-        let position = self.offerings.iter().position(mine)?;
-        Some(self.offerings.swap_remove(position))
-    }
-
-    fn overdue(&mut self) {
-        let now = Instant::now();
-        let late = |offering: &mut Offering| offering.until <= now;
-        let late: Vec<_> = self.offerings.extract_if(.., late).collect();
-        late.into_iter()
-            .for_each(|offering| self.offer_next(offering));
-    }
-
-    fn offer_next(&mut self, mut offering: Offering) {
-        let Some(to) = offering.next.pop() else {
-            // The driver may have stopped waiting.
-            let _ = offering.answer.send(Err(Declined::NotAccepted));
-            return;
-        };
-        offering.to = to;
-        offering.until = Instant::now() + PATIENCE;
-        self.send(&offering.to, Body::Offer(offering.id, offering.group));
-        self.offerings.push(offering);
-    }
-
-    /// A peer wants to give its addresses to us.
-    fn offered(&mut self, peer: Name, id: Id, group: Group) {
-        let now = Instant::now();
-        self.promises.retain(|_, promise| promise.until > now);
-        let ready = self
-            .entry(group)
-            .is_some_and(|entry| ready(&entry) == Ready::Yes);
-        if !ready || self.promises.len() >= REMEMBERED {
-            return self.send(&peer, Body::Refuse(id));
-        }
-        self.send(&peer, Body::Accept(id));
-        let until = now + PROMISE;
-        let to = peer;
-        self.promises.insert(id, Promise { to, group, until });
-    }
-
-    fn go(&mut self, peer: &Name, id: Id) {
-        let promise = self.promises.remove(&id);
-        let promise = promise.filter(|promise| promise.to == *peer);
-        let Some(entry) = promise.and_then(|promise| self.entry(promise.group)) else {
-            return;
-        };
-        let (done, held) = oneshot::channel();
-        if entry.commands.try_send(Command::Take(done)).is_err() {
-            return;
-        }
-        let (taken, peer) = (self.taken.clone(), peer.clone());
-        tokio::spawn(async move {
-            if held.await.is_ok() {
-                // Full or gone: only a measurement is lost.
-                let _ = taken.try_send((peer, id));
-            }
-        });
     }
 
     fn entry(&self, group: Group) -> Option<Entry> {

@@ -1,0 +1,174 @@
+//! Handovers as the channel knows them: what is offered to peers, what they were promised, and
+//! who was told to take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Link, REMEMBERED, draw, ready};
+use crate::channel::choose::{Known, Wanted, successors};
+use crate::channel::message::{Body, Id, Name, Ready};
+use crate::channel::{Ask, Declined, Go, Group};
+use crate::driver::Command;
+
+/// How long a peer has for its answer to an offer. On a network of masters it takes less
+/// than a millisecond; meanwhile the address stays where it is.
+const PATIENCE: Duration = Duration::from_millis(15);
+
+/// Peers that are asked for one handover: the next best one may be better off.
+const CANDIDATES: usize = 2;
+
+/// How long a promise to take addresses holds.
+const PROMISE: Duration = Duration::from_secs(1);
+
+/// A handover that waits for a peer's answer.
+pub(super) struct Offering {
+    id: Id,
+    group: Group,
+    /// Whom it is offered to.
+    to: Name,
+    /// Who is asked next.
+    next: Vec<Name>,
+    pub(super) until: Instant,
+    answer: oneshot::Sender<Result<Go, Declined>>,
+}
+
+/// What a peer was promised.
+pub(super) struct Promise {
+    to: Name,
+    group: Group,
+    until: Instant,
+}
+
+impl Link {
+    /// A driver wants to give its addresses away.
+    pub(super) fn ask(&mut self, ask: Ask) {
+        let facts = self.client.facts();
+        let known = facts.peers.into_iter().filter_map(|(name, peer)| {
+            let heard = peer.heard?.into_std();
+            let routers = peer.routers;
+            Some(Known {
+                name,
+                heard,
+                routers,
+            })
+        });
+        let known: Vec<_> = known
+            .filter(|peer| self.sessions.proved(&peer.name))
+            .collect();
+        let wanted = Wanted {
+            group: ask.group,
+            to: ask.to.as_ref(),
+            above: ask.above,
+        };
+        let mut next = successors(&known, wanted, Instant::now().into_std());
+        next.truncate(CANDIDATES);
+        next.reverse();
+        let (Some(to), Ok(id)) = (next.pop(), draw(&self.random)) else {
+            // The driver may have stopped waiting.
+            let _ = ask.answer.send(Err(Declined::Nobody));
+            return;
+        };
+        let offering = Offering {
+            id: Id(id),
+            group: ask.group,
+            to,
+            next,
+            until: Instant::now() + PATIENCE,
+            answer: ask.answer,
+        };
+        self.send(&offering.to, Body::Offer(offering.id, offering.group));
+        self.offerings.push(offering);
+    }
+
+    pub(super) fn accepted(&mut self, peer: &Name, id: Id) {
+        let Some(offering) = self.take_offering(peer, id) else {
+            return;
+        };
+        let address = self.settings.peers.get(peer);
+        let message = self.sessions.write(peer, Body::Go(id));
+        let (Some(address), Some(message)) = (address, message) else {
+            return;
+        };
+        let go = Go {
+            socket: Arc::clone(&self.socket),
+            octets: message.emit(&self.settings.key),
+            address: *address,
+            successor: peer.clone(),
+        };
+        if self.given.len() < REMEMBERED {
+            self.given.insert(id, Instant::now());
+        }
+        // Dropped unsent, it has given nothing away.
+        let _ = offering.answer.send(Ok(go));
+    }
+
+    pub(super) fn refused(&mut self, peer: &Name, id: Id) {
+        if let Some(offering) = self.take_offering(peer, id) {
+            self.offer_next(offering);
+        }
+    }
+
+    fn take_offering(&mut self, peer: &Name, id: Id) -> Option<Offering> {
+        let mine = |offering: &Offering| offering.id == id && offering.to == *peer;
+        let position = self.offerings.iter().position(mine)?;
+        Some(self.offerings.swap_remove(position))
+    }
+
+    pub(super) fn overdue(&mut self) {
+        let now = Instant::now();
+        let late = |offering: &mut Offering| offering.until <= now;
+        let late: Vec<_> = self.offerings.extract_if(.., late).collect();
+        late.into_iter()
+            .for_each(|offering| self.offer_next(offering));
+    }
+
+    fn offer_next(&mut self, mut offering: Offering) {
+        let Some(to) = offering.next.pop() else {
+            // The driver may have stopped waiting.
+            let _ = offering.answer.send(Err(Declined::NotAccepted));
+            return;
+        };
+        offering.to = to;
+        offering.until = Instant::now() + PATIENCE;
+        self.send(&offering.to, Body::Offer(offering.id, offering.group));
+        self.offerings.push(offering);
+    }
+
+    /// A peer wants to give its addresses to us.
+    pub(super) fn offered(&mut self, peer: Name, id: Id, group: Group) {
+        let now = Instant::now();
+        self.promises.retain(|_, promise| promise.until > now);
+        let ready = self
+            .entry(group)
+            .is_some_and(|entry| ready(&entry) == Ready::Yes);
+        if !ready || self.promises.len() >= REMEMBERED {
+            return self.send(&peer, Body::Refuse(id));
+        }
+        self.send(&peer, Body::Accept(id));
+        let until = now + PROMISE;
+        let to = peer;
+        self.promises.insert(id, Promise { to, group, until });
+    }
+
+    pub(super) fn go(&mut self, peer: &Name, id: Id) {
+        let promise = self.promises.remove(&id);
+        let promise = promise.filter(|promise| promise.to == *peer);
+        let Some(entry) = promise.and_then(|promise| self.entry(promise.group)) else {
+            return;
+        };
+        let (done, held) = oneshot::channel();
+        if entry.commands.try_send(Command::Take(done)).is_err() {
+            return;
+        }
+        let (taken, peer) = (self.taken.clone(), peer.clone());
+        tokio::spawn(async move {
+            if held.await.is_ok() {
+                // Full or gone: only a measurement is lost.
+                let _ = taken.try_send((peer, id));
+            }
+        });
+    }
+}
