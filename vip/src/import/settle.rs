@@ -28,11 +28,17 @@ impl Reading<'_> {
         self.router
     }
 
-    /// An address whose `dev` is the instance's own needs no word about it.
+    /// An address whose `dev` says where it is anyway needs no word about it. With use_vmac
+    /// that is the interface with the virtual hardware address, and not the instance's.
     fn own_device(&mut self) {
         let router = &mut self.router;
+        let home = match &router.virtual_mac {
+            None => router.interface.clone(),
+            Some(Some(name)) => name.clone(),
+            Some(None) => format!("vrrp.{}", router.vrid),
+        };
         for address in router.addresses.iter_mut().chain(&mut router.excluded) {
-            address.device.take_if(|device| *device == router.interface);
+            address.device.take_if(|device| *device == home);
         }
     }
 
