@@ -3,22 +3,20 @@
 //! Lives on the control runtime. Each [`Member`] is one router on the adverts' thread
 //! together with its checks, which stay here.
 
+mod member;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use daemon::chain;
 use daemon::metrics::{Histogram, NETWORK};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::ask::Board;
-use crate::channel::message::Name;
 use crate::channel::{Client, Entry};
 use crate::config::{Config, Notify, Router, SyncGroup};
-use crate::driver::{COMMANDS, Command, Handed, Record, Yield};
+use crate::driver::{COMMANDS, Command, Record};
 use crate::flight::dump;
 use crate::guard::{Facts, Keeper};
 use crate::linux::{Before, Linux, OpenError};
@@ -26,42 +24,10 @@ use crate::live::Life;
 use crate::notify::{Subject, Teller};
 use crate::sync::{Book, Seat};
 use crate::thread::Thread;
-use crate::track::{Tracker, follow};
+use crate::track::Tracker;
 use crate::upgrade::Resume;
-
-/// A release is one advert and one netlink request per address: milliseconds. A router
-/// that needs longer is stuck; the kernel's lifetime then takes the address away.
-const STOP: Duration = Duration::from_secs(2);
-
-/// One router that runs.
-pub struct Member {
-    /// As configured.
-    pub router: Router,
-    /// Its checks and what they make of its priority.
-    pub tracker: Arc<Tracker>,
-    /// What its driver publishes.
-    pub record: watch::Receiver<Record>,
-    /// How late its driver wakes.
-    pub lateness: Arc<Histogram>,
-    commands: mpsc::Sender<Command>,
-    task: Arc<JoinHandle<()>>,
-    checks: Checks,
-}
-
-/// The running checks of a router; dropped, they end.
-struct Checks(Vec<AbortHandle>);
-
-impl Checks {
-    fn end(&self) {
-        self.0.iter().for_each(AbortHandle::abort);
-    }
-}
-
-impl Drop for Checks {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
+pub use member::Member;
+use member::{adjusted, checks, lives_on, stop};
 
 /// Why a router did not start.
 #[derive(Debug, thiserror::Error)]
@@ -334,87 +300,10 @@ impl Fleet {
     }
 }
 
-impl Member {
-    /// Is its task still there?
-    pub fn alive(&self) -> bool {
-        !self.task.is_finished()
-    }
-
-    /// Gives the addresses away; `None` when the router has ended.
-    pub async fn hand_over(&self, to: Option<Name>, hold: Duration) -> Option<Handed> {
-        let (done, answer) = oneshot::channel();
-        let asked = Command::Yield(Yield { to, hold, done });
-        self.commands.send(asked).await.ok()?;
-        answer.await.ok()
-    }
-
-    async fn stop(&self) {
-        let (done, answer) = oneshot::channel();
-        let asked = async {
-            if self.commands.send(Command::Stop(done)).await.is_ok() {
-                // An error means that it has ended, which is what was asked for.
-                let _ = answer.await;
-            }
-            // Until what was made for it is gone, too.
-            self.commands.closed().await;
-        };
-        if timeout(STOP, asked).await.is_err() {
-            tracing::error!(router = self.router.name, "did not stop in time");
-            self.task.abort();
-        }
-    }
-}
-
-async fn stop(members: Vec<Arc<Member>>) {
-    let all = members.iter().map(|member| member.stop());
-    futures_util::future::join_all(all).await;
-}
-
 fn told(config: &Config) -> impl Iterator<Item = (Subject, Notify)> {
     let routers = config.routers.iter();
     let routers = routers.map(|it| (Subject::Router(it.name.clone()), it.notify.clone()));
     let groups = config.sync_groups.iter();
     let groups = groups.map(|it| (Subject::Group(it.name.clone()), it.notify.clone()));
     routers.chain(groups)
-}
-
-/// Can a running router become this one without an election?
-fn lives_on(running: &Router, wanted: &Router) -> bool {
-    let same = Router {
-        priority: running.priority,
-        tracks: running.tracks.clone(),
-        notify: running.notify.clone(),
-        ..wanted.clone()
-    };
-    same == *running
-}
-
-fn adjusted(member: &Member, router: &Router, board: &Arc<Board>) -> Member {
-    // They know their checks by the places of the file before.
-    member.checks.end();
-    member.tracker.reconfigure(&member.router, router);
-    Member {
-        router: router.clone(),
-        tracker: Arc::clone(&member.tracker),
-        record: member.record.clone(),
-        lateness: Arc::clone(&member.lateness),
-        commands: member.commands.clone(),
-        task: Arc::clone(&member.task),
-        checks: checks(router, &member.tracker, board),
-    }
-}
-
-fn checks(router: &Router, tracker: &Arc<Tracker>, board: &Arc<Board>) -> Checks {
-    let all = router.tracks.iter().cloned().enumerate();
-    let running = all.map(|(position, track)| {
-        let tracker = Arc::clone(tracker);
-        let board = Arc::clone(board);
-        let name = router.name.clone();
-        let check = async move {
-            let error = follow(&tracker, &name, position, &track, &board).await;
-            tracing::error!(router = name, "cannot check: {}", chain(&error));
-        };
-        tokio::spawn(check).abort_handle()
-    });
-    Checks(running.collect())
 }

@@ -1,0 +1,135 @@
+//! One router that runs: its driver on the adverts' thread, its checks on this one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::chain;
+use daemon::metrics::Histogram;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::timeout;
+
+use crate::ask::Board;
+use crate::channel::message::Name;
+use crate::config::Router;
+use crate::driver::{Command, Handed, Record, Yield};
+use crate::track::{Tracker, follow};
+
+/// A release is one advert and one netlink request per address: milliseconds. A router
+/// that needs longer is stuck; the kernel's lifetime then takes the address away.
+const STOP: Duration = Duration::from_secs(2);
+
+/// One router that runs.
+pub struct Member {
+    /// As configured.
+    pub router: Router,
+    /// Its checks and what they make of its priority.
+    pub tracker: Arc<Tracker>,
+    /// What its driver publishes.
+    pub record: watch::Receiver<Record>,
+    /// How late its driver wakes.
+    pub lateness: Arc<Histogram>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) task: Arc<JoinHandle<()>>,
+    pub(super) checks: Checks,
+}
+
+/// The running checks of a router; dropped, they end.
+pub(super) struct Checks(Vec<AbortHandle>);
+
+impl Checks {
+    fn end(&self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Drop for Checks {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Member {
+    /// Is its task still there?
+    pub fn alive(&self) -> bool {
+        !self.task.is_finished()
+    }
+
+    /// Gives the addresses away; `None` when the router has ended.
+    pub async fn hand_over(&self, to: Option<Name>, hold: Duration) -> Option<Handed> {
+        let (done, answer) = oneshot::channel();
+        let asked = Command::Yield(Yield { to, hold, done });
+        self.commands.send(asked).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Priority 0, then the addresses are removed.
+    async fn stop(&self) {
+        let (done, answer) = oneshot::channel();
+        let asked = async {
+            if self.commands.send(Command::Stop(done)).await.is_ok() {
+                // An error means that it has ended, which is what was asked for.
+                let _ = answer.await;
+            }
+            // Until what was made for it is gone, too.
+            self.commands.closed().await;
+        };
+        if timeout(STOP, asked).await.is_err() {
+            tracing::error!(router = self.router.name, "did not stop in time");
+            self.task.abort();
+        }
+    }
+}
+
+/// Stops them all at once.
+pub(super) async fn stop(members: Vec<Arc<Member>>) {
+    let all = members.iter().map(|member| member.stop());
+    futures_util::future::join_all(all).await;
+}
+
+/// Can a running router become this one without an election?
+pub(super) fn lives_on(running: &Router, wanted: &Router) -> bool {
+    let same = Router {
+        priority: running.priority,
+        tracks: running.tracks.clone(),
+        notify: running.notify.clone(),
+        ..wanted.clone()
+    };
+    same == *running
+}
+
+/// The same router as another file describes it: what runs, goes on.
+pub(super) fn adjusted(member: &Member, router: &Router, board: &Arc<Board>) -> Member {
+    // They know their checks by the places of the file before.
+    member.checks.end();
+    member.tracker.reconfigure(&member.router, router);
+    Member {
+        router: router.clone(),
+        tracker: Arc::clone(&member.tracker),
+        record: member.record.clone(),
+        lateness: Arc::clone(&member.lateness),
+        commands: member.commands.clone(),
+        task: Arc::clone(&member.task),
+        checks: checks(router, &member.tracker, board),
+    }
+}
+
+/// Starts the checks of a router.
+pub(super) fn checks(
+    router: &Router,
+    tracker: &Arc<Tracker>,
+    board: &Arc<Board>,
+) -> Checks {
+    let all = router.tracks.iter().cloned().enumerate();
+    let running = all.map(|(position, track)| {
+        let tracker = Arc::clone(tracker);
+        let board = Arc::clone(board);
+        let name = router.name.clone();
+        let check = async move {
+            let error = follow(&tracker, &name, position, &track, &board).await;
+            tracing::error!(router = name, "cannot check: {}", chain(&error));
+        };
+        tokio::spawn(check).abort_handle()
+    });
+    Checks(running.collect())
+}
