@@ -12,7 +12,8 @@ use lab::wait;
 use libtest_mimic::Failed;
 
 use crate::Test;
-use crate::hosts::{Lab, PATIENCE, assert_within};
+use crate::hosts::{Lab, PATIENCE};
+use crate::machine::{Machine, Measured, bounded};
 
 pub(crate) const VIRTUAL: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x100);
 /// From the daemon's end on: four intervals of 100 ms, and what it takes to notice, to look and
@@ -57,19 +58,23 @@ fn announced() -> Result<(), Failed> {
 }
 
 fn crash() -> Result<(), Failed> {
-    let lab = with_ipv6("ipv6_crash")?;
-    let mut daemon = lab.start("a", &config(&lab)?)?;
-    lab.held_by(&["a"])?;
-    daemon.kill();
-    let dead = Instant::now();
-    lab.held_by(&[])?;
-    let gone = lab.last(What::LetsGo).ok_or("no event")?;
-    assert_within("it stayed", gone.saturating_duration_since(dead), CRASH)?;
-    let routes = lab.ip("a", "-6 route show fd55::/64 dev eth0")?;
-    if routes.trim().is_empty() || routes.contains("expires") {
-        return Err(format!("the network's route is now {routes:?}").into());
-    }
-    Ok(())
+    bounded("it stayed", CRASH, || {
+        let lab = with_ipv6("ipv6_crash")?;
+        let mut daemon = lab.start("a", &config(&lab)?)?;
+        lab.held_by(&["a"])?;
+        let machine = Machine::watch(&lab)?;
+        daemon.kill();
+        let dead = Instant::now();
+        lab.held_by(&[])?;
+        let gone = lab.last(What::LetsGo).ok_or("no event")?;
+        let held_up = machine.held_up();
+        let routes = lab.ip("a", "-6 route show fd55::/64 dev eth0")?;
+        if routes.trim().is_empty() || routes.contains("expires") {
+            return Err(format!("the network's route is now {routes:?}").into());
+        }
+        let took = gone.saturating_duration_since(dead);
+        Ok(Measured { took, held_up })
+    })
 }
 
 pub(crate) fn with_ipv6(name: &str) -> Result<Lab, Failed> {

@@ -9,6 +9,7 @@ mod hosts;
 mod interface;
 mod ipv6;
 mod live;
+mod machine;
 mod placed;
 mod scene;
 mod start;

@@ -12,7 +12,8 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use crate::Test;
-use crate::hosts::{Lab, PATIENCE, VIRTUAL, assert_is, assert_within};
+use crate::hosts::{Lab, PATIENCE, VIRTUAL, assert_is};
+use crate::machine::{Machine, Measured, bounded};
 
 /// The tests of this file.
 pub(crate) const TESTS: [(&str, Test); 3] = [
@@ -85,6 +86,10 @@ fn field(lab: &Lab, address: &str, name: &str, wanted: &str) -> Result<(), Faile
 }
 
 fn placed() -> Result<(), Failed> {
+    bounded("it stayed", CRASH, placed_and_gone)
+}
+
+fn placed_and_gone() -> Result<Measured, Failed> {
     let lab = cabled("placed")?;
     let mut daemon = lab.start("a", &lab.config("a", 200, &more("eth1:vip"))?)?;
     lab.held_by(&["a"])?;
@@ -123,16 +128,18 @@ fn placed() -> Result<(), Failed> {
     })?;
     field(&lab, BESIDE, "label", "eth1:vip")?;
     // The guard looks after it there, too.
+    let machine = Machine::watch(&lab)?;
     daemon.kill();
     let dead = Instant::now();
     lab.held_by(&[])?;
     let gone = lab.last(What::LetsGo).ok_or("no event")?;
-    assert_within("it stayed", gone.saturating_duration_since(dead), CRASH)?;
+    let held_up = machine.held_up();
     wait::until("the others are gone", PATIENCE, || {
         let gone = shown(&lab, BESIDE).ok()?.is_none();
         (gone && shown(&lab, LOCAL).ok()?.is_none()).then_some(())
     })?;
-    Ok(())
+    let took = gone.saturating_duration_since(dead);
+    Ok(Measured { took, held_up })
 }
 
 fn relabelled() -> Result<(), Failed> {
