@@ -10,6 +10,7 @@ mod interface;
 mod ipv6;
 mod live;
 mod machine;
+mod misfits;
 mod placed;
 mod scene;
 mod start;
@@ -41,6 +42,7 @@ fn main() {
         .chain(guard::TESTS)
         .chain(handover::TESTS)
         .chain(ipv6::TESTS)
+        .chain(misfits::TESTS)
         .chain(placed::TESTS)
         .chain(sync::TESTS)
         .chain(told::TESTS)

@@ -1,0 +1,97 @@
+//! Peers of the same VRID that are configured otherwise: each way has a name, and whoever sees it
+//! does not take the address. And that what such a peer may send is asked for at all.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use lab::wait;
+use libtest_mimic::Failed;
+
+use crate::Test;
+use crate::hosts::{A, Lab, PATIENCE, VIRTUAL, assert_is};
+use crate::ipv6;
+
+/// The tests of this file.
+pub(crate) const TESTS: [(&str, Test); 2] = [
+    ("every_way_to_be_configured_otherwise_has_a_name", named),
+    ("the_groups_of_both_families_are_joined", joined),
+];
+
+const V2: &str = "version: 2";
+const V3: &str = "advertInterval: 100ms";
+const SLOWER: &str = "version: 2, advertInterval: 2s";
+const PASSWORD: &str = "version: 2, auth: {passFile: ONE}";
+const ANOTHER: &str = "version: 2, auth: {passFile: ANOTHER}";
+const UNICAST: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.12]}";
+const OTHER_PEERS: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.13]}";
+
+/// What the owner has, what the other one has, and how that names the owner's adverts.
+const WAYS: [(&str, &str, &str); 6] = [
+    (V3, V2, "peer speaks VRRPv3"),
+    (V2, SLOWER, "peer advertises every 1s"),
+    (PASSWORD, ANOTHER, "peer has another password"),
+    (PASSWORD, V2, "peer authenticates in another way"),
+    (UNICAST, V3, "unicast advert, multicast is configured"),
+    (UNICAST, OTHER_PEERS, "10.55.0.11 is not a configured peer"),
+];
+
+fn config(lab: &Lab, host: &str, priority: u8, more: &str) -> Result<PathBuf, Failed> {
+    let host = lab.segment.host(host)?;
+    let mut more = more.to_owned();
+    for name in ["ONE", "ANOTHER"] {
+        let file = host.file(name);
+        fs::write(&file, name)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+        more = more.replace(name, &file.display().to_string());
+    }
+    let (path, socket) = (host.file("vip.yaml"), host.file("vip.sock"));
+    let text = format!(
+        "apiVersion: sternpost/v1\nkind: VipDaemon\nrouters:\n\
+         - {{name: api, interface: eth0, vrid: 51, priority: {priority}, \
+         addresses: [\"{VIRTUAL}/24\"], {more}}}\nsocket: {}\n",
+        socket.display()
+    );
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+fn named() -> Result<(), Failed> {
+    for (number, (owner, other, alarm)) in WAYS.into_iter().enumerate() {
+        let lab = Lab::new(&format!("misfit_{number}"))?;
+        let _a = lab.start("a", &config(&lab, "a", 255, owner)?)?;
+        lab.held_by(&["a"])?;
+        let _b = lab.start("b", &config(&lab, "b", 150, other)?)?;
+        let wanted = format!("{A}: {alarm}");
+        wait::until(&format!("b says: {wanted}"), PATIENCE, || {
+            let router = lab.router("b").ok()?;
+            (router.pointer("/alarm")? == wanted.as_str()).then_some(())
+        })?;
+        let router = lab.router("b")?;
+        assert_is("state", router.pointer("/state"), "backup")?;
+        lab.held_by(&["a"])?;
+    }
+    Ok(())
+}
+
+/// Switches that look (IGMP and MLD snooping) send a group only where somebody has joined it.
+fn joined() -> Result<(), Failed> {
+    let lab = ipv6::with_ipv6("joined")?;
+    joins(&lab, &config(&lab, "a", 200, V3)?, "224.0.0.18")?;
+    joins(&lab, &ipv6::config(&lab)?, "ff02::12")
+}
+
+fn joins(lab: &Lab, config: &Path, group: &str) -> Result<(), Failed> {
+    let shown = || lab.ip("a", "maddress show dev eth0");
+    let is_in = |shown: &str| shown.split_whitespace().any(|word| word == group);
+    if is_in(&shown()?) {
+        return Err(format!("{group} is joined before the start").into());
+    }
+    let mut daemon = lab.start("a", config)?;
+    let now = shown()?;
+    if !is_in(&now) {
+        return Err(format!("{group} is not joined:\n{now}").into());
+    }
+    daemon.stop(PATIENCE)?;
+    Ok(())
+}
