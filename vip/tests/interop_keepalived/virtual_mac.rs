@@ -16,6 +16,21 @@ use libtest_mimic::Failed;
 
 use crate::pair::{Macs, PATIENCE, Pair, Tongue};
 
+/// One question of the client's.
+const ATTEMPT: Duration = Duration::from_millis(250);
+
+/// How long the client may have to ask. Over IPv6 the kernel of a node that gives the address
+/// up tells switches that it leaves the address's group, from the virtual hardware address. Where
+/// no advert comes from there after it, they look for it at that node until the next owner
+/// announces again, a keepalived after 5 s.
+fn patience(pair: &Pair) -> Duration {
+    let v6 = pair.moves().is_ipv6();
+    match pair.macs {
+        Macs::VirtualButAdverts if v6 => Duration::from_secs(8),
+        Macs::Own | Macs::Virtual | Macs::VirtualButAdverts => Duration::from_secs(2),
+    }
+}
+
 /// The client notes down every change of what it knows about its neighbours.
 struct Client {
     monitor: Process,
@@ -53,14 +68,16 @@ impl Client {
     /// Is answered by whoever holds the address, from that very address. Nobody listens
     /// there: the answer is a refusal.
     fn asks(&self, pair: &Pair) -> Result<(), Failed> {
-        let to = SocketAddr::new(pair.moves(), 9);
-        let asked = pair
-            .host("client")?
-            .run(move || TcpStream::connect_timeout(&to, Duration::from_secs(2)))?;
-        match asked.err().map(|error| error.kind()) {
-            Some(ErrorKind::ConnectionRefused) => Ok(()),
-            other => Err(format!("asked for a connection, got {other:?}").into()),
-        }
+        let (to, host) = (SocketAddr::new(pair.moves(), 9), pair.host("client")?);
+        let within = patience(pair);
+        wait::until("the client is answered", within, || {
+            let asked = host
+                .run(move || TcpStream::connect_timeout(&to, ATTEMPT))
+                .ok()?;
+            let said = asked.err().map(|error| error.kind());
+            (said == Some(ErrorKind::ConnectionRefused)).then_some(())
+        })?;
+        Ok(())
     }
 
     /// Whatever was learned about the address is the virtual hardware address.
