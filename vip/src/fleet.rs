@@ -19,6 +19,7 @@ use crate::config::{Config, Notify, Router, SyncGroup};
 use crate::driver::{COMMANDS, Command, Record};
 use crate::flight::dump;
 use crate::guard::{Facts, Keeper};
+use crate::ledger;
 use crate::linux::{Before, Linux, OpenError};
 use crate::live::Life;
 use crate::notify::{Subject, Teller};
@@ -99,6 +100,11 @@ impl Fleet {
     /// What is known about the guard of the addresses.
     pub fn guard(&self) -> Facts {
         self.guard.facts()
+    }
+
+    /// What is known about whose the addresses are.
+    pub fn ledger(&self) -> ledger::Facts {
+        self.guard.line().ledger().facts()
     }
 
     /// The routers that run, in the order of the file.

@@ -14,7 +14,8 @@
 //!                     Effects: linux::Linux                fleet: start, change, stop
 //!             (raw socket, netlink, gratuitous ARP)          guard: started, watched
 //!  └────────────┬──────────────────────────────────────┘  └─────┬─────────────────────┘
-//!               └─ held, left ─▶ the guard, a process of its own ┘
+//!               ├─ held, left ─▶ the guard, a process of its own ┘
+//!               └─ held, left ─▶ ledger, a file: what is ours after a crash
 //! ```
 //!
 //! `vrrp` says who *should* hold the address, [`claim`] who *may*, [`driver`] performs it
@@ -32,6 +33,7 @@ pub mod flight;
 pub mod guard;
 pub mod hand;
 pub mod import;
+pub mod ledger;
 pub mod linux;
 pub mod live;
 pub mod notify;

@@ -133,8 +133,10 @@ impl Life {
 
     fn open(&mut self) -> Result<Open, OpenError> {
         // Subscribed first: what changes while the rest is opened is not missed.
-        let monitor = Monitor::open().map_err(|source| self.failed(source))?;
-        self.before = Linux::prepare(&self.router, self.before)?;
+        let monitor = Monitor::open(self.guard.ledger());
+        let monitor = monitor.map_err(|source| self.failed(source))?;
+        let ledger = self.guard.ledger();
+        self.before = Linux::prepare(&self.router, self.before, ledger)?;
         let mut linux = Linux::open(&self.router, &self.guard)?;
         for (address, interface) in linux.stray()? {
             tracing::warn!(
@@ -196,7 +198,7 @@ impl Life {
             lost = lost_name,
             "stepped out; waiting for it"
         );
-        let mut monitor = Monitor::open().ok();
+        let mut monitor = Monitor::open(self.guard.ledger()).ok();
         // What failed by itself may fail again at once.
         let mut pause = lost == Lost::Feeder;
         loop {

@@ -20,6 +20,8 @@ use crate::config::Config;
 use crate::fleet::{Fleet, StartError};
 use crate::flight::dump;
 use crate::guard::Keeper;
+use crate::ledger::Ledger;
+use crate::linux::Netlink;
 use crate::notify::Teller;
 use crate::privileges;
 use crate::status::Status;
@@ -68,7 +70,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
         }
     };
     privileges::reduce().map_err(kernel("give up rights"))?;
-    let guard = Keeper::start(&config.log);
+    let guard = Keeper::start(&config.log, ledger(&config));
     let memory = privileges::lock_memory();
     let thread = Thread::start().map_err(kernel("start the adverts' thread"))?;
     report(&config, &thread, &memory);
@@ -103,6 +105,17 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let _ = serving.await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What is ours of what is there, for routers that start.
+fn ledger(config: &Config) -> Ledger {
+    let ledger = Ledger::open(&config.socket, config.mark);
+    match Netlink::open().and_then(|mut netlink| netlink.all_addresses()) {
+        Ok(present) => ledger.begin(&present),
+        // The routers ask the same next, and say so when they cannot.
+        Err(error) => tracing::debug!("{}", chain(&error)),
+    }
+    ledger
 }
 
 async fn obey(

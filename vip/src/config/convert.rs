@@ -72,6 +72,7 @@ pub(super) fn convert(
     {
         reader.refuse::<()>(&at, "is not an absolute path; begin it with /");
     }
+    let mark = reader.mark(file.address_protocol);
     let config = Config {
         fifo: file.notify.fifo.clone(),
         channel,
@@ -81,6 +82,7 @@ pub(super) fn convert(
         socket: file.socket.clone().unwrap_or_else(|| PathBuf::from(SOCKET)),
         log: file.log.clone(),
         scripts,
+        mark,
         warnings: reader.warnings,
     };
     reader.errors.or(config)

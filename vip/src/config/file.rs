@@ -32,6 +32,8 @@ pub struct File {
     /// Who is told of every router's transitions.
     #[serde(default)]
     pub notify: Told,
+    /// What addresses are marked with.
+    pub address_protocol: Option<i64>,
     /// Routers that move together.
     #[serde(default)]
     pub sync_groups: Vec<SyncGroup>,

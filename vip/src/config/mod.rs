@@ -55,6 +55,8 @@ pub struct Config {
     pub channel: Option<channel::Settings>,
     /// The FIFO that transitions are written into.
     pub fifo: Option<PathBuf>,
+    /// What addresses are marked with as ours; absent: with nothing.
+    pub mark: Option<u8>,
     /// What is allowed and probably not meant, for the log and for `check`.
     pub warnings: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The conversion of `channel`.
+//! The conversion of `channel` and `addressProtocol`.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,10 +9,28 @@ use super::file;
 use super::reader::Reader;
 use crate::channel::message::{KEY, Key, Name};
 use crate::channel::{PORT, Settings};
+use crate::linux::PROTOCOL;
+
+/// `IFAPROT_KERNEL_LO` to `IFAPROT_KERNEL_LL` of linux/if_addr.h.
+const KERNEL_S: std::ops::RangeInclusive<u8> = 1..=3;
 
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
 
 impl Reader<'_> {
+    /// `addressProtocol`: 0 is no mark.
+    pub(super) fn mark(&mut self, number: Option<i64>) -> Option<u8> {
+        let at = KeyPath::root().key("addressProtocol");
+        let mark = self.number(number, 0..=255, PROTOCOL.into(), &at)?;
+        if KERNEL_S.contains(&mark) {
+            return self.refuse(
+                &at,
+                "is one the kernel marks its own addresses with; allowed: 0 (no mark), \
+                 4 to 255",
+            );
+        }
+        Some(mark).filter(|mark| *mark != 0)
+    }
+
     pub(super) fn channel(
         &mut self,
         file: &file::Channel,

@@ -345,11 +345,12 @@ fn present() -> Present {
         interface: INTERFACE,
         address: virtual_address(),
         ours: true,
-        marked: true,
+        mark: Some(86),
         secondary: true,
         label: Some("eth0".to_owned()),
         scope: netlink_packet_route::address::AddressScope::Universe,
         broadcast: None,
         renewed: 0,
+        left: 1,
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::Held;
 use super::message::Message;
+use super::{Held, Proof};
 use crate::linux::LIFETIME;
 
 /// The addresses that are held.
@@ -17,15 +17,21 @@ pub(super) struct Book {
 struct Entry {
     until: Instant,
     grace: Duration,
+    proof: Proof,
 }
 
 impl Book {
     /// Writes down what the daemon said.
     pub(super) fn take(&mut self, message: Message, now: Instant) {
         match message {
-            Message::Hold { held, grace } => {
+            Message::Hold { held, grace, proof } => {
                 let until = now + Duration::from_secs(LIFETIME.into());
-                self.entries.insert(held, Entry { until, grace });
+                let entry = Entry {
+                    until,
+                    grace,
+                    proof,
+                };
+                self.entries.insert(held, entry);
             }
             Message::Left(held) => {
                 self.entries.remove(&held);
@@ -45,13 +51,13 @@ impl Book {
         self.entries.values().map(|entry| entry.until).min()
     }
 
-    /// Takes out what has to be removed.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<Held> {
+    /// Takes out what has to be removed, and how it is known.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<(Held, Proof)> {
         let mut due = Vec::new();
         self.entries.retain(|held, entry| {
             let stays = entry.until > now;
             if !stays {
-                due.push(*held);
+                due.push((*held, entry.proof));
             }
             stays
         });
@@ -65,6 +71,7 @@ mod tests {
 
     const LIFE: Duration = Duration::from_secs(1);
     const GRACE: Duration = Duration::from_millis(300);
+    const PROOF: Proof = Proof::Mark(86);
     const MOMENT: Duration = Duration::from_nanos(1);
 
     fn held(last: u8) -> Held {
@@ -78,6 +85,7 @@ mod tests {
         Message::Hold {
             held: held(last),
             grace: GRACE,
+            proof: PROOF,
         }
     }
 
@@ -92,7 +100,7 @@ mod tests {
         book.take(hold(1), beat);
         assert_eq!(book.deadline(), Some(beat + LIFE));
         assert_eq!(book.due(beat + LIFE - MOMENT), []);
-        assert_eq!(book.due(beat + LIFE), [held(1)]);
+        assert_eq!(book.due(beat + LIFE), [(held(1), PROOF)]);
         assert_eq!(book.deadline(), None);
     }
 
@@ -103,7 +111,7 @@ mod tests {
         book.take(hold(1), start);
         book.take(hold(2), start);
         book.take(Message::Left(held(1)), start);
-        assert_eq!(book.due(start + LIFE), [held(2)]);
+        assert_eq!(book.due(start + LIFE), [(held(2), PROOF)]);
     }
 
     #[test]

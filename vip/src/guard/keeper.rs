@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::message::Message;
-use super::{COMMAND, Held, JSON};
+use super::{COMMAND, Held, JSON, Proof};
+use crate::ledger::{Known, Ledger, Marks};
 
 /// From the start of one guard to the start of the next: one that cannot live is tried
 /// once a second, not in a loop.
@@ -38,23 +39,50 @@ pub struct Facts {
     pub refused: Option<String>,
 }
 
-/// Where the routers tell what they hold.
+/// Where the routers tell what they hold: the guard, and the ledger for the next run.
 #[derive(Debug, Clone)]
-pub struct Line(watch::Receiver<Option<Arc<UnixStream>>>);
+pub struct Line {
+    guard: watch::Receiver<Option<Arc<UnixStream>>>,
+    ledger: Ledger,
+}
 
 impl Line {
-    /// The address is held from here on; say it again within the lifetime.
-    pub fn hold(&self, held: Held, grace: Duration) {
-        self.say(&Message::Hold { held, grace });
+    /// The address is about to be put there or renewed. Where its mark will say whose it is
+    /// the guard is told before the kernel: dying in between leaves nothing behind.
+    pub fn intend(&self, held: Held, grace: Duration) -> Known {
+        let known = self.ledger.intend(held);
+        if let (Marks::Kept, Some(mark)) = (self.ledger.marks(), self.ledger.mark()) {
+            let proof = Proof::Mark(mark);
+            self.say(&Message::Hold { held, grace, proof });
+        }
+        known
     }
 
-    /// The address was removed.
+    /// The address is there. Without a mark the guard is told only then: before, it might
+    /// have been somebody else's.
+    pub fn hold(&self, held: Held, grace: Duration) {
+        match self.ledger.marks() {
+            Marks::Kept => {}
+            Marks::Unseen | Marks::Lost => {
+                let proof = Proof::Lifetime;
+                self.say(&Message::Hold { held, grace, proof });
+            }
+        }
+    }
+
+    /// The address was removed, or is somebody else's.
     pub fn left(&self, held: Held) {
         self.say(&Message::Left(held));
+        self.ledger.forget(held);
+    }
+
+    /// What says whose an address is.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     fn say(&self, message: &Message) {
-        if let Some(guard) = &*self.0.borrow() {
+        if let Some(guard) = &*self.guard.borrow() {
             // It is gone, and the keeper knows; or it is stopped and has minutes of these
             // waiting. Either way the kernel's lifetime is left, and nothing to be done.
             drop((&**guard).write(&message.emit()));
@@ -64,7 +92,7 @@ impl Line {
 
 /// The task that keeps a guard.
 pub struct Keeper {
-    line: watch::Receiver<Option<Arc<UnixStream>>>,
+    line: Line,
     facts: watch::Receiver<Facts>,
     /// Answered when the guard has ended.
     end: mpsc::Sender<oneshot::Sender<()>>,
@@ -80,8 +108,9 @@ struct Guard {
 
 impl Keeper {
     /// Starts the first guard. Inside a tokio runtime, before the adverts' thread.
-    pub fn start(settings: &log::Settings) -> Self {
-        let (lines, line) = watch::channel(None);
+    pub fn start(settings: &log::Settings, ledger: Ledger) -> Self {
+        let (lines, guard) = watch::channel(None);
+        let line = Line { guard, ledger };
         let (publish, facts) = watch::channel(Facts::default());
         let (end, asked) = mpsc::channel(1);
         let mut post = Post {
@@ -96,7 +125,7 @@ impl Keeper {
 
     /// What the routers tell the guard through.
     pub fn line(&self) -> Line {
-        Line(self.line.clone())
+        self.line.clone()
     }
 
     /// What is known about it.

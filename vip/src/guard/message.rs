@@ -3,16 +3,17 @@
 //! ```text
 //!  0        1        2        3        4                 8                 12        28
 //! ┌────────┬────────┬────────┬────────┬─────────────────┬─────────────────┬─────────┐
-//! │ kind   │ family │ prefix │ 0      │ interface       │ grace, ms       │ address │
+//! │ kind   │ family │ prefix │ mark   │ interface       │ grace, ms       │ address │
 //! └────────┴────────┴────────┴────────┴─────────────────┴─────────────────┴─────────┘
 //! ```
 //!
-//! Numbers in network order; family 4 or 6; an IPv4 address fills the last four octets.
+//! Numbers in network order; family 4 or 6; an IPv4 address fills the last four octets. Mark
+//! 0 is none: the address is known by its lifetime.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::Held;
+use super::{Held, Proof};
 use crate::config::Address;
 
 /// Octets of every message.
@@ -30,6 +31,8 @@ pub(super) enum Message {
         held: Held,
         /// How long it stays when the daemon is gone; whole milliseconds.
         grace: Duration,
+        /// How it is known when it is to be removed.
+        proof: Proof,
     },
     /// The daemon has removed it.
     Left(Held),
@@ -38,9 +41,13 @@ pub(super) enum Message {
 impl Message {
     /// As it travels.
     pub(super) fn emit(&self) -> [u8; LENGTH] {
-        let (kind, held, grace) = match self {
-            Self::Hold { held, grace } => (HOLD, held, *grace),
-            Self::Left(held) => (LEFT, held, Duration::ZERO),
+        let (kind, held, grace, proof) = match self {
+            Self::Hold { held, grace, proof } => (HOLD, held, *grace, *proof),
+            Self::Left(held) => (LEFT, held, Duration::ZERO, Proof::Lifetime),
+        };
+        let mark = match proof {
+            Proof::Mark(mark) => mark,
+            Proof::Lifetime => 0,
         };
         let (family, octets) = match held.address.ip {
             IpAddr::V4(ip) => (4, ip.to_ipv6_compatible().octets()),
@@ -48,7 +55,7 @@ impl Message {
         };
         let grace = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
         let mut bytes = [0; LENGTH];
-        let parts = [kind, family, held.address.prefix, 0]
+        let parts = [kind, family, held.address.prefix, mark]
             .into_iter()
             .chain(held.interface.to_be_bytes())
             .chain(grace.to_be_bytes())
@@ -66,7 +73,7 @@ impl Message {
         let (interface, rest) = rest.split_first_chunk::<4>()?;
         let (grace, rest) = rest.split_first_chunk::<4>()?;
         let octets: [u8; 16] = rest.try_into().ok()?;
-        let [kind, family, prefix, _] = *head;
+        let [kind, family, prefix, mark] = *head;
         let (ip, longest) = match family {
             4 => (IpAddr::V4(last_four(octets)), 32),
             6 => (IpAddr::V6(Ipv6Addr::from(octets)), 128),
@@ -83,6 +90,10 @@ impl Message {
             HOLD => Some(Self::Hold {
                 held,
                 grace: Duration::from_millis(u32::from_be_bytes(*grace).into()),
+                proof: match mark {
+                    0 => Proof::Lifetime,
+                    mark => Proof::Mark(mark),
+                },
             }),
             LEFT => Some(Self::Left(held)),
             _ => None,
@@ -111,7 +122,12 @@ mod tests {
         for address in ["10.55.0.100/24", "fd55::100/64", "fe80::5:100/128"] {
             let grace = Duration::from_millis(300);
             let held = held(address);
-            for message in [Message::Hold { held, grace }, Message::Left(held)] {
+            let hold = |proof| Message::Hold { held, grace, proof };
+            for message in [
+                hold(Proof::Mark(86)),
+                hold(Proof::Lifetime),
+                Message::Left(held),
+            ] {
                 assert_eq!(Message::parse(&message.emit()), Some(message));
             }
         }

@@ -13,8 +13,9 @@
 //! told to it, an address that was not renewed for a lifetime is removed, and when the
 //! daemon is gone, at the moment at which another node takes over.
 //!
-//! It removes nothing that does not carry our mark, ends with the daemon, and ignores the
-//! signals of a stop: in good order the daemon removes the addresses itself.
+//! It removes nothing that does not carry our mark (or, where the kernel keeps none, that
+//! lives longer than an address of ours), ends with the daemon, and ignores the signals of a
+//! stop: in good order the daemon removes the addresses itself.
 
 mod book;
 mod keeper;
@@ -24,7 +25,7 @@ mod process;
 use std::time::Duration;
 
 use crate::config::{Address, Router};
-use crate::linux::LIFETIME;
+use crate::linux::{LIFETIME, Present};
 
 pub use keeper::{Facts, Keeper, Line};
 pub use process::{GuardError, run};
@@ -44,10 +45,62 @@ pub struct Held {
     pub address: Address,
 }
 
+/// How the guard knows that what is there is what it was told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// It carries this mark.
+    Mark(u8),
+    /// It lives no longer than the daemon lets one live: the kernel keeps no marks.
+    Lifetime,
+}
+
+impl Proof {
+    /// Is `there` the daemon's?
+    pub fn holds(self, there: &Present) -> bool {
+        match self {
+            Self::Mark(mark) => there.mark == Some(mark),
+            Self::Lifetime => there.left <= LIFETIME,
+        }
+    }
+}
+
 /// How long an address stays when the daemon is gone. After four intervals every backup,
 /// down to priority 1, has taken over, and it would be one address on two hosts; before, it
 /// would be on none. A daemon that is started again in time finds its address and keeps it.
 pub fn grace(router: &Router) -> Duration {
     let lifetime = Duration::from_secs(LIFETIME.into());
     lifetime.min(router.interval.duration() * 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_the_daemon_s_only_as_it_put_it_there() {
+        for (mark, left, proof, is) in [
+            (Some(86), 1, Proof::Mark(86), true),
+            (Some(86), u32::MAX, Proof::Mark(86), true),
+            (Some(87), 1, Proof::Mark(86), false),
+            (None, 1, Proof::Mark(86), false),
+            (None, LIFETIME, Proof::Lifetime, true),
+            (Some(86), 0, Proof::Lifetime, true),
+            (None, LIFETIME + 1, Proof::Lifetime, false),
+            (None, u32::MAX, Proof::Lifetime, false),
+        ] {
+            let there = Present {
+                interface: 2,
+                address: "10.55.0.100/24".parse().unwrap(),
+                ours: false,
+                mark,
+                secondary: false,
+                label: None,
+                scope: netlink_packet_route::address::AddressScope::Universe,
+                broadcast: None,
+                renewed: 0,
+                left,
+            };
+            assert_eq!(proof.holds(&there), is, "{there:?} {proof:?}");
+        }
+    }
 }

@@ -14,10 +14,10 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
 
-use super::Held;
 use super::book::Book;
 use super::message::{LENGTH, Message};
-use crate::linux::{Netlink, RequestError, round_robin};
+use super::{Held, Proof};
+use crate::linux::{Netlink, Present, RequestError, round_robin};
 use crate::privileges;
 
 /// Above the adverts' thread: one that runs away must not hide that it does not renew.
@@ -81,6 +81,9 @@ pub fn run(settings: &log::Settings) -> Result<(), GuardError> {
     guard.watch()
 }
 
+/// Every address of this host.
+type Addresses = BTreeMap<Held, Present>;
+
 struct Guard {
     socket: OwnedFd,
     netlink: Netlink,
@@ -105,13 +108,10 @@ impl Guard {
                 Daemon::Lives => {}
                 Daemon::Gone => return self.inherit(),
             }
-            for held in self.book.due(Instant::now()) {
-                self.speak()?;
-                tracing::warn!(
-                    address = %held.address, interface = held.interface,
-                    "the daemon does not renew the address"
-                );
-                self.remove(held);
+            let due = self.book.due(Instant::now());
+            if !due.is_empty() {
+                let present = self.present()?;
+                self.remove(&due, &present, "the daemon does not renew the address")?;
             }
         }
     }
@@ -139,25 +139,20 @@ impl Guard {
     /// The daemon is gone: what it held goes when its grace is over, unless somebody has
     /// renewed it since. That is the next daemon, which keeps what it found.
     fn inherit(&mut self) -> Result<(), GuardError> {
-        let before = self.stamps()?;
+        let before = self.present()?;
         self.book.bereave(Instant::now());
         while let Some(deadline) = self.book.deadline() {
             wait(&mut [], Some(deadline))?;
-            let due = self.book.due(Instant::now());
+            let mut due = self.book.due(Instant::now());
             if due.is_empty() {
                 continue;
             }
-            let stamps = self.stamps()?;
-            for held in due {
-                if stamps.get(&held) == before.get(&held) {
-                    self.speak()?;
-                    tracing::warn!(
-                        address = %held.address, interface = held.interface,
-                        "the daemon is gone"
-                    );
-                    self.remove(held);
-                }
-            }
+            let present = self.present()?;
+            let stamp = |present: &Addresses, held: &Held| {
+                present.get(held).map(|there| there.renewed)
+            };
+            due.retain(|(held, _)| stamp(&present, held) == stamp(&before, held));
+            self.remove(&due, &present, "the daemon is gone")?;
         }
         Ok(())
     }
@@ -169,35 +164,42 @@ impl Guard {
         Ok(())
     }
 
-    /// When each address that carries our mark was put there or renewed.
-    fn stamps(&mut self) -> Result<BTreeMap<Held, u32>, GuardError> {
+    fn present(&mut self) -> Result<Addresses, GuardError> {
         let present = self.netlink.all_addresses()?;
-        let ours = present.into_iter().filter(|there| there.ours);
-        let stamped = ours.map(|there| {
-            let held = Held {
-                interface: there.interface,
-                address: there.address,
-            };
-            (held, there.renewed)
-        });
-        Ok(stamped.collect())
+        Ok(present.into_iter().map(|it| (it.held(), it)).collect())
     }
 
-    /// Removes the address if it is there and ours. What fails is left to the kernel's
-    /// lifetime.
-    fn remove(&mut self, held: Held) {
-        let removed = self.stamps().and_then(|ours| {
-            if ours.contains_key(&held) {
-                self.netlink.remove(held.interface, held.address)?;
-                tracing::warn!(
-                    address = %held.address, interface = held.interface, "removed it"
-                );
-            }
-            Ok(())
-        });
-        if let Err(error) = removed {
-            tracing::error!("cannot remove it: {}", daemon::chain(&error));
+    /// Removes what is there and the daemon's, and says so when it is done: the log begins
+    /// with its first line, which takes a while. What fails is left to the kernel's lifetime.
+    fn remove(
+        &mut self,
+        due: &[(Held, Proof)],
+        present: &Addresses,
+        why: &str,
+    ) -> Result<(), GuardError> {
+        if due.is_empty() {
+            return Ok(());
         }
+        let mut outcomes = Vec::new();
+        for (held, proof) in due {
+            let there = present.get(held).filter(|there| proof.holds(there));
+            let outcome =
+                there.map(|_| self.netlink.remove(held.interface, held.address));
+            outcomes.push((held, outcome));
+        }
+        self.speak()?;
+        for (held, outcome) in outcomes {
+            let Held { interface, address } = held;
+            match outcome {
+                None => tracing::warn!(%address, interface, "{why}; it is not there"),
+                Some(Ok(())) => tracing::warn!(%address, interface, "{why}: removed it"),
+                Some(Err(error)) => {
+                    let error = daemon::chain(&error);
+                    tracing::error!(%address, interface, "{why}; not removed: {error}");
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,16 +6,19 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE,
 };
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
-    AddressScope, CacheInfo,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
+    CacheInfo,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::{Netlink, RequestError};
 use crate::config::{Address, Scope, VirtualAddress};
+use crate::guard::Held;
+use crate::ledger::Ledger;
 
-/// The mark on every address of ours (`IFA_PROTO`, `ip address` shows `proto 86`): the
-/// letter V. The kernel itself uses 1 to 3; nothing else is registered.
+/// The mark on every address of ours (`IFA_PROTO`, `ip address` shows `proto 86`) unless
+/// another one is configured: the letter V. The kernel itself uses 1 to 3; nothing else is
+/// registered.
 pub const PROTOCOL: u8 = b'V';
 
 /// An address on an interface as the kernel describes it.
@@ -25,10 +28,10 @@ pub struct Present {
     pub interface: u32,
     /// The address and its prefix length.
     pub address: Address,
-    /// It carries our mark.
+    /// It is ours: it carries our mark, or the ledger says so.
     pub ours: bool,
-    /// It carries a mark at all.
-    pub marked: bool,
+    /// The mark it carries.
+    pub mark: Option<u8>,
     /// It is a second address of a network that the interface already has one of.
     pub secondary: bool,
     /// Its label; IPv6 addresses have none.
@@ -40,9 +43,19 @@ pub struct Present {
     /// When it was put there or its lifetime renewed, in hundredths of a second of the
     /// kernel's own clock.
     pub renewed: u32,
+    /// Seconds until the kernel removes it; [`u32::MAX`] for one that stays.
+    pub left: u32,
 }
 
 impl Present {
+    /// What and where it is.
+    pub fn held(&self) -> Held {
+        Held {
+            interface: self.interface,
+            address: self.address,
+        }
+    }
+
     /// Has it what `wanted` says beside the address, on the interface of that name?
     pub(super) fn is_put_as(&self, wanted: &VirtualAddress, interface: &str) -> bool {
         let label = wanted.label.as_deref().unwrap_or(interface);
@@ -97,7 +110,15 @@ impl Netlink {
     pub fn all_addresses(&mut self) -> Result<Vec<Present>, RequestError> {
         let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
         let answers = self.exchange(request, NLM_F_DUMP, "list the addresses")?;
-        Ok(answers.iter().filter_map(present).collect())
+        let all = answers.iter().filter_map(present);
+        let known = all.map(|there| match &self.ledger {
+            Some(ledger) => Present {
+                ours: ledger.owns(&there),
+                ..there
+            },
+            None => there,
+        });
+        Ok(known.collect())
     }
 
     /// Puts an address on an interface, or renews it, with our mark and `lifetime`
@@ -124,9 +145,9 @@ impl Netlink {
         message
             .attributes
             .push(AddressAttribute::CacheInfo(living(what.ip(), lifetime)));
-        message
-            .attributes
-            .push(AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL)));
+        let mark = self.ledger.as_ref().map_or(Some(PROTOCOL), Ledger::mark);
+        let mark = mark.map(|mark| AddressAttribute::Protocol(mark.into()));
+        message.attributes.extend(mark);
         let flags = match put {
             Put::New => NLM_F_CREATE | NLM_F_EXCL,
             Put::Renew => NLM_F_CREATE | NLM_F_REPLACE,
@@ -165,7 +186,8 @@ pub(super) fn present(message: &RouteNetlinkMessage) -> Option<Present> {
     else {
         return None;
     };
-    let ours = AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL));
+    let mark = mark(message);
+    let info = info(message);
     let (mut label, mut broadcast) = (None, None);
     for attribute in &message.attributes {
         if let AddressAttribute::Label(value) = attribute {
@@ -180,28 +202,35 @@ pub(super) fn present(message: &RouteNetlinkMessage) -> Option<Present> {
             ip: local(message)?,
             prefix: message.header.prefix_len,
         },
-        ours: message.attributes.contains(&ours),
-        marked: message
-            .attributes
-            .iter()
-            .any(|attribute| matches!(attribute, AddressAttribute::Protocol(_))),
+        ours: mark == Some(PROTOCOL),
+        mark,
         secondary: message.header.flags.contains(AddressHeaderFlags::Secondary),
         label,
         scope: message.header.scope,
         broadcast,
-        renewed: renewed(message),
+        renewed: info.map_or(0, |info| info.tstamp),
+        left: info.map_or(u32::MAX, |info| info.ifa_valid),
     })
 }
 
-fn renewed(message: &AddressMessage) -> u32 {
-    let stamp = |attribute: &AddressAttribute| {
-        if let AddressAttribute::CacheInfo(info) = attribute {
-            Some(info.tstamp)
+fn mark(message: &AddressMessage) -> Option<u8> {
+    message.attributes.iter().find_map(|attribute| {
+        if let AddressAttribute::Protocol(protocol) = attribute {
+            Some(u8::from(*protocol)).filter(|mark| *mark != 0)
         } else {
             None
         }
-    };
-    message.attributes.iter().find_map(stamp).unwrap_or(0)
+    })
+}
+
+fn info(message: &AddressMessage) -> Option<CacheInfo> {
+    message.attributes.iter().find_map(|attribute| {
+        if let AddressAttribute::CacheInfo(info) = attribute {
+            Some(*info)
+        } else {
+            None
+        }
+    })
 }
 
 /// IPv4 puts the host's own address into `IFA_LOCAL`; IPv6 has only `IFA_ADDRESS`.

@@ -16,6 +16,7 @@ use super::order::{self, Succession};
 use crate::config::{Address, Router, VirtualAddress};
 use crate::driver::Failure;
 use crate::guard::{self, Held, Line};
+use crate::ledger::{Known, Marks};
 
 /// What holds the addresses of one router.
 pub(super) struct Hold {
@@ -64,15 +65,37 @@ impl Hold {
     }
 
     fn put(&mut self, home: &Home, what: &VirtualAddress) -> Result<(), Failure> {
-        self.told(&home.link, what);
+        let held = held(&home.link, what.address);
+        let known = self.guard.intend(held, self.grace);
         let put = self.netlink.put(home.spot(), what, LIFETIME, Put::New);
-        match put {
-            Ok(()) => Ok(()),
-            Err(error) if error.refusal() == Some(io::ErrorKind::AlreadyExists) => {
-                self.adopt(home, what)
-            }
-            Err(error) => Err(Failure::Netlink(error)),
+        let Err(error) = put else {
+            self.guard.hold(held, self.grace);
+            return Ok(());
+        };
+        // What was written down just now was somebody else's before, or is not there.
+        match known {
+            Known::New => self.guard.ledger().forget(held),
+            Known::Before => {}
         }
+        match error.refusal() {
+            Some(io::ErrorKind::AlreadyExists) => self.adopt(home, what),
+            Some(_) | None => Err(Failure::Netlink(error)),
+        }
+    }
+
+    /// Puts or renews one that is ours.
+    fn keep(
+        &mut self,
+        home: &Home,
+        what: &VirtualAddress,
+        put: Put,
+    ) -> Result<(), Failure> {
+        let held = held(&home.link, what.address);
+        self.guard.intend(held, self.grace);
+        let kept = self.netlink.put(home.spot(), what, LIFETIME, put);
+        kept.map_err(Failure::Netlink)?;
+        self.guard.hold(held, self.grace);
+        Ok(())
     }
 
     /// Renews what a run before this one left, and leaves alone what is not ours.
@@ -99,9 +122,7 @@ impl Hold {
             }
             false => Put::Renew,
         };
-        self.netlink
-            .put(home.spot(), what, LIFETIME, put)
-            .map_err(Failure::Netlink)
+        self.keep(home, what, put)
     }
 
     /// What is refused here is not worth an election: the address is then put back by us
@@ -124,6 +145,7 @@ impl Hold {
                 "the address is configured by somebody else: not renewed, not removed"
             );
             self.foreign.push(address);
+            self.guard.left(held(link, address));
         }
     }
 
@@ -137,11 +159,25 @@ impl Hold {
             if self.foreign.contains(&what.address) {
                 continue;
             }
-            self.told(&home.link, what);
-            let renewed = self.netlink.put(home.spot(), what, LIFETIME, Put::Renew);
-            outcome = outcome.and(renewed.map_err(Failure::Netlink));
+            outcome = outcome.and(self.keep(home, what, Put::Renew));
         }
         outcome
+    }
+
+    /// Looks once what has become of our marks: not while an address is taken over, when
+    /// every microsecond counts.
+    ///
+    /// # Errors
+    /// [`Failure::Netlink`].
+    pub(super) fn echo(&mut self) -> Result<(), Failure> {
+        match self.guard.ledger().marks() {
+            Marks::Kept | Marks::Lost => Ok(()),
+            Marks::Unseen => {
+                let shown = self.everywhere()?;
+                self.guard.ledger().echo(&shown);
+                Ok(())
+            }
+        }
     }
 
     /// Takes off what is ours.
@@ -156,7 +192,7 @@ impl Hold {
             }
             let removed = self.netlink.remove(home.link.index, what.address);
             if removed.is_ok() {
-                self.guard.left(held(&home.link, what));
+                self.guard.left(held(&home.link, what.address));
             }
             outcome = outcome.and(removed.map_err(Failure::Netlink));
         }
@@ -171,16 +207,11 @@ impl Hold {
     pub(super) fn everywhere(&mut self) -> Result<Vec<Present>, Failure> {
         self.netlink.all_addresses().map_err(Failure::Netlink)
     }
-
-    /// Tells the guard before the kernel: dying in between leaves nothing behind.
-    fn told(&self, link: &Link, what: &VirtualAddress) {
-        self.guard.hold(held(link, what), self.grace);
-    }
 }
 
-fn held(link: &Link, what: &VirtualAddress) -> Held {
+fn held(link: &Link, address: Address) -> Held {
     Held {
         interface: link.index,
-        address: what.address,
+        address,
     }
 }

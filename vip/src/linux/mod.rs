@@ -30,6 +30,7 @@ use vrrp::packet::{Advert, Checksum};
 use crate::config::{Address, AdvertsFrom, Router};
 use crate::driver::{Effects, Failure, Survey};
 use crate::guard::Line;
+use crate::ledger::Ledger;
 use hold::Hold;
 use home::Home;
 
@@ -68,15 +69,21 @@ pub struct Linux {
 
 impl Linux {
     /// Makes the interface with the router's virtual hardware address, where it has one, or
-    /// takes over the one that is there. `known`: what the last time returned.
+    /// takes over the one that is there. `known`: what the last time returned. Takes tens of
+    /// milliseconds.
     ///
     /// # Errors
     /// [`OpenError`], each with the way out.
-    pub fn prepare(router: &Router, known: Before) -> Result<Before, OpenError> {
+    pub fn prepare(
+        router: &Router,
+        known: Before,
+        ledger: &Ledger,
+    ) -> Result<Before, OpenError> {
         match &router.virtual_mac {
             None => Ok(known),
             Some(wanted) => {
-                virtual_mac::prepare(&mut Netlink::open()?, router, wanted, known)
+                let mut netlink = Netlink::knowing(ledger)?;
+                virtual_mac::prepare(&mut netlink, router, wanted, known)
             }
         }
     }
@@ -110,8 +117,7 @@ impl Linux {
     /// # Errors
     /// [`OpenError`], each with the way out.
     pub fn open(router: &Router, guard: &Line) -> Result<Self, OpenError> {
-        let mut netlink = Netlink::open()?;
-        open::kernel(&mut netlink)?;
+        let mut netlink = Netlink::knowing(guard.ledger())?;
         let link = open::find(&mut netlink, router, &router.interface)?;
         let source = open::source(&mut netlink, router, &link)?;
         let failed = |error| open::not_opened(router, error);
@@ -239,7 +245,7 @@ impl Effects for Linux {
         for home in &self.homes {
             outcome = outcome.and(self.hold.renew(home));
         }
-        outcome
+        outcome.and_then(|()| self.hold.echo())
     }
 
     fn release(&mut self) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use super::addresses::{Present, present};
 use super::links::{Link, link};
 use super::netlink::messages;
+use crate::ledger::Ledger;
 
 /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR` of linux/rtnetlink.h.
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
@@ -38,10 +39,27 @@ pub enum Notice {
     Missed,
 }
 
+impl Notice {
+    /// The same with what the ledger says of whose address it is about.
+    fn known_to(self, ledger: &Ledger) -> Self {
+        let known = |there: Present| Present {
+            ours: ledger.owns(&there),
+            ..there
+        };
+        match self {
+            Self::Address(there) => Self::Address(known(there)),
+            Self::AddressGone(there) => Self::AddressGone(known(there)),
+            Self::Link(_) | Self::LinkGone(_) | Self::Missed => self,
+        }
+    }
+}
+
 /// The subscription.
 pub struct Monitor {
     socket: TokioSocket,
     waiting: VecDeque<Notice>,
+    /// Says what is ours.
+    ledger: Ledger,
 }
 
 impl Monitor {
@@ -49,13 +67,14 @@ impl Monitor {
     ///
     /// # Errors
     /// When the kernel offers no such socket.
-    pub fn open() -> io::Result<Self> {
+    pub fn open(ledger: &Ledger) -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         socket.socket_mut().bind(&SocketAddr::new(0, GROUPS))?;
         socket.socket_mut().set_rx_buf_sz(RECEIVE_BUFFER)?;
         Ok(Self {
             socket,
             waiting: VecDeque::new(),
+            ledger: ledger.clone(),
         })
     }
 
@@ -66,7 +85,7 @@ impl Monitor {
     pub async fn next(&mut self) -> io::Result<Notice> {
         loop {
             if let Some(notice) = self.waiting.pop_front() {
-                return Ok(notice);
+                return Ok(notice.known_to(&self.ledger));
             }
             match self.socket.recv_from_full().await {
                 Ok((bytes, _)) => self.waiting.extend(notices(&bytes)),

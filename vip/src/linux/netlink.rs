@@ -11,6 +11,8 @@ use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkP
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
+use crate::ledger::Ledger;
+
 /// Why a request to the kernel came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
@@ -56,6 +58,8 @@ impl RequestError {
 pub struct Netlink {
     socket: Socket,
     sequence: u32,
+    /// Says what is ours; without it, the mark does.
+    pub(super) ledger: Option<Ledger>,
 }
 
 impl Netlink {
@@ -74,6 +78,18 @@ impl Netlink {
         Ok(Self {
             socket,
             sequence: 0,
+            ledger: None,
+        })
+    }
+
+    /// The same for a daemon that writes down what is its own.
+    ///
+    /// # Errors
+    /// As [`Netlink::open`].
+    pub fn knowing(ledger: &Ledger) -> Result<Self, RequestError> {
+        Ok(Self {
+            ledger: Some(ledger.clone()),
+            ..Self::open()?
         })
     }
 

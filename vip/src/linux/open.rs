@@ -15,15 +15,6 @@ use crate::config::{Router, Travel, VirtualAddress};
 /// Why a router cannot work on this machine, with the way out.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The kernel does not know whose address is whose.
-    #[error(
-        "kernel {release} does not keep the mark by which an address is known as ours; \
-         5.18 or newer is needed"
-    )]
-    Kernel {
-        /// Its release.
-        release: String,
-    },
     /// There is no such interface.
     #[error(
         "router {router}: there is no interface {interface} (there are: {present}); \
@@ -136,29 +127,6 @@ pub(super) fn advert(router: &Router) -> Result<Advert, OpenError> {
     })
 }
 
-/// Does this kernel keep marks on addresses (`IFA_PROTO`)? Without them, everything on the
-/// interface would look like somebody else's, and stay when the daemon leaves.
-pub(super) fn kernel(netlink: &mut Netlink) -> Result<(), OpenError> {
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    // Distributions bring features to older kernels; loopback's address then says so.
-    if !keeps_marks(&release)
-        && !netlink.all_addresses()?.iter().any(|there| there.marked)
-    {
-        return Err(OpenError::Kernel { release });
-    }
-    Ok(())
-}
-
-fn keeps_marks(release: &str) -> bool {
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|number| number.parse::<u32>().unwrap_or(0));
-    (numbers.next(), numbers.next()) >= (Some(5), Some(18))
-}
-
 /// The interface of that name.
 pub(super) fn find(
     netlink: &mut Netlink,
@@ -254,25 +222,5 @@ pub(super) fn not_opened(router: &Router, source: io::Error) -> OpenError {
         router: router.name.clone(),
         interface: router.interface.clone(),
         source,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kernels_before_5_18_are_refused() {
-        for (release, keeps) in [
-            ("5.17.15", false),
-            ("5.18.0", true),
-            ("5.4.0-150-generic", false),
-            ("4.19.0-26-amd64", false),
-            ("6.1.0-18-amd64", true),
-            ("10.0", true),
-            ("odd", false),
-        ] {
-            assert_eq!(keeps_marks(release), keeps, "{release}");
-        }
     }
 }

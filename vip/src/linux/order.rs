@@ -72,18 +72,20 @@ pub(super) fn stands_first(ours: &Present, all: &[Present]) -> bool {
 mod tests {
     use super::*;
     use crate::config::Address;
+    use crate::linux::PROTOCOL;
 
     fn present(address: &str, ours: bool, secondary: bool) -> Present {
         Present {
             interface: 2,
             address: address.parse::<Address>().unwrap(),
             ours,
-            marked: ours,
+            mark: ours.then_some(PROTOCOL),
             secondary,
             label: None,
             scope: netlink_packet_route::address::AddressScope::Universe,
             broadcast: None,
             renewed: 0,
+            left: 1,
         }
     }
 

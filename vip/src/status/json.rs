@@ -33,10 +33,15 @@ pub(super) fn whole(fleet: &Fleet) -> Value {
         json!({"name": name, "state": book.state().name(), "routers": members})
     });
     let guard = fleet.guard();
+    let ledger = fleet.ledger();
     json!({
         "routers": routers,
         "syncGroups": groups.collect::<Vec<_>>(),
         "guard": {"pid": guard.pid, "starts": guard.starts, "refused": guard.refused},
+        "addressMark": {
+            "protocol": ledger.mark.unwrap_or(0), "kernel": ledger.marks.name(),
+            "file": ledger.path, "remembered": ledger.held, "failing": ledger.failing,
+        },
         "channel": fleet.channel().map(channel),
         "realtime": fleet.realtime().is_ok(),
         "realtimeRefused": refused(fleet.realtime()),

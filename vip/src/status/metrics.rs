@@ -31,6 +31,17 @@ pub(super) fn write(fleet: &Fleet, out: &mut Text) {
         "Times it was started; once, unless it died.",
     )
     .sample(&[], guard.starts);
+    let ledger = fleet.ledger();
+    out.gauge(
+        "vip_daemon_addresses_remembered",
+        "Addresses that are known as ours by a file, as no mark of the kernel's says so.",
+    )
+    .sample(&[], u64::try_from(ledger.held).unwrap_or(u64::MAX));
+    out.gauge(
+        "vip_daemon_ledger_failing",
+        "1 while that file cannot be written.",
+    )
+    .sample(&[], ledger.failing.is_some());
     for (group, book) in fleet.groups() {
         let mut states = out.gauge(
             "vip_daemon_sync_group_state",

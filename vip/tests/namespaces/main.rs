@@ -8,6 +8,7 @@ mod handover;
 mod hosts;
 mod interface;
 mod ipv6;
+mod ledger;
 mod live;
 mod machine;
 mod misfits;
@@ -42,6 +43,7 @@ fn main() {
         .chain(guard::TESTS)
         .chain(handover::TESTS)
         .chain(ipv6::TESTS)
+        .chain(ledger::TESTS)
         .chain(misfits::TESTS)
         .chain(placed::TESTS)
         .chain(sync::TESTS)
