@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use daemon::chain;
 use daemon::metrics::{Histogram, NETWORK};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::ask::Board;
@@ -132,6 +134,7 @@ impl Fleet {
         let routers = &config.routers;
         self.gather(&config.sync_groups);
         self.teller.add(told(config));
+        sweep(routers.clone()).await;
         let mut started = Vec::new();
         for router in routers {
             match self.member(router).await {
@@ -303,6 +306,15 @@ impl Fleet {
             task: Arc::new(task),
             checks,
         })
+    }
+}
+
+/// Clears what a run with another configuration has left in the kernel; without it, each
+/// router still finds its own.
+async fn sweep(routers: Vec<Router>) {
+    let swept = spawn_blocking(move || Linux::sweep(&routers)).await;
+    if let Ok(Err(error)) = swept {
+        tracing::error!("{}", chain(&error));
     }
 }
 

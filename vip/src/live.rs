@@ -83,7 +83,7 @@ impl Drop for Feeders {
 impl Life {
     /// Opens everything, says whether that worked, and lives.
     pub async fn run(mut self, opened: oneshot::Sender<Result<(), OpenError>>) {
-        let mut open = match self.open() {
+        let mut open = match self.open().await {
             Ok(open) => {
                 // Whoever started us may have stopped waiting; then commands end us.
                 let _ = opened.send(Ok(()));
@@ -131,12 +131,25 @@ impl Life {
         }
     }
 
-    fn open(&mut self) -> Result<Open, OpenError> {
+    /// Makes what is made for this router alone. Not on this thread: it takes as long as
+    /// taking it away.
+    async fn prepare(&mut self) -> Result<(), OpenError> {
+        if self.router.virtual_mac.is_none() {
+            return Ok(());
+        }
+        let (router, before) = (self.router.clone(), self.before);
+        let ledger = self.guard.ledger().clone();
+        let made = spawn_blocking(move || Linux::prepare(&router, before, &ledger)).await;
+        let made = made.map_err(|ended| self.failed(std::io::Error::other(ended)))?;
+        self.before = made?;
+        Ok(())
+    }
+
+    async fn open(&mut self) -> Result<Open, OpenError> {
         // Subscribed first: what changes while the rest is opened is not missed.
         let monitor = Monitor::open(self.guard.ledger());
         let monitor = monitor.map_err(|source| self.failed(source))?;
-        let ledger = self.guard.ledger();
-        self.before = Linux::prepare(&self.router, self.before, ledger)?;
+        self.prepare().await?;
         let mut linux = Linux::open(&self.router, &self.guard)?;
         for (address, interface) in linux.stray()? {
             tracing::warn!(
@@ -203,7 +216,7 @@ impl Life {
         let mut pause = lost == Lost::Feeder;
         loop {
             if !std::mem::take(&mut pause) {
-                match self.open() {
+                match self.open().await {
                     Ok(open) => return Some(open),
                     Err(error) => {
                         tracing::debug!(router = self.router.name, "{}", chain(&error));

@@ -15,7 +15,8 @@
 //!
 //! It removes nothing that does not carry our mark (or, where the kernel keeps none, that
 //! lives longer than an address of ours), ends with the daemon, and ignores the signals of a
-//! stop: in good order the daemon removes the addresses itself.
+//! stop: in good order the daemon removes the addresses itself. An interface with a
+//! virtual hardware address that is up for them alone is set down after them.
 
 mod book;
 mod keeper;

@@ -4,7 +4,7 @@
 //! socket. One thread, and the log's when there is something to say; no runtime. Ends when the daemon's end of the
 //! socket is closed and nothing is left to remove.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -199,7 +199,24 @@ impl Guard {
                 }
             }
         }
+        self.lower(due);
         Ok(())
+    }
+
+    /// Sets the interfaces down that the addresses were on, as far as they are up for these
+    /// alone. After all of them are removed: it takes the kernel tens of milliseconds.
+    fn lower(&mut self, removed: &[(Held, Proof)]) {
+        let interfaces: BTreeSet<_> =
+            removed.iter().map(|(held, _)| held.interface).collect();
+        for interface in interfaces {
+            match self.netlink.lower_unused(interface) {
+                Ok(None) => {}
+                Ok(Some(name)) => tracing::warn!(interface = name, "set it down"),
+                Err(error) => {
+                    tracing::error!("cannot set it down: {}", daemon::chain(&error));
+                }
+            }
+        }
     }
 }
 

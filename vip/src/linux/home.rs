@@ -151,8 +151,20 @@ impl Home {
                 let family = first.map(|address| Family::of(address.ip()));
                 let family = family.unwrap_or(Family::V4);
                 let wanted = wanted.subscribe();
-                Some(virtual_mac::lower(self.link.index, family, wanted))
+                Some(virtual_mac::lower(self.link.clone(), family, wanted))
             }
+        }
+    }
+
+    /// Has it set down again when somebody has set it up, and it is not wanted. `now`: the
+    /// interface as it is.
+    pub(super) fn settle(&self, now: &Link) {
+        let Kind::VirtualMac(wanted) = &self.kind else {
+            return;
+        };
+        let is_idle = *wanted.borrow() == Turn::Down;
+        if is_idle && now.up && now.index == self.link.index {
+            wanted.send_replace(Turn::Down);
         }
     }
 
@@ -228,6 +240,7 @@ impl Home {
                 known.clone_from(link);
             }
         }
+        self.settle(link);
         self.rewrite();
         self.link.mac.is_some() && self.link.mac != before
     }

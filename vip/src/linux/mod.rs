@@ -88,6 +88,15 @@ impl Linux {
         }
     }
 
+    /// Takes away what [`Self::prepare`] made for a run with another configuration; `routers`:
+    /// those of this one. Takes tens of milliseconds, where there is something.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn sweep(routers: &[Router]) -> Result<(), RequestError> {
+        virtual_mac::sweep(routers)
+    }
+
     /// Takes away what [`Self::prepare`] made; `known`: what it returned. Takes tens of
     /// milliseconds.
     ///
@@ -325,7 +334,9 @@ impl Effects for Linux {
             ..Survey::default()
         };
         for home in &self.homes {
-            let answers = of(home).is_some_and(|link| home.answers(link));
+            let link = of(home);
+            link.into_iter().for_each(|link| home.settle(link));
+            let answers = link.is_some_and(|link| home.answers(link));
             for address in home.addresses.iter().map(|what| what.address) {
                 let there = everywhere.iter().filter(|_| answers).find(|there| {
                     (there.interface, there.address) == (home.link.index, address)

@@ -7,34 +7,26 @@
 //! at the router's own interface like any others. While it is up, such frames arrive here.
 //!
 //! The router's own interface must neither answer ARP for the virtual addresses nor ask in
-//! their name: that would tell neighbours its own hardware address. What it did before
-//! stands in the alias of the macvlan, where a start after a crash finds it.
+//! their name: that would tell neighbours its own hardware address ([`rules`]).
 
-use std::time::Duration;
+mod lower;
+mod rules;
 
-use tokio::sync::watch;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use vrrp::Family;
 
 use super::links::Link;
-use super::macvlan::{ArpRules, Macvlan, Setting, Turn};
+use super::macvlan::{Macvlan, Setting, Turn};
 use super::netlink::{Netlink, RequestError};
 use super::open::{self, OpenError};
 use crate::config::{Router, VirtualMac};
+use rules::{Earlier, MARK, STRICT, alias, is_marked, remembered, written};
 
-/// How long after the addresses the interface goes. Longer than they take to be held
-/// elsewhere, shorter than anybody looks.
-const SETTLE: Duration = Duration::from_millis(500);
+pub(super) use lower::lower;
+pub use rules::Before;
 
-/// How the alias of each begins.
-const MARK: &str = "sternpost vip-daemon";
-
-/// Answer only for addresses of this interface; ask only in the name of one of them.
-const STRICT: ArpRules = ArpRules {
-    ignore: 1,
-    announce: 2,
-};
+/// How the names begin that keepalived gives: `vrrp.VRID`, also over IPv6 while it is free,
+/// `vrrp6.VRID`, and with a number behind that where both are taken.
+const KEEPALIVED_S: &str = "vrrp";
 
 /// What becomes of what is there.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,16 +34,13 @@ enum Find {
     /// There is nothing.
     Nothing,
     /// It is what is wanted, left by a run before, or by a keepalived.
-    Wanted(u32),
-    /// A run before with another configuration has left it.
-    Stale(u32),
+    Wanted,
+    /// A run before with another configuration has left it, or a keepalived under another
+    /// name.
+    Stale(Macvlan),
     /// It is somebody else's.
     Taken,
 }
-
-/// What the router's own interface did with ARP before; nothing where that stays as it is.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Before(Option<ArpRules>);
 
 /// Makes the interface, or takes over the one that is there. It is down afterwards, unless
 /// an address of ours is on it. `known`: what was before, if this is not the first time; the
@@ -67,15 +56,15 @@ pub(super) fn prepare(
 ) -> Result<Before, OpenError> {
     let base = open::find(netlink, router, &router.interface)?;
     let found = check(netlink, router, wanted, &base)?;
-    let before = remembered(&netlink.macvlans()?, base.index).or(known.0);
+    let before = remembered(&netlink.macvlans()?, base.index).or(known.of(base.index));
     let mac = router.virtual_mac_address();
     match found {
-        Find::Wanted(_) => {}
+        Find::Wanted => {}
         Find::Nothing | Find::Taken => {
             netlink.make_macvlan(base.index, &wanted.name, mac)?;
         }
-        Find::Stale(index) => {
-            netlink.delete_link(index)?;
+        Find::Stale(stale) => {
+            discard(netlink, &stale, known)?;
             netlink.make_macvlan(base.index, &wanted.name, mac)?;
         }
     }
@@ -100,8 +89,12 @@ pub(super) fn prepare(
                     (Setting::PromoteSecondaries, 1),
                 ],
             )?;
-            rule(netlink, base.index, strict(before))?;
-            Some(before)
+            rules::tighten(netlink, base.index, before)?;
+            let base = base.index;
+            Some(Earlier {
+                base,
+                rules: before,
+            })
         }
     };
     let present = netlink.addresses(made.index)?;
@@ -126,66 +119,56 @@ pub(super) fn remove(
     let mac = Some(router.virtual_mac_address());
     let is_ours =
         |it: &&Macvlan| it.name == wanted.name && it.mac == mac && is_marked(it);
-    let ours = all.iter().find(is_ours);
-    if let Some(ours) = ours {
-        netlink.delete_link(ours.index)?;
+    match (all.iter().find(is_ours), known.0) {
+        (Some(ours), _) => discard(&mut netlink, ours, known),
+        (None, Some(earlier)) => rules::restore(&mut netlink, earlier),
+        (None, None) => Ok(()),
     }
-    let base = netlink.link(&router.interface)?.map(|link| link.index);
-    let (Some(base), Some(before)) = (base, ours.and_then(before).or(known.0)) else {
-        return Ok(());
-    };
-    // Asked now: other routers may have removed theirs at the same time as this one, and
-    // whoever is the last sees nobody.
-    let left = netlink.macvlans()?;
-    let mut others = left
-        .iter()
-        .filter(|it| Some(it.index) != ours.map(|it| it.index));
-    let shared = others.any(|it| it.base == Some(base) && remembers(it));
-    // Whoever has changed it meanwhile meant that.
-    if !shared && netlink.arp_rules(base)? == Some(strict(before)) {
-        rule(&mut netlink, base, before)?;
+}
+
+/// Deletes what runs with other configurations have left. One daemon runs in a network
+/// namespace, so what carries our mark and belongs to none of its routers is nobody's.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn sweep(routers: &[Router]) -> Result<(), RequestError> {
+    let mut netlink = Netlink::open()?;
+    let all = netlink.macvlans()?;
+    let links = netlink.links()?;
+    for stray in all.iter().filter(|it| is_stray(it, routers, &links)) {
+        let interface = &stray.name;
+        tracing::info!(
+            interface,
+            "deleted: left by a run with another configuration"
+        );
+        discard(&mut netlink, stray, Before::default())?;
     }
     Ok(())
 }
 
-/// Sets the interface down when it is not wanted any more, a while after the addresses have
-/// left it. The kernel waits for every CPU then, some twenty milliseconds in which nothing
-/// else can be asked of it: not while the addresses are on their way to another node, and not
-/// on the adverts' thread. Ends when `wanted` does.
-pub(super) async fn lower(index: u32, family: Family, mut wanted: watch::Receiver<Turn>) {
-    let settle = match family {
-        Family::V4 => SETTLE,
-        // The kernel says again and again that it leaves the address's group (RFC 3810
-        // section 6.1), which tells switches that the hardware address is here.
-        Family::V6 => Duration::ZERO,
+/// Is it ours, and of none of these routers?
+fn is_stray(macvlan: &Macvlan, routers: &[Router], links: &[Link]) -> bool {
+    let of = |router: &Router| {
+        let mut links = links.iter();
+        let base = links.find(|link| link.name == router.interface);
+        let wanted = router.virtual_mac.as_ref();
+        wanted.is_some_and(|wanted| wanted.name == macvlan.name)
+            && macvlan.mac == Some(router.virtual_mac_address())
+            && base.is_some_and(|base| macvlan.base == Some(base.index))
     };
-    loop {
-        let is_down = |turn: &Turn| *turn == Turn::Down;
-        if wanted.wait_for(is_down).await.is_err() {
-            return;
-        }
-        let again = wanted.wait_for(|turn| !is_down(turn));
-        match timeout(settle, again).await {
-            Ok(Ok(_)) => continue,
-            Ok(Err(_)) => return,
-            Err(_) => {}
-        }
-        let seen = wanted.clone();
-        // What fails is tried again with the next move. It is up, and holds no address.
-        drop(spawn_blocking(move || lowered(index, &seen)).await);
-        if wanted.wait_for(|turn| !is_down(turn)).await.is_err() {
-            return;
-        }
-    }
+    is_marked(macvlan) && !routers.iter().any(of)
 }
 
-fn lowered(index: u32, wanted: &watch::Receiver<Turn>) -> Result<(), RequestError> {
-    let mut netlink = Netlink::open()?;
-    netlink.turn(index, Turn::Down)?;
-    // The addresses have come back meanwhile.
-    match *wanted.borrow() {
-        Turn::Up => netlink.turn(index, Turn::Up),
-        Turn::Down => Ok(()),
+/// Deletes one, and has the interface it was on do what it did, if this was the last there.
+fn discard(
+    netlink: &mut Netlink,
+    macvlan: &Macvlan,
+    known: Before,
+) -> Result<(), RequestError> {
+    netlink.delete_link(macvlan.index)?;
+    match written(macvlan).or(known.0) {
+        Some(earlier) => rules::restore(netlink, earlier),
+        None => Ok(()),
     }
 }
 
@@ -217,7 +200,7 @@ fn check(
             router: router.name.clone(),
             interface: wanted.name.clone(),
         }),
-        found @ (Find::Nothing | Find::Wanted(_) | Find::Stale(_)) => Ok(found),
+        found @ (Find::Nothing | Find::Wanted | Find::Stale(_)) => Ok(found),
     }
 }
 
@@ -226,72 +209,26 @@ fn find(all: &[Macvlan], named: bool, base: u32, name: &str, mac: [u8; 6]) -> Fi
     let is_wanted = |it: &Macvlan| it.base == Some(base) && it.mac == Some(mac);
     match all.iter().find(|it| it.name == name) {
         // Without our mark, one as keepalived makes them; others are made by hand.
-        Some(it) if is_wanted(it) && it.private => return Find::Wanted(it.index),
-        Some(it) if is_marked(it) => return Find::Stale(it.index),
+        Some(it) if is_wanted(it) && it.private => return Find::Wanted,
+        Some(it) if is_marked(it) => return Find::Stale(it.clone()),
         Some(_) => return Find::Taken,
         None if named => return Find::Taken,
         None => {}
     }
     // Two with one hardware address cannot be up on one wire.
-    let mut same = all.iter().filter(|it| is_wanted(it) && is_marked(it));
+    let is_old =
+        |it: &Macvlan| is_marked(it) || (it.private && it.name.starts_with(KEEPALIVED_S));
+    let mut same = all.iter().filter(|it| is_wanted(it) && is_old(it));
     same.next()
-        .map_or(Find::Nothing, |it| Find::Stale(it.index))
-}
-
-fn is_marked(macvlan: &Macvlan) -> bool {
-    let alias = macvlan.alias.as_ref();
-    alias.is_some_and(|alias| alias.starts_with(MARK))
-}
-
-fn alias(before: ArpRules) -> String {
-    let ArpRules { ignore, announce } = before;
-    format!("{MARK} arp_ignore={ignore} arp_announce={announce}")
-}
-
-/// What stands in the alias.
-fn before(macvlan: &Macvlan) -> Option<ArpRules> {
-    let values = macvlan.alias.as_ref()?.strip_prefix(MARK)?;
-    let value = |name: &str| {
-        let mut words = values.split_whitespace();
-        words.find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
-    };
-    Some(ArpRules {
-        ignore: value("arp_ignore")?,
-        announce: value("arp_announce")?,
-    })
-}
-
-fn remembers(macvlan: &Macvlan) -> bool {
-    before(macvlan).is_some()
-}
-
-/// What the interface did before the first of ours came.
-fn remembered(all: &[Macvlan], base: u32) -> Option<ArpRules> {
-    let here = all.iter().filter(|it| it.base == Some(base));
-    here.filter_map(before).next()
-}
-
-/// What is stricter already stays as it is.
-fn strict(before: ArpRules) -> ArpRules {
-    ArpRules {
-        ignore: before.ignore.max(STRICT.ignore),
-        announce: before.announce.max(STRICT.announce),
-    }
-}
-
-fn rule(netlink: &mut Netlink, index: u32, rules: ArpRules) -> Result<(), RequestError> {
-    netlink.set_inet(
-        index,
-        &[
-            (Setting::ArpIgnore, rules.ignore),
-            (Setting::ArpAnnounce, rules.announce),
-        ],
-    )
+        .map_or(Find::Nothing, |it| Find::Stale(it.clone()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::linux::nd::Role;
+    use crate::linux::order::Succession;
 
     const MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 51];
 
@@ -309,33 +246,57 @@ mod tests {
 
     #[test]
     fn what_is_there_is_taken_over_replaced_or_left_alone() {
+        enum Becomes {
+            Wanted,
+            Stale,
+            Taken,
+            Nothing,
+        }
+        use Becomes::{Nothing, Stale, Taken, Wanted};
         let other = [2, 0, 0, 0, 0, 1];
-        for (there, found) in [
-            (there("vrrp.51", 2, MAC, Some(MARK)), Find::Wanted(9)),
+        for (there, becomes) in [
+            (there("vrrp.51", 2, MAC, Some(MARK)), Wanted),
             // Of a keepalived that was here.
-            (there("vrrp.51", 2, MAC, None), Find::Wanted(9)),
-            (there("vrrp.51", 3, MAC, Some(MARK)), Find::Stale(9)),
-            (there("vrrp.51", 2, other, Some(MARK)), Find::Stale(9)),
-            (there("vrrp.51", 2, other, None), Find::Taken),
-            (there("vrrp.51", 2, other, Some("a friend's")), Find::Taken),
+            (there("vrrp.51", 2, MAC, None), Wanted),
+            (there("vrrp.51", 3, MAC, Some(MARK)), Stale),
+            (there("vrrp.51", 2, other, Some(MARK)), Stale),
+            (there("vrrp.51", 2, other, None), Taken),
+            (there("vrrp.51", 2, other, Some("a friend's")), Taken),
             // Of a run with another name in the file.
-            (there("virtual", 2, MAC, Some(MARK)), Find::Stale(9)),
-            (there("virtual", 2, MAC, None), Find::Nothing),
-            (there("virtual", 3, MAC, Some(MARK)), Find::Nothing),
+            (there("virtual", 2, MAC, Some(MARK)), Stale),
+            // Of a keepalived that found the first name taken.
+            (there("vrrp.51.1", 2, MAC, None), Stale),
+            (there("virtual", 2, MAC, None), Nothing),
+            (there("virtual", 3, MAC, Some(MARK)), Nothing),
         ] {
             let named = there.name == "vrrp.51";
-            let all = [there];
+            let all = [there.clone()];
+            let found = match becomes {
+                Wanted => Find::Wanted,
+                Stale => Find::Stale(there),
+                Taken => Find::Taken,
+                Nothing => Find::Nothing,
+            };
             assert_eq!(find(&all, named, 2, "vrrp.51", MAC), found, "{all:?}");
         }
-        for (alias, found) in [(None, Find::Taken), (Some(MARK), Find::Stale(9))] {
+    }
+
+    #[test]
+    fn what_is_made_by_hand_is_left_alone() {
+        for alias in [None, Some(MARK)] {
             let mut by_hand = there("vrrp.51", 2, MAC, alias);
             by_hand.private = false;
-            assert_eq!(
-                find(&[by_hand], true, 2, "vrrp.51", MAC),
-                found,
-                "{alias:?}"
-            );
+            let found = match alias {
+                None => Find::Taken,
+                Some(_) => Find::Stale(by_hand.clone()),
+            };
+            assert_eq!(find(&[by_hand], true, 2, "vrrp.51", MAC), found);
         }
+        let by_hand = Macvlan {
+            private: false,
+            ..there("vrrp.51.1", 2, MAC, None)
+        };
+        assert_eq!(find(&[by_hand], false, 2, "vrrp.51", MAC), Find::Nothing);
         assert_eq!(
             find(&[], true, 2, "vrrp.51", MAC),
             Find::Taken,
@@ -344,27 +305,36 @@ mod tests {
     }
 
     #[test]
-    fn the_alias_says_what_was_before() {
-        let rules = ArpRules {
-            ignore: 0,
-            announce: 1,
-        };
-        let it = there("vrrp.51", 2, MAC, Some(&alias(rules)));
-        assert_eq!(before(&it), Some(rules));
-        let all = [it];
-        assert_eq!(remembered(&all, 2), Some(rules));
-        assert_eq!(remembered(&all, 3), None);
-        for text in [None, Some(MARK), Some("arp_ignore=0 arp_announce=0")] {
-            assert_eq!(before(&there("vrrp.51", 2, MAC, text)), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_stricter_already_stays() {
-        for (ignore, announce, wanted) in [(0, 0, (1, 2)), (2, 1, (2, 2)), (8, 2, (8, 2))]
-        {
-            let ArpRules { ignore, announce } = strict(ArpRules { ignore, announce });
-            assert_eq!((ignore, announce), wanted);
+    fn what_no_router_has_is_a_stray() {
+        let text = "apiVersion: sternpost/v1\nkind: VipDaemon\nrouters:\n\
+                    - {name: api, interface: eth0, vrid: 51, virtualMac: {}, \
+                       addresses: [\"10.55.0.100/24\"]}\n\
+                    - {name: web, interface: eth0, vrid: 52, \
+                       addresses: [\"10.55.0.101/24\"]}\n";
+        let routers = Config::parse("test.yaml", text).unwrap().routers;
+        let links = [Link {
+            index: 2,
+            name: "eth0".to_owned(),
+            mac: None,
+            up: true,
+            running: true,
+            role: Role::Host,
+            succession: Succession::Lost,
+        }];
+        let another = [0, 0, 0x5e, 0, 1, 52];
+        for (there, stray) in [
+            (there("vrrp.51", 2, MAC, Some(MARK)), false),
+            // On another interface, under another name, of another router.
+            (there("vrrp.51", 3, MAC, Some(MARK)), true),
+            (there("virtual", 2, MAC, Some(MARK)), true),
+            (there("vrrp.51", 2, another, Some(MARK)), true),
+            // One that has no virtual hardware address any more.
+            (there("vrrp.52", 2, another, Some(MARK)), true),
+            (there("vrrp.52", 2, another, None), false),
+        ] {
+            assert_eq!(is_stray(&there, &routers, &links), stray, "{there:?}");
+            let without = there.alias.is_some();
+            assert_eq!(is_stray(&there, &[], &links), without, "{there:?}");
         }
     }
 }

@@ -9,6 +9,7 @@ mod hosts;
 mod interface;
 mod ipv6;
 mod ledger;
+mod left;
 mod live;
 mod machine;
 mod misfits;
@@ -44,6 +45,7 @@ fn main() {
         .chain(handover::TESTS)
         .chain(ipv6::TESTS)
         .chain(ledger::TESTS)
+        .chain(left::TESTS)
         .chain(misfits::TESTS)
         .chain(placed::TESTS)
         .chain(sync::TESTS)

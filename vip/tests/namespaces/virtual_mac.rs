@@ -15,19 +15,15 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use crate::Test;
-use crate::hosts::{Lab, PATIENCE, VIRTUAL, assert_is, assert_within};
+use crate::hosts::{Lab, PATIENCE, VIRTUAL, assert_is};
 use crate::ipv6;
 
 /// The tests of this file.
-pub(crate) const TESTS: [(&str, Test); 7] = [
+pub(crate) const TESTS: [(&str, Test); 6] = [
     ("a_virtual_mac_is_where_the_address_is", moved),
     (
         "an_ipv6_address_with_a_virtual_mac_answers_at_once",
         over_ipv6,
-    ),
-    (
-        "what_a_crash_leaves_of_a_virtual_mac_is_taken_over",
-        crashed,
     ),
     ("an_upgrade_keeps_the_virtual_mac", upgraded),
     ("a_virtual_mac_taken_down_or_away_is_put_back", disturbed),
@@ -41,11 +37,14 @@ pub(crate) const TESTS: [(&str, Test); 7] = [
 /// Of VRID 51 (RFC 9568 section 7.3).
 const MAC: &str = "00:00:5e:00:01:33";
 const OCTETS: [u8; 6] = [0, 0, 0x5e, 0, 1, 0x33];
-const NAME: &str = "vrrp.51";
-/// Four intervals of 100 ms, and what it takes to die, to notice and to remove.
-const CRASH: Duration = Duration::from_millis(500);
+pub(crate) const NAME: &str = "vrrp.51";
 
-fn config(lab: &Lab, host: &str, priority: u8, address: &str) -> Result<PathBuf, Failed> {
+pub(crate) fn config(
+    lab: &Lab,
+    host: &str,
+    priority: u8,
+    address: &str,
+) -> Result<PathBuf, Failed> {
     let host = lab.segment.host(host)?;
     let (path, socket) = (host.file("vip.yaml"), host.file("vip.sock"));
     let text = format!(
@@ -59,25 +58,25 @@ fn config(lab: &Lab, host: &str, priority: u8, address: &str) -> Result<PathBuf,
     Ok(path)
 }
 
-fn virtual_address() -> String {
+pub(crate) fn virtual_address() -> String {
     format!("{VIRTUAL}/24")
 }
 
 /// The interface as `ip` shows it.
-fn link(lab: &Lab, host: &str) -> Result<Option<Value>, Failed> {
+pub(crate) fn link(lab: &Lab, host: &str) -> Result<Option<Value>, Failed> {
     let all: Value = serde_json::from_str(&lab.ip(host, "-j -d link show")?)?;
     let all = all.as_array().ok_or("no list")?;
     let is_it = |it: &&Value| it.get("ifname") == Some(&Value::from(NAME));
     Ok(all.iter().find(is_it).cloned())
 }
 
-fn is_up(link: &Value) -> bool {
+pub(crate) fn is_up(link: &Value) -> bool {
     let flags = link.get("flags").and_then(Value::as_array);
     flags.is_some_and(|flags| flags.contains(&Value::from("UP")))
 }
 
 /// `arp_ignore` and `arp_announce` of eth0.
-fn rules(lab: &Lab, host: &str) -> Result<String, Failed> {
+pub(crate) fn rules(lab: &Lab, host: &str) -> Result<String, Failed> {
     let names = ["arp_ignore", "arp_announce"];
     let names = names.map(|name| format!("net.ipv4.conf.eth0.{name}"));
     let host = lab.segment.host(host)?;
@@ -86,7 +85,7 @@ fn rules(lab: &Lab, host: &str) -> Result<String, Failed> {
 }
 
 /// Asks for a connection that nobody takes: the answer comes from the address.
-fn reached(lab: &Lab, from: &str, address: IpAddr) -> Result<(), Failed> {
+pub(crate) fn reached(lab: &Lab, from: &str, address: IpAddr) -> Result<(), Failed> {
     let asked = lab.segment.host(from)?.run(move || {
         TcpStream::connect_timeout(&SocketAddr::new(address, 9), PATIENCE)
     })?;
@@ -196,29 +195,6 @@ fn over_ipv6() -> Result<(), Failed> {
     }
     daemon.stop(PATIENCE)?;
     lab.held_by(&[])
-}
-
-fn crashed() -> Result<(), Failed> {
-    let lab = Lab::new("virtual_mac_crash")?;
-    let path = config(&lab, "a", 200, &virtual_address())?;
-    let mut daemon = lab.start("a", &path)?;
-    lab.held_by(&["a"])?;
-    let before = link(&lab, "a")?.and_then(|it| it.get("ifindex").cloned());
-    daemon.kill();
-    let dead = Instant::now();
-    lab.held_by(&[])?;
-    let gone = lab.last(What::LetsGo).ok_or("no event")?;
-    assert_within("it stayed", gone.saturating_duration_since(dead), CRASH)?;
-    drop(daemon);
-    let mut daemon = lab.start("a", &path)?;
-    lab.held_by(&["a"])?;
-    let after = link(&lab, "a")?.and_then(|it| it.get("ifindex").cloned());
-    assert_is("number", after.as_ref(), before.ok_or("no interface")?)?;
-    reached(&lab, "b", VIRTUAL.into())?;
-    daemon.stop(PATIENCE)?;
-    assert_is("left", Some(&link(&lab, "a")?.is_some().into()), false)?;
-    // What it was before the first start, not before the second.
-    assert_is("rules of eth0", Some(&rules(&lab, "a")?.into()), "0 0")
 }
 
 fn upgraded() -> Result<(), Failed> {
