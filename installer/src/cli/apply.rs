@@ -1,6 +1,6 @@
 //! `sternpost apply`: all hosts of a description, each by itself, at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, SyncSender};
@@ -15,11 +15,13 @@ use super::fetch::{self, Kept};
 use super::interrupt::Interrupt;
 use super::progress::{self, Event, Look, Output};
 use super::reach::{self, Reach};
+use super::served::{self, Pace};
 use crate::agent::{Order, Put};
 use crate::apply::{self, ApplyError, Held, Material, Target, Transport};
 use crate::architecture::Architecture;
 use crate::plan::{self, Plan};
 use crate::render::{self, Known, Newcomers};
+use crate::resource::Resource;
 use crate::spec::{Cluster, Host, Role};
 use crate::stock::{Stock, Wanted};
 use crate::transport::{Piped, asked};
@@ -154,6 +156,14 @@ impl Apply {
     }
 }
 
+/// A host on which every step is done.
+struct Worked<'a> {
+    site: Site<'a>,
+    plan: Plan,
+    /// An api-lb runs there.
+    balances: bool,
+}
+
 /// What all hosts are worked on with.
 struct Run<'a> {
     cluster: &'a Cluster,
@@ -164,7 +174,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// All hosts at once. What happens is shown as it does.
+    /// All hosts at once; then every api-lb has its servers, those of the hosts that were
+    /// finished. What happens is shown as it does.
     fn work(
         &self,
         look: Look,
@@ -174,48 +185,76 @@ impl Run<'_> {
         let (events, shown) = mpsc::sync_channel(64);
         thread::scope(|scope| {
             scope.spawn(move || progress::show(look, &shown));
-            let tries: Vec<_> = sites
-                .into_iter()
-                .map(|(name, site)| {
-                    let events = events.clone();
-                    (name, scope.spawn(move || self.one(site, &events)))
-                })
-                .collect();
-            drop(events);
-            let joined = tries.into_iter().map(|(name, one)| {
-                let died = |_| Err("its thread died".to_owned());
-                (name, one.join().unwrap_or_else(died))
+            let worked = each(sites, |site| {
+                let host = site.host.name.clone();
+                let worked = self.host(site, &events);
+                worked.map_err(|error| self.failed(&host, error, &events))
             });
-            joined.collect()
+            let servers = self.servers(&worked);
+            let served = each(worked, |worked| {
+                let Worked { site, plan, .. } =
+                    self.served(worked?, &servers, &events)?;
+                let (host, steps) = (site.host.name.clone(), plan.steps.len());
+                self.tell(&events, Event::Done { host, steps });
+                Ok(plan)
+            });
+            drop(events);
+            served
         })
     }
 
-    /// One host, to its end; what came of it is the last event.
-    fn one(&self, site: Site<'_>, events: &SyncSender<Event>) -> Result<Plan, String> {
-        let host = site.host.name.clone();
-        let outcome = self.host(site, events);
-        let event = match &outcome {
-            Ok(plan) => Event::Done {
-                host,
-                steps: plan.steps.len(),
-            },
-            Err(error) => Event::Failed {
-                host,
-                error: error.clone(),
-            },
-        };
+    /// The API servers that every api-lb has to have in the end; none when nothing was done.
+    fn servers(
+        &self,
+        worked: &BTreeMap<String, Result<Worked<'_>, String>>,
+    ) -> BTreeSet<String> {
+        let finished = || worked.values().flatten();
+        if self.dry_run || finished().all(|one| one.plan.steps.is_empty()) {
+            return BTreeSet::new();
+        }
+        let masters = finished().filter(|one| one.site.host.is(Role::ControlPlane));
+        masters.map(|one| one.site.host.name.clone()).collect()
+    }
+
+    /// A host whose api-lb has those servers, or has none to have.
+    fn served<'a>(
+        &self,
+        mut worked: Worked<'a>,
+        servers: &BTreeSet<String>,
+        events: &SyncSender<Event>,
+    ) -> Result<Worked<'a>, String> {
+        if worked.balances && !servers.is_empty() {
+            let host = &worked.site.host.name;
+            let waits = |waits_for: &str| {
+                let (host, waits_for) = (host.clone(), waits_for.to_owned());
+                self.tell(events, Event::Waits { host, waits_for });
+            };
+            let stop = || self.interrupt.asked();
+            let way = &mut worked.site.way;
+            served::served(way, servers, &Pace::default(), &stop, waits)
+                .map_err(|error| self.failed(host, error, events))?;
+        }
+        Ok(worked)
+    }
+
+    fn failed(&self, host: &str, error: String, events: &SyncSender<Event>) -> String {
+        let (host, said) = (host.to_owned(), error.clone());
+        self.tell(events, Event::Failed { host, error: said });
+        error
+    }
+
+    fn tell(&self, events: &SyncSender<Event>, event: Event) {
         if !self.dry_run {
             // The printer outlives every sender.
             let _ = events.send(event);
         }
-        outcome
     }
 
-    fn host(
+    fn host<'a>(
         &self,
-        mut site: Site<'_>,
+        mut site: Site<'a>,
         events: &SyncSender<Event>,
-    ) -> Result<Plan, String> {
+    ) -> Result<Worked<'a>, String> {
         let wanted = render::host(self.cluster, site.host, &site.known);
         let programs = self.stock.programs(site.architecture);
         let target = Target {
@@ -227,30 +266,75 @@ impl Run<'_> {
         };
         let failed = |error: ApplyError| chain(&error);
         let plan = target.plan(self.material, &mut site.way).map_err(failed)?;
-        if self.dry_run {
-            return Ok(plan);
+        if !self.dry_run {
+            if site.host.is(Role::ControlPlane) && !plan.steps.is_empty() {
+                keep(self.material, &mut site.way)?;
+            }
+            let about = self.about(&site.host.name, plan.steps.len(), events);
+            target
+                .apply(&plan, self.material, &mut site.way, about)
+                .map_err(failed)?;
         }
-        let (of, mut number) = (plan.steps.len(), 0);
-        let about = |step: &plan::Step| {
+        let balances = wanted.iter().any(is_balancer);
+        Ok(Worked {
+            site,
+            plan,
+            balances,
+        })
+    }
+
+    /// Says every step before it is done.
+    fn about(
+        &self,
+        host: &str,
+        of: usize,
+        events: &SyncSender<Event>,
+    ) -> impl FnMut(&plan::Step) -> ControlFlow<()> {
+        let mut number = 0;
+        move |step| {
             if self.interrupt.asked() {
                 return ControlFlow::Break(());
             }
             number += 1;
             let _ = events.send(Event::Step {
-                host: site.host.name.clone(),
+                host: host.to_owned(),
                 number,
                 of,
                 step: plan::line(step),
             });
             ControlFlow::Continue(())
-        };
-        if site.host.is(Role::ControlPlane) && !plan.steps.is_empty() {
-            keep(self.material, &mut site.way)?;
         }
-        target
-            .apply(&plan, self.material, &mut site.way, about)
-            .map_err(failed)?;
-        Ok(plan)
+    }
+}
+
+/// Does it to all of them at once.
+fn each<T: Send, U: Send>(
+    all: BTreeMap<String, T>,
+    work: impl Fn(T) -> Result<U, String> + Sync,
+) -> BTreeMap<String, Result<U, String>> {
+    let work = &work;
+    thread::scope(|scope| {
+        let tries: Vec<_> = all
+            .into_iter()
+            .map(|(name, one)| (name, scope.spawn(move || work(one))))
+            .collect();
+        let joined = tries.into_iter().map(|(name, one)| {
+            let died = |_| Err("its thread died".to_owned());
+            (name, one.join().unwrap_or_else(died))
+        });
+        joined.collect()
+    })
+}
+
+fn is_balancer(resource: &Resource) -> bool {
+    match resource {
+        Resource::Program(program) => program.name == "api-lb",
+        Resource::Folder(_)
+        | Resource::File(_)
+        | Resource::Block(_)
+        | Resource::Certificate(_)
+        | Resource::Shared(_)
+        | Resource::Unit(_) => false,
     }
 }
 

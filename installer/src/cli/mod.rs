@@ -15,6 +15,7 @@ mod reach;
 mod requests;
 mod reset;
 mod round;
+mod served;
 mod status;
 mod verify;
 

@@ -24,6 +24,14 @@ pub(super) enum Event {
         /// In words.
         step: String,
     },
+    /// Every step is done, and what comes of them by itself is waited for.
+    #[serde(rename_all = "camelCase")]
+    Waits {
+        /// Where.
+        host: String,
+        /// What for, in words.
+        waits_for: String,
+    },
     /// The host is as it is to be.
     #[serde(rename_all = "camelCase")]
     Done {
@@ -83,6 +91,7 @@ pub(super) fn show(look: Look, events: &Receiver<Event>) {
 fn line(event: &Event) -> Option<String> {
     match event {
         Event::Step { host, step, .. } => Some(format!("{host}: {step}")),
+        Event::Waits { host, waits_for } => Some(format!("{host}: waits: {waits_for}")),
         Event::Done { .. } | Event::Failed { .. } => None,
     }
 }
@@ -104,6 +113,7 @@ impl Board {
                 of,
                 step,
             } => (host, format!("{number:>3}/{of} {step}")),
+            Event::Waits { host, waits_for } => (host, format!("waits: {waits_for}")),
             Event::Done { host, steps } => (host, format!("done, {steps} step(s)")),
             Event::Failed { host, error } => {
                 let first = error.lines().next().unwrap_or_default();

@@ -8,7 +8,7 @@ use daemon::exit;
 use serde_json::json;
 
 use super::interrupt::Interrupt;
-use super::reach::{self, Reach};
+use super::reach::{self, Reach, Ways};
 use super::{Output, Sentence, certs, status as look};
 use crate::spec::{Cluster, Host, Role};
 use crate::status;
@@ -32,8 +32,8 @@ pub(super) struct Verify {
     /// the address answers all the same. Requests that are under way there are lost.
     #[arg(long)]
     drill: bool,
-    /// How long leaders and nodes may take until they are there, Pods until they answer and
-    /// until they are gone again, s.
+    /// How long leaders, nodes, holders of addresses and servers of api-lb may take until they
+    /// are there, Pods until they answer and until they are gone again, s.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     patience: u64,
     /// How it is printed.
@@ -48,7 +48,7 @@ impl Verify {
         let interrupt = Interrupt::listen()
             .map_err(|error| format!("signals cannot be heard: {error}"))?;
         let mut found = Vec::new();
-        let mut tell = |finding: Finding| {
+        let tell = |found: &mut Vec<Finding>, finding: Finding| {
             if matches!(self.output, Output::Text) {
                 super::say(&line(&finding));
             }
@@ -60,16 +60,18 @@ impl Verify {
         let hosts = ways.ask(|host, way| Ok(of_host(&cluster, host, way, &patient)));
         for (host, answer) in hosts {
             match answer {
-                Ok(findings) => findings.into_iter().for_each(&mut tell),
-                Err(error) => tell(silent(&host, error)),
+                Ok(all) => all.into_iter().for_each(|one| tell(&mut found, one)),
+                Err(error) => tell(&mut found, silent(&host, error)),
             }
         }
-        let begun = Instant::now();
-        let seen = ways.ask(|host, way| look::seen(&cluster, host, way));
-        let took = begun.elapsed();
-        let status = status::status(&seen);
-        standing(&status, took).into_iter().for_each(&mut tell);
+        // What rests on something that is bad is not waited for.
+        let sound = !found.iter().any(Finding::is_bad);
+        let (status, standing) = stands(&cluster, &mut ways, &|| sound && patient());
+        standing
+            .into_iter()
+            .for_each(|finding| tell(&mut found, finding));
         let mut ways = ways.open();
+        let mut tell = |finding| tell(&mut found, finding);
         if !self.no_pods {
             // Of a part of the hosts, only their Pods are asked.
             cluster.hosts.retain(|host| self.reach.chosen(&host.name));
@@ -102,6 +104,33 @@ impl Verify {
             }
         };
         Ok((text, code))
+    }
+}
+
+/// Who holds the addresses, and what each api-lb sees. A server counts once some of its checks
+/// have gone well, and an address moves when its holder has changed: both come by themselves.
+fn stands(
+    cluster: &Cluster,
+    ways: &mut Ways<'_>,
+    patient: &dyn Fn() -> bool,
+) -> (status::Status, Vec<Finding>) {
+    let begun = Instant::now();
+    let mut waits = false;
+    loop {
+        let seen = ways.ask(|host, way| look::seen(cluster, host, way));
+        let status = status::status(&seen);
+        let found = standing(&status, begun.elapsed());
+        let bad = found.iter().find(|one| one.is_bad());
+        match bad {
+            Some(bad) if patient() => {
+                if !waits {
+                    super::complain(&format!("waits: {}", line(bad)));
+                    waits = true;
+                }
+                park_timeout(AGAIN);
+            }
+            Some(_) | None => return (status, found),
+        }
     }
 }
 

@@ -37,6 +37,14 @@ pub(super) fn servers(value: &Value) -> Option<Vec<Server>> {
     Some(all)
 }
 
+/// The servers that an api-lb does not count as up, each with what it is to it.
+#[must_use]
+pub fn down(said: &Value) -> Option<BTreeMap<String, String>> {
+    let all = servers(said)?.into_iter();
+    let down = all.filter(|server| server.state != UP);
+    Some(down.map(|server| (server.name, server.state)).collect())
+}
+
 /// The one member of an answer of `etcdctl endpoint status`. Fields that are 0 or false are
 /// left out of it.
 pub(super) fn member(value: &Value) -> Option<Member> {
