@@ -7,7 +7,6 @@
 
 use std::net::Ipv4Addr;
 
-use crate::command::run;
 use crate::error::LabError;
 use crate::host::{Host, NamespaceHost};
 
@@ -42,11 +41,12 @@ pub fn deafen(to: &NamespaceHost, from: Ipv4Addr, lost: Lost) -> Result<(), LabE
     to.output("tc", &args).map(drop)
 }
 
-/// `host` hears everybody again.
+/// `host` hears everybody again. The device stays: taking it away would have the kernel hold up
+/// whoever changes an address just then.
 ///
 /// # Errors
 /// When the filter cannot be removed.
 pub fn undeafen(host: &NamespaceHost) -> Result<(), LabError> {
-    host.output("tc", &["qdisc", "del", "dev", "eth0", "ingress"])?;
-    run("ip", &["-n", host.netns().name(), "link", "del", SINK]).map(drop)
+    let args = ["filter", "del", "dev", "eth0", "parent", "ffff:"];
+    host.output("tc", &args).map(drop)
 }
