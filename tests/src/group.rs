@@ -17,17 +17,18 @@ use crate::holders::{Event, What};
 use crate::host::{Host, NamespaceHost};
 use crate::process::{Process, Program};
 use crate::segment::Segment;
+use crate::starved::Waited;
 use crate::timeline::Timeline;
 use crate::wait;
 
 pub use crate::strike::{Fault, Role, Struck, Target};
 
 /// How long a program may take to say that it is ready. etcd waits for its peers.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(90);
 /// How long a program may take to end after SIGTERM.
-const STOPPED: Duration = Duration::from_secs(10);
+const STOPPED: Duration = Duration::from_secs(30);
 /// How long the kernel's notice of a fault may be on its way to the record.
-const NOTICED: Duration = Duration::from_secs(1);
+const NOTICED: Duration = Duration::from_secs(5);
 
 /// One host of a group.
 #[derive(Debug)]
@@ -133,20 +134,38 @@ impl Group {
         all.try_for_each(Process::running)
     }
 
+    /// What the programs of these roles have waited for cores, by host and role.
+    #[must_use]
+    pub fn waited(&self, roles: &[Role]) -> BTreeMap<(String, Role), Waited> {
+        let mut all = BTreeMap::new();
+        for member in &self.members {
+            let running = member.running.iter();
+            for (role, process) in running.filter(|(role, _)| roles.contains(role)) {
+                let name = (member.host.name().to_owned(), *role);
+                all.insert(name, Waited::of(process.pid()));
+            }
+        }
+        all
+    }
+
     /// Does it, and returns when it took effect.
     ///
     /// # Errors
     /// When it cannot be done.
     pub fn strike(&mut self, fault: &Fault) -> Result<Struck, LabError> {
         let mut begun = Instant::now();
-        self.perform(fault)?;
+        let mut by = self.perform(fault)?;
         if let Fault::DeleteAddress(host) = fault {
             begun = self.lost(host, begun)?;
+            // The kernel's own notice: nothing of the lab's lies before it.
+            by = begun;
         }
-        Ok(fault.struck(begun))
+        Ok(fault.struck(begun, by))
     }
 
-    fn perform(&mut self, fault: &Fault) -> Result<(), LabError> {
+    /// Does all of it, and says when what is felt of it would have been done without the pauses
+    /// that belong to it.
+    fn perform(&mut self, fault: &Fault) -> Result<Instant, LabError> {
         match fault {
             Fault::Kill(at) => self.process(at)?.kill(),
             Fault::Stop(at) => self.stop(at)?,
@@ -159,7 +178,7 @@ impl Group {
             Fault::Resume(at) => self.process(at)?.resume(),
             Fault::Reload(at) => self.process(at)?.signal(Signal::SIGHUP),
             Fault::Upgrade(at) => self.upgrade(at)?,
-            Fault::KillHost(host) => self.kill_host(host)?,
+            Fault::KillHost(host) => return self.kill_host(host),
             Fault::StartHost(host) => self.start_host(host)?,
             Fault::Cut(host) => {
                 self.segment.cut(host)?;
@@ -174,6 +193,7 @@ impl Group {
                 self.segment.cut(host)?;
                 wait::pass(away.0, || false);
                 self.segment.heal(host)?;
+                return Ok(Instant::now() - away.0);
             }
             Fault::Meddle {
                 host,
@@ -189,6 +209,7 @@ impl Group {
                 first.iter().try_for_each(ip)?;
                 wait::pass(pause.0, || false);
                 then.iter().try_for_each(ip)?;
+                return Ok(Instant::now() - pause.0);
             }
             Fault::DeleteAddress(host) => {
                 let vip = format!("{}/24", self.vip);
@@ -202,7 +223,7 @@ impl Group {
             }
             Fault::Undeafen(host) => fault::undeafen(self.segment.host(host)?)?,
         }
-        Ok(())
+        Ok(Instant::now())
     }
 
     fn upgrade(&mut self, at: &Target) -> Result<(), LabError> {
@@ -225,9 +246,10 @@ impl Group {
         })
     }
 
-    fn kill_host(&mut self, host: &str) -> Result<(), LabError> {
+    fn kill_host(&mut self, host: &str) -> Result<Instant, LabError> {
         // First the cable: what a dying process would still say is not heard.
         self.segment.cut(host)?;
+        let cut = Instant::now();
         self.timeline.reach(host, What::Cut);
         let vip = format!("{}/32", self.vip);
         let member = self.member(host)?;
@@ -236,7 +258,8 @@ impl Group {
         // Its kernel is dead too, and a namespace is not: whatever a daemon put there is
         // flushed, or the host would come back with an address it had.
         let flush = ["addr", "flush", "dev", "eth0", "to", &vip];
-        member.host.output("ip", &flush).map(drop)
+        member.host.output("ip", &flush)?;
+        Ok(cut)
     }
 
     fn start_host(&mut self, host: &str) -> Result<(), LabError> {

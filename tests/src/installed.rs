@@ -72,7 +72,7 @@ impl Installed<'_> {
         }
         let begun = Instant::now();
         self.perform(fault)?;
-        Ok(fault.struck(begun))
+        Ok(fault.struck(begun, Instant::now()))
     }
 
     fn perform(&self, fault: &Fault) -> Result<(), LabError> {

@@ -43,6 +43,7 @@ pub mod segment;
 pub mod signals;
 pub mod sniffer;
 pub mod stand;
+pub mod starved;
 pub mod strike;
 pub mod timeline;
 pub mod tls;

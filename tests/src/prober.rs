@@ -25,6 +25,9 @@ const EVERY: Duration = Duration::from_millis(1);
 /// A gap of the prober's own clock that voids what it saw.
 pub const GAP: Duration = Duration::from_millis(5);
 
+/// A machine on which nothing was late for so long is calm.
+const CALM: Duration = Duration::from_secs(1);
+
 /// One probe.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe {
@@ -129,6 +132,28 @@ pub fn lateness(probes: &[Probe]) -> Duration {
         .map(|p| p.sent.saturating_duration_since(p.due))
         .max()
         .unwrap_or_default()
+}
+
+/// Waits until a thread that sleeps for a millisecond at a time wakes in time again for
+/// [`CALM`], at most so long: what disturbs one cycle need not disturb the next.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn calm(at_most: Duration) -> Result<(), LabError> {
+    let still = move || {
+        let deadline = Instant::now() + at_most;
+        let mut since = Instant::now();
+        while since.elapsed() < CALM && Instant::now() < deadline {
+            let due = Instant::now() + EVERY;
+            thread::park_timeout(EVERY);
+            if due.elapsed() > GAP {
+                since = Instant::now();
+            }
+        }
+    };
+    // A thread that died has waited for nothing, which costs a void cycle more.
+    drop(spawn("calm", still)?.join());
+    Ok(())
 }
 
 fn spawn(

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -133,17 +133,61 @@ pub struct Struck {
     pub begun: Instant,
     /// When it surely had.
     pub done: Instant,
+    /// How much later than `begun` the lab's own command may have done it: what was measured
+    /// from `begun` may be too long by that.
+    pub hand: Duration,
+}
+
+impl Struck {
+    /// Nothing was done at that moment; what is measured counts from there.
+    #[must_use]
+    pub fn none(at: Instant) -> Self {
+        Self {
+            begun: at,
+            done: at,
+            hand: Duration::ZERO,
+        }
+    }
 }
 
 impl Fault {
-    /// When it took effect, done to the end just now after it was begun at `begun`.
-    pub(crate) fn struck(&self, begun: Instant) -> Struck {
+    /// When it took effect: begun at `begun`, done by the lab's hand at `by`, and with all that
+    /// belongs to it just now.
+    pub(crate) fn struck(&self, begun: Instant, by: Instant) -> Struck {
         let done = if self.is_over_at_once() {
             Instant::now()
         } else {
             begun
         };
-        Struck { begun, done }
+        let hand = match self.takes_its_own_time() {
+            true => Duration::ZERO,
+            false => by.saturating_duration_since(begun),
+        };
+        Struck { begun, done, hand }
+    }
+
+    /// Whether the time that it takes is a program's own, not the lab's.
+    fn takes_its_own_time(&self) -> bool {
+        match self {
+            Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Start(_)
+            | Self::StartHost(_)
+            | Self::Upgrade(_) => true,
+            Self::Kill(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Reload(_)
+            | Self::KillHost(_)
+            | Self::Cut(_)
+            | Self::Isolate(_)
+            | Self::Heal(_)
+            | Self::Flap { .. }
+            | Self::Meddle { .. }
+            | Self::DeleteAddress(_)
+            | Self::Deafen { .. }
+            | Self::Undeafen(_) => false,
+        }
     }
 
     /// Whether it has taken effect when it is done, rather than when it begins (a program that

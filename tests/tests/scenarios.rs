@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lab::requirement::{Requirement, trial};
 use lab::scenario::{Figures, Outcome, Scenario, cycle, parse};
-use lab::{binaries, netns, schedule, signals};
+use lab::{binaries, netns, prober, schedule, signals};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -60,9 +60,12 @@ fn test(path: &Path, name: &str) -> Result<(), Failed> {
 /// Cycles that may be void: one in twenty, and in a few cycles so many that one more means
 /// a machine on which nothing can be measured.
 fn void_at_most(cycles: u32) -> u32 {
-    const OF_FEW: u32 = 6;
+    const OF_FEW: u32 = 12;
     (cycles / 20).max(OF_FEW)
 }
+
+/// How long it is waited, after a void cycle, for a machine that disturbs nothing.
+const CALM: Duration = Duration::from_secs(10);
 
 /// Runs the cycles. A void one is printed and run again: what counts are `cycles` cycles
 /// that nothing disturbed. Too many void ones are a verdict about the machine, and read as
@@ -90,16 +93,18 @@ fn cycles(scenario: &Scenario, name: &str, logs: &Path) -> Result<(), Failed> {
                     format!("{claim}\ncycle {cycle}: {said}\nlogs: {logs}").into()
                 );
             }
-            Outcome::Void(late) => {
+            Outcome::Void(why) => {
                 void += 1;
-                println!("{name}: void cycle, the prober was {late:.1?} late");
+                println!("{name}: void cycle: {why}");
                 if void > void_at_most(scenario.cycles) {
                     return Err(format!(
                         "TOO DISTURBED: {void} void cycles beside {met} good ones; the \
-                         machine stalls, and the claim is neither met nor missed"
+                         machine stalls, and the claim is neither met nor missed; the last: \
+                         {why}"
                     )
                     .into());
                 }
+                prober::calm(CALM)?;
             }
         }
     }

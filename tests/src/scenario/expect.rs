@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::judge::{ANSWERERS, KEEPERS, Miss};
 use super::run::Stage;
 use super::{AtLeast, Expect};
-use crate::client::{PATIENCE, Request, Sum, sum};
+use crate::client::{PATIENCE, Request, SLOW, Sum, sum};
 use crate::group::Struck;
 use crate::holders;
 use crate::prober;
@@ -20,7 +21,7 @@ pub(super) fn look(
     stage: &Stage,
     struck: Struck,
     within: Option<Duration>,
-) -> Result<Measured, String> {
+) -> Result<Measured, Miss> {
     let since = struck.begun;
     let mut measured = Measured::new();
     if let Some(host) = &expect.holder {
@@ -29,7 +30,7 @@ pub(super) fn look(
     if let Some(host) = &expect.without {
         let holders = holders::current(&stage.group.timeline().events());
         if holders.contains(host) {
-            return Err(format!("{host} holds the address"));
+            return Err(not_yet(format!("{host} holds the address"), since, within));
         }
     }
     if let Some(wanted) = &expect.gratuitous_arp {
@@ -56,7 +57,8 @@ pub(super) fn look(
     if let Some(most) = expect.outage_at_most {
         let outage = prober::outage(&stage.prober.probes(since, Instant::now()));
         if outage > most.0 {
-            return Err(format!("outage {outage:?}, at most {most}"));
+            let said = format!("outage {outage:?}, at most {most}");
+            return Err(Miss::late(said, outage - most.0, KEEPERS));
         }
         measured.push(("outage", outage));
     }
@@ -70,16 +72,28 @@ fn holder(
     stage: &Stage,
     since: Instant,
     within: Option<Duration>,
-) -> Result<Duration, String> {
+) -> Result<Duration, Miss> {
     let events = stage.group.timeline().events();
     let Some(held) = holders::sole_since(&events, host) else {
         let now = holders::current(&events);
-        return Err(format!("{host} is not the one holder; it is with {now:?}"));
+        let said = format!("{host} is not the one holder; it is with {now:?}");
+        return Err(not_yet(said, since, within));
     };
     let took = held.saturating_duration_since(since);
     match within {
-        Some(within) if took > within => Err(format!("{host} held it after {took:?}")),
+        Some(within) if took > within => {
+            let said = format!("{host} held it after {took:?}, at most {within:?}");
+            Err(Miss::late(said, took - within, KEEPERS))
+        }
         Some(_) | None => Ok(took),
+    }
+}
+
+/// What is not so at this moment; with a bound, it will be so later than now.
+fn not_yet(said: String, since: Instant, within: Option<Duration>) -> Miss {
+    match within {
+        Some(within) => Miss::late(said, since.elapsed().saturating_sub(within), KEEPERS),
+        None => said.into(),
     }
 }
 
@@ -107,12 +121,12 @@ fn requests(
     stage: &Stage,
     struck: Struck,
     measured: &mut Measured,
-) -> Result<(), String> {
+) -> Result<(), Miss> {
     let Some(client) = &stage.client else {
         return Ok(());
     };
     if expect.answered && !client.answered_last() {
-        return Err("the last request was not answered".into());
+        return Err("the last request was not answered".to_owned().into());
     }
     if expect.failed_at_most.is_none()
         && expect.slow_at_most.is_none()
@@ -124,11 +138,14 @@ fn requests(
     measured.push(("slowest request", sum.slowest));
     over("failed", sum.failed, expect.failed_at_most)
         .map_err(|said| format!("{said}: {:?}", sum.reasons))?;
-    over("slow", sum.slow, expect.slow_at_most)?;
+    over("slow", sum.slow, expect.slow_at_most).map_err(|said| {
+        let said = format!("{said}; the slowest took {:?}", sum.slowest);
+        Miss::late(said, sum.slowest.saturating_sub(SLOW), ANSWERERS)
+    })?;
     let answers = sum.asked - sum.failed - sum.in_flight;
     match expect.answers_at_least {
         Some(least) if answers < least => {
-            Err(format!("{answers} answers, at least {least}"))
+            Err(format!("{answers} answers, at least {least}").into())
         }
         Some(_) | None => Ok(()),
     }
@@ -136,7 +153,9 @@ fn requests(
 
 /// The requests since the fault, when all of them have ended.
 pub(super) fn ended(stage: &Stage, struck: Struck) -> Result<Sum, String> {
-    let Struck { begun: since, done } = struck;
+    let Struck {
+        begun: since, done, ..
+    } = struck;
     let Some(client) = &stage.client else {
         return Ok(Sum::default());
     };

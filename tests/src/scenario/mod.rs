@@ -2,13 +2,15 @@
 //! as written; [`cycle`] is the doing.
 
 mod expect;
+mod judge;
 mod run;
 mod words;
 
 use serde::Deserialize;
 
 use crate::group::{Fault, Role};
-pub use run::{Figures, Outcome, cycle};
+pub use judge::{Disturbance, Figures, Outcome};
+pub use run::cycle;
 pub use words::Time;
 
 /// A file of `tests/scenarios`.

@@ -1,11 +1,11 @@
 //! One cycle of a scenario: a lab of its own, the steps, what was measured.
 
-use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::expect::{Measured, ended, look};
+use super::judge::{Figures, KEEPERS, Mark, Miss, Outcome, met, missed};
 use super::{Scenario, Step};
 use crate::client::{Client, Question};
 use crate::control_plane::{ControlPlane, Kind, PORT};
@@ -14,7 +14,7 @@ use crate::error::LabError;
 use crate::group::{Group, Role, Struck};
 use crate::holders;
 use crate::host::{Host, NamespaceHost};
-use crate::prober::{self, Prober};
+use crate::prober::Prober;
 use crate::segment::Segment;
 use crate::sniffer::Sniffer;
 use crate::wait;
@@ -28,33 +28,6 @@ const FIRST: u8 = 11;
 /// instruments' own stamps.
 const NOTICE: Duration = Duration::from_millis(300);
 
-/// What was measured in one cycle, by step and name.
-#[derive(Debug, Clone, Default)]
-pub struct Figures(pub Vec<(String, Duration)>);
-
-/// What became of a cycle.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    /// Everything was as claimed.
-    Met(Figures),
-    /// The claim does not hold: which step, and what was seen.
-    Missed(String),
-    /// The machine disturbed the measurement: the prober was so late. Nothing is said
-    /// about the claim.
-    Void(Duration),
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: Vec<_> = self
-            .0
-            .iter()
-            .map(|(name, took)| format!("{name} {took:.1?}"))
-            .collect();
-        f.write_str(&parts.join(", "))
-    }
-}
-
 /// The instruments around a group. Dropped from the top: those who ask go first.
 pub(super) struct Stage {
     pub(super) client: Option<Client>,
@@ -63,6 +36,12 @@ pub(super) struct Stage {
     pub(super) sniffer: Sniffer,
     pub(super) group: Group,
     pub(super) vip: Ipv4Addr,
+    /// Before the first program was started.
+    begun: Instant,
+    /// At the last fault; before the first one, at `begun`.
+    mark: Mark,
+    /// When the first fault was done.
+    first: Option<Instant>,
 }
 
 /// Runs the scenario once; its processes log into `logs`.
@@ -70,34 +49,25 @@ pub(super) struct Stage {
 /// # Errors
 /// When the lab itself does not work; a claim that does not hold is an [`Outcome`].
 pub fn cycle(scenario: &Scenario, logs: &Path) -> Result<Outcome, LabError> {
-    let started = Instant::now();
     let mut stage = Stage::new(scenario, logs)?;
     let mut figures = Figures::default();
-    let mut since = Struck {
-        begun: started,
-        done: started,
-    };
+    let mut since = Struck::none(stage.begun);
     for (number, step) in scenario.step.iter().enumerate() {
+        let place = format!("step {}", number + 1);
         match stage.step(step, &mut since)? {
             Ok(measured) => {
-                let of_step =
-                    |(name, took)| (format!("step {} {name}", number + 1), took);
+                let of_step = |(name, took)| (format!("{place} {name}"), took);
                 figures.0.extend(measured.into_iter().map(of_step));
             }
-            Err(said) => {
-                let missed = Outcome::Missed(format!("step {}: {said}", number + 1));
-                return Ok(stage.unless_disturbed(started, missed));
-            }
+            Err(miss) => return Ok(stage.missed(miss.at(&place))),
         }
     }
-    let outcome = match stage.always(scenario, started) {
-        Ok(overlap) => {
-            figures.0.push(("overlap".to_owned(), overlap));
-            Outcome::Met(figures)
-        }
-        Err(said) => Outcome::Missed(format!("always: {said}")),
-    };
-    Ok(stage.unless_disturbed(started, outcome))
+    match stage.always(scenario) {
+        Ok(overlap) => figures.0.push(("overlap".to_owned(), overlap)),
+        Err(miss) => return Ok(stage.missed(miss.at("always"))),
+    }
+    let since = stage.first.unwrap_or(stage.begun);
+    Ok(met(figures, &stage.prober, since))
 }
 
 impl Stage {
@@ -122,6 +92,7 @@ impl Stage {
                 host.output("ip", &["addr", "add", &format!("{VIP}/24"), "dev", "eth0"])?;
             }
         }
+        let (begun, mark) = (Instant::now(), Mark::now(&group));
         for role in [Role::Apiserver, Role::ApiLb, Role::VipDaemon] {
             group.start_all(role)?;
         }
@@ -148,6 +119,9 @@ impl Stage {
             sniffer,
             group,
             vip: VIP,
+            begun,
+            mark,
+            first: None,
         })
     }
 
@@ -155,12 +129,15 @@ impl Stage {
         &mut self,
         step: &Step,
         since: &mut Struck,
-    ) -> Result<Result<Measured, String>, LabError> {
+    ) -> Result<Result<Measured, Miss>, LabError> {
         if let Some(after) = step.after {
             wait::pass(after.0, || false);
         }
         if let Some(fault) = &step.fault {
+            self.mark = Mark::now(&self.group);
             *since = self.group.strike(fault)?;
+            self.mark.hand = since.hand;
+            self.first.get_or_insert(since.begun);
         }
         let within = step.within.map(|time| time.0);
         let deadline = since.begun + within.unwrap_or_default() + NOTICE;
@@ -173,36 +150,26 @@ impl Stage {
         Ok(seen)
     }
 
-    fn always(&mut self, scenario: &Scenario, from: Instant) -> Result<Duration, String> {
+    fn always(&mut self, scenario: &Scenario) -> Result<Duration, Miss> {
         let events = self.group.timeline().events();
-        let overlap = holders::overlap(&events, from, Instant::now());
+        let overlap = holders::overlap(&events, self.begun, Instant::now());
         if let Some(most) = scenario.always.overlap_at_most
             && overlap > most.0
         {
-            return Err(format!("overlap {overlap:?}, at most {most}"));
+            let said = format!("overlap {overlap:?}, at most {most}");
+            return Err(Miss::late(said, overlap - most.0, KEEPERS));
         }
         if let Some(most) = scenario.always.failed_at_most {
-            let sum = ended(
-                self,
-                Struck {
-                    begun: from,
-                    done: from,
-                },
-            )?;
+            let sum = ended(self, Struck::none(self.begun))?;
             if sum.failed > most {
-                return Err(format!("{} failed: {:?}", sum.failed, sum.reasons));
+                return Err(format!("{} failed: {:?}", sum.failed, sum.reasons).into());
             }
         }
         Ok(overlap)
     }
 
-    fn unless_disturbed(&self, from: Instant, outcome: Outcome) -> Outcome {
-        let late = prober::lateness(&self.prober.probes(from, Instant::now()));
-        if late > prober::GAP {
-            Outcome::Void(late)
-        } else {
-            outcome
-        }
+    fn missed(&self, miss: Miss) -> Outcome {
+        missed(miss, &self.prober, self.begun, &self.mark, &self.group)
     }
 }
 

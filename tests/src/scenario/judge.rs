@@ -1,0 +1,176 @@
+//! What becomes of a cycle: met, missed, or void because the machine, and not what is tested,
+//! was late.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::group::{Group, Role};
+use crate::prober::{self, Prober};
+use crate::starved::Waited;
+
+/// Who has to be on time for the address to be where it belongs.
+pub(super) const KEEPERS: &[Role] = &[Role::VipDaemon, Role::ApiLb];
+/// Who has to be on time for an answer to be.
+pub(super) const ANSWERERS: &[Role] = &[Role::ApiLb, Role::Apiserver];
+/// All of them.
+const WATCHED: &[Role] = &[Role::VipDaemon, Role::ApiLb, Role::Apiserver];
+
+/// What was measured in one cycle, by step and name.
+#[derive(Debug, Clone, Default)]
+pub struct Figures(pub Vec<(String, Duration)>);
+
+/// What became of a cycle.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Everything was as claimed.
+    Met(Figures),
+    /// The claim does not hold: which step, and what was seen.
+    Missed(String),
+    /// The machine disturbed the measurement. Nothing is said about the claim.
+    Void(Disturbance),
+}
+
+/// What the machine did.
+#[derive(Debug, Clone)]
+pub enum Disturbance {
+    /// The prober was so late.
+    Late(Duration),
+    /// A bound of time was missed by less than the machine had held things up.
+    HeldUp {
+        /// What was missed.
+        said: String,
+        /// By so much.
+        over: Duration,
+        /// So long the programs in question were ready to run and had no core.
+        starved: Duration,
+        /// So long the lab's own command took to do the fault.
+        hand: Duration,
+    },
+}
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late(late) => write!(f, "the prober was {late:.1?} late"),
+            Self::HeldUp {
+                said,
+                over,
+                starved,
+                hand,
+            } => write!(
+                f,
+                "{said}: {over:.1?} too long, but programs waited {starved:.1?} for a core \
+                 and the lab's own command took {hand:.1?}"
+            ),
+        }
+    }
+}
+
+/// An expectation that is not met.
+#[derive(Debug, Clone)]
+pub(super) struct Miss {
+    /// What is seen instead.
+    pub(super) said: String,
+    /// Of a bound of time: by how much it was missed, and who has to be on time to keep it.
+    over: Option<(Duration, &'static [Role])>,
+}
+
+impl From<String> for Miss {
+    fn from(said: String) -> Self {
+        Self { said, over: None }
+    }
+}
+
+impl Miss {
+    /// A bound of time that was missed by `over`.
+    pub(super) fn late(said: String, over: Duration, of: &'static [Role]) -> Self {
+        Self {
+            said,
+            over: Some((over, of)),
+        }
+    }
+
+    /// The same, with where it was seen before it.
+    pub(super) fn at(mut self, place: &str) -> Self {
+        self.said = format!("{place}: {}", self.said);
+        self
+    }
+}
+
+/// What had been waited for cores when the last fault was done, and how long the lab's own
+/// command took for that.
+pub(super) struct Mark {
+    waited: BTreeMap<(String, Role), Waited>,
+    own: Waited,
+    pub(super) hand: Duration,
+}
+
+impl Mark {
+    /// Now.
+    pub(super) fn now(group: &Group) -> Self {
+        Self {
+            waited: group.waited(WATCHED),
+            own: Waited::of(nix::unistd::getpid()),
+            hand: Duration::ZERO,
+        }
+    }
+
+    /// What programs of these roles have waited since, added up: an election is one program's
+    /// doing after the other's. Where answers count, so do the lab's own clients.
+    fn starved(&self, group: &Group, of: &[Role]) -> Duration {
+        let fresh = Waited::default();
+        let now = group.waited(of);
+        let programs = now.iter().map(|(name, waited)| {
+            let before = self.waited.get(name).unwrap_or(&fresh);
+            waited.since(before)
+        });
+        let own = match of.contains(&Role::Apiserver) {
+            true => Waited::of(nix::unistd::getpid()).since(&self.own),
+            false => Duration::ZERO,
+        };
+        programs.sum::<Duration>() + own
+    }
+}
+
+/// A cycle that was met, unless the prober was late since the first fault: before it nothing
+/// is measured.
+pub(super) fn met(figures: Figures, prober: &Prober, since: Instant) -> Outcome {
+    late(prober, since).map_or(Outcome::Met(figures), Outcome::Void)
+}
+
+/// A cycle that was missed, unless the prober was late at any time, or the machine has held up
+/// for as long as it was missed by what had to be on time.
+pub(super) fn missed(
+    miss: Miss,
+    prober: &Prober,
+    begun: Instant,
+    mark: &Mark,
+    group: &Group,
+) -> Outcome {
+    if let Some(late) = late(prober, begun) {
+        return Outcome::Void(late);
+    }
+    let Miss { said, over } = miss;
+    let Some((over, of)) = over else {
+        return Outcome::Missed(said);
+    };
+    let (starved, hand) = (mark.starved(group, of), mark.hand);
+    if starved + hand < over {
+        return Outcome::Missed(format!(
+            "{said} ({over:.1?} too long; programs waited {starved:.1?} for a core, the lab's \
+             own command took {hand:.1?})"
+        ));
+    }
+    Outcome::Void(Disturbance::HeldUp {
+        said,
+        over,
+        starved,
+        hand,
+    })
+}
+
+fn late(prober: &Prober, since: Instant) -> Option<Disturbance> {
+    let late = prober::lateness(&prober.probes(since, Instant::now()));
+    (late > prober::GAP).then_some(Disturbance::Late(late))
+}
