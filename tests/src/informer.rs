@@ -20,6 +20,8 @@ use crate::host::NamespaceHost;
 const PATH: &str = "/api/v1/namespaces/default/configmaps";
 /// How long a watch that has ended waits before it goes on.
 const AGAIN: Duration = Duration::from_millis(20);
+/// How long a write may take: three disks have to have it.
+const WRITTEN: Duration = Duration::from_secs(30);
 /// How often the thread looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -120,7 +122,7 @@ pub fn create(
         body.len()
     );
     host.run(move || {
-        let asked = async { timeout(PATIENCE, whole(&question, &request)).await };
+        let asked = async { timeout(WRITTEN, whole(&question, &request)).await };
         let answer = runtime()?.block_on(asked);
         Ok(match answer {
             Ok(Ok(answer)) if answer.starts_with("HTTP/1.0 201") => Ok(()),

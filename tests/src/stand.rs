@@ -23,9 +23,9 @@ const HOSTS: [(&str, Ipv4Addr); 4] = [
     ("client", Ipv4Addr::new(10, 77, 0, 50)),
 ];
 /// How long an API server may take to start.
-pub const STARTED: Duration = Duration::from_secs(90);
+pub const STARTED: Duration = Duration::from_secs(180);
 /// How long a member of etcd may wait for its peers.
-const JOINED: Duration = Duration::from_secs(20);
+const JOINED: Duration = Duration::from_secs(90);
 
 /// Three masters that serve. The fields end in their order: an API server whose etcd has gone
 /// does not end.
@@ -71,6 +71,7 @@ impl Stand {
         for host in made.masters() {
             made.answers(host.address(), STARTED)?;
         }
+        made.housed()?;
         Ok(made)
     }
 
@@ -120,10 +121,36 @@ impl Stand {
     /// # Errors
     /// When there is none `within` that time.
     pub fn answers(&self, at: Ipv4Addr, within: Duration) -> Result<(), LabError> {
-        let question = self.question_at(at, "/readyz")?;
+        self.asked(at, "/readyz", within)
+    }
+
+    /// Waits for the namespace that tests write to: an API server makes it some time after it
+    /// has called itself ready.
+    fn housed(&self) -> Result<(), LabError> {
+        let host = self.segment.host("m1")?;
+        self.asked(host.address(), "/api/v1/namespaces/default", STARTED)
+    }
+
+    fn asked(&self, at: Ipv4Addr, path: &str, within: Duration) -> Result<(), LabError> {
+        let question = self.question_at(at, path)?;
         let client = self.client()?;
-        let answered = || once(client, &question).ok()?.ok();
-        wait::until("an answer to /readyz", within, answered).map(drop)
+        let mut last = String::new();
+        let answered = || match once(client, &question) {
+            Ok(Ok(())) => Some(()),
+            Ok(Err(why)) => {
+                last = why;
+                None
+            }
+            Err(error) => {
+                last = error.to_string();
+                None
+            }
+        };
+        let answered = wait::until(path, within, answered);
+        answered.map_err(|_| LabError::Late {
+            what: format!("a good answer of {at} to {path} (the last: {last})"),
+            within,
+        })
     }
 }
 
