@@ -36,10 +36,29 @@ fn demo(on: &str, first: &str) -> Result<(), Failed> {
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
-    let page = std::fs::read_to_string(&report)?;
+    // There is none when it did not come to its end.
+    let page = std::fs::read_to_string(&report).unwrap_or_default();
     let told = said.lines().next().is_some_and(|line| line.contains(first));
     match output.status.success() && told && page.contains("<svg") {
         true => Ok(()),
-        false => Err(format!("{}: {said}", output.status).into()),
+        false => {
+            let complained = String::from_utf8_lossy(&output.stderr);
+            let (said, complained) = (last(&said, 24), last(&complained, 12));
+            Err(format!(
+                "{}\n{said}\non standard error:\n{complained}",
+                output.status
+            )
+            .into())
+        }
     }
+}
+
+/// The last lines, where the end is that it came to.
+fn last(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let from = lines.len().saturating_sub(count);
+    lines.get(from..).unwrap_or_default().join("\n")
 }

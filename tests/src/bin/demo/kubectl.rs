@@ -18,7 +18,7 @@ use serde_json::Value;
 /// Between two creations: a process of kubectl costs a good part of a core.
 const EVERY: Duration = Duration::from_millis(250);
 /// What the watch may lag behind at the end.
-const LAG: Duration = Duration::from_secs(10);
+const LAG: Duration = Duration::from_secs(30);
 /// The names of what is created, so that nothing else is counted.
 const NAME: &str = "demo-";
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lab::group::{Fault, Role, Struck, Target};
-use lab::{LabError, wait};
+use lab::{LabError, prober, wait};
 
 use crate::drawing::Drawing;
 use crate::row::{Limits, Row, ms};
@@ -13,8 +13,10 @@ use crate::stage::Stage;
 const LINGER: Duration = Duration::from_millis(2500);
 /// What is watched after a healing.
 const SETTLE: Duration = Duration::from_millis(1000);
-/// A stretch that the machine disturbed and that missed a bound is played once more.
-const TRIES: usize = 2;
+/// A stretch that the machine disturbed and that missed a bound is played again, when it is calm
+/// or after this time.
+const TRIES: usize = 5;
+const CALM: Duration = Duration::from_secs(10);
 /// api-lb's `timeouts.connect`: how long a request may wait for a host that is gone.
 const DIAL: Duration = Duration::from_millis(250);
 /// Two checks of api-lb, 100 ms apart, and the way of the address.
@@ -76,6 +78,7 @@ fn play(act: &Act, stage: &mut Stage, drawing: &Drawing) -> Result<[Row; 2], Lab
             "void: the machine held the prober up for {}; again",
             ms(late)
         ));
+        prober::calm(CALM)?;
     }
     Err(LabError::Missing("a try that was not void".into()))
 }

@@ -21,9 +21,9 @@ use crate::{machines, namespaces};
 /// Long-lived connections.
 pub(crate) const WATCHERS: usize = 60;
 /// How long an API server may take until it is ready: a real one bootstraps itself.
-const APISERVER: Duration = Duration::from_secs(60);
+const APISERVER: Duration = Duration::from_secs(180);
 /// How long the rest may take.
-const SETTLED: Duration = Duration::from_secs(15);
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// What the masters stand on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
