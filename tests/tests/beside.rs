@@ -21,7 +21,7 @@ const MASTERS: [(&str, Ipv4Addr, u8); 2] = [
     ("b", Ipv4Addr::new(10, 77, 0, 12), 100),
 ];
 /// Above two looks of api-lb (2 s each) and an election.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
     schedule::prefer_run();

@@ -18,8 +18,8 @@ use serde_json::Value;
 
 /// An apiserver that was killed stands in the slice until its lease of 15 s has run out and
 /// another one has looked, which each does every 10 s.
-const LEASE: Duration = Duration::from_secs(60);
-const SOON: Duration = Duration::from_secs(20);
+const LEASE: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(90);
 
 fn main() {
     lab::netns::sweep();
@@ -39,7 +39,7 @@ fn found_and_let_go() -> Result<(), Failed> {
     let socket = owner.file("api-lb.sock");
     let start = || -> Result<Process, LabError> {
         let mut process = owner.start(&program)?;
-        process.ready(Duration::from_secs(10))?;
+        process.ready(Duration::from_secs(60))?;
         Ok(process)
     };
     let mut process = start()?;

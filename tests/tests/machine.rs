@@ -38,7 +38,7 @@ fn smoke() -> Result<(), LabError> {
     assert_eq!(state.trim(), "running");
     assert_eq!(machine.output("hostname", &[])?.trim(), "m1");
     let client = segment.host("client")?.clone();
-    let greeting = wait::until("sshd's greeting", Duration::from_secs(10), || {
+    let greeting = wait::until("sshd's greeting", Duration::from_secs(60), || {
         client.run(greeting).ok()?
     })?;
     assert_eq!(&greeting, b"SSH-2.0-");

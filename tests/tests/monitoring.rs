@@ -15,7 +15,7 @@ use lab::{binaries, wait};
 use libtest_mimic::{Arguments, Failed};
 use serde_json::Value;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(90);
 
 fn main() {
     let needs = [Requirement::Monitoring];

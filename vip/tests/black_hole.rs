@@ -32,7 +32,7 @@ const BACKUPS: [(&str, Ipv4Addr); 2] = [
 const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 77, 0, 50));
 
 /// Above a down interval of 1 s and the start of a daemon.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// From the election on, the client's gap.
 const CONVERGED: Duration = Duration::from_millis(50);
 /// Announcements are repeated until 200 ms after the last sign of a rival.

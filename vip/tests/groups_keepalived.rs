@@ -28,7 +28,7 @@ const MASTERS: [(&str, Ipv4Addr, u8); 3] = [
 const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 77, 0, 50));
 
 /// Above keepalived's start and a down interval.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Three intervals of 100 ms and the skew of the lowest, twice: a second owner may die
 /// right after the first.
 const OUTAGE: Duration = Duration::from_millis(900);

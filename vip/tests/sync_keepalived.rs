@@ -23,7 +23,7 @@ const HOSTS: [(&str, Ipv4Addr); 2] = [
 ];
 
 /// Above the start of a daemon and some down intervals of 361 ms.
-const PATIENCE: Duration = Duration::from_secs(9);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// keepalived notices, waits for a down interval, and again for the other of its group.
 const MOVED: Duration = Duration::from_millis(1500);
 /// Several down intervals: whoever moves back by itself does it in this time.

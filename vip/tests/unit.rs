@@ -16,7 +16,7 @@ use libtest_mimic::{Arguments, Failed};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 11);
 const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 78, 0, 50));
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// In tenths, as systemd scores it.
 const EXPOSURE: u32 = 25;
 

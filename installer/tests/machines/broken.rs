@@ -16,7 +16,7 @@ use super::{BARE, checks};
 const EVERY: usize = 40;
 /// Runs until all is done, however often they are killed.
 const RUNS: usize = 400;
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Killed again and again with -9, each time some steps further, it ends where it would have.
 #[expect(clippy::print_stdout, reason = "how often belongs to the result")]

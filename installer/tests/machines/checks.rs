@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::rig::{Box, Rig, Run, VIP};
 
 /// From the end of a run until an address has answered.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn holds(text: &str, wanted: &str) -> Result<(), Failed> {
     match text.contains(wanted) {

@@ -23,7 +23,7 @@ use crate::node;
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 100);
 const OPERATOR: (&str, Ipv4Addr) = ("operator", Ipv4Addr::new(10, 79, 0, 50));
 /// From systemd's word that a machine is up until its sshd answers.
-const SSHD: Duration = Duration::from_secs(20);
+const SSHD: Duration = Duration::from_secs(90);
 /// Kubernetes' own programs that a control plane takes.
 const KUBERNETES: [&str; 6] = [
     "etcd",

@@ -18,7 +18,7 @@ use crate::{requirement, wait};
 
 /// Where every proxy listens.
 pub const PORT: u16 = 6443;
-const STARTED: Duration = Duration::from_secs(10);
+const STARTED: Duration = Duration::from_secs(60);
 
 /// Who stands between the clients and the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

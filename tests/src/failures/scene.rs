@@ -332,7 +332,7 @@ fn storm(stage: &mut Stage, proxy: &Proxy, size: Size) -> Result<Figures, LabErr
     let before = dials(proxy)?;
     let address = (std::net::Ipv4Addr::LOCALHOST, PORT).into();
     let load = Load::begin(stage.lb()?, address, 0, clients)?;
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_secs(180);
     wait::until("the storm to be over", limit, || {
         (load.over() >= clients).then_some(())
     })?;

@@ -19,7 +19,7 @@ const SERVERS: [(&str, Ipv4Addr); 3] = [
     ("s2", Ipv4Addr::new(10, 9, 0, 12)),
     ("s3", Ipv4Addr::new(10, 9, 0, 13)),
 ];
-const STARTED: Duration = Duration::from_secs(10);
+const STARTED: Duration = Duration::from_secs(60);
 /// Room for everybody who comes.
 pub const WIDE: u32 = 8192;
 

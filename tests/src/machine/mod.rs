@@ -24,9 +24,9 @@ use crate::segment::Segment;
 use groups::Groups;
 
 /// From the start until systemd says that it is up.
-const BOOT: Duration = Duration::from_secs(60);
+const BOOT: Duration = Duration::from_secs(180);
 /// From the request to the end.
-const SHUTDOWN: Duration = Duration::from_secs(30);
+const SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// What a machine is booted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use serde_json::Value;
 /// The machine's address.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 76, 0, 11);
 /// Twice the unit's watchdog, on a machine that has other work.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Ports below 1024, an address of nobody, TLS, passwords, the journal's own protocol.
 pub(crate) const CONFIG: &str = r#"apiVersion: sternpost/v1

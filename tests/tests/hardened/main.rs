@@ -30,7 +30,7 @@ const FRONTEND: (Ipv4Addr, u16) = (ADDRESS, 443);
 const EXPOSURE: u32 = 15;
 /// Bytes that have to come back between two upgrades.
 const ENOUGH: u64 = 1024 * 1024;
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Passes the trial, and cannot start in the place of the other.
 const BROKEN: &str = "#!/bin/sh\n\

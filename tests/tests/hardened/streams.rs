@@ -20,7 +20,7 @@ const REST: Duration = Duration::from_millis(20);
 /// Between two new connections.
 const EACH: Duration = Duration::from_millis(10);
 /// A client that waits longer has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Echoes whatever comes at these ports of a host; ends with the process.
 pub(crate) fn echo(host: &NamespaceHost, ports: &[u16]) -> Result<(), Failed> {

@@ -32,7 +32,7 @@ const VIRTUAL_V6: Ipv6Addr = Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, 0x100);
 const PASSWORD: &str = "42k8svip";
 
 /// Above the down interval of VRRPv2 at 1 s (4 s at most) and keepalived's own start.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(9);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// keepalived's hand-over takes about a millisecond; the bound of the conventions.
 const OVERLAP: Duration = Duration::from_millis(10);

@@ -24,7 +24,7 @@ pub(crate) const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 100);
 /// What is tested.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_vip-daemon");
 /// Far above anything awaited with it; only a hang is that slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Copies the program under test, by a process of its own: a program that another thread of
 /// this one starts meanwhile would hold the copy open for writing, and it could not be run.
