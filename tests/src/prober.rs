@@ -135,7 +135,7 @@ pub fn lateness(probes: &[Probe]) -> Duration {
 }
 
 /// Waits until a thread that sleeps for a millisecond at a time wakes in time again for
-/// [`CALM`], at most so long: what disturbs one cycle need not disturb the next.
+/// a second, at most so long: what disturbs one cycle need not disturb the next.
 ///
 /// # Errors
 /// When no thread can be started.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::{Expect, Scenario, Step};
 use crate::group::{Group, Role};
 use crate::prober::{self, Prober};
 use crate::starved::Waited;
@@ -137,6 +138,34 @@ impl Mark {
 /// is measured.
 pub(super) fn met(figures: Figures, prober: &Prober, since: Instant) -> Outcome {
     late(prober, since).map_or(Outcome::Met(figures), Outcome::Void)
+}
+
+impl Scenario {
+    /// Whether anything is claimed about where the address is. What becomes of requests is
+    /// the client's to say: no stall makes one answered that was not.
+    pub(super) fn is_about_the_address(&self) -> bool {
+        let asks = |step: &Step| {
+            let Expect {
+                holder,
+                without,
+                gratuitous_arp,
+                released,
+                outage_at_most,
+                answered: _,
+                failed_at_most: _,
+                slow_at_most: _,
+                answers_at_least: _,
+                cuts_at_most: _,
+                watchers: _,
+            } = &step.expect;
+            holder.is_some()
+                || without.is_some()
+                || gratuitous_arp.is_some()
+                || released.is_some()
+                || outage_at_most.is_some()
+        };
+        self.always.overlap_at_most.is_some() || self.step.iter().any(asks)
+    }
 }
 
 /// A cycle that was missed, unless the prober was late at any time, or the machine has held up
