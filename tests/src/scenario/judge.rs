@@ -180,26 +180,53 @@ pub(super) fn missed(
     if let Some(late) = late(prober, begun) {
         return Outcome::Void(late);
     }
+    let starved = miss.over.map(|(_, of)| mark.starved(group, of));
+    decided(miss, starved.unwrap_or_default(), mark.hand)
+}
+
+/// Held up for as long as it was missed by, a bound of time may have been kept.
+fn decided(miss: Miss, starved: Duration, hand: Duration) -> Outcome {
     let Miss { said, over } = miss;
-    let Some((over, of)) = over else {
-        return Outcome::Missed(said);
-    };
-    let (starved, hand) = (mark.starved(group, of), mark.hand);
-    if starved + hand < over {
-        return Outcome::Missed(format!(
+    match over {
+        None => Outcome::Missed(said),
+        Some((over, _)) if starved + hand >= over => Outcome::Void(Disturbance::HeldUp {
+            said,
+            over,
+            starved,
+            hand,
+        }),
+        Some((over, _)) => Outcome::Missed(format!(
             "{said} ({over:.1?} too long; programs waited {starved:.1?} for a core, the lab's \
              own command took {hand:.1?})"
-        ));
+        )),
     }
-    Outcome::Void(Disturbance::HeldUp {
-        said,
-        over,
-        starved,
-        hand,
-    })
 }
 
 fn late(prober: &Prober, since: Instant) -> Option<Disturbance> {
     let late = prober::lateness(&prober.probes(since, Instant::now()));
     (late > prober::GAP).then_some(Disturbance::Late(late))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_machine_held_up_for_as_long_is_void() {
+        let ms = Duration::from_millis;
+        let late = |over| Miss::late("x".to_owned(), ms(over), KEEPERS);
+        for (miss, starved, hand, void) in [
+            (late(10), 6, 4, true),
+            (late(10), 10, 0, true),
+            (late(10), 0, 10, true),
+            (late(10), 6, 3, false),
+            (late(1), 0, 0, false),
+            // A count is no matter of time.
+            (Miss::from("2 failed".to_owned()), 500, 500, false),
+        ] {
+            let outcome = decided(miss, ms(starved), ms(hand));
+            assert_eq!(matches!(outcome, Outcome::Void(_)), void, "{outcome:?}");
+            assert_eq!(matches!(outcome, Outcome::Missed(_)), !void, "{outcome:?}");
+        }
+    }
 }
