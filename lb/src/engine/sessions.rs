@@ -174,11 +174,11 @@ impl Sessions {
         Arc::clone(self.backends.get(&backend.name).unwrap_or(backend))
     }
 
-    /// A client has come, which [`Gauges::open`] counts already: a server is dialled for it.
+    /// A client has come, which [`Gauges::open`] and its frontend count already: a server is
+    /// dialled for it.
     pub(super) fn open(&mut self, arrival: Arrival) {
         self.count += 1;
         self.earn();
-        arrival.origin.counters.opened();
         let is_proxy = arrival.origin.gate.is_proxy(arrival.address.ip());
         let session = Session {
             machine: Machine::new(self.tick()),

@@ -277,6 +277,8 @@ impl Worker {
         }
         gate.enter(now);
         let frontend = Arc::clone(&entrance.frontend);
+        // Here, not where it is taken over: those on their way to another worker are in.
+        frontend.counters.opened();
         self.place(
             entrance,
             Handed {
