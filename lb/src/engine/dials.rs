@@ -340,8 +340,13 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(key) else {
             return;
         };
-        if session.introduce().is_err() {
-            return self.redial(key, Failure::Refused);
+        match session.introduce() {
+            Ok(()) => {}
+            // What is missing here is no fault of the server.
+            Err(errno) if dial::is_shortage(errno) => {
+                return self.end(key, End::NoResources);
+            }
+            Err(_) => return self.redial(key, Failure::Refused),
         }
         session.connected_after = session.age(now);
         if let Load::Dial { began, spare, .. } = &mut session.load {

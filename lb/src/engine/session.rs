@@ -84,6 +84,7 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// The next server of this backend to dial.
     ///
     /// # Errors
     /// The end, when no server is left or the dial budget is used up, or that it is to wait.

@@ -90,8 +90,16 @@ fn until_call(worker: Pid) -> nix::Result<()> {
 }
 
 async fn start(server: &Echo) -> Fallible<(Lb, Pid, std::net::SocketAddr)> {
+    start_with(server, "").await
+}
+
+/// With this in the backend.
+async fn start_with(
+    server: &Echo,
+    more: &str,
+) -> Fallible<(Lb, Pid, std::net::SocketAddr)> {
     let bind = loopback(6443);
-    let body = simple(bind, &[server.address], CHECK_ONCE);
+    let body = simple(bind, &[server.address], &format!("{CHECK_ONCE}{more}"));
     let mut lb = Lb::start(&format!("workers: 1\n{body}"))?;
     lb.enters("s0", "up")?;
     lb.rests().await?;
@@ -189,4 +197,30 @@ async fn to_let_in_with_and_established_ones_go_on() {
     tokio::time::timeout(Duration::from_millis(50), first.read_u8())
         .await
         .unwrap_err();
+}
+
+/// The PROXY header is the first that a server is given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_say_who_comes_with_and_the_server_is_not_blamed() {
+    let server = Echo::start(b'a').await.unwrap();
+    let more = "  sendProxy: v1\n";
+    let (mut lb, worker, bind) = start_with(&server, more).await.unwrap();
+    for errno in [Errno::ENOBUFS, Errno::ENOMEM] {
+        let starved = Starved::begin(worker, libc::SYS_sendto, errno, 1).unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        client.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = client.local_addr().unwrap();
+        // The reset may come before the connect is seen to have succeeded.
+        if let Ok(mut client) = client.connect(bind).await {
+            let answer = tokio::time::timeout(PATIENCE, client.read_u8()).await;
+            assert!(answer.unwrap().is_err(), "{errno}");
+        }
+        starved.end().unwrap();
+        assert_eq!(lb.end(address).unwrap(), "noResources", "{errno}");
+    }
+    served(bind).await.unwrap();
+    let status = lb.get("/status").await.unwrap();
+    let server = &status["backends"][0]["servers"][0];
+    assert_eq!(server["dialFailures"], 0);
+    assert_eq!(server["state"], "up");
 }
