@@ -175,7 +175,9 @@ impl Sessions {
         self.turn(key);
     }
 
-    /// It has no server yet: it stands again at the step it had reached.
+    /// It has no server yet: it stands again at the step it had reached. One that was being
+    /// dialled for comes before those of its worker that waited, which come last: there is a
+    /// place for it unless another worker's has taken it.
     fn begin_anew(&mut self, key: Key, was: &Machine) {
         let (now, tick) = (self.now(), self.tick());
         if was.admission() == Admission::Open {
@@ -191,7 +193,7 @@ impl Sessions {
                 dials.resume(waited);
             }
         }
-        self.dial_first(key);
+        self.wait_again(key);
     }
 
     /// Its client has no more time for what it waits for than it had.

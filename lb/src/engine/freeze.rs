@@ -15,13 +15,19 @@ use super::sessions::Sessions;
 use crate::worker::{Frozen, Luggage};
 
 impl Sessions {
-    /// Gives all sessions away.
+    /// Gives all sessions away, those that wait for a place last and as they stand in the
+    /// line: so they stand in the next image's.
     pub(super) fn freeze(&mut self) -> Frozen {
+        let line = std::mem::take(&mut self.line);
+        let in_line: Vec<Session> = line
+            .into_iter()
+            .filter_map(|key| self.slab.remove(key))
+            .collect();
         let keys: Vec<_> = self.slab.keys().collect();
-        let all = keys.into_iter().filter_map(|key| self.slab.remove(key));
-        let mut all: Vec<Session> = all.collect();
-        // As they came: so they stand in the next image's line.
+        let others = keys.into_iter().filter_map(|key| self.slab.remove(key));
+        let mut all: Vec<Session> = others.collect();
         all.sort_unstable_by_key(|session| session.count);
+        all.extend(in_line);
         let number = self.number;
         Frozen {
             worker: number,

@@ -1,4 +1,4 @@
-//! Clients that wait for a place at a server, in the order in which they came.
+//! Clients that wait for a place at a server, in the order in which they came to the line.
 //!
 //! Each worker has a line of its own. It looks at it when one of its own sessions has ended or
 //! been given up by a server, and every [`LOOK`]: a place may come free at any worker. It does
@@ -21,17 +21,35 @@ use crate::worker::End;
 const LOOK: Duration = Duration::from_millis(5);
 
 impl Sessions {
-    /// Puts a session at the end of the line.
+    /// Puts a session at the end of the line, where that has room.
     pub(super) fn wait(&mut self, key: Key) {
-        let now = self.tick();
         let Some(session) = self.slab.get_mut(key) else {
             return;
         };
         let backend = &session.origin.backend;
-        if !backend.cursor.wait(u64::from(backend.queue.length)) {
-            return self.end(key, End::QueueFull);
+        if backend.cursor.wait(u64::from(backend.queue.length)) {
+            self.line_up(key);
+        } else {
+            self.end(key, End::QueueFull);
         }
-        let deadline = now.after(backend.queue.timeout);
+    }
+
+    /// Puts one at the end of the line that the process image before had let in: it stays in,
+    /// however long the line is. It is looked at before this round of the loop is over.
+    pub(super) fn wait_again(&mut self, key: Key) {
+        if let Some(session) = self.slab.get_mut(key) {
+            session.origin.backend.cursor.wait(u64::MAX);
+            self.look = Duration::ZERO;
+            self.line_up(key);
+        }
+    }
+
+    fn line_up(&mut self, key: Key) {
+        let now = self.tick();
+        let Some(session) = self.slab.get_mut(key) else {
+            return;
+        };
+        let deadline = now.after(session.origin.backend.queue.timeout);
         session.machine.waiting(deadline);
         self.line.push_back(key);
         self.arm(key, deadline);
@@ -71,7 +89,7 @@ impl Sessions {
             Waits::Yes => {}
         }
         if let Some(origin) = current(&session.origin.frontend) {
-            session.origin = origin.by(session.origin.route);
+            session.origin = session.origin.led_by(&origin);
         }
         let elapsed = session.elapsed(now);
         if let Load::Dial { dials, .. } = &mut session.load {

@@ -70,6 +70,26 @@ impl Origin {
         })
     }
 
+    /// Where a session that waits goes by now: where `current`, its frontend as it stands,
+    /// leads by the same route. The gate and the counters that let it in see it out, whatever
+    /// another configuration says.
+    #[must_use]
+    pub(super) fn led_by(self: &Rc<Self>, current: &Rc<Self>) -> Rc<Self> {
+        let there = current.by(self.route);
+        // A gate is of one configuration.
+        if Arc::ptr_eq(&self.gate, &there.gate) {
+            return there;
+        }
+        Rc::new(Self {
+            frontend: Arc::clone(&self.frontend),
+            counters: Arc::clone(&self.counters),
+            gate: Arc::clone(&self.gate),
+            backend: Arc::clone(&there.backend),
+            route: there.route,
+            reception: None,
+        })
+    }
+
     /// Where a session of this frontend goes that went by this route before.
     #[must_use]
     pub(super) fn by(self: &Rc<Self>, route: Option<usize>) -> Rc<Self> {

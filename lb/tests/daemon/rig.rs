@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 pub(crate) type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -295,6 +296,13 @@ impl Lb {
     pub(crate) fn ended(&mut self, client: SocketAddr) -> Fallible<Value> {
         let client = client.to_string();
         self.line(|line| line["message"] == "connection" && line["client"] == *client)
+    }
+
+    /// Closes this client, and waits for the line of its connection.
+    pub(crate) async fn ended_after(&mut self, client: TcpStream) -> Fallible<Value> {
+        let address = client.local_addr()?;
+        drop(client);
+        self.ended(address)
     }
 
     /// How the connection of this client ended.
