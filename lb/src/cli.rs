@@ -187,9 +187,10 @@ fn run(path: &std::path::Path) -> u8 {
     // Given back once: the old program has no other to give it back to.
     if let Some(Handed {
         state,
-        parcel,
+        custody,
         returned: None,
     }) = handed
+        && let Some(parcel) = custody.take()
     {
         let why = format!(
             "api-lb {} could not go on: {}",

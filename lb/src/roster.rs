@@ -37,7 +37,7 @@ use crate::trail::Memory;
 use crate::worker::Which;
 
 use hear::Heard;
-pub use keep::Kept;
+pub use keep::{Kept, Served};
 pub use will::{Told, Unknown, Will};
 
 /// Frontends, backends and servers as they stand.

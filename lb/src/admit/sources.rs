@@ -78,7 +78,13 @@ impl Sources {
         Ok(())
     }
 
-    /// A connection of this source is open already.
+    /// Goes on from so many that passed uncounted.
+    pub fn go_on(&self, uncounted: u64) {
+        self.uncounted.fetch_add(uncounted, Ordering::Relaxed);
+    }
+
+    /// A connection of this source is open already. One without room here is none that has
+    /// come.
     pub fn keep(&self, ip: IpAddr, limits: &Limits) {
         if limits.are_none() {
             return;
@@ -88,7 +94,6 @@ impl Sources {
         if part.len() >= (limits.table as usize).div_ceil(PARTS)
             && !part.contains_key(&ip)
         {
-            self.uncounted.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let known = part.entry(ip).or_default();

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Control, StartError};
 use crate::config::Config;
 use crate::drain::Stop;
+use crate::engine::Kept;
 use crate::listener::{self, Listener};
 use crate::pool::ListenerId;
 use crate::trail::Trail;
@@ -58,8 +59,10 @@ pub(super) fn listeners(
 ) -> Result<(Vec<Arc<Listener>>, ListenerId), StartError> {
     let mut last = ListenerId(0);
     let mut open = Vec::new();
-    if let Some(Handed { state, parcel, .. }) = handed {
-        for (address, socket) in state.listeners.iter().zip(&parcel.sockets) {
+    if let Some(Handed { state, custody, .. }) = handed {
+        let parcel = custody.look();
+        let sockets = parcel.iter().flat_map(|parcel| &parcel.sockets);
+        for (address, socket) in state.listeners.iter().zip(sockets) {
             last.0 += 1;
             open.push(Arc::new(Listener {
                 id: last,
@@ -110,14 +113,19 @@ impl Control {
     ) -> Option<Stop> {
         let Handed {
             state,
-            parcel,
+            custody,
             returned,
         } = handed;
+        // Nothing fails from here on, and there is no way back.
+        let parcel = custody.take();
+        drop(custody);
         self.mean(config, listeners);
         let now = SystemTime::now();
-        self.roster.restore(&state.roster, now);
+        let served = state.sessions.iter().filter_map(Kept::served_by).collect();
+        self.roster.restore(&state.roster, &served, now);
         let connections = state.sessions.len() as u64;
-        let sockets = parcel.sockets.into_iter().skip(state.listeners.len());
+        let sockets = parcel.into_iter().flat_map(|parcel| parcel.sockets);
+        let sockets = sockets.skip(state.listeners.len());
         let adoption = Adoption::new(
             Arc::new(self.roster.snapshot(now)),
             self.workers.count(),
@@ -354,7 +362,7 @@ impl Control {
 
 /// The sessions with their sockets. That the numbers fit was seen when the state was read.
 fn luggage(
-    sessions: Vec<crate::engine::Kept>,
+    sessions: Vec<Kept>,
     sockets: impl Iterator<Item = std::os::fd::OwnedFd>,
 ) -> impl Iterator<Item = Luggage> {
     let mut sockets = sockets;

@@ -14,6 +14,7 @@ use super::machine::{Admission, Machine};
 use super::relay::Flow;
 use super::session::Writes;
 use crate::pool::{Server, Snapshot};
+use crate::roster::Served;
 
 /// Bytes that stand behind the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +134,13 @@ impl Kept {
         let servers = snapshot.backend(&self.backend)?.servers();
         let mut servers = servers.iter().map(|(server, _)| server);
         servers.find(|server| at.is_of(server)).map(Arc::clone)
+    }
+
+    /// Its server, by names.
+    #[must_use]
+    pub fn served_by(&self) -> Option<Served<'_>> {
+        let at = self.server.as_ref()?;
+        Some((&self.backend, &at.name, at.address))
     }
 
     /// How many sockets go with it: the client's, and then the server's.

@@ -28,6 +28,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use counters::{Counters, Totals};
 pub use cursor::Cursor;
 pub use cuts::{Standing, cuts};
@@ -160,7 +162,10 @@ impl Terms {
 }
 
 /// When a server is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
 pub enum Rank {
     /// Always.
     #[default]

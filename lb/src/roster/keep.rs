@@ -5,16 +5,20 @@
 //! names there goes on. The last result of a check is not kept: the first one is made at once.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::hear::Heard;
 use super::{Back, Member, Roster, Will};
-use crate::config;
-use crate::pool::{Judge, State, Totals};
+use crate::config::{self, Origin};
+use crate::pool::{Judge, Rank, ServerId, State, Totals};
+
+/// The server of a connection: its backend's name, its own, its address.
+pub type Served<'k> = (&'k str, &'k str, SocketAddr);
 
 /// A roster, written down.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -31,6 +35,10 @@ pub struct Kept {
 struct KeptFront {
     name: String,
     totals: Totals,
+    /// Connections of sources for which the table had no room. Not known to the first
+    /// versions.
+    #[serde(default, skip_serializing_if = "is_none")]
+    uncounted: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,6 +58,11 @@ struct KeptMember {
     /// What the file said, by which an older order is judged.
     disabled: bool,
     weight: u16,
+    /// Not known to the first versions, as the next.
+    #[serde(default, skip_serializing_if = "is_regular")]
+    rank: Rank,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_connections: Option<NonZeroU32>,
     will: Will,
     state: State,
     since: SystemTime,
@@ -71,6 +84,11 @@ const fn is_none(count: &u64) -> bool {
     *count == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_regular(rank: &Rank) -> bool {
+    *rank == Rank::Regular
+}
+
 impl Roster {
     /// Writes down what the next image goes on with.
     #[must_use]
@@ -78,12 +96,13 @@ impl Roster {
         let fronts = self.frontends.iter().map(|front| KeptFront {
             name: front.meant.name.to_string(),
             totals: front.counters.totals(),
+            uncounted: front.gate.books.sources.uncounted(),
         });
         let backs = self.backends.iter().map(|back| KeptBack {
             name: back.meant.name.to_string(),
             turn: back.cursor.turn(),
             results: back.results,
-            members: back.keep(),
+            members: back.members.iter().map(Member::keep).collect(),
         });
         Kept {
             was_ever_usable: self.was_ever_usable,
@@ -94,8 +113,14 @@ impl Roster {
     }
 
     /// Goes on with what another image has written down. To be called once, after the
-    /// configuration was taken and before anything is counted.
-    pub fn restore(&mut self, kept: &Kept, now: SystemTime) {
+    /// configuration was taken and before anything is counted. `served` are the servers of the
+    /// connections that go on.
+    pub fn restore(
+        &mut self,
+        kept: &Kept,
+        served: &HashSet<Served<'_>>,
+        now: SystemTime,
+    ) {
         self.was_ever_usable = kept.was_ever_usable;
         self.generation = kept.generation;
         for front in &self.frontends {
@@ -105,6 +130,7 @@ impl Roster {
                 .find(|was| *was.name == *front.meant.name);
             if let Some(was) = was {
                 front.counters.go_on(&was.totals);
+                front.gate.books.sources.go_on(was.uncounted);
             }
         }
         for back in &mut self.backends {
@@ -114,17 +140,13 @@ impl Roster {
                 .find(|was| *was.name == *back.meant.name);
             if let Some(was) = was {
                 back.restore(was, now);
+                back.restore_left(was, served, &mut self.last_server, now);
             }
         }
     }
 }
 
 impl Back {
-    fn keep(&self) -> Vec<KeptMember> {
-        let both = self.members.iter().zip(&self.meant.servers);
-        both.map(|(member, file)| member.keep(file)).collect()
-    }
-
     fn restore(&mut self, was: &KeptBack, now: SystemTime) {
         self.cursor.go_on(was.turn);
         self.results = was.results;
@@ -138,16 +160,58 @@ impl Back {
             }
         }
     }
+
+    /// Those that nobody names any more and that have connections. One whose name another
+    /// server has been given cannot stay.
+    fn restore_left(
+        &mut self,
+        was: &KeptBack,
+        served: &HashSet<Served<'_>>,
+        last: &mut u32,
+        now: SystemTime,
+    ) {
+        for was in &was.members {
+            let it = (&*self.meant.name, &*was.name, was.address);
+            let mut others = self.members.iter();
+            let is_named = others.any(|member| *member.server.name == *was.name);
+            if is_named || !served.contains(&it) {
+                continue;
+            }
+            *last += 1;
+            let server = was.left();
+            let mut member = Member::stranger(ServerId(*last), &server, &self.meant, now);
+            member.restore(was, &server);
+            member.obey(&server, &self.meant, now);
+            self.members.push(member);
+        }
+    }
+}
+
+impl KeptMember {
+    /// As a server that nobody names any more.
+    fn left(&self) -> config::Server {
+        config::Server {
+            name: self.name.as_str().into(),
+            address: self.address,
+            weight: self.weight,
+            rank: self.rank,
+            max_connections: self.max_connections,
+            disabled: self.disabled,
+            origin: Origin::Left,
+        }
+    }
 }
 
 impl Member {
-    fn keep(&self, file: &config::Server) -> KeptMember {
-        let checks = self.checks.iter();
+    fn keep(&self) -> KeptMember {
+        let (file, checks) = (&self.meant, self.checks.iter());
         KeptMember {
             name: self.server.name.to_string(),
             address: self.server.address,
             disabled: file.disabled,
             weight: file.weight,
+            rank: file.rank,
+            max_connections: file.max_connections,
             will: self.will,
             state: self.state,
             since: self.since,
@@ -241,7 +305,7 @@ mod tests {
     fn what_was_known_is_known() {
         let kept = through_text(&known().keep());
         let mut next = roster(TWO);
-        next.restore(&kept, NOW + Duration::from_secs(9));
+        next.restore(&kept, &HashSet::new(), NOW + Duration::from_secs(9));
         assert!(next.is_expected());
         let view = next.view();
         let [first, second] = &view.backends[0].members[..] else {
@@ -267,12 +331,70 @@ mod tests {
         let mut next = roster(
             "{name: s1, address: \"192.0.2.11:6443\", disabled: true}, {name: s2, address: \"192.0.2.99:6443\"}",
         );
-        next.restore(&kept, NOW);
+        next.restore(&kept, &HashSet::new(), NOW);
         let states: Vec<State> = next.view().backends[0]
             .members
             .iter()
             .map(|m| m.state)
             .collect();
         assert_eq!(states, [State::Disabled, State::Unknown]);
+    }
+
+    /// The file of the next image, the connections that go on, the servers it then knows.
+    #[test]
+    fn who_has_left_is_known_for_as_long_as_connections_go_on_there() {
+        const S1: &str = "{name: s1, address: \"192.0.2.11:6443\"}";
+        const OTHER_S2: &str = "{name: s2, address: \"192.0.2.99:6443\"}";
+        let kept = through_text(&known().keep());
+        let s1 = ("s1".to_owned(), State::Draining, Origin::File);
+        let is = |state, origin| Some(("s2".to_owned(), state, origin));
+        let named_anew = format!("{S1}, {OTHER_S2}");
+        for (file, served, expected) in [
+            (
+                S1,
+                Some("192.0.2.12:6443"),
+                is(State::Unreachable, Origin::Left),
+            ),
+            (S1, None, None),
+            (S1, Some("192.0.2.99:6443"), None),
+            (
+                &named_anew,
+                Some("192.0.2.12:6443"),
+                is(State::Unknown, Origin::File),
+            ),
+            (
+                TWO,
+                Some("192.0.2.12:6443"),
+                is(State::Unreachable, Origin::File),
+            ),
+        ] {
+            let mut next = roster(file);
+            let at = served.map(|text| ("b", "s2", text.parse().unwrap()));
+            next.restore(&kept, &at.into_iter().collect(), NOW);
+            let view = next.view();
+            let members = view.backends[0].members.iter();
+            let seen: Vec<_> = members
+                .map(|m| (m.server.name.to_string(), m.state, m.meant.origin))
+                .collect();
+            let expected: Vec<_> = std::iter::once(s1.clone()).chain(expected).collect();
+            assert_eq!(seen, expected, "{file} {served:?}");
+            assert_eq!(next.plans().len(), expected.len(), "each is checked");
+            let ids: HashSet<ServerId> = view.backends[0]
+                .members
+                .iter()
+                .map(|m| m.server.id)
+                .collect();
+            assert_eq!(ids.len(), expected.len());
+        }
+    }
+
+    #[test]
+    fn what_passed_uncounted_goes_on_counting() {
+        let first = roster(TWO);
+        first.frontends[0].gate.books.sources.go_on(3);
+        let mut next = roster(TWO);
+        next.restore(&through_text(&first.keep()), &HashSet::new(), NOW);
+        let sources = &next.frontends[0].gate.books.sources;
+        assert_eq!(sources.uncounted(), 3);
     }
 }

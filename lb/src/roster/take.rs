@@ -100,22 +100,27 @@ impl Roster {
                 .find(|was| was.name == server.name)
         });
         let old = old.and_then(|back| back.members.iter().find(same)).cloned();
-        let mut member = old.unwrap_or_else(|| self.stranger(server, backend, now));
+        let mut member = old.unwrap_or_else(|| {
+            self.last_server += 1;
+            Member::stranger(ServerId(self.last_server), server, backend, now)
+        });
         member.will = was.map_or(member.will, |was| member.will.after(was, server));
         member.obey(server, backend, now);
         member
     }
+}
 
-    fn stranger(
-        &mut self,
+impl Member {
+    /// One of whom nothing is known.
+    pub(super) fn stranger(
+        id: ServerId,
         server: &config::Server,
         backend: &config::Backend,
         now: SystemTime,
-    ) -> Member {
-        self.last_server += 1;
-        Member {
+    ) -> Self {
+        Self {
             server: Arc::new(Server {
-                id: ServerId(self.last_server),
+                id,
                 name: Arc::clone(&server.name),
                 address: server.address,
                 weight: server.weight,

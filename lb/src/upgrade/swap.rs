@@ -14,6 +14,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{execve, fexecve};
 
 use super::blob::BlobError;
+use super::custody::Custody;
 use super::parcel::{bytes_of, memory};
 use super::{Parcel, State};
 
@@ -40,7 +41,7 @@ pub struct Handed {
     /// The state.
     pub state: State,
     /// Where it came from, with the sockets.
-    pub parcel: Parcel,
+    pub custody: Custody,
     /// Why the program that this one was to be replaced by has given everything back.
     pub returned: Option<String>,
 }
@@ -61,7 +62,8 @@ pub enum TakeError {
     },
 }
 
-/// What the image before has handed to this one, if it follows another.
+/// What the image before has handed to this one, if it follows another. From here on its start
+/// is bounded, unless it is the one that everything was given back to.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -83,12 +85,21 @@ pub fn received() -> Result<Option<Handed>, TakeError> {
             Err(BlobError::Broken("sockets are missing"))
         }
     });
+    // It has as long for its start as any that begins.
+    daemon::notify::watchdog();
     match state {
-        Ok(state) => Ok(Some(Handed {
-            state,
-            parcel,
-            returned: word.strip_prefix(RETURN).map(str::to_owned),
-        })),
+        Ok(state) => {
+            let returned = word.strip_prefix(RETURN).map(str::to_owned);
+            let custody = match returned {
+                Some(_) => Custody::of(parcel),
+                None => Custody::for_now(parcel, state.arguments.clone()),
+            };
+            Ok(Some(Handed {
+                state,
+                custody,
+                returned,
+            }))
+        }
         Err(error) => Err(TakeError::Blob {
             error,
             parcel: Box::new(parcel),

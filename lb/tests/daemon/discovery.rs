@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::cluster::Cluster;
+use crate::recall::explained;
 use crate::rig::{Fallible, Lb, PATIENCE, loopback};
 use crate::servers::Echo;
 
@@ -45,7 +46,7 @@ fn kubernetes(kubeconfig: &Path, file: &Path) -> String {
 }
 
 /// The backend, once it is as it should be.
-async fn backend(lb: &Lb, is_so: impl Fn(&Value) -> bool) -> Fallible<Value> {
+pub(crate) async fn backend(lb: &Lb, is_so: impl Fn(&Value) -> bool) -> Fallible<Value> {
     let until = Instant::now() + PATIENCE;
     loop {
         let backend = lb.get("/status").await?["backends"][0].take();
@@ -60,7 +61,7 @@ async fn backend(lb: &Lb, is_so: impl Fn(&Value) -> bool) -> Fallible<Value> {
 }
 
 /// The servers by where they are named and how they are: `found up` and so on, in order.
-fn standing(backend: &Value) -> Vec<String> {
+pub(crate) fn standing(backend: &Value) -> Vec<String> {
     let servers = backend["servers"].as_array().into_iter().flatten();
     let word = |server: &Value, key: &str| server[key].as_str().unwrap_or("").to_owned();
     servers
@@ -102,6 +103,10 @@ async fn what_the_cluster_names_is_checked_used_drained_and_remembered() -> Fall
     cluster.names(&[stays.address]);
     let left = ["file up", "found up", "left draining"];
     backend(&lb, |b| standing(b) == left).await?;
+    // The recorder has who came and who left, and by whose word.
+    let name = |server: &Echo| format!("b/{}-7443", server.address.ip());
+    let wanted = format!("{} was up and is draining, by discovery", name(leaves));
+    explained(&name(leaves), &lb.socket(), &[wanted])?;
     for _ in 0..4 {
         assert_eq!(guest(bind).await?.1, other);
     }

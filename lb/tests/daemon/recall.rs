@@ -19,7 +19,11 @@ fn explain(what: &str, with: &str, path: &Path) -> Fallible<(i32, String, String
 
 /// What is told of it, once that is all that is `wanted`: the line of the log comes first, and
 /// the recorder after it.
-fn explained(what: &str, socket: &Path, wanted: &[String]) -> Fallible<String> {
+pub(crate) fn explained(
+    what: &str,
+    socket: &Path,
+    wanted: &[String],
+) -> Fallible<String> {
     let until = Instant::now() + PATIENCE;
     loop {
         let (code, account, error) = explain(what, "--socket", socket)?;

@@ -333,3 +333,24 @@ async fn one_that_cannot_start_gives_everything_back() {
     }
     stage.succeeds().await.unwrap();
 }
+
+/// It passes the trial and then hangs before it is ready: the old one is back after a while that
+/// is bounded, with everything, twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_hangs_before_it_is_ready_is_given_up() {
+    let mut stage = Stage::new().await.unwrap();
+    // Nobody ever writes into this file: whoever opens it waits.
+    let never = stage.place.folder.path().join("never");
+    nix::unistd::mkfifo(&never, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let hangs = format!(
+        "#!/bin/sh\n[ \"$1\" = adopt ] && exec {REAL} \"$@\"\nexec {REAL} run --config {}\n",
+        never.display()
+    );
+    for n in 1..=2 {
+        stage.place.write(&hangs, 0o755).unwrap();
+        let why = ["the old program is back", "was not ready within 5 s"];
+        let what = "upgrade failed; the old program is back";
+        stage.fails(n, &why, what).await.unwrap();
+    }
+    stage.succeeds().await.unwrap();
+}
