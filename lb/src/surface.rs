@@ -69,6 +69,8 @@ pub struct Outside {
     pub routers: watch::Receiver<Option<Vec<Router>>>,
     /// What the system allows.
     pub limits: Limits,
+    /// Where the status page is beside its own places.
+    pub stats_path: Arc<str>,
     /// Where orders go.
     pub orders: Orders,
     /// Where it is asked for that the program be replaced.
@@ -165,11 +167,15 @@ impl Surface for Outside {
         status
     }
 
-    fn page(&self, path: &str) -> Option<Page> {
-        match path {
-            "/" | "/stats" => Some(page::page()),
-            // As haproxy's own, whose readers ask with a semicolon.
-            "/stats;csv" => Some(Page {
+    fn page(&self, target: &str) -> Option<Page> {
+        // As haproxy's own, whose readers say behind semicolons what they want.
+        let (path, wants) = target.split_once(';').unwrap_or((target, ""));
+        if path != "/" && path != "/stats" && path != &*self.stats_path {
+            return None;
+        }
+        match wants {
+            "" | "norefresh" => Some(page::page()),
+            "csv" | "csv;norefresh" => Some(Page {
                 kind: "text/plain; charset=utf-8",
                 policy: "default-src 'none'".to_owned(),
                 body: csv::table(&self.view(), SystemTime::now()),

@@ -201,6 +201,40 @@ fn what_turns_clients_away_is_written_or_said_to_be_lost() {
     }
 }
 
+/// One path is kept, where ours has room for it; a pace that ours has not is said to be lost.
+#[test]
+fn the_path_of_the_page_is_kept_or_said_to_be_lost() {
+    let Imported { yaml, report } =
+        imported(&Path::new(FOLDER).join("stats-haproxy.cfg"));
+    let wanted = "admin: {address: \"127.0.0.1:8404\", statsPath: \"/haproxy?stats\"}\n";
+    assert!(yaml.contains(wanted), "{yaml}");
+    for (line, text, is_lost) in [
+        (14, "stats uri /haproxy?stats", false),
+        (15, "stats refresh 10s", false),
+        (18, "listen impatient", true),
+        (20, "stats uri /", false),
+        (21, "stats refresh 500ms", true),
+        (25, "stats uri /status", true),
+        (26, "stats refresh soon", true),
+        (30, "stats uri /lb", true),
+    ] {
+        let mut found = report.findings().iter();
+        let lost = found.any(|finding| {
+            finding.line == line
+                && finding.text == text
+                && matches!(finding.verdict, Verdict::Unsupported(_))
+        });
+        assert_eq!(lost, is_lost, "{line}: {report}");
+    }
+    // Where nothing is said haproxy has a path of its own.
+    let text = "listen stats\n mode http\n bind 127.0.0.1:9000\n stats enable\nlisten a\n bind :6443\n server s 192.0.2.1:6443 check\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("haproxy.cfg");
+    fs::write(&file, text).unwrap();
+    let yaml = imported(&file).yaml;
+    assert!(yaml.contains("statsPath: \"/haproxy?stats\""), "{yaml}");
+}
+
 /// Passwords go into a file of their own, hashed; neither report nor YAML has them.
 #[test]
 fn a_password_is_kept_hashed_or_refused_and_never_shown() {

@@ -3,6 +3,7 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::admin::password::Passwords;
@@ -13,7 +14,7 @@ use config::{Document, Errors, KeyPath};
 use super::file::{self, File};
 use super::meant::{Config, Frontend, Switch};
 use super::reading::Reading;
-use super::{admission, collide, lint, routes};
+use super::{admission, collide, lint, routes, stats_path};
 use crate::pool::Ceiling;
 use crate::trail::Memory;
 
@@ -26,6 +27,7 @@ const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const FLIGHT_DIRECTORY: &str = "/var/lib/sternpost/api-lb";
 const SOCKET: &str = "/run/sternpost/api-lb.sock";
+const STATS_PATH: &str = "/stats";
 /// `admin.address` of the vip-daemon on this host.
 const VIP_DAEMON: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
@@ -95,6 +97,7 @@ impl Reading<'_> {
             },
             admin: file.admin.address.map_or(ADMIN, |address| address.0),
             admin_tls: file.admin.tls.and_then(|tls| self.admin_tls(&admin, tls)),
+            stats_path: self.stats_path(&admin, file.admin.stats_path),
             vip_daemon: match file.admin.vip_daemon {
                 file::VipDaemon::Usual => Some(VIP_DAEMON),
                 file::VipDaemon::At(address) => Some(address.0),
@@ -144,6 +147,14 @@ impl Reading<'_> {
     }
 
     /// The certificate has to be there before anything is touched.
+    fn stats_path(&mut self, at: &KeyPath, written: Option<String>) -> Arc<str> {
+        let path = written.unwrap_or_else(|| STATS_PATH.to_owned());
+        if let Err(why) = stats_path::stats_path(&path) {
+            self.refuse(&at.key("statsPath"), why);
+        }
+        path.into()
+    }
+
     fn admin_tls(&mut self, at: &KeyPath, tls: file::AdminTls) -> Option<Secure> {
         let secure = Secure {
             address: tls.address.0,

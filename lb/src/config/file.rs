@@ -51,6 +51,7 @@ pub(super) struct Admin {
     pub(super) address: Option<Address>,
     pub(super) password_file: Option<PathBuf>,
     pub(super) tls: Option<AdminTls>,
+    pub(super) stats_path: Option<String>,
     #[serde(default)]
     pub(super) vip_daemon: VipDaemon,
 }

@@ -27,6 +27,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// The same with TLS.
     pub admin_tls: Option<Secure>,
+    /// Where the status page is beside `/` and `/stats`, with its table.
+    pub stats_path: Arc<str>,
     /// Who may give commands on the status page; nobody, when absent.
     pub passwords: Option<PathBuf>,
     /// Who is asked who has the address that clients use; nobody, when absent.
@@ -64,6 +66,7 @@ impl Config {
             ("admin.address", self.admin == other.admin),
             ("admin.tls", self.admin_tls == other.admin_tls),
             ("admin.passwordFile", self.passwords == other.passwords),
+            ("admin.statsPath", self.stats_path == other.stats_path),
             ("admin.vipDaemon", self.vip_daemon == other.vip_daemon),
             ("socket", self.socket == other.socket),
             (

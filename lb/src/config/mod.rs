@@ -12,6 +12,7 @@ mod lint;
 mod meant;
 mod reading;
 mod routes;
+mod stats_path;
 
 use std::path::Path;
 
@@ -23,6 +24,8 @@ pub use meant::{
     Backend, Balance, Check, Config, Dial, Discovery, Frontend, Host, Keepalive, Origin,
     Pace, Queue, Server, Source, Switch, Tcp,
 };
+
+pub(crate) use stats_path::stats_path;
 
 /// What `kind` must say.
 pub const KIND: &str = "ApiLb";

@@ -146,6 +146,7 @@ fn assemble(
         history: history_seen,
         workers: workers.gauges(),
         limits,
+        stats_path: Arc::clone(&config.stats_path),
         orders,
         wants,
         log: Arc::clone(&log),

@@ -21,6 +21,8 @@ pub(super) struct Draft {
     /// The file of those who may sign in at the page.
     pub(super) passwords: Option<String>,
     pub(super) admin: Option<SocketAddr>,
+    /// Where the page was.
+    pub(super) stats_path: Option<String>,
     pub(super) frontends: Vec<Frontend>,
     pub(super) backends: Vec<Backend>,
 }
@@ -130,7 +132,10 @@ impl Draft {
         let address = self.admin.map(|address| format!("address: \"{address}\""));
         let passwords = self.passwords.as_ref();
         let passwords = passwords.map(|file| format!("passwordFile: {}", quoted(file)));
-        let admin: Vec<String> = address.into_iter().chain(passwords).collect();
+        let path = self.stats_path.as_ref();
+        let path = path.map(|path| format!("statsPath: {}", quoted(path)));
+        let admin = address.into_iter().chain(path).chain(passwords);
+        let admin: Vec<String> = admin.collect();
         if !admin.is_empty() {
             add(&mut out, format_args!("admin: {{{}}}", admin.join(", ")));
         }

@@ -136,7 +136,10 @@ async fn answer(request: Request<Incoming>, peer: Peer, host: &Host) -> Answer {
 
 /// What the daemon shows there; where there is nothing, what there is elsewhere.
 fn page(path: &str, request: &Request<Incoming>, host: &Host) -> Answer {
-    match host.surface.page(path) {
+    let whole = request.uri().path_and_query();
+    let whole = whole.map_or(path, hyper::http::uri::PathAndQuery::as_str);
+    let surface = &host.surface;
+    match surface.page(whole).or_else(|| surface.page(path)) {
         None => answer::nowhere(path, host.surface.commands()),
         Some(page) if matches!(*request.method(), Method::GET | Method::HEAD) => {
             answer::page(page)

@@ -23,9 +23,9 @@ pub trait Surface: Send + Sync + 'static {
     /// `since` and `config` are added.
     fn status(&self) -> Value;
 
-    /// `GET path` of what the daemon shows beside that: a page for people, a table for
-    /// an exporter.
-    fn page(&self, _path: &str) -> Option<Page> {
+    /// `GET target` of what the daemon shows beside that: a page for people, a table for
+    /// an exporter. Asked first with the query, if there is one, then without.
+    fn page(&self, _target: &str) -> Option<Page> {
         None
     }
 

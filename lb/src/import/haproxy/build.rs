@@ -215,6 +215,10 @@ fn page(
         .binds
         .first()
         .map_or(proxy.line, |bind| bind.line);
+    if let (true, Some(first)) = (proxy.settings.stats.is_on, draft.admin) {
+        let what = format!("there is one page, and that is at {first}");
+        return report.unsupported(line, text, what);
+    }
     match binds.first() {
         Some(bind) if proxy.settings.stats.is_on => {
             let loopback = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), bind.port());

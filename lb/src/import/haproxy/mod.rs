@@ -105,6 +105,7 @@ pub(super) fn read(
         }
     }
     lacking::tell(&sections, &proxies, report);
+    draft.stats_path = stats::path(&proxies, report);
     build::build(&proxies, &mut draft, around, report);
     Ok(draft)
 }
