@@ -22,6 +22,8 @@ pub(super) const SETTLE: Duration = Duration::from_secs(3);
 const NARROW: u32 = 4;
 /// After the last fault is over.
 const AFTER: Duration = Duration::from_secs(4);
+/// The same where the clients of a whole fault are to be 10,000 with it: 40 s at [`RATE`].
+const LONG_AFTER: Duration = Duration::from_secs(11);
 /// The server that fails, and what it says of itself.
 const VICTIM: usize = 1;
 const ITS_NUMBER: u8 = 2;
@@ -167,7 +169,8 @@ impl Scene {
         let lasts = self.fault_lasts(size);
         self.play(&mut stage, &proxy, lasts)?;
         let back = load.now();
-        pass(AFTER);
+        let is_long = self == Self::Blackholed && size == Size::Whole;
+        pass(if is_long { LONG_AFTER } else { AFTER });
         let after = dials(&proxy)?;
         let seen = load.end();
         Ok(self.figures(&seen, fault, back, before.zip(after)))
