@@ -6,6 +6,7 @@ mod facts;
 mod index;
 mod keys;
 mod line;
+mod quota;
 mod seen;
 mod shelf;
 
@@ -169,6 +170,11 @@ impl Book {
         (self.pending.len(), created)
     }
 
+    /// Whether there is a request to decide on.
+    pub fn asks(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// The next request to decide on, oldest first.
     pub fn pop(&mut self) -> Option<String> {
         self.dirty.pop_first().map(|(_, name)| name)
@@ -281,13 +287,12 @@ impl Book {
 
     fn remove(&mut self, kind: Kind, name: &str) {
         match kind {
-            Kind::Requests => {
-                if let Some(entry) = self.take_out(name) {
+            Kind::Requests => self.changing(name, |book| {
+                if let Some(entry) = book.take_out(name) {
                     let who = &entry.seen.submitted.username;
-                    self.shelf.give(who, entry.weight);
-                    self.make_room(&entry.seen.submitted.username);
+                    book.shelf.give(who, entry.weight);
                 }
-            }
+            }),
             Kind::Nodes => {
                 self.nodes.remove(name);
                 self.ask_all();

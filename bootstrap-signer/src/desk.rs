@@ -3,6 +3,7 @@
 
 mod outcome;
 mod prepare;
+mod send;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::act::{Act, ActError, Done, Writer};
 use crate::book::{Book, Change, Kind, Seen};
 use crate::config::Mode;
-use crate::fair::{AT_ONCE, Fair};
+use crate::fair::Fair;
 use crate::rights::{ASK_AGAIN, Identity, Rights, identity};
 use crate::shown::Shown;
 use crate::signing::Plan;
@@ -127,8 +128,10 @@ impl Desk {
         mut stop: oneshot::Receiver<()>,
     ) {
         loop {
-            let more = self.decide_some();
+            self.decide_some();
             self.dispatch();
+            // Also what a place that came free in a quota lets in.
+            let more = self.book.asks();
             self.read_again();
             self.shown.standing(&self.book);
             let sleep = self.sleep();
@@ -260,16 +263,15 @@ impl Desk {
         until.min(longest)
     }
 
-    /// Decides on a batch; whether more is left.
-    fn decide_some(&mut self) -> bool {
+    /// Decides on a batch.
+    fn decide_some(&mut self) {
         let rules = Arc::clone(&self.rules.borrow());
         for _ in 0..BATCH {
             let Some(name) = self.book.pop() else {
-                return false;
+                return;
             };
             self.decide(&name, &rules);
         }
-        true
     }
 
     fn decide(&mut self, name: &str, rules: &Rulebook) {
@@ -318,19 +320,6 @@ impl Desk {
         );
     }
 
-    fn queue(&mut self, name: &str, verdict: Verdict, rules: &Rulebook) {
-        if rules.mode == Mode::Audit {
-            return;
-        }
-        let Some(seen) = self.book.seen(name).cloned() else {
-            return;
-        };
-        self.busy.insert(name.to_owned(), seen.version.clone());
-        let who = seen.submitted.username.clone();
-        let act = self.act(seen, verdict, &rules.settings);
-        self.jobs.push(&who, act);
-    }
-
     fn wait(
         &mut self,
         name: &str,
@@ -355,39 +344,6 @@ impl Desk {
             Known::Known(true) => {}
             Known::Known(false) => self.book.again_at(name, now + ASK_AGAIN),
             Known::Unknown(_) => self.review(identity, seen, access),
-        }
-    }
-
-    fn review(&mut self, identity: Identity, seen: Seen, access: Access) {
-        if !self.rights.ask(&identity) {
-            return;
-        }
-        let writer = self.writer.clone();
-        self.acts.spawn(async move {
-            let answer = writer.review(&seen, access).await;
-            Outcome::Reviewed(identity, seen.submitted.username, answer)
-        });
-    }
-
-    fn dispatch(&mut self) {
-        while self.writing < AT_ONCE {
-            let Some(act) = self.jobs.pop() else { break };
-            self.writing += 1;
-            let writer = self.writer.clone();
-            self.acts.spawn(async move {
-                let done = writer.write(&act).await;
-                Outcome::Wrote(Box::new(act), done)
-            });
-        }
-        // Certificates first: what an Event says stands in the request already.
-        while self.telling < TELLING && self.writing == 0 && !self.writer.is_signing() {
-            let Some((seen, verdict)) = self.events.pop_front() else {
-                break;
-            };
-            self.telling += 1;
-            let writer = self.writer.clone();
-            self.acts
-                .spawn(async move { Outcome::Told(writer.tell(&seen, &verdict).await) });
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// busy, and more would only wait there.
 pub const AT_ONCE: usize = 64;
 /// Of one requester: half, so that another one's never waits behind all of a flood's.
-const OF_ONE: usize = 32;
+pub const OF_ONE: usize = 32;
 
 /// Jobs by requester.
 #[derive(Debug)]

@@ -186,6 +186,40 @@ fn a_flood_is_held_and_let_in_one_by_one() {
     assert_eq!(reason(&mut book, "other", at(1)), Reason::NewNode);
 }
 
+/// What is about to be approved lets the next one in, once; where that fails, it counts again.
+#[test]
+fn an_approval_on_its_way_counts_no_more() {
+    let mut book = whole();
+    let name = |turn: usize| format!("csr-{turn:02}");
+    for turn in 0..22 {
+        let key = KeyPair::generate().unwrap();
+        let pem = pem(&format!("new-{turn}"), &key);
+        put(&mut book, seen(&name(turn), pem, at(0)));
+    }
+    drain(&mut book);
+    for turn in [20, 21] {
+        assert_eq!(reason(&mut book, &name(turn), at(1)), Reason::QuotaExceeded);
+        book.hold(&name(turn));
+    }
+    book.approving(&name(3));
+    assert_eq!(drain(&mut book), [name(20)]);
+    assert_eq!(reason(&mut book, &name(20), at(1)), Reason::NewNode);
+    assert_eq!(reason(&mut book, &name(21), at(1)), Reason::QuotaExceeded);
+    book.approving(&name(3));
+    book.decided(&name(3), false, at(1));
+    assert!(drain(&mut book).is_empty());
+    book.approving(&name(4));
+    assert_eq!(drain(&mut book), [name(21)]);
+    assert_eq!(reason(&mut book, &name(21), at(1)), Reason::NewNode);
+    book.not_approved(&name(4));
+    assert_eq!(reason(&mut book, &name(21), at(1)), Reason::QuotaExceeded);
+    // Somebody else approved it meanwhile.
+    book.approving(&name(5));
+    book.decided(&name(5), false, at(1));
+    book.not_approved(&name(5));
+    assert_eq!(reason(&mut book, &name(21), at(1)), Reason::NewNode);
+}
+
 #[test]
 fn the_older_of_two_is_superseded() {
     let key = KeyPair::generate().unwrap();

@@ -6,10 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use policy::{Signer, State, Submitted};
 
 use super::keys::Use;
+use super::quota::counts;
 use super::{At, Book, Content, Entry, Seen, Who};
 
 impl Book {
-    pub(super) fn put_request(&mut self, mut seen: Seen) {
+    /// A request is there, or is different.
+    pub(super) fn put_request(&mut self, seen: Seen) {
+        let name = seen.submitted.name.clone();
+        self.changing(&name, |book| book.place(seen));
+    }
+
+    fn place(&mut self, mut seen: Seen) {
         let name = seen.submitted.name.clone();
         let old = self.take_out(&name);
         let turn = old.as_ref().map_or(self.turns, |old| old.turn);
@@ -39,10 +46,7 @@ impl Book {
         };
         seen.pem = Vec::new();
         if counts(&seen) {
-            let counting = self.counting.entry(seen.submitted.username.clone());
-            counting.or_default().insert((turn, name.clone()));
-        } else {
-            self.make_room(&seen.submitted.username);
+            self.count_in(&seen.submitted.username, (turn, name.clone()));
         }
         if pending {
             self.pending.insert((turn, name.clone()));
@@ -58,29 +62,6 @@ impl Book {
         self.index(&name, &entry);
         self.requests.insert(name.clone(), entry);
         self.ask(&name);
-    }
-
-    /// `name` waits for its requester's quota.
-    pub fn hold(&mut self, name: &str) {
-        if let Some(entry) = self.requests.get(name) {
-            let submitted = &entry.seen.submitted;
-            let held = self.held.entry(submitted.username.clone()).or_default();
-            held.insert((entry.turn, name.to_owned()));
-        }
-    }
-
-    /// One less counts: the first that waits for it may pass.
-    pub(super) fn make_room(&mut self, who: &str) {
-        let Some(held) = self.held.get_mut(who) else {
-            return;
-        };
-        let first = held.pop_first();
-        if held.is_empty() {
-            self.held.remove(who);
-        }
-        if let Some((_, name)) = first {
-            self.ask(&name);
-        }
     }
 
     /// What of the requester's own is free again where `old` was. A name can come again, and
@@ -146,17 +127,17 @@ fn key_use(name: &str, entry: &Entry) -> Use {
     }
 }
 
-fn counts(seen: &Seen) -> bool {
-    seen.submitted.state == State::Pending || seen.denied
-}
-
 pub(super) fn sibling_key(seen: &Seen, node: &str) -> (Who, String, String) {
     let submitted = &seen.submitted;
     let (who, signer) = (submitted.username.clone(), submitted.signer.clone());
     (who, signer, node.to_owned())
 }
 
-fn drop_from<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+pub(super) fn drop_from<K: Ord, V: Ord>(
+    map: &mut BTreeMap<K, BTreeSet<V>>,
+    key: &K,
+    value: &V,
+) {
     if let Some(values) = map.get_mut(key) {
         values.remove(value);
         if values.is_empty() {

@@ -46,6 +46,9 @@ impl Desk {
         let name = act.seen.submitted.name.as_str();
         self.jobs.done(&act.seen.submitted.username);
         let version = self.busy.remove(name);
+        if !matches!(done, Ok(Done::Written)) {
+            self.book.not_approved(name);
+        }
         match done {
             Ok(Done::Written) => self.written(act),
             Ok(Done::Overtaken) => {
