@@ -12,6 +12,7 @@
 
 mod authorities;
 mod files;
+mod issue;
 mod judge;
 mod shown;
 mod tray;

@@ -1,6 +1,7 @@
 //! Whether an approved request is one we sign, and what its certificate says. Without a
 //! clock, a client or a file.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use pki::{Encipherment, Name, Profile, PublicKey};
@@ -54,10 +55,7 @@ pub fn judge(
     settings: &Settings,
 ) -> Result<Wish, Refusal> {
     let request = Request::read(pem);
-    let settings = Settings {
-        signers: Signer::ALL.into(),
-        ..settings.clone()
-    };
+    let settings = handling(signer, settings);
     let question = Question {
         submitted,
         request: &request,
@@ -79,6 +77,17 @@ pub fn judge(
         key: key(&request)?,
         encipherment,
         lifetime: submitted.expiration,
+    })
+}
+
+/// The policy's settings, in which `signer` is handled: it may be one that is only signed for.
+fn handling(signer: Signer, settings: &Settings) -> Cow<'_, Settings> {
+    if settings.signers.contains(&signer) {
+        return Cow::Borrowed(settings);
+    }
+    Cow::Owned(Settings {
+        signers: Signer::ALL.into(),
+        ..settings.clone()
     })
 }
 

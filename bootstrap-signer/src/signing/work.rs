@@ -3,17 +3,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use pki::{Authority, IssueError, Validity};
+use pki::IssueError;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::issue::Act;
 use super::tray::{Next, Order, Tray};
-use super::write::{Pen, Put};
-use super::{Authorities, Refusal, judge};
+use super::write::Pen;
+use super::{Authorities, Refusal};
 use crate::act::ActError;
-use crate::config::Mode;
 use crate::desk::Rulebook;
 use crate::shown::Shown;
 
@@ -72,7 +72,7 @@ impl Ended {
 }
 
 enum Outcome {
-    Ended(Box<Order>, Ended),
+    Ended(Arc<Order>, Ended),
     Looked(String),
     Told,
 }
@@ -86,7 +86,7 @@ pub struct Worker {
     acts: JoinSet<Outcome>,
     signing: usize,
     telling: usize,
-    events: VecDeque<(Box<Order>, Refusal)>,
+    events: VecDeque<(Arc<Order>, Refusal)>,
     shown: Arc<Shown>,
 }
 
@@ -205,8 +205,9 @@ impl Worker {
             authorities: Arc::clone(&self.authorities.borrow()),
             pen: self.pen.clone(),
         };
+        let order = Arc::new(*order);
         self.acts.spawn(async move {
-            let ended = act.sign(&order).await;
+            let ended = act.sign(Arc::clone(&order)).await;
             Outcome::Ended(order, ended)
         });
     }
@@ -232,7 +233,7 @@ impl Worker {
         }
     }
 
-    fn tell(&mut self, order: Box<Order>, why: Refusal) {
+    fn tell(&mut self, order: Arc<Order>, why: Refusal) {
         if self.events.len() >= EVENTS {
             self.events.pop_front();
             self.shown.dropped_event();
@@ -271,72 +272,4 @@ impl Worker {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// One request's signing.
-struct Act {
-    rules: Arc<Rulebook>,
-    authorities: Arc<Authorities>,
-    pen: Pen,
-}
-
-impl Act {
-    async fn sign(&self, order: &Order) -> Ended {
-        let (signer, submitted) = (order.signer, &order.submitted);
-        let judged = judge(signer, submitted, &order.pem, &self.rules.settings);
-        if self.rules.mode == Mode::Audit {
-            return Ended::Audited;
-        }
-        let wish = match judged {
-            Ok(wish) => wish,
-            Err(refusal) => return self.refuse(order, refusal).await,
-        };
-        let now = SystemTime::now();
-        let Some((authority, longest)) = self.authorities.signing(signer, now) else {
-            return Ended::NoAuthority;
-        };
-        let validity = Validity::of(wish.lifetime(longest), now, authority);
-        let signing = Arc::clone(authority);
-        // With RSA it takes a millisecond, in which decisions are not to wait.
-        let made = tokio::task::spawn_blocking(move || {
-            signing.certify(&wish.profile, &wish.key, wish.encipherment, validity)
-        });
-        let certificate = match made.await {
-            Ok(Ok(certificate)) => certificate,
-            Ok(Err(error)) => return Ended::NotMade(error),
-            Err(_) => return Ended::Unfinished,
-        };
-        let written = self.pen.issue(order, certificate).await;
-        self.say(order, authority, validity, &written);
-        written.map_or_else(Ended::NotWritten, |done| match done {
-            Put::Written => Ended::Issued,
-            Put::Overtaken => Ended::Overtaken,
-        })
-    }
-
-    fn say(
-        &self,
-        order: &Order,
-        authority: &Authority,
-        validity: Validity,
-        written: &Result<Put, ActError>,
-    ) {
-        if matches!(written, Ok(Put::Written)) {
-            tracing::info!(
-                request = order.submitted.name,
-                signer = order.signer.name(),
-                authority = authority.name(),
-                until = daemon::rfc3339(validity.not_after),
-                "issued"
-            );
-        }
-    }
-
-    async fn refuse(&self, order: &Order, refusal: Refusal) -> Ended {
-        match self.pen.fail(order, &refusal).await {
-            Ok(Put::Written) => Ended::Refused(refusal),
-            Ok(Put::Overtaken) => Ended::Overtaken,
-            Err(error) => Ended::NotWritten(error),
-        }
-    }
 }
