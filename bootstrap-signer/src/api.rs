@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::certificates::Validity;
-use ::token::{Expiry, MAX_NODES, NODE_NAMES, ONE_SHOT};
+use ::token::{Expiry, MAX_NODES, NODE_NAMES, ONE_SHOT, Stored, Usage};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1 as core;
@@ -100,15 +100,10 @@ pub fn renewed(object: &Lease) -> Option<SystemTime> {
 
 /// A token with its id; `None` for a Secret that is none.
 pub fn token(secret: &core::Secret) -> Option<(String, Token)> {
-    let id = secret.metadata.name.as_deref()?.strip_prefix(TOKEN)?;
-    let field = |name: &str| {
-        let value = secret.data.as_ref()?.get(name)?;
-        std::str::from_utf8(&value.0).ok()
-    };
-    if field("token-id") != Some(id) {
-        return None;
-    }
-    let expires = match Expiry::read(field("expiration")) {
+    let data = secret.data.iter().flatten();
+    let data = data.map(|(key, value)| (key.as_str(), value.0.as_slice()));
+    let stored = Stored::read(secret.metadata.name.as_deref()?, data);
+    let expires = match stored.expiry {
         Expiry::Never => None,
         Expiry::At(end) => Some(end),
         // As upstream: what cannot be read has expired.
@@ -121,13 +116,13 @@ pub fn token(secret: &core::Secret) -> Option<(String, Token)> {
     let some = |name: &str| (!name.is_empty()).then(|| name.to_owned());
     let token = Token {
         expires,
-        authenticates: field("usage-bootstrap-authentication") == Some("true"),
+        authenticates: stored.usages.contains(&Usage::Authentication),
         deleting: secret.metadata.deletion_timestamp.is_some(),
         limits: limits(note(NODE_NAMES), note(MAX_NODES), note(ONE_SHOT)),
         used_by: uses.clone().filter_map(|(node, _)| some(node)).collect(),
         used_in: uses.filter_map(|(_, request)| some(request)).collect(),
     };
-    Some((id.to_owned(), token))
+    Some((stored.id?, token))
 }
 
 /// A limit that cannot be read limits everything.
@@ -215,6 +210,15 @@ mod tests {
             assert!(!read.authenticates);
             assert!(matches!(read.limits, Known::Unknown(_)), "{notes:?}");
         }
+        let mut odd = secret(&good, &[]);
+        let binary = ("expiration".to_owned(), ByteString(vec![0xff]));
+        odd.data.as_mut().unwrap().extend([binary]);
+        let (_, read) = token(&odd).unwrap();
+        assert_eq!(
+            read.expires,
+            Some(SystemTime::UNIX_EPOCH),
+            "no text is no time"
+        );
         assert!(token(&secret(&[("token-id", "other1")], &[])).is_none());
         assert!(token(&secret(&[], &[])).is_none());
     }

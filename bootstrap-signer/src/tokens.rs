@@ -8,6 +8,7 @@
 pub mod cli;
 mod import;
 mod ledger;
+mod listing;
 mod shown;
 mod store;
 mod work;

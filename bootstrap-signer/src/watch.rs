@@ -142,10 +142,13 @@ pub fn lease(object: &Lease) -> Option<Change> {
     Some(Change::Renewed(object.name_any(), api::renewed(object)?))
 }
 
-/// What a token's Secret changes.
+/// What a token's Secret changes. One that is none by now, since its id is another's, is as
+/// good as gone.
 pub fn token(object: &Secret) -> Option<Change> {
-    let (id, token) = api::token(object)?;
-    Some(Change::Token(id, token, ledger(object)))
+    Some(match api::token(object) {
+        Some((id, token)) => Change::Token(id, token, ledger(object)),
+        None => Change::Gone(Kind::Tokens, key(Kind::Tokens, object)),
+    })
 }
 
 /// What a token's Secret says of its uses.
@@ -161,7 +164,10 @@ pub fn ledger(object: &Secret) -> Ledger {
 fn key<K: Resource>(kind: Kind, object: &K) -> String {
     let name = object.meta().name.clone().unwrap_or_default();
     match kind {
-        Kind::Tokens => name.trim_start_matches(api::TOKEN).to_owned(),
+        Kind::Tokens => match name.strip_prefix(api::TOKEN) {
+            Some(id) => id.to_owned(),
+            None => name,
+        },
         Kind::Requests | Kind::Nodes | Kind::Leases => name,
     }
 }
@@ -260,4 +266,30 @@ async fn send<K>(
         changes.send(change).await.map_err(drop)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    #[test]
+    fn a_token_whose_id_became_another_s_is_gone() {
+        let mut secret = Secret::default();
+        secret.metadata.name = Some("bootstrap-token-abc123".to_owned());
+        let mut with = |id: &str| {
+            let id = ByteString(id.as_bytes().to_vec());
+            secret.data = Some([("token-id".to_owned(), id)].into());
+            token(&secret)
+        };
+        assert!(matches!(with("abc123"), Some(Change::Token(id, ..)) if id == "abc123"));
+        for other in ["def456", "", "ABC123"] {
+            let change = with(other);
+            assert!(
+                matches!(&change, Some(Change::Gone(Kind::Tokens, id)) if id == "abc123"),
+                "{change:?}"
+            );
+        }
+    }
 }

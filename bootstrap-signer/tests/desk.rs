@@ -16,11 +16,12 @@ use bootstrap_signer::act::Writer;
 use bootstrap_signer::book::{Change, Kind, Ledger, Seen};
 use bootstrap_signer::config::Mode;
 use bootstrap_signer::desk::{Desk, Rulebook};
+use bootstrap_signer::fair;
 use bootstrap_signer::shown::Shown;
 use bootstrap_signer::signing::Plan;
 use kube::Client;
 use kube::client::Body;
-use policy::{Settings, Signer, State, Submitted, Token};
+use policy::{Known, Limits, Settings, Signer, State, Submitted, Token};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -66,7 +67,10 @@ fn api(reviews: &[Answer], approvals: &[Answer], tokens: &[Answer]) -> (Client, 
         } else if path.ends_with("/approval") {
             ("approval", Some(&approvals))
         } else if path.ends_with("/secrets/bootstrap-token-abc123") {
-            ("token", Some(&tokens))
+            match request.method() == http::Method::PATCH {
+                true => ("claim", None),
+                false => ("token", Some(&tokens)),
+            }
         } else if path.contains("/nodes/") {
             ("node", None)
         } else {
@@ -86,7 +90,7 @@ fn api(reviews: &[Answer], approvals: &[Answer], tokens: &[Answer]) -> (Client, 
                 (_, Some(Answer::Never)) => std::future::pending().await,
                 (_, Some(Answer::Fails)) => (500, failure(500)),
                 ("node", _) => (404, failure(404)),
-                ("token", Some(Answer::Yes)) => (200, secret()),
+                ("token", Some(Answer::Yes)) | ("claim", _) => (200, secret()),
                 ("token", _) => (404, failure(404)),
                 ("review", answer) => (201, review(answer)),
                 ("approval", _) => (200, request_object()),
@@ -130,18 +134,18 @@ fn request_object() -> Value {
             "spec": { "request": "", "signerName": Signer::Client.name() } })
 }
 
-fn seen() -> Seen {
+fn seen(name: &str, node: &str) -> Seen {
     let mut params = CertificateParams::default();
     let mut subject = DistinguishedName::new();
     subject.push(DnType::OrganizationName, "system:nodes");
-    subject.push(DnType::CommonName, "system:node:new-1");
+    subject.push(DnType::CommonName, format!("system:node:{node}"));
     params.distinguished_name = subject;
     let key = KeyPair::generate().unwrap();
     let pem = params.serialize_request(&key).unwrap().pem().unwrap();
     Seen {
         submitted: Submitted {
-            name: "csr-1".to_owned(),
-            uid: "1".to_owned(),
+            name: name.to_owned(),
+            uid: name.to_owned(),
             signer: Signer::Client.name().to_owned(),
             username: "system:bootstrap:abc123".to_owned(),
             groups: BTreeSet::from(["system:bootstrappers".to_owned()]),
@@ -170,6 +174,31 @@ async fn timeline(
     tokens: &[Answer],
     until: Duration,
 ) -> Vec<(u128, &'static str)> {
+    let one = vec![seen("csr-1", "new-1")];
+    about(one, reviews, approvals, tokens, until).await
+}
+
+/// The same about other requests.
+async fn about(
+    requests: Vec<Seen>,
+    reviews: &[Answer],
+    approvals: &[Answer],
+    tokens: &[Answer],
+    until: Duration,
+) -> Vec<(u128, &'static str)> {
+    let token = (Token::default(), Ledger::default());
+    by(token, requests, reviews, approvals, tokens, until).await
+}
+
+/// The same by another token.
+async fn by(
+    (token, ledger): (Token, Ledger),
+    requests: Vec<Seen>,
+    reviews: &[Answer],
+    approvals: &[Answer],
+    tokens: &[Answer],
+    until: Duration,
+) -> Vec<(u128, &'static str)> {
     since();
     let (client, calls) = api(reviews, approvals, tokens);
     let rules = Rulebook {
@@ -186,15 +215,19 @@ async fn timeline(
     let (changes, inlet) = mpsc::channel(16);
     let (stop, stopped) = oneshot::channel();
     let working = tokio::spawn(desk.work(inlet, stopped));
-    let token = Change::Token("abc123".to_owned(), Token::default(), Ledger::default());
+    let token = Change::Token("abc123".to_owned(), token, ledger);
     changes.send(token).await.unwrap();
-    changes
-        .send(Change::Request(Box::new(seen())))
-        .await
-        .unwrap();
+    let names: BTreeSet<String> = requests
+        .iter()
+        .map(|seen| seen.submitted.name.clone())
+        .collect();
+    for seen in requests {
+        let change = Change::Request(Box::new(seen));
+        changes.send(change).await.unwrap();
+    }
     for kind in Kind::ALL {
         let known = match kind {
-            Kind::Requests => BTreeSet::from(["csr-1".to_owned()]),
+            Kind::Requests => names.clone(),
             Kind::Tokens => BTreeSet::from(["abc123".to_owned()]),
             Kind::Nodes | Kind::Leases => BTreeSet::new(),
         };
@@ -289,4 +322,41 @@ async fn a_token_that_cannot_be_looked_at_is_looked_at_again() {
             (500, "event"),
         ]
     );
+}
+
+/// The quota holds back what waits for a decision, not approvals that are on their way.
+#[tokio::test(start_paused = true)]
+async fn many_that_join_by_one_token_are_approved_at_once() {
+    use Answer::{Never, Yes};
+    let many = (0..200).map(|i| seen(&format!("csr-{i}"), &format!("new-{i}")));
+    let until = Duration::from_secs(1);
+    let calls = about(many.collect(), &[Yes], &[Never], &[Yes], until).await;
+    let approvals = calls.iter().filter(|(_, call)| *call == "approval");
+    assert_eq!(approvals.count(), fair::OF_ONE);
+}
+
+/// Who used a token is noted on it; a node that it made already is made anew as often as it
+/// likes, and noted once.
+#[tokio::test(start_paused = true)]
+async fn a_node_is_noted_on_its_token_once() {
+    use Answer::Yes;
+    for (before, noted) in [("new-1", 0), ("another", 1)] {
+        let token = Token {
+            limits: Known::Known(Limits {
+                max_nodes: Some(3),
+                ..Limits::default()
+            }),
+            used_by: BTreeSet::from([before.to_owned()]),
+            ..Token::default()
+        };
+        let ledger = Ledger {
+            version: "1".to_owned(),
+            used_by: format!("{before}/uid"),
+        };
+        let one = vec![seen("csr-1", "new-1")];
+        let until = Duration::from_millis(40);
+        let calls = by((token, ledger), one, &[Yes], &[Yes], &[Yes], until).await;
+        let claims = calls.iter().filter(|(_, call)| *call == "claim");
+        assert_eq!(claims.count(), noted, "{before}: {calls:?}");
+    }
 }

@@ -63,6 +63,12 @@ impl Desk {
         if uses.contains(&own.as_str()) {
             return None;
         }
+        // The same name again is no further use: without this, nodes that are made anew for
+        // years would fill the annotation.
+        let named = |each: &&str| each.split('/').next() == Some(node);
+        if limits.uses == Uses::Many && uses.iter().any(named) {
+            return None;
+        }
         uses.push(&own);
         Some(Claim {
             id: id.to_owned(),

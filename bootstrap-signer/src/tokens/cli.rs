@@ -1,24 +1,27 @@
 //! `bootstrap-signer token …`. Secrets come in by files or stdin, never as arguments,
 //! which every user of the machine can read; one that is made is printed once.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Read as _;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueEnum};
 use config::Period;
 use daemon::chain;
-use serde_json::{Value, json};
-use token::{Expiry, Limits, Spec, Token, Usage};
+use serde_json::Value;
+use token::{Limits, Spec, Token, Usage};
 use tokio::runtime;
 
 use super::import;
-use super::store::{Listed, Store};
+use super::listing::{json, table};
+use super::store::Store;
 
 /// kubeadm's.
 const TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// A use takes a name, a uid and two signs of the 256 KiB that all annotations may have.
+const MAX_NODES: RangeInclusive<u32> = 1..=2_000;
 /// Larger than any file of tokens that a person keeps.
 const LARGEST: u64 = 1024 * 1024;
 
@@ -185,10 +188,15 @@ impl Create {
             let checked = policy::Pattern::new(pattern);
             checked.map_err(|error| format!("--node-names {pattern:?} {error}"))?;
         }
-        if self.max_nodes == Some(0) {
-            return Err(
-                "--max-nodes 0 lets nobody in; leave it out for any number".into()
-            );
+        if let Some(nodes) = self.max_nodes
+            && !MAX_NODES.contains(&nodes)
+        {
+            return Err(format!(
+                "--max-nodes {nodes} is out of range; allowed: {} to {}, since every node is \
+                 noted on the token; leave it out for any number",
+                MAX_NODES.start(),
+                MAX_NODES.end()
+            ));
         }
         let given = self.from_file.as_deref().map(given).transpose()?;
         let made = given.is_none();
@@ -261,77 +269,6 @@ impl List {
             ),
             false => table(&tokens, now),
         }))
-    }
-}
-
-fn json(listed: &Listed, now: SystemTime) -> Value {
-    let Listed { stored, notes, .. } = listed;
-    let usages = stored.usages.iter().map(|usage| usage.name());
-    json!({
-        "id": stored.id,
-        "secretName": listed.name,
-        "expires": expires(stored.expiry),
-        "expired": listed.is_over(now),
-        "usages": usages.collect::<Vec<_>>(),
-        "groups": stored.groups,
-        "description": stored.description,
-        "nodeNames": notes.get(token::NODE_NAMES),
-        "maxNodes": notes.get(token::MAX_NODES),
-        "oneShot": notes.get(token::ONE_SHOT),
-        "usedBy": notes.get(token::USED_BY),
-    })
-}
-
-fn expires(expiry: Expiry) -> String {
-    match expiry {
-        Expiry::Never => "never".to_owned(),
-        Expiry::At(end) => token::rfc3339(end),
-        Expiry::Unreadable => "unreadable".to_owned(),
-    }
-}
-
-fn table(tokens: &[Listed], now: SystemTime) -> String {
-    let mut text = format!(
-        "{:<8}{:<22}{:<24}{:<26}{}",
-        "ID", "EXPIRES", "USAGES", "LIMITS", "DESCRIPTION"
-    );
-    for listed in tokens {
-        let stored = &listed.stored;
-        let over = if listed.is_over(now) { " (over)" } else { "" };
-        let usages = stored.usages.iter().map(|usage| usage.name());
-        let usages = usages.collect::<Vec<_>>().join(",");
-        let _ = write!(
-            text,
-            "\n{:<8}{:<22}{:<24}{:<26}{}",
-            stored.id.as_deref().unwrap_or("?"),
-            format!("{}{over}", expires(stored.expiry)),
-            usages,
-            limits(listed).escape_debug().to_string(),
-            stored.description.escape_debug(),
-        );
-    }
-    text
-}
-
-/// `names=…,nodes=2/40,one-shot`, or a dash.
-fn limits(listed: &Listed) -> String {
-    let note = |key: &str| listed.notes.get(key);
-    let uses = note(token::USED_BY).map(String::as_str).unwrap_or_default();
-    let nodes = uses.split(',').filter_map(|each| each.split('/').next());
-    let nodes: BTreeSet<&str> = nodes.filter(|node| !node.is_empty()).collect();
-    let parts = [
-        note(token::NODE_NAMES).map(|pattern| format!("names={pattern}")),
-        note(token::MAX_NODES).map(|most| format!("nodes={}/{most}", nodes.len())),
-        note(token::ONE_SHOT).map(|value| match value.as_str() {
-            "true" if nodes.is_empty() => "one-shot".to_owned(),
-            "true" => "one-shot, used".to_owned(),
-            other => format!("one-shot={other}"),
-        }),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    match parts.is_empty() {
-        true => "-".to_owned(),
-        false => parts.join(","),
     }
 }
 
