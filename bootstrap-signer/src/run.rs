@@ -9,7 +9,6 @@ use daemon::log::Log;
 use daemon::signals::{Signal, Signals};
 use daemon::{Identity, notify};
 use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::task::JoinHandle;
 
@@ -18,10 +17,7 @@ use crate::config::Config;
 use crate::desk::{Desk, Rulebook};
 use crate::shown::Shown;
 use crate::signing::{Authorities, LoadError, Pen, Plan, Tray, Worker, keep_fresh};
-use crate::{tokens, watch};
-
-/// The balancer on this host accepts at once, or is not there.
-const CONNECT: Duration = Duration::from_secs(2);
+use crate::{credentials, tokens, watch};
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -60,9 +56,10 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let now = SystemTime::now();
     let authorities = authorities(&config.signing, now)?;
     authorities.tell(now);
-    let client = client(config.kubeconfig.as_deref()).await?;
-    let identity = Arc::new(Identity::new("bootstrap-signer", path, SystemTime::now()));
     let shown = Arc::new(Shown::default());
+    let (client, keeper) =
+        credentials::kept(config.kubeconfig.as_deref(), &shown).await?;
+    let identity = Arc::new(Identity::new("bootstrap-signer", path, SystemTime::now()));
     let (rules, seen) = latest::channel(Arc::new(rulebook(&config)));
     let (changes, inlet) = mpsc::channel(watch::CHANGES);
     let tray = Arc::new(Tray::default());
@@ -73,6 +70,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let (stop_desk, desk_stopped) = oneshot::channel::<()>();
     let keeping = tokens::work(client.clone(), seen.clone(), Arc::clone(&shown));
     let keeping = tokio::spawn(keeping);
+    let renewing = keeper.map(|keeper| tokio::spawn(keeper.keep()));
     let watching = tokio::spawn(watch::all(client, changes, tray, desk.again()));
     let deciding = tokio::spawn(desk.work(inlet, desk_stopped));
     let serving = tokio::spawn(admin.serve(Arc::clone(&identity), shown, async {
@@ -90,6 +88,9 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     signing.stop().await;
     watching.abort();
     keeping.abort();
+    if let Some(renewing) = renewing {
+        renewing.abort();
+    }
     drop(stop_admin);
     let _ = serving.await;
     tracing::info!("stopped");
@@ -154,23 +155,6 @@ fn warn(config: &Config) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-}
-
-/// A client of these credentials; of the pod's without.
-///
-/// # Errors
-/// They cannot be used.
-pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, RunError> {
-    let mut config = match kubeconfig {
-        None => kube::Config::incluster()?,
-        Some(path) => {
-            let file = Kubeconfig::read_from(path)?;
-            let options = KubeConfigOptions::default();
-            kube::Config::from_custom_kubeconfig(file, &options).await?
-        }
-    };
-    config.connect_timeout = Some(CONNECT);
-    Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
 }
 
 async fn obey(

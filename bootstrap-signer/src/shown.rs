@@ -26,6 +26,9 @@ struct Counts {
     objects: BTreeMap<&'static str, usize>,
     strangers: BTreeMap<String, u64>,
     certificates: Certificates,
+    /// When the daemon's own certificate ends.
+    own_until: Option<SystemTime>,
+    credentials_failed: bool,
 }
 
 /// What the desk shows.
@@ -92,6 +95,15 @@ impl Shown {
         self.counts().certificates.issued(signer, node, validity);
     }
 
+    /// The daemon's own credentials were read; with when their certificate ends.
+    pub fn credentials(&self, read: Result<Option<SystemTime>, ()>) {
+        let mut counts = self.counts();
+        counts.credentials_failed = read.is_err();
+        if let Ok(until) = read {
+            counts.own_until = until;
+        }
+    }
+
     /// A Node is gone.
     pub fn node_gone(&self, node: &str) {
         self.counts().certificates.gone(node);
@@ -127,6 +139,22 @@ fn strangers(counts: &Counts, out: &mut Text) {
             "Requests of our signers that another program decided about.",
         )
         .sample(&[("approver", who)], *count);
+    }
+}
+
+fn credentials(counts: &Counts, out: &mut Text) {
+    out.gauge(
+        "bootstrap_signer_credentials_reload_failed",
+        "1 while the daemon's own credentials changed and cannot be used.",
+    )
+    .sample(&[], u64::from(counts.credentials_failed));
+    if let Some(until) = counts.own_until {
+        let at = until.duration_since(SystemTime::UNIX_EPOCH);
+        out.gauge(
+            "bootstrap_signer_credentials_expiry_timestamp_seconds",
+            "When the daemon's own client certificate ends, in seconds since 1970.",
+        )
+        .sample(&[], at.unwrap_or_default());
     }
 }
 
@@ -196,6 +224,7 @@ impl Surface for Shown {
         }
         strangers(&counts, out);
         certificates(&counts.certificates, out);
+        credentials(&counts, out);
         out.counter(
             "bootstrap_signer_events_dropped_total",
             "Events not sent for want of time.",
@@ -245,6 +274,10 @@ impl Surface for Shown {
             "notSeenYet": counts.missing,
             "objects": counts.objects,
             "decisions": decisions,
+            "credentials": {
+                "reloadFailed": counts.credentials_failed,
+                "until": counts.own_until.map(daemon::rfc3339),
+            },
             "signing": self.signing.status(),
         })
     }

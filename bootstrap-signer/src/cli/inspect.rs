@@ -14,7 +14,7 @@ use tokio::runtime;
 use super::{Refused, check as check_file, usage};
 use crate::config::Config;
 use crate::live::{self, LookError};
-use crate::{run, stranger};
+use crate::{credentials, stranger};
 
 pub(super) fn explain(
     path: &Path,
@@ -86,8 +86,8 @@ fn asking<T>(
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed(&error))?;
     runtime.block_on(async {
-        let credentials = kubeconfig.or(config.kubeconfig.as_deref());
-        let client = run::client(credentials).await;
+        let from = kubeconfig.or(config.kubeconfig.as_deref());
+        let client = credentials::client(from).await;
         let client = client.map_err(|error| failed(&error))?;
         ask(client).await.map_err(|error| failed(&error))
     })

@@ -9,9 +9,10 @@ use pki::Authority;
 use policy::Signer;
 use tokio::sync::watch;
 
-use super::files::{LoadError, Plan, Source, Stamp};
+use super::files::{LoadError, Plan, Source};
 use crate::desk::Rulebook;
 use crate::shown::Shown;
+use crate::stamp::Stamp;
 
 /// How often the files are looked at. A stat takes microseconds, and a rotation is to be
 /// seen before the person who does it looks.

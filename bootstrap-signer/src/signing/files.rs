@@ -11,13 +11,12 @@ use std::time::{Duration, SystemTime};
 use pki::{AdoptError, Authority, Purpose};
 use policy::Signer;
 
+use crate::stamp::{Stamp, stamp};
+
 /// Certificates with their issuers, and keys, are a few KiB.
 const LARGEST: u64 = 256 * 1024;
 /// Anybody but the owner.
 const OTHERS: u32 = 0o077;
-
-/// What a file is told apart by: inode, size and time of change.
-pub(super) type Stamp = Option<(u64, u64, i64, i64)>;
 
 /// Which signers sign, with what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,13 +117,8 @@ impl Source {
         Ok(Arc::new(authority))
     }
 
-    /// What changes when somebody writes one of the files. Links are followed: whoever
-    /// swaps a folder of them changes what they point to.
+    /// What changes when somebody writes one of the files.
     pub(super) fn stamp(&self) -> [Stamp; 2] {
-        let stamp = |path: &Path| {
-            let data = std::fs::metadata(path).ok()?;
-            Some((data.ino(), data.size(), data.ctime(), data.ctime_nsec()))
-        };
         [&self.certificate, &self.key].map(|path| stamp(path))
     }
 }

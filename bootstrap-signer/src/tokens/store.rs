@@ -11,7 +11,8 @@ use kube::{Api, ResourceExt as _};
 use token::{PREFIX, Spec, Stored, TYPE};
 
 use crate::act::{ActError, within};
-use crate::run::{self, RunError};
+use crate::credentials;
+use crate::run::RunError;
 
 /// Tokens of one page of a list.
 const PAGE: u32 = 500;
@@ -63,7 +64,7 @@ impl Store {
     /// # Errors
     /// It names none that can be used.
     pub(super) async fn open(kubeconfig: Option<&Path>) -> Result<Self, StoreError> {
-        let client = run::client(kubeconfig).await?;
+        let client = credentials::client(kubeconfig).await?;
         Ok(Self(Api::namespaced(client, token::NAMESPACE)))
     }
 

@@ -123,7 +123,7 @@ fn install(cluster: &Cluster, root: &Path) -> Tried {
         put(&from, &format!("etc/kubernetes/pki/{name}"), mode)?;
     }
     cluster.config("m1", "")?;
-    let credentials = cluster.path("signer.conf");
+    let credentials = cluster.credentials("m1");
     let (here, there) = (
         format!("127.0.0.1:{APISERVER}"),
         format!("{REACHED}:{APISERVER}"),

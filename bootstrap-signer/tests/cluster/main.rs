@@ -12,6 +12,7 @@
 )]
 
 mod booted;
+mod burst;
 mod cases;
 mod flood;
 mod inspect;
@@ -40,7 +41,7 @@ type Tried = wait::Res<()>;
 type Test = fn() -> Tried;
 
 /// Trials of a cluster without nodes.
-const TESTS: [(&str, Test); 20] = [
+const TESTS: [(&str, Test); 21] = [
     ("every_case_is_decided_as_it_expects", || {
         on_runtime(cases::all())
     }),
@@ -70,6 +71,9 @@ const TESTS: [(&str, Test); 20] = [
     }),
     ("an_apiserver_dies", || on_runtime(paths::apiserver_dies())),
     ("a_pod_s_credentials_do", || on_runtime(paths::in_a_pod())),
+    ("credentials_are_read_again", || {
+        on_runtime(paths::renewed_credentials())
+    }),
     ("one_of_three_is_killed", || on_runtime(load::killed())),
     ("certificates_are_as_upstream_s_and_work", || {
         on_runtime(signing::as_upstream())
@@ -84,9 +88,10 @@ const TESTS: [(&str, Test); 20] = [
         on_runtime(tokens::as_upstream())
     }),
     ("a_token_lives_and_dies", || on_runtime(tokens::life())),
-    ("five_hundred_issued_at_once", || {
-        on_runtime(signers::burst())
-    }),
+    (
+        "five_hundred_issued_at_once",
+        || on_runtime(burst::issued()),
+    ),
 ];
 
 /// Trials with a real kubelet.

@@ -178,3 +178,52 @@ pub(crate) async fn in_a_pod() -> Tried {
         .await
         .map_err(|error| format!("{error}\n{}", cluster.log("a")).into())
 }
+
+/// Credentials that expire are renewed in their file, by somebody who does not know of the
+/// daemon: nobody's become its own, then something that is none.
+pub(crate) async fn renewed_credentials() -> Tried {
+    let cluster = Cluster::start().await?;
+    let admin = cluster.client(None).await?;
+    token(&admin, "abc123").await?;
+    cluster.bind_rights()?;
+    let config = cluster.config("a", SETTINGS)?;
+    let (file, new) = (cluster.credentials("a"), cluster.path("new.conf"));
+    let own = fs::read_to_string(&file)?;
+    fs::write(&file, cluster.kubeconfig("nobody")?)?;
+    let arguments = ["run".to_owned(), format!("--config={}", config.display())];
+    let mut running = cluster.began("a", &arguments)?;
+    within("that it may do nothing", Some(&mut running), async || {
+        cluster.log("a").contains("orbidden").then_some(())
+    })
+    .await?;
+    fs::write(&new, &own)?;
+    fs::rename(&new, &file)?;
+    let renewed = Instant::now();
+    let mut running = cluster.seeing("a", running).await?;
+    let took = renewed.elapsed();
+    fs::write(&new, "no kubeconfig")?;
+    fs::rename(&new, &file)?;
+    within("that they are refused", Some(&mut running), async || {
+        let status = cluster.status("a").await?;
+        let failed = status.pointer("/credentials/reloadFailed")?.as_bool()?;
+        failed.then_some(())
+    })
+    .await?;
+    let client = cluster.client(Some((USER, &groups()))).await?;
+    let csr = request_called("new-1", "new-1")?;
+    Api::<Csr>::all(client)
+        .create(&PostParams::default(), &csr)
+        .await?;
+    let seen: Api<Csr> = Api::all(admin);
+    within("an approval", Some(&mut running), async || {
+        approved(&seen, "new-1").await
+    })
+    .await
+    .map_err(|error| format!("{error}\n{}", cluster.log("a")))?;
+    // A watch that was refused tries again after two seconds at most.
+    measured(
+        "at work after its credentials were renewed",
+        took,
+        5 * SECOND,
+    )
+}

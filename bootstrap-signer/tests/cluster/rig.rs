@@ -24,8 +24,8 @@ const ADMIN: u16 = 9_000;
 pub(crate) struct Cluster {
     folder: TempDir,
     set: pki::ControlPlaneSet,
-    _etcd: Running,
-    _apiserver: Running,
+    etcd: Running,
+    apiserver: Running,
 }
 
 impl Cluster {
@@ -69,11 +69,16 @@ impl Cluster {
         let cluster = Self {
             folder,
             set,
-            _etcd: etcd,
-            _apiserver: apiserver,
+            etcd,
+            apiserver,
         };
         cluster.settle()?;
         Ok(cluster)
+    }
+
+    /// The processes of the API server and of etcd.
+    pub(crate) fn servers(&self) -> [u32; 2] {
+        [self.apiserver.id(), self.etcd.id()]
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -170,15 +175,24 @@ impl Cluster {
         self.apply("rights.json")
     }
 
-    /// Writes a configuration with `settings` added, and the credentials it names.
-    pub(crate) fn config(&self, name: &str, settings: &str) -> Res<PathBuf> {
-        let user = pki::Profile::client("bootstrap-signer", &[]);
-        let issued = self.set.kubernetes_ca.issue(&user, SystemTime::now())?;
+    /// A kubeconfig of `user`.
+    pub(crate) fn kubeconfig(&self, user: &str) -> Res<String> {
+        let profile = pki::Profile::client(user, &[]);
+        let issued = self.set.kubernetes_ca.issue(&profile, SystemTime::now())?;
         let server = format!("https://127.0.0.1:{APISERVER}");
         let ca = self.set.kubernetes_ca.certificate_pem();
-        let file = pki::Kubeconfig::new("test", &server, ca, "bootstrap-signer", &issued);
-        let (kubeconfig, socket) = (self.path("signer.conf"), self.socket(name));
-        fs::write(&kubeconfig, file.to_yaml())?;
+        Ok(pki::Kubeconfig::new("test", &server, ca, user, &issued).to_yaml())
+    }
+
+    /// Where the daemon `name` finds its credentials.
+    pub(crate) fn credentials(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}.conf"))
+    }
+
+    /// Writes a configuration with `settings` added, and the credentials it names.
+    pub(crate) fn config(&self, name: &str, settings: &str) -> Res<PathBuf> {
+        let (kubeconfig, socket) = (self.credentials(name), self.socket(name));
+        fs::write(&kubeconfig, self.kubeconfig("bootstrap-signer")?)?;
         let config = self.path(&format!("{name}.yaml"));
         let text = format!(
             "apiVersion: sternpost/v1\nkind: BootstrapSigner\n\
@@ -229,15 +243,19 @@ impl Cluster {
         port: u16,
     ) -> Res<Running> {
         let config = self.config(name, settings)?;
-        let credentials = self.path("signer.conf");
+        let credentials = self.credentials(name);
         let text = fs::read_to_string(&credentials)?;
         let (old, new) = (format!(":{APISERVER}"), format!(":{port}"));
         fs::write(&credentials, text.replace(&old, &new))?;
         let arguments = ["run".to_owned(), format!("--config={}", config.display())];
-        let binary = Path::new(env!("CARGO_BIN_EXE_bootstrap-signer"));
-        let running =
-            Running::start(binary, &arguments, &self.path(&format!("{name}.log")))?;
+        let running = self.began(name, &arguments)?;
         self.seeing(name, running).await
+    }
+
+    /// The binary, with a log of that name.
+    pub(crate) fn began(&self, name: &str, arguments: &[String]) -> Res<Running> {
+        let binary = Path::new(env!("CARGO_BIN_EXE_bootstrap-signer"));
+        Running::start(binary, arguments, &self.path(&format!("{name}.log")))
     }
 
     /// `running`, once it has seen everything.
