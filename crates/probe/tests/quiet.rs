@@ -15,18 +15,21 @@ use probe::{Check, Http, Https, Outcome, Tls, Trust, run};
 const ROUNDS: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(10);
 
+#[expect(
+    clippy::print_stderr,
+    reason = "the test runner reads the line of a skip"
+)]
 fn main() -> ExitCode {
     let required = std::env::var("STERNPOST_REQUIRE").unwrap_or_default();
     let required = required.split(',').any(|name| name == "go");
     let missing = Command::new("go").arg("version").output().is_err();
     let skip = missing && !required;
-    let kind = if skip {
-        "skipped: go is not installed"
-    } else {
-        ""
-    };
+    if skip {
+        // The line the test runner reads; see `Requirement` of the lab.
+        eprintln!("SKIPPED a_go_server_logs_nothing (needs: go): no go in PATH");
+    }
     let trial = Trial::test("a_go_server_logs_nothing", a_go_server_logs_nothing);
-    let trial = trial.with_kind(kind).with_ignored_flag(skip);
+    let trial = trial.with_ignored_flag(skip);
     libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
 }
 
@@ -89,8 +92,10 @@ impl Server {
         let built = Command::new("go")
             .args(["build", "-o"])
             .arg(folder.join("server"))
+            .arg("main.go")
             .current_dir(source)
-            // Nothing but the standard library, by the Go that is there.
+            // Nothing but the standard library and no go.mod that asks for a version: the Go
+            // that is there will do.
             .envs([
                 ("GOPROXY", "off"),
                 ("GOTOOLCHAIN", "local"),

@@ -1,3 +1,0 @@
-module sternpost/probe/tests/go
-
-go 1.26
