@@ -210,7 +210,15 @@ impl Process {
     /// When it does not end within `within`.
     pub fn stop(&mut self, within: Duration) -> Result<ExitStatus, LabError> {
         self.signal(Signal::SIGTERM);
-        let what = format!("the end of {} after SIGTERM", self.label);
+        self.ended(within)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end within `within`.
+    pub fn ended(&mut self, within: Duration) -> Result<ExitStatus, LabError> {
+        let what = format!("the end of {}", self.label);
         wait::until(&what, within, || self.reap())
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lab::host::Host;
@@ -10,6 +11,7 @@ use lab::requirement::{Requirement, trial};
 use lab::segment::Segment;
 use lab::{LabError, binaries, netns, wait};
 use libtest_mimic::{Arguments, Failed};
+use nix::sys::signal::{Signal, kill};
 
 const MACHINE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 77, 0, 50));
@@ -21,7 +23,12 @@ fn main() {
         &[Requirement::Machine],
         || smoke().map_err(|error| Failed::from(error.to_string())),
     );
-    libtest_mimic::run(&Arguments::from_args(), vec![smoke]).exit();
+    let killed = trial(
+        "a_machine_goes_with_the_lab_that_booted_it",
+        &[Requirement::Machine],
+        || killed().map_err(|error| Failed::from(error.to_string())),
+    );
+    libtest_mimic::run(&Arguments::from_args(), vec![smoke, killed]).exit();
 }
 
 #[expect(
@@ -45,6 +52,21 @@ fn smoke() -> Result<(), LabError> {
     machine.shut_down()?;
     println!("gone after {:.1?}", started.elapsed());
     Ok(())
+}
+
+/// What kills a lab kills its children at most; a machine is none of them.
+fn killed() -> Result<(), LabError> {
+    let segment = Segment::new(&binaries::output("lab-logs").join("machine-killed"), &[CLIENT])?;
+    let machine = Machine::boot(&segment, "m1", MACHINE)?;
+    machine.output("systemd-run", &["--quiet", "sleep", "3600"])?;
+    let [wrapper, leader] = machine.processes();
+    let mut all = machine.network()?.netns().processes();
+    assert!(all.len() > 3 && all.contains(&leader), "{all:?}");
+    let _ = kill(wrapper, Signal::SIGKILL);
+    wait::until("the machine's end", Duration::from_secs(10), || {
+        all.retain(|process| Path::new(&format!("/proc/{process}")).exists());
+        all.is_empty().then_some(())
+    })
 }
 
 fn greeting() -> Option<[u8; 8]> {

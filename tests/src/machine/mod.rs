@@ -1,8 +1,14 @@
 //! A host of the lab that is a booted machine: systemd as process 1 on an overlay over one
 //! root file system, plugged into a segment.
 //!
-//! It runs under systemd-nspawn in a mount namespace of its own, so that its overlay goes with
-//! it, however it ends. Its processes are reached through the namespaces of its process 1.
+//! It runs under systemd-nspawn in mount and process namespaces of its own, so that its overlay
+//! and everything in it goes with it, however it ends, and it with the lab:
+//!
+//! ```text
+//! lab ──pdeathsig──▶ unshare ──kill-child──▶ systemd-nspawn, process 1 of a namespace
+//!                                                └─▶ systemd, process 1 of the machine's
+//! ```
+//! Its processes are reached through the namespaces of its process 1.
 
 mod groups;
 
@@ -44,8 +50,10 @@ pub struct Machine {
     name: String,
     address: Ipv4Addr,
     folder: PathBuf,
+    /// systemd, and systemd-nspawn, as this system counts processes.
     leader: Pid,
-    nspawn: Process,
+    nspawn: Pid,
+    wrapper: Process,
     /// Goes last: groups are removed when they are empty.
     _groups: Option<Groups>,
 }
@@ -98,18 +106,20 @@ impl Machine {
             // /proc/sys/net writable; all of /sys would make networkd wait for a udev.
             .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network");
         let host = "machine".to_owned();
-        let mut nspawn = segment
+        let mut wrapper = segment
             .bridge()
             .run(move || program.spawn(&host, &stem))??;
-        nspawn.ready(BOOT)?;
-        nspawn.deafen()?;
-        let leader = only_child(nspawn.pid())?;
+        wrapper.ready(BOOT)?;
+        wrapper.deafen()?;
+        let nspawn = only_child(wrapper.pid())?;
+        let leader = only_child(nspawn)?;
         Ok(Self {
             name: name.to_owned(),
             address,
             folder,
             leader,
             nspawn,
+            wrapper,
             _groups: groups,
         })
     }
@@ -119,7 +129,15 @@ impl Machine {
     /// # Errors
     /// When it does not end in time.
     pub fn shut_down(mut self) -> Result<(), LabError> {
-        self.nspawn.stop(SHUTDOWN).map(drop)
+        // The wrapper itself takes no such order.
+        let _ = kill(self.nspawn, Signal::SIGTERM);
+        self.wrapper.ended(SHUTDOWN).map(drop)
+    }
+
+    /// What the lab started, and the machine's process 1: with the one goes the other.
+    #[must_use]
+    pub fn processes(&self) -> [Pid; 2] {
+        [self.wrapper.pid(), self.leader]
     }
 
     /// The port at the bridge that it is plugged into, as the segment's cuts name it.
@@ -184,25 +202,24 @@ impl Host for Machine {
     }
 
     fn kill_all(&self) {
-        // With its process 1 a machine's other processes go; the wrapper alone would leave
-        // them behind.
-        let _ = kill(self.leader, Signal::SIGKILL);
-        self.nspawn.signal(Signal::SIGKILL);
+        // It is process 1 of the namespace that all of the machine is in.
+        let _ = kill(self.nspawn, Signal::SIGKILL);
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
         // The number of a process 1 that has ended may be another's by then.
-        if self.nspawn.alive() {
+        if self.wrapper.alive() {
             self.kill_all();
         }
     }
 }
 
-/// Runs the script that is its first argument where nobody else sees what it mounts.
-const OUTSIDE: &str =
-    r#"exec unshare --mount --propagation private /bin/sh -ec "$0" machine "$@""#;
+/// Runs the script that is its first argument where nobody else sees what it mounts, and as
+/// process 1 of a namespace: when it ends, or the `unshare` before it, nothing of it is left.
+const OUTSIDE: &str = r#"exec unshare --mount --propagation private --pid --fork --kill-child \
+    --mount-proc /bin/sh -ec "$0" machine "$@""#;
 
 /// Mounts the overlay and becomes systemd-nspawn, which tells the lab when the system inside
 /// is up. `ip netns exec` would remount /sys and hide the control groups; a process that is
