@@ -2,6 +2,7 @@
 //! `STERNPOST_BIN` says.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::LabError;
@@ -27,6 +28,17 @@ pub fn own(name: &str) -> Result<PathBuf, LabError> {
 pub fn output(name: &str) -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().unwrap_or(tests).join("target").join(name)
+}
+
+/// The folder for the logs of one lab, `target/lab-logs/<name>`, without those of an earlier
+/// run: they would only mislead, and decide what they know nothing of.
+#[must_use]
+pub fn logs(name: impl AsRef<Path>) -> PathBuf {
+    let folder = output("lab-logs").join(name);
+    // Mostly there is none. One that cannot be removed cannot be written either, which the
+    // first program says.
+    drop(fs::remove_dir_all(&folder));
+    folder
 }
 
 /// Cargo puts tests into `deps/` below the binaries.

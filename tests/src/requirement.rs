@@ -1,7 +1,7 @@
 //! What a test needs from the machine, and what becomes of it where that is missing.
 //!
 //! A test that cannot run is *skipped* with its reason on one line of stderr, which
-//! the test runner (`bin/rungs.rs`) counts and lists:
+//! the test runner (`bin/rungs`) counts and lists:
 //!
 //! ```text
 //! SKIPPED keepalived_takes_over (needs: peers): no keepalived in .deps/peers; run `make deps`
@@ -16,6 +16,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Failed, Trial};
+
+use crate::machine::possible;
 
 /// The programs `make deps` unpacks into [`peers`].
 const PEERS: [&str; 7] = [
@@ -82,7 +84,8 @@ pub enum Requirement {
     Peers,
     /// What runs a kubelet's containers.
     Runtime,
-    /// What boots a machine: systemd-nspawn and a root file system.
+    /// What boots a machine, systemd-nspawn and a root file system, where one does boot; and
+    /// the ssh by which an operator reaches it.
     Machine,
     /// A browser without a screen.
     Browser,
@@ -285,7 +288,10 @@ fn booting() -> Result<(), String> {
         &machine().join("usr/lib/systemd"),
         &["systemd"],
         "make deps",
-    )
+    )?;
+    in_path("ssh")?;
+    in_path("ssh-keygen")?;
+    possible::possible()
 }
 
 fn in_path(name: &str) -> Result<(), String> {

@@ -11,6 +11,7 @@
 //! Its processes are reached through the namespaces of its process 1.
 
 mod groups;
+pub(crate) mod possible;
 
 use std::fs;
 use std::net::Ipv4Addr;
