@@ -25,6 +25,7 @@ pub mod error;
 pub mod failures;
 pub mod fault;
 pub mod group;
+pub mod harness;
 pub mod holders;
 pub mod host;
 pub mod informer;

@@ -50,7 +50,7 @@ const SECRET: &str = "/etc/kubernetes/bootstrap-signer.conf /etc/kubernetes/pki/
 
 /// The cluster sits in its host's namespace, the machine beside it.
 pub(crate) fn trial() -> Result<(), Failed> {
-    let logs = binaries::output("lab-logs").join("signer-unit");
+    let logs = binaries::logs("signer-unit");
     let segment = Arc::new(Segment::new(&logs, &[API])?);
     let host = Arc::clone(segment.host(API.0)?);
     let beside = Arc::clone(&segment);
@@ -169,17 +169,9 @@ async fn works(segment: &Segment) -> Tried {
 
 /// As systemd sees it there, and as the kernel does.
 fn is_locked_up(machine: &Booted) -> Tried {
-    let said = machine.run("systemd-analyze security --no-pager bootstrap-signer")?;
-    let line = said
-        .lines()
-        .find(|line| line.contains("Overall exposure level"));
-    let score = line.and_then(|line| {
-        let number = line.rsplit(": ").next()?.split(' ').next()?;
-        number.replace('.', "").parse::<u32>().ok()
-    });
-    println!("{}", line.unwrap_or_default().trim());
-    if score.is_none_or(|score| score > EXPOSURE) {
-        return Err(format!("exposure: {line:?}").into());
+    let exposure = machine.0.exposure("bootstrap-signer")?;
+    if exposure > EXPOSURE {
+        return Err(format!("exposure: {exposure} tenths, at most {EXPOSURE}").into());
     }
     let process = "/proc/$(systemctl show -P MainPID bootstrap-signer)/status";
     let status = machine.run(&format!("cat {process}"))?;

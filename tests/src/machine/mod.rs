@@ -10,6 +10,7 @@
 //! ```
 //! Its processes are reached through the namespaces of its process 1.
 
+mod exposure;
 mod groups;
 pub(crate) mod possible;
 

@@ -105,7 +105,7 @@ impl Booted {
 }
 
 /// A file of the packages.
-pub(crate) fn packaging(file: &str) -> PathBuf {
+fn packaging(file: &str) -> PathBuf {
     Path::new("../packaging").join(file)
 }
 

@@ -9,16 +9,15 @@ mod booted;
 mod streams;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Command;
 use std::time::Duration;
 
 use lab::host::Host as _;
 use lab::requirement::{Requirement, trial};
 use lab::segment::Segment;
-use lab::{binaries, netns, signals, wait};
-use libtest_mimic::{Arguments, Failed};
+use lab::{binaries, harness, wait};
+use libtest_mimic::Failed;
 
-use booted::{ADDRESS, Booted, CONFIG, packaging};
+use booted::{ADDRESS, Booted, CONFIG};
 use streams::Clients;
 
 const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 76, 0, 50));
@@ -38,25 +37,15 @@ const BROKEN: &str = "#!/bin/sh\n\
     exec /usr/bin/api-lb.good run --config /no/such/file.yaml\n";
 
 fn main() {
-    netns::sweep();
-    signals::clean_up_on_interrupt();
-    let trials = vec![
-        trial(
-            "hardened::every_feature_works_and_upgrades_lose_nothing",
-            &[Requirement::Machine],
-            works,
-        ),
-        trial(
-            "hardened::its_exposure_is_at_most_1_5",
-            &[Requirement::Root],
-            exposure,
-        ),
-    ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    harness::run(vec![trial(
+        "hardened::every_feature_works_and_upgrades_lose_nothing",
+        &[Requirement::Machine],
+        works,
+    )]);
 }
 
 fn works() -> Result<(), Failed> {
-    let logs = binaries::output("lab-logs").join("hardened");
+    let logs = binaries::logs("hardened");
     let segment = Segment::new(&logs, &[CLIENT, SERVERS])?;
     streams::echo(segment.host(SERVERS.0)?, &PORTS)?;
     let machine = Booted::new(&segment)?;
@@ -86,8 +75,12 @@ fn works() -> Result<(), Failed> {
     Ok(())
 }
 
-/// As the kernel sees it: its user, one capability, no more to be had.
+/// As systemd scores it, and as the kernel sees it: its user, one capability, no more to be had.
 fn is_locked_up(machine: &Booted) -> Result<(), Failed> {
+    let exposure = machine.0.exposure("api-lb")?;
+    if exposure > EXPOSURE {
+        return Err(format!("exposure: {exposure} tenths, at most {EXPOSURE}").into());
+    }
     let process = machine.unit("MainPID")?;
     let status = machine.run(&format!("cat /proc/{process}/status"))?;
     let own = machine.run("id -u api-lb")?;
@@ -262,24 +255,4 @@ fn println_of(machine: &Booted, came: &streams::Came) -> Result<(), Failed> {
          the last upgrade's pause: {pause} s"
     );
     Ok(())
-}
-
-fn exposure() -> Result<(), Failed> {
-    let unit = packaging("systemd/api-lb.service");
-    let said = Command::new("systemd-analyze")
-        .args(["security", "--offline=true", "--no-pager"])
-        .arg(unit)
-        .output()?;
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let line = said
-        .lines()
-        .find(|line| line.contains("Overall exposure level"));
-    let score = line.and_then(|line| {
-        let number = line.rsplit(": ").next()?.split(' ').next()?;
-        number.replace('.', "").parse::<u32>().ok()
-    });
-    match score {
-        Some(score) if score <= EXPOSURE => Ok(()),
-        _ => Err(format!("exposure: {line:?}").into()),
-    }
 }
