@@ -47,7 +47,7 @@ impl Stand {
     /// # Errors
     /// The first thing that does not start.
     pub fn new(name: &str) -> Result<Self, LabError> {
-        let logs = binaries::output("lab-logs").join(name);
+        let logs = binaries::logs(name);
         let segment = Segment::new(&logs, &HOSTS)?;
         let hosts = masters(&segment);
         let plane = ControlPlane::new(Kind::Real, segment.files(), &logs, VIP, hosts)?;

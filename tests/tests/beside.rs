@@ -34,9 +34,7 @@ fn main() {
 }
 
 fn shown() -> Result<(), Failed> {
-    let logs = binaries::output("lab-logs").join("beside");
-    // The logs of an earlier run would only mislead; there may be none.
-    drop(fs::remove_dir_all(&logs));
+    let logs = binaries::logs("beside");
     let segment = Segment::new(&logs, &MASTERS.map(|(name, at, _)| (name, at)))?;
     let mut balancers = Vec::new();
     for (name, ..) in MASTERS {

@@ -12,8 +12,8 @@ use lab::host::Host;
 use lab::process::{Process, Program};
 use lab::requirement::{Requirement, trial};
 use lab::stand::{STARTED, Stand, VIP};
-use lab::{LabError, wait};
-use libtest_mimic::{Arguments, Failed};
+use lab::{LabError, harness, wait};
+use libtest_mimic::Failed;
 use serde_json::Value;
 
 /// An apiserver that was killed stands in the slice until its lease of 15 s has run out and
@@ -22,14 +22,13 @@ const LEASE: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(90);
 
 fn main() {
-    lab::netns::sweep();
     let needs = [Requirement::Root, Requirement::Kubernetes];
     let real = trial(
         "real_masters_are_found_and_let_go",
         &needs,
         found_and_let_go,
     );
-    libtest_mimic::run(&Arguments::from_args(), vec![real]).exit();
+    harness::run(vec![real]);
 }
 
 fn found_and_let_go() -> Result<(), Failed> {

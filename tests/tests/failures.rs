@@ -37,7 +37,7 @@ fn test(scene: Scene) -> Result<(), Failed> {
         ours: binaries::own("api-lb")?,
         backend: binaries::own("bench-failures")?,
     };
-    let logs = binaries::output("lab-logs").join(scene.name());
+    let logs = binaries::logs(scene.name());
     let figures = scene.run(Peer::Ours, Size::Short, &programs, &logs)?;
     println!("{}: {figures:?}", scene.name());
     let missed = scene.missed(&figures);

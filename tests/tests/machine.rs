@@ -9,15 +9,14 @@ use lab::host::Host;
 use lab::machine::Machine;
 use lab::requirement::{Requirement, trial};
 use lab::segment::Segment;
-use lab::{LabError, binaries, netns, wait};
-use libtest_mimic::{Arguments, Failed};
+use lab::{LabError, binaries, harness, wait};
+use libtest_mimic::Failed;
 use nix::sys::signal::{Signal, kill};
 
 const MACHINE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 77, 0, 50));
 
 fn main() {
-    netns::sweep();
     let smoke = trial(
         "a_machine_boots_and_shuts_down",
         &[Requirement::Machine],
@@ -28,7 +27,7 @@ fn main() {
         &[Requirement::Machine],
         || killed().map_err(|error| Failed::from(error.to_string())),
     );
-    libtest_mimic::run(&Arguments::from_args(), vec![smoke, killed]).exit();
+    harness::run(vec![smoke, killed]);
 }
 
 #[expect(
@@ -36,7 +35,7 @@ fn main() {
     reason = "how long it took belongs to the result"
 )]
 fn smoke() -> Result<(), LabError> {
-    let logs = binaries::output("lab-logs").join("machine");
+    let logs = binaries::logs("machine");
     let segment = Segment::new(&logs, &[CLIENT])?;
     let started = Instant::now();
     let machine = Machine::boot(&segment, "m1", MACHINE)?;
@@ -56,7 +55,7 @@ fn smoke() -> Result<(), LabError> {
 
 /// What kills a lab kills its children at most; a machine is none of them.
 fn killed() -> Result<(), LabError> {
-    let segment = Segment::new(&binaries::output("lab-logs").join("machine-killed"), &[CLIENT])?;
+    let segment = Segment::new(&binaries::logs("machine-killed"), &[CLIENT])?;
     let machine = Machine::boot(&segment, "m1", MACHINE)?;
     machine.output("systemd-run", &["--quiet", "sleep", "3600"])?;
     let [wrapper, leader] = machine.processes();

@@ -51,9 +51,7 @@ fn test(path: &Path, name: &str) -> Result<(), Failed> {
     let file = path.display();
     let scenario = parse(&text).map_err(|error| format!("{file}: {error}"))?;
     scenario.makes_sense()?;
-    let logs = binaries::output("lab-logs").join(name);
-    // The logs of an earlier run would only mislead.
-    drop(fs::remove_dir_all(&logs));
+    let logs = binaries::logs(name);
     cycles(&scenario, name, &logs)
 }
 

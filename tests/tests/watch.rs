@@ -75,7 +75,7 @@ impl Scene {
             ours: binaries::own("api-lb")?,
             backend: binaries::own("bench-failures")?,
         };
-        let logs = binaries::output("lab-logs").join(name);
+        let logs = binaries::logs(name);
         let stage = Stage::new(&programs, WIDE, &logs)?;
         let host = stage.lb()?.clone();
         let servers = stage.addresses();

@@ -120,7 +120,7 @@ struct Lab {
 
 impl Lab {
     fn new(interval: Duration, priorities: [u8; 2], label: &str) -> Result<Self, Failed> {
-        let logs = binaries::output("lab-logs").join(label);
+        let logs = binaries::logs(label);
         // The logs of an earlier run would only mislead; there may be none.
         drop(fs::remove_dir_all(&logs));
         let hosts = [OWNER, BACKUPS[0], BACKUPS[1], CLIENT];

@@ -145,7 +145,7 @@ struct Lab {
 
 impl Lab {
     fn new(label: &str) -> Result<Self, Failed> {
-        let logs = binaries::output("lab-logs").join(label);
+        let logs = binaries::logs(label);
         // The logs of an earlier run would only mislead; there may be none.
         drop(fs::remove_dir_all(&logs));
         let segment = Segment::new(&logs, &HOSTS)?;

@@ -102,7 +102,7 @@ pub(crate) struct Run {
 impl Rig {
     /// Boots all of `boxes` at once and waits for their sshd.
     pub(crate) fn boot(name: &str, boxes: &[Box]) -> Result<Self, Failed> {
-        let logs = binaries::output("lab-logs").join(name);
+        let logs = binaries::logs(name);
         let segment = Segment::new(&logs, &[OPERATOR])?;
         let folder = segment.files().join("operator");
         fs::create_dir_all(&folder)?;

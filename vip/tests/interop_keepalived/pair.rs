@@ -156,7 +156,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(tongue: Tongue, seats: Seats, label: &str) -> Result<Self, Failed> {
-        let logs = binaries::output("lab-logs").join(label);
+        let logs = binaries::logs(label);
         // The logs of an earlier run would only mislead; there may be none.
         drop(fs::remove_dir_all(&logs));
         let hosts = [

@@ -75,7 +75,7 @@ impl Lab {
         name: &str,
         address: impl Into<IpAddr>,
     ) -> Result<Self, Failed> {
-        let logs = binaries::output("lab-logs").join(format!("vip-{name}"));
+        let logs = binaries::logs(format!("vip-{name}"));
         // The logs of an earlier run would only mislead; there may be none.
         drop(fs::remove_dir_all(&logs));
         let segment = Segment::new(&logs, &[("a", A), ("b", B)])?;

@@ -73,7 +73,7 @@ fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
     schedule::prefer_run();
     netns::sweep();
     signals::clean_up_on_interrupt();
-    let logs = binaries::output("lab-logs").join("bench-failover");
+    let logs = binaries::logs("bench-failover");
     let mut record = Record {
         circumstances: Circumstances::of(versions()?),
         rounds: Vec::new(),
