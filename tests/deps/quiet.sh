@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs a command and fails when something it started goes on after it: a process left
-# behind, or, where systemd runs, a service or socket that was not active before. What
-# other people do on the machine meanwhile is no matter.
+# behind, or, where systemd runs, a service or socket that was not active before, of a unit
+# that came meanwhile, too. What other people do on the machine, and what its timers start by
+# themselves, is no matter.
 # Usage: quiet.sh COMMAND [ARGUMENT]...
 set -euo pipefail
 
@@ -37,6 +38,19 @@ units() {
         awk '{ print "  " $1 }' | sort
 }
 
+# Those of the named units whose files are younger than the marker. What a package brings is
+# unpacked before it is started; apt's own timers, logins and the like have been there.
+brought() {
+    for unit in "$@"; do
+        systemctl show --property=FragmentPath --property=SourcePath --value "$unit" |
+            while read -r file; do
+                [ -z "$file" ] || [ -z "$(find -L "$file" -newercm "$marker" 2>/dev/null)" ] || echo "  $unit"
+            done
+    done
+}
+
+marker=$(mktemp)
+trap 'rm -f "$marker"' EXIT
 before=$(units)
 if [ "$(id -u)" = 0 ] && unshare --pid --fork --mount-proc true 2>/dev/null; then
     unshare --pid --fork --kill-child --mount-proc "$0" --inside "$@"
@@ -44,7 +58,8 @@ else
     # Without root a command can start nothing that the system would keep.
     "$@"
 fi
-started=$(comm -13 <(echo "$before") <(units))
+mapfile -t started < <(comm -13 <(echo "$before") <(units) | tr -d ' ')
+started=$(brought "${started[@]}")
 [ -z "$started" ] || {
     echo "'$*' started:" >&2
     echo "$started" >&2

@@ -7,13 +7,20 @@
     reason = "a test that cannot start has nothing to clean up"
 )]
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, Output};
 
+use lab::host::Host as _;
+use lab::machine::Machine;
 use lab::requirement::{Requirement, peers, trial};
-use libtest_mimic::{Arguments, Failed};
+use lab::segment::Segment;
+use lab::{binaries, harness};
+use libtest_mimic::Failed;
 
-fn main() -> ExitCode {
+const MACHINE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+
+fn main() {
     let root = &[Requirement::Root];
     let trials = vec![
         trial("a_command_that_ends_passes_with_its_own_exit", root, ends),
@@ -23,8 +30,13 @@ fn main() -> ExitCode {
             &[Requirement::Root, Requirement::Peers],
             peers_unpacked,
         ),
+        trial(
+            "a_service_that_came_with_the_command_is_named_and_no_other",
+            &[Requirement::Machine],
+            services,
+        ),
     ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    harness::run(trials);
 }
 
 fn ends() -> Result<(), Failed> {
@@ -58,6 +70,40 @@ fn peers_unpacked() -> Result<(), Failed> {
         );
     }
     Ok(())
+}
+
+/// On a machine of its own, which a service may stay on.
+fn services() -> Result<(), Failed> {
+    let segment = Segment::new(&binaries::logs("deps-quiet"), &[])?;
+    let folder = segment.files().join("machine-m1/upper/usr/local/bin");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::copy(scripts().join("quiet.sh"), folder.join("quiet.sh"))?;
+    let machine = Machine::boot(&segment, "m1", MACHINE)?;
+    let run = |what: &str| machine.output("/bin/bash", &["-c", &watched_start(what)]);
+    // It has been there all along: a timer or a person may have started it.
+    run(":")?;
+    let brings = "printf \"[Service]\\nExecStart=/bin/sleep 3600\\n\" \
+                  >/etc/systemd/system/brought.service";
+    let said = match run(brings) {
+        Ok(_) => return Err("a service stayed, and nothing was said".into()),
+        Err(error) => error.to_string(),
+    };
+    if said.contains("started:\n  brought.service") && !said.contains("  ssh.service") {
+        return Ok(());
+    }
+    Err(said.into())
+}
+
+/// A script in which ssh, and `brought` where there is one, are started while a command is
+/// watched that does `what`: by the system, since systemd hears nobody who is in a process
+/// namespace of his own.
+fn watched_start(what: &str) -> String {
+    format!(
+        "systemctl stop ssh && rm -f /run/go /run/done && mkfifo /run/go /run/done || exit 2\n\
+         {{ read -r _ </run/go; systemctl start ssh; systemctl start brought; \
+            echo >/run/done; }} 2>/dev/null &\n\
+         quiet.sh sh -c '{what}; echo >/run/go; read -r _ </run/done'"
+    )
 }
 
 fn watched(command: &[&str]) -> Output {
