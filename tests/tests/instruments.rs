@@ -1,5 +1,11 @@
 //! The instruments against plain `ip addr` moves: what they say must be true before they may
-//! judge a daemon. Needs root; without it each test says *skipped*.
+//! judge a daemon.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a test says what it measured, and fails by panicking"
+)]
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -10,9 +16,11 @@ use lab::holders::{self, What};
 use lab::host::Host;
 use lab::prober::{self, Prober};
 use lab::process::Program;
+use lab::requirement::{Requirement, trial};
 use lab::segment::Segment;
 use lab::timeline::Timeline;
-use lab::{LabError, fault, netns, wait};
+use lab::{LabError, fault, harness, netns, wait};
+use libtest_mimic::Failed;
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 const HOSTS: [(&str, Ipv4Addr); 3] = [
@@ -21,26 +29,45 @@ const HOSTS: [(&str, Ipv4Addr); 3] = [
     ("client", Ipv4Addr::new(10, 77, 0, 50)),
 ];
 
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
-fn segment(test: &str) -> Result<Option<Segment>, LabError> {
-    if !lab::is_root() {
-        println!("skipped: needs root for network namespaces");
-        return Ok(None);
-    }
+type Test = fn() -> Result<(), LabError>;
+
+const TESTS: [(&str, Test); 7] = [
+    (
+        "a_segment_stands_in_well_below_a_second_and_leaves_nothing",
+        stands,
+    ),
+    ("a_move_with_a_hole_is_an_outage_of_that_length", moves),
+    ("a_cut_a_one_way_loss_and_their_healing", cuts),
+    ("a_process_is_killed_with_its_children", killed),
+    (
+        "a_fault_of_the_address_counts_from_the_kernel_s_notice",
+        notice,
+    ),
+    ("a_dead_host_keeps_no_address_of_a_daemon", dead),
+    ("what_a_killed_run_left_is_swept", swept),
+];
+
+fn main() {
+    let trials = TESTS.map(|(name, test)| {
+        trial(name, &[Requirement::Root], move || {
+            test().map_err(|error| Failed::from(error.to_string()))
+        })
+    });
+    harness::run(trials.into());
+}
+
+fn segment(test: &str) -> Result<Segment, LabError> {
     let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    Segment::new(&logs, &HOSTS).map(Some)
+    Segment::new(&logs, &HOSTS)
 }
 
 fn ms(value: u64) -> Duration {
     Duration::from_millis(value)
 }
 
-#[test]
-fn a_segment_stands_in_well_below_a_second_and_leaves_nothing() -> Result<(), LabError> {
+fn stands() -> Result<(), LabError> {
     let started = Instant::now();
-    let Some(segment) = segment("segment")? else {
-        return Ok(());
-    };
+    let segment = segment("segment")?;
     let took = started.elapsed();
     println!("a segment of 3 hosts: {took:?}");
     assert!(took < ms(900), "took {took:?}");
@@ -51,11 +78,8 @@ fn a_segment_stands_in_well_below_a_second_and_leaves_nothing() -> Result<(), La
     Ok(())
 }
 
-#[test]
-fn a_move_with_a_hole_is_an_outage_of_that_length() -> Result<(), LabError> {
-    let Some(segment) = segment("hole")? else {
-        return Ok(());
-    };
+fn moves() -> Result<(), LabError> {
+    let segment = segment("hole")?;
     let [a, b, client] = segment.hosts() else {
         panic!("three hosts")
     };
@@ -97,11 +121,8 @@ fn a_move_with_a_hole_is_an_outage_of_that_length() -> Result<(), LabError> {
     Ok(())
 }
 
-#[test]
-fn a_cut_a_one_way_loss_and_their_healing() -> Result<(), LabError> {
-    let Some(segment) = segment("cut")? else {
-        return Ok(());
-    };
+fn cuts() -> Result<(), LabError> {
+    let segment = segment("cut")?;
     let [a, b, client] = segment.hosts() else {
         panic!("three hosts")
     };
@@ -128,11 +149,8 @@ fn a_cut_a_one_way_loss_and_their_healing() -> Result<(), LabError> {
     Ok(())
 }
 
-#[test]
-fn a_process_is_killed_with_its_children() -> Result<(), LabError> {
-    let Some(segment) = segment("process")? else {
-        return Ok(());
-    };
+fn killed() -> Result<(), LabError> {
+    let segment = segment("process")?;
     let host = segment.host("a")?;
     let shell = Program::new("sh", Path::new("/bin/sh"), segment.logs())
         .args(["-c", "echo hello; sleep 600 & sleep 600"]);
@@ -146,11 +164,8 @@ fn a_process_is_killed_with_its_children() -> Result<(), LabError> {
     Ok(())
 }
 
-#[test]
-fn a_fault_of_the_address_counts_from_the_kernel_s_notice() -> Result<(), LabError> {
-    let Some(segment) = segment("notice")? else {
-        return Ok(());
-    };
+fn notice() -> Result<(), LabError> {
+    let segment = segment("notice")?;
     let mut group = Group::new(segment, VIP, &["a", "b"])?;
     let put = ["addr", "add", "10.77.0.100/24", "dev", "eth0"];
     group.segment().host("a")?.output("ip", &put)?;
@@ -161,11 +176,8 @@ fn a_fault_of_the_address_counts_from_the_kernel_s_notice() -> Result<(), LabErr
     Ok(())
 }
 
-#[test]
-fn a_dead_host_keeps_no_address_of_a_daemon() -> Result<(), LabError> {
-    let Some(segment) = segment("dead")? else {
-        return Ok(());
-    };
+fn dead() -> Result<(), LabError> {
+    let segment = segment("dead")?;
     let mut group = Group::new(segment, VIP, &["a", "b"])?;
     let host = group.segment().host("a")?.clone();
     for prefix in ["24", "32"] {
@@ -179,12 +191,7 @@ fn a_dead_host_keeps_no_address_of_a_daemon() -> Result<(), LabError> {
     Ok(())
 }
 
-#[test]
-fn what_a_killed_run_left_is_swept() -> Result<(), LabError> {
-    if !lab::is_root() {
-        println!("skipped: needs root for network namespaces");
-        return Ok(());
-    }
+fn swept() -> Result<(), LabError> {
     // A pid above pid_max: nobody's.
     let name = "sp-99999999-0-left";
     lab::command::run("ip", &["netns", "add", name])?;
