@@ -106,11 +106,12 @@ impl Drop for Prober {
     }
 }
 
-/// The longest time without an answered probe, by send times, the open end included.
+/// The longest time without an answered probe, by send times, the open end included. Of no
+/// probes nothing is known, which is no answer: the longest time there is.
 #[must_use]
 pub fn outage(probes: &[Probe]) -> Duration {
     let (Some(first), Some(last)) = (probes.first(), probes.last()) else {
-        return Duration::ZERO;
+        return Duration::MAX;
     };
     let answered = probes
         .iter()
@@ -124,14 +125,15 @@ pub fn outage(probes: &[Probe]) -> Duration {
         .unwrap_or_default()
 }
 
-/// The longest delay of a send against its schedule: the machine's own share.
+/// The longest delay of a send against its schedule: the machine's own share. What was never
+/// sent is as late as can be.
 #[must_use]
 pub fn lateness(probes: &[Probe]) -> Duration {
     probes
         .iter()
         .map(|p| p.sent.saturating_duration_since(p.due))
         .max()
-        .unwrap_or_default()
+        .unwrap_or(Duration::MAX)
 }
 
 /// Waits until a thread that sleeps for a millisecond at a time wakes in time again for
@@ -289,7 +291,7 @@ mod tests {
             outage(&probes(&[true, true, false, false, false])),
             EVERY * 3
         );
-        assert_eq!(outage(&probes(&[])), Duration::ZERO);
+        assert_eq!(outage(&probes(&[])), Duration::MAX);
     }
 
     #[test]
@@ -297,5 +299,6 @@ mod tests {
         let mut late = probes(&[true, true]);
         late[1].sent += GAP * 2;
         assert_eq!(lateness(&late), GAP * 2);
+        assert_eq!(lateness(&[]), Duration::MAX);
     }
 }
