@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use lab::process::{Process, Program};
 use lab::requirement::{Requirement, monitoring, trial};
-use lab::{binaries, wait};
-use libtest_mimic::{Arguments, Failed};
+use lab::{binaries, harness, wait};
+use libtest_mimic::Failed;
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(90);
@@ -29,10 +29,7 @@ fn main() {
         trial("promtool_takes_the_metrics", &needs, metrics),
         trial("the_exporter_for_haproxy_reads_the_table", &needs, exporter),
     ];
-    let mut arguments = Arguments::from_args();
-    // Two daemons of one name would share the socket on which they say that they are ready.
-    arguments.test_threads.get_or_insert(1);
-    libtest_mimic::run(&arguments, tests).exit();
+    harness::run(tests);
 }
 
 fn docs(name: &str) -> PathBuf {
@@ -131,11 +128,11 @@ fn balancer() -> Result<Balancer, Failed> {
     let file = folder.path().join("api-lb.yaml");
     let socket = folder.path().join("api-lb.sock");
     let text = format!(
-        "apiVersion: sternpost/v1\nkind: ApiLb\nsocket: {}\nadmin: {{address: \"{admin}\"}}\nfrontends:\n- {{name: k8s-api, bind: [\"{bind}\"], backend: k8s-api}}\nbackends:\n- name: k8s-api\n  check: {{tcp: {{}}, interval: 50ms}}\n  servers:\n  - {{name: m1, address: \"{up}\"}}\n  - {{name: m2, address: \"{down}\"}}\n",
+        "apiVersion: sternpost/v1\nkind: ApiLb\nsocket: {}\nflightRecorder: {{directory: off}}\nadmin: {{address: \"{admin}\"}}\nfrontends:\n- {{name: k8s-api, bind: [\"{bind}\"], backend: k8s-api}}\nbackends:\n- name: k8s-api\n  check: {{tcp: {{}}, interval: 50ms}}\n  servers:\n  - {{name: m1, address: \"{up}\"}}\n  - {{name: m2, address: \"{down}\"}}\n",
         socket.display()
     );
     fs::write(&file, text)?;
-    let logs = binaries::output("lab-logs").join("monitoring");
+    let logs = binaries::logs("monitoring");
     let program = Program::new("api-lb", &binaries::own("api-lb")?, &logs)
         .args(["run".to_owned(), format!("--config={}", file.display())]);
     let mut process = program.spawn("here", "api-lb")?;
@@ -177,7 +174,7 @@ fn metrics() -> Result<(), Failed> {
 fn exporter() -> Result<(), Failed> {
     let balancer = balancer()?;
     let listen = free()?;
-    let logs = binaries::output("lab-logs").join("monitoring");
+    let logs = binaries::logs("monitoring-exporter");
     let program = monitoring().join("prometheus-haproxy-exporter");
     let program = Program::new("exporter", &program, &logs).args([
         format!("--web.listen-address={listen}"),

@@ -29,7 +29,7 @@ async fn balancer(cluster: &Cluster) -> Res<Running> {
     let ca = cluster.path("pki/ca.crt");
     let config = format!(
         "apiVersion: sternpost/v1\nkind: ApiLb\nadmin: {{address: \"127.0.0.1:9000\"}}\n\
-         socket: {}\nfrontends:\n- {{name: f, bind: [\"127.0.0.1:{BALANCER}\"], backend: b}}\n\
+         socket: {}\nflightRecorder: {{directory: off}}\nfrontends:\n- {{name: f, bind: [\"127.0.0.1:{BALANCER}\"], backend: b}}\n\
          backends:\n- name: b\n  check: {{https: {{path: /readyz, caFile: {}}}, \
          interval: 200ms, timeout: 1s, rise: 1, fall: 2}}\n  servers:\n{servers}\n",
         cluster.path("lb.sock").display(),

@@ -176,6 +176,7 @@ fn ours(door: Door, folder: &Path, servers: &[SocketAddr]) -> String {
     };
     let mut text = format!(
         "apiVersion: sternpost/v1\nkind: ApiLb\nsocket: {}/s\nlog: {{connections: off}}\n\
+         flightRecorder: {{directory: off}}\n\
          frontends:\n- {{name: f, bind: [\"0.0.0.0:{PORT}\"], backend: b{tls}}}\nbackends:\n\
          - name: b\n  check: {{http: {{path: /readyz}}}}\n  servers:\n",
         folder.display()
