@@ -59,6 +59,12 @@ pub enum AdoptError {
          with RSA of 2048 to 4096 bits"
     )]
     KeyNotSupported(#[source] rcgen::Error),
+    /// An issuer is none by its own word.
+    #[error(
+        "certificate {0} may not issue certificates (its basicConstraints do not say CA:TRUE, \
+         or its keyUsage lacks keyCertSign): nobody would believe what is issued"
+    )]
+    IssuerMayNotSign(usize),
     /// An issuer says that no such authority may stand below it.
     #[error(
         "certificate {0} lets no authority stand below it (its path length): nobody would \
@@ -189,6 +195,9 @@ pub(crate) fn between(chain: &[CertificateDer<'_>]) -> Result<String, AdoptError
         {
             return Err(AdoptError::ChainBroken(place + 1));
         }
+        if !may_sign(&parsed) {
+            return Err(AdoptError::IssuerMayNotSign(place + 1));
+        }
         if !allows_below(&parsed, place) {
             return Err(AdoptError::TooDeep(place + 1));
         }
@@ -198,6 +207,13 @@ pub(crate) fn between(chain: &[CertificateDer<'_>]) -> Result<String, AdoptError
         below = parsed;
     }
     Ok(issuers)
+}
+
+/// Whether it is an authority's, and its key may sign certificates (RFC 5280, 6.1.4 k and n).
+fn may_sign(certificate: &X509Certificate<'_>) -> bool {
+    let usage = certificate.key_usage();
+    certificate.is_ca()
+        && usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()))
 }
 
 /// Whether so many authorities may stand between it and a leaf (RFC 5280, 4.2.1.9).

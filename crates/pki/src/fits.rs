@@ -1,12 +1,13 @@
 //! Whether a key is a certificate's own, or that of a public key.
 
-use rcgen::{KeyPair, PublicKeyData};
+use rcgen::PublicKeyData;
 use x509_parser::pem::{Pem, parse_x509_pem};
 
 use crate::adopt::read_key;
 
 /// Whether the private key in `key_pem` is the one whose public part stands in the first
-/// certificate of `certificate_pem`. What cannot be read does not fit.
+/// certificate of `certificate_pem`, in any form that an authority's may have. What cannot be
+/// read does not fit.
 #[must_use]
 pub fn key_fits(certificate_pem: &str, key_pem: &str) -> bool {
     let Ok((_, block)) = parse_x509_pem(certificate_pem.as_bytes()) else {
@@ -15,7 +16,7 @@ pub fn key_fits(certificate_pem: &str, key_pem: &str) -> bool {
     let Ok(certificate) = block.parse_x509() else {
         return false;
     };
-    KeyPair::from_pem(key_pem)
+    read_key(key_pem)
         .is_ok_and(|key| key.subject_public_key_info() == certificate.public_key().raw)
 }
 

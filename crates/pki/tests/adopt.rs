@@ -168,7 +168,12 @@ fn every_key(folder: &Path) -> Result<(), Failed> {
         ),
         ("ed25519", "genpkey -algorithm ED25519"),
     ] {
+        let read = |end: &str| fs::read_to_string(folder.join(format!("{name}.{end}")));
         let tried = authority(folder, name, generate)
+            .and_then(|()| match pki::key_fits(&read("crt")?, &read("key")?) {
+                true => Ok(()),
+                false => Err("its own key does not fit".into()),
+            })
             .and_then(|()| Ok(adopt(folder, name)?))
             .and_then(|ca| issue_and_verify(folder, &ca, &format!("{name}.crt")));
         tried.map_err(|error| format!("{name}: {error:?}"))?;
@@ -207,6 +212,30 @@ fn too_deep(folder: &Path) -> Result<(), Failed> {
         Err(AdoptError::TooDeep(2)) => Ok(()),
         other => Err(format!("below one that allows none: {other:?}").into()),
     }
+}
+
+/// What an operator's web certificate once signed, and every verifier refuses.
+fn below_no_authority(folder: &Path) -> Result<(), Failed> {
+    openssl(
+        folder,
+        "ecparam -name prime256v1 -genkey -noout -out root.key",
+    )?;
+    for (extension, expected) in [
+        ("basicConstraints=critical,CA:FALSE", Some(2)),
+        ("keyUsage=critical,digitalSignature", Some(2)),
+        ("keyUsage=critical,keyCertSign", None),
+    ] {
+        self_signed(folder, "root", extension)?;
+        below_root(folder)?;
+        let found = match adopt(folder, "mid") {
+            Err(AdoptError::IssuerMayNotSign(place)) => Some(place),
+            other => other.map(|_| None)?,
+        };
+        if found != expected {
+            return Err(format!("{extension}: {found:?}").into());
+        }
+    }
+    Ok(())
 }
 
 fn intermediate(folder: &Path) -> Result<(), Failed> {
