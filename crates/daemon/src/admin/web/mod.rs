@@ -15,7 +15,7 @@ mod sessions;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -44,7 +44,7 @@ pub(crate) struct Web {
     passwords: Option<PathBuf>,
     sessions: Mutex<Sessions>,
     /// One password is tried at a time: a flood of tries costs one thread.
-    trying: tokio::sync::Mutex<()>,
+    trying: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A request on its way.
@@ -65,7 +65,7 @@ impl Web {
         Self {
             passwords,
             sessions: Mutex::default(),
-            trying: tokio::sync::Mutex::default(),
+            trying: Arc::default(),
         }
     }
 
@@ -189,10 +189,12 @@ impl Web {
         user: String,
         password: String,
     ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-        let _turn = self.trying.lock().await;
+        let turn = Arc::clone(&self.trying).lock_owned().await;
         let file = self.passwords.clone().unwrap_or_default();
         // Read anew each time: who was taken out of the file is out.
         let tried = tokio::task::spawn_blocking(move || {
+            // Until this thread is done, also when nobody waits for it any more.
+            let _turn = turn;
             Passwords::read(&file).map(|passwords| passwords.allow(&user, &password))
         });
         Ok(tried.await??)

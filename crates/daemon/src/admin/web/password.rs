@@ -2,7 +2,8 @@
 //! `name:pbkdf2-sha256$600000$SALT$HASH`, salt and hash in hexadecimal.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::fs;
+use std::io::{self, Read as _, Write as _};
 use std::num::NonZeroU32;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ const ROUNDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(600_000 - 1);
 
 /// More rounds than this would keep a thread busy for a minute.
 const MOST_ROUNDS: u32 = 10_000_000;
+
+/// Of a file, in bytes: some 400 users.
+const LARGEST: u64 = 64 * 1024;
 
 const SALT: usize = 16;
 const HASH: usize = 32;
@@ -90,11 +94,11 @@ impl Passwords {
     /// See [`PasswordError`].
     pub fn read(path: &Path) -> Result<Self, PasswordError> {
         let failed = |error| PasswordError::Read(path.to_owned(), error);
-        let mode = std::fs::metadata(path).map_err(failed)?.mode();
+        let mode = fs::metadata(path).map_err(failed)?.mode();
         if mode & 0o077 != 0 {
             return Err(PasswordError::Open(path.to_owned()));
         }
-        let text = std::fs::read_to_string(path).map_err(failed)?;
+        let text = text_of(path).map_err(failed)?;
         let lines = (1..).zip(text.lines());
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
         let entries = lines.map(|(line, text)| {
@@ -167,11 +171,8 @@ pub fn line(name: &str, password: &str) -> Result<String, PasswordError> {
 pub fn set(path: &Path, name: &str, password: &str) -> Result<(), PasswordError> {
     let failed = |error| PasswordError::Write(path.to_owned(), error);
     let line = line(name, password)?;
-    let (known, owner) = match std::fs::metadata(path) {
-        Ok(old) => (
-            std::fs::read_to_string(path).map_err(failed)?,
-            Some((old.uid(), old.gid())),
-        ),
+    let (known, owner) = match fs::metadata(path) {
+        Ok(old) => (text_of(path).map_err(failed)?, Some((old.uid(), old.gid()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), None),
         Err(error) => return Err(failed(error)),
     };
@@ -183,21 +184,54 @@ pub fn set(path: &Path, name: &str, password: &str) -> Result<(), PasswordError>
         .collect();
     text += &format!("{line}\n");
     // A reader never sees half a file, nor others any of it.
-    let draft = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .map_err(failed)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))
-        .map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    if let Some((user, group)) = owner {
-        std::os::unix::fs::fchown(&file, Some(user), Some(group)).map_err(failed)?;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    let placed = fill(&draft, &text, owner).and_then(|()| fs::rename(&draft, path));
+    if placed.is_err() {
+        // What holds hashes is not left behind; it may never have been there.
+        let _ = fs::remove_file(&draft);
     }
-    std::fs::rename(&draft, path).map_err(failed)
+    placed.map_err(failed)
+}
+
+/// Writes all of a file that nobody else can read, and that is not there before; synced, since
+/// an empty one after a power cut would let nobody in.
+fn fill(path: &Path, text: &str, owner: Option<(u32, u32)>) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // Nothing there, or what an interrupted one has left.
+        Ok(()) | Err(_) => {}
+    }
+    let mut options = fs::OpenOptions::new();
+    // O_EXCL: never through a link that somebody else has put there.
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    if let Some((user, group)) = owner {
+        std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// A file of a size that can be one of passwords. Another kind, such as a FIFO, could keep
+/// whoever opens it for ever.
+fn text_of(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    let read = fs::File::open(path)?
+        .take(LARGEST + 1)
+        .read_to_string(&mut text)?;
+    match u64::try_from(read) {
+        Ok(read) if read <= LARGEST => Ok(text),
+        Ok(_) | Err(_) => Err(io::Error::other("it is larger than 64 KiB")),
+    }
 }
 
 impl Entry {
@@ -287,6 +321,29 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_written_through_a_link_or_left_behind() {
+        let (folder, path) = file("", 0o600);
+        let (other, draft) = (
+            folder.path().join("other"),
+            folder.path().join("passwords.new"),
+        );
+        fs::write(&other, "theirs").unwrap();
+        std::os::unix::fs::symlink(&other, &draft).unwrap();
+        set(&path, "anna", "correct horse").unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "theirs");
+        assert!(
+            Passwords::read(&path)
+                .unwrap()
+                .allow("anna", "correct horse")
+        );
+        assert!(!draft.exists());
+        // A folder of the draft's name is not ours to remove.
+        fs::create_dir(&draft).unwrap();
+        assert!(set(&path, "otto", "battery staple").is_err());
+        assert!(draft.is_dir());
+    }
+
+    #[test]
     fn weak_ones_open_files_and_odd_lines_are_refused() {
         for (name, password) in [
             ("admin", "short"),
@@ -305,7 +362,19 @@ mod tests {
                 Err(PasswordError::Open(_))
             ));
         }
+        let (folder, _) = file("", 0o600);
+        let fifo = folder.path().join("fifo");
+        let made = std::process::Command::new("mkfifo")
+            .args(["-m", "600"])
+            .arg(&fifo)
+            .status();
+        assert!(made.unwrap().success());
+        assert!(matches!(
+            Passwords::read(&fifo),
+            Err(PasswordError::Read(..))
+        ));
         for text in [
+            &"#".repeat(64 * 1024 + 1),
             "",
             "# nobody",
             "anna:secret",
