@@ -63,6 +63,8 @@ where
             }
         }
     };
+    // What is waited for from here on is the connection's end alone.
+    let outcome = progress.decide(outcome);
     let end = match end {
         Some(end) => Some(end),
         None => timeout(LINGER, driver).await.ok(),
@@ -177,7 +179,32 @@ fn io_source(error: &hyper::Error) -> Option<&io::Error> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::Instant;
+
     use super::*;
+
+    /// A server that keeps the connection although it was asked to close it.
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_is_clear_before_the_connection_ends() {
+        let (near, mut far) = tokio::io::duplex(4096);
+        let server = async {
+            let mut request = [0; 1024];
+            assert!(far.read(&mut request).await.unwrap() > 0);
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            far.write_all(answer).await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let (progress, begun) = (Progress::default(), Instant::now());
+        let http = Http::new("/readyz").unwrap();
+        let address: SocketAddr = "192.0.2.1:6443".parse().unwrap();
+        let (outcome, _) = tokio::select! {
+            ended = exchange(near, &http, address.into(), &progress) => ended,
+            () = server => unreachable!("it never ends"),
+        };
+        assert_eq!(outcome, Outcome::Passed);
+        assert_eq!(progress.decided_at(), Some(begun));
+    }
 
     #[test]
     fn a_host_has_no_zone() {

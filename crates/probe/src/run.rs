@@ -29,13 +29,14 @@ pub async fn run(check: &Check, target: impl Into<Target>, timeout: Duration) ->
     let progress = Progress::default();
     let attempt = attempt(check, target, &progress);
     let ended = tokio::time::timeout(timeout, attempt).await;
-    let took = started.elapsed();
+    let ended_at = Instant::now();
+    let took = progress.decided_at().unwrap_or(ended_at) - started;
     let (outcome, connection) = match ended {
         Ok(ended) => ended,
         Err(_) => (progress.timed_out(), None),
     };
     if let Some(connection) = connection {
-        close(connection, timeout.saturating_sub(took)).await;
+        close(connection, timeout.saturating_sub(ended_at - started)).await;
     }
     Report { outcome, took }
 }

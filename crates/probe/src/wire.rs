@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::{Heard, Outcome, Stage};
 
@@ -19,7 +20,7 @@ use crate::{Heard, Outcome, Stage};
 pub(crate) struct Progress {
     stage: AtomicU8,
     heard: AtomicBool,
-    decided: OnceLock<Outcome>,
+    decided: OnceLock<(Outcome, Instant)>,
 }
 
 impl Progress {
@@ -46,14 +47,19 @@ impl Progress {
 
     /// Fixes the outcome, whatever the rest of the connection brings.
     pub(crate) fn decide(&self, outcome: Outcome) -> Outcome {
-        *self.decided.get_or_init(|| outcome)
+        self.decided.get_or_init(|| (outcome, Instant::now())).0
+    }
+
+    /// When that was.
+    pub(crate) fn decided_at(&self) -> Option<Instant> {
+        self.decided.get().map(|(_, at)| *at)
     }
 
     /// What it means that time ran out here.
     pub(crate) fn timed_out(&self) -> Outcome {
         self.decided
             .get()
-            .copied()
+            .map(|(outcome, _)| *outcome)
             .unwrap_or_else(|| match self.stage() {
                 Stage::Connect => Outcome::ConnectTimeout,
                 Stage::Handshake => Outcome::HandshakeTimeout(self.heard()),
