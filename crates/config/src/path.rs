@@ -10,12 +10,6 @@ pub(crate) enum Step {
 }
 
 /// The way from the top of a file to a value.
-///
-/// ```
-/// use config::KeyPath;
-/// let path = KeyPath::root().key("backends").index(0).key("servers");
-/// assert_eq!(path.to_string(), "backends[0].servers");
-/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyPath {
     steps: Vec<Step>,
@@ -73,5 +67,17 @@ impl fmt::Display for KeyPath {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KeyPath;
+
+    #[test]
+    fn a_path_is_written_as_people_write_it() {
+        let path = KeyPath::root().key("backends").index(0).key("servers");
+        assert_eq!(path.to_string(), "backends[0].servers");
+        assert_eq!(KeyPath::root().to_string(), "");
     }
 }
