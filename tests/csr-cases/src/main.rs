@@ -25,6 +25,11 @@ fn main() -> ExitCode {
     let text = std::fs::read_to_string(&cli.file).map_err(|error| error.to_string());
     let tried = text.and_then(|text| try_all(&text).map_err(|error| error.to_string()));
     match tried {
+        // What tries nothing shows nothing.
+        Ok(tried) if tried.is_empty() => {
+            say(&format!("{}: it holds no case", cli.file.display()));
+            ExitCode::from(USAGE)
+        }
         Ok(tried) => report(&tried, cli.all),
         Err(error) => {
             say(&format!("{}: {error}", cli.file.display()));
