@@ -3,9 +3,10 @@
 
 use std::process::Command;
 
-use lab::binaries;
+use lab::control_plane::Kind;
 use lab::requirement::{Requirement, trial};
-use libtest_mimic::{Arguments, Failed};
+use lab::{binaries, harness};
+use libtest_mimic::Failed;
 
 fn main() {
     let machines = trial(
@@ -18,10 +19,7 @@ fn main() {
         &[Requirement::Root, Requirement::Peers],
         || demo("netns", "3 masters in network namespaces"),
     );
-    let mut arguments = Arguments::from_args();
-    // They write the same report, and each wants the whole machine.
-    arguments.test_threads.get_or_insert(1);
-    libtest_mimic::run(&arguments, vec![machines, namespaces]).exit();
+    harness::run(vec![machines, namespaces]);
 }
 
 #[expect(
@@ -31,14 +29,21 @@ fn main() {
 fn demo(on: &str, first: &str) -> Result<(), Failed> {
     let report = binaries::output("demo").join("report.html");
     drop(std::fs::remove_file(&report));
-    let output = Command::new(env!("CARGO_BIN_EXE_demo"))
+    // Ended with this test, however that ends, it removes what it has made.
+    let output = Command::new("setpriv")
+        .args(["--pdeathsig", "TERM", env!("CARGO_BIN_EXE_demo")])
+        .env_remove("STERNPOST_DEMO")
         .args(["--on", on, "--acts", "1"])
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
     // There is none when it did not come to its end.
     let page = std::fs::read_to_string(&report).unwrap_or_default();
-    let told = said.lines().next().is_some_and(|line| line.contains(first));
+    let kind = Kind::best().name();
+    let told = said.lines().next().is_some_and(|line| {
+        line.starts_with(&format!("{kind}: {first}"))
+            && said.lines().next_back() == Some(line)
+    });
     match output.status.success() && told && page.contains("<svg") {
         true => Ok(()),
         false => {

@@ -11,6 +11,7 @@
 #![expect(clippy::print_stdout, reason = "showing is what a demo is for")]
 
 mod drawing;
+mod ground;
 mod kubectl;
 mod machines;
 mod masters;
@@ -29,13 +30,14 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use lab::control_plane::Kind;
-use lab::requirement::Requirement;
+use lab::requirement::{Missing, Requirement};
 use lab::{LabError, netns, schedule, signals};
 
 use drawing::Drawing;
+use ground::Ground;
 use masters::Masters;
 use row::Row;
-use stage::{Ground, Stage};
+use stage::Stage;
 
 /// Which API servers namespaces get: `real`, `stand-in`; without it what is there.
 const CHOICE: &str = "STERNPOST_DEMO";
@@ -71,51 +73,70 @@ fn main() -> ExitCode {
     schedule::prefer_run();
     netns::sweep();
     signals::clean_up_on_interrupt();
-    let ground = match ground(options.on) {
-        Ok(ground) => ground,
-        Err(missing) => {
-            println!("The demo cannot run on booted machines {missing}");
-            return ExitCode::FAILURE;
-        }
-    };
-    println!("{}: {}", ground.name(), ground.describe());
-    let code = match run(ground, options.acts) {
-        Ok(rows) if rows.iter().all(Row::met) => ExitCode::SUCCESS,
-        Ok(_) => {
-            println!("A bound was missed.");
-            ExitCode::FAILURE
-        }
+    match play(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            println!("The demo could not be run to its end: {error}");
+            println!("The demo cannot run: {error}");
             ExitCode::FAILURE
-        }
-    };
-    println!("{}: {}", ground.name(), ground.describe());
-    code
-}
-
-/// What was asked for, or the best there is.
-fn ground(on: Option<On>) -> Result<Ground, lab::requirement::Missing> {
-    let kind = match std::env::var(CHOICE).as_deref() {
-        Ok("real") => Some(Kind::Real),
-        Ok("stand-in") => Some(Kind::StandIn),
-        Ok(_) | Err(_) => None,
-    };
-    let namespaces = || Ground::Namespaces(kind.unwrap_or_else(Kind::best));
-    let needs = [Requirement::Machine, Requirement::Kubernetes];
-    let lacking = needs.into_iter().find_map(|need| need.met().err());
-    match (on, kind, lacking) {
-        (Some(On::Netns), _, _) | (None, Some(_), _) => Ok(namespaces()),
-        (_, _, None) => Ok(Ground::Machines),
-        (Some(On::Machines), _, Some(missing)) => Err(missing),
-        (None, None, Some(missing)) => {
-            println!("In network namespaces, not on booted machines {missing}");
-            Ok(namespaces())
         }
     }
 }
 
-fn run(ground: Ground, acts: Option<usize>) -> Result<Vec<Row>, LabError> {
+/// Whether every bound was kept. What is real stands in the first line and the last.
+fn play(options: &Options) -> Result<bool, LabError> {
+    let (ground, lacking) = ground(options.on)?;
+    let what = ground.describe()?;
+    let headline = format!("{}: {what}", ground.name());
+    println!("{headline}");
+    if let Some(missing) = lacking {
+        println!("In network namespaces, not on booted machines {missing}");
+    }
+    let met = match run((ground, &what), options.acts) {
+        Ok(rows) => rows.iter().all(Row::met),
+        Err(error) => {
+            println!("The demo could not be run to its end: {error}\n{headline}");
+            return Ok(false);
+        }
+    };
+    if !met {
+        println!("A bound was missed.");
+    }
+    println!("{headline}");
+    Ok(met)
+}
+
+/// What was asked for, or the best there is, and then what is missing for a better one.
+fn ground(on: Option<On>) -> Result<(Ground, Option<Missing>), LabError> {
+    let kind = match std::env::var(CHOICE).unwrap_or_default().as_str() {
+        "real" => Some(Kind::Real),
+        "stand-in" => Some(Kind::StandIn),
+        "" => None,
+        other => {
+            let said = format!("{CHOICE}: {other:?} is neither real nor stand-in");
+            return Err(LabError::Missing(said));
+        }
+    };
+    let namespaces = || Ground::Namespaces(kind.unwrap_or_else(Kind::best));
+    let needs = [Requirement::Machine, Requirement::Kubernetes];
+    let lacking = || needs.into_iter().find_map(|need| need.met().err());
+    Ok(match (on, kind) {
+        (Some(On::Netns), _) | (None, Some(_)) => (namespaces(), None),
+        (Some(On::Machines), _) => match lacking() {
+            None => (Ground::Machines, None),
+            Some(missing) => return Err(LabError::Missing(missing.to_string())),
+        },
+        (None, None) => match lacking() {
+            None => (Ground::Machines, None),
+            missing @ Some(_) => (namespaces(), missing),
+        },
+    })
+}
+
+fn run(
+    (ground, what): (Ground, &str),
+    acts: Option<usize>,
+) -> Result<Vec<Row>, LabError> {
     let begun = Instant::now();
     let mut stage = Stage::raise(ground)?;
     let from = Instant::now();
@@ -132,7 +153,7 @@ fn run(ground: Ground, acts: Option<usize>) -> Result<Vec<Row>, LabError> {
         rows.push(Row::events(&kubectl.finish(), from));
     }
     println!("{}", table::render(&rows));
-    let path = report::write(ground, &rows, &stage, from, to)?;
+    let path = report::write((ground, what), &rows, &stage, from, to)?;
     if let Masters::Machines(machines) = &stage.masters {
         machines::status(&machines.rig)?;
     }

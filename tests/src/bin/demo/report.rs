@@ -9,8 +9,9 @@ use std::time::Instant;
 use lab::error::Doing;
 use lab::{LabError, binaries};
 
+use crate::ground::Ground;
 use crate::row::Row;
-use crate::stage::{Ground, Stage};
+use crate::stage::Stage;
 use crate::{svg, table};
 
 const STYLE: &str = "
@@ -33,7 +34,7 @@ td.bounds span{display:inline-block;margin-right:.8em}
 /// # Errors
 /// When the folder cannot be written.
 pub(crate) fn write(
-    ground: Ground,
+    (ground, what): (Ground, &str),
     rows: &[Row],
     stage: &Stage,
     from: Instant,
@@ -43,12 +44,12 @@ pub(crate) fn write(
     fs::create_dir_all(&folder).doing(folder.display())?;
     let path = folder.join("report.html");
     let timeline = svg::timeline(rows, stage, from, to);
-    fs::write(&path, page(ground, rows, &timeline)).doing(path.display())?;
+    fs::write(&path, page((ground, what), rows, &timeline)).doing(path.display())?;
     Ok(path)
 }
 
-fn page(ground: Ground, rows: &[Row], timeline: &str) -> String {
-    let (name, what) = (ground.name(), ground.describe());
+fn page((ground, what): (Ground, &str), rows: &[Row], timeline: &str) -> String {
+    let name = ground.name();
     let table = body(rows);
     let head: String = table::head()
         .iter()

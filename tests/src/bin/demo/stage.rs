@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lab::client::{Client, Question, once};
-use lab::control_plane::Kind;
 use lab::daemons::servers_up;
 use lab::holders;
 use lab::host::{Host, NamespaceHost};
@@ -14,6 +13,7 @@ use lab::prober::Prober;
 use lab::watcher::Watchers;
 use lab::{LabError, binaries, wait};
 
+use crate::ground::Ground;
 use crate::kubectl::Kubectl;
 use crate::masters::{Door, MASTERS, Masters, Raised};
 use crate::{machines, namespaces};
@@ -24,46 +24,6 @@ pub(crate) const WATCHERS: usize = 60;
 const APISERVER: Duration = Duration::from_secs(180);
 /// How long the rest may take.
 const SETTLED: Duration = Duration::from_secs(60);
-
-/// What the masters stand on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ground {
-    /// Booted machines; the masters are laid down by `sternpost apply`.
-    Machines,
-    /// Network namespaces, with these API servers.
-    Namespaces(Kind),
-}
-
-impl Ground {
-    /// As the first and last line of the demo say it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Machines => Kind::Real.name(),
-            Self::Namespaces(kind) => kind.name(),
-        }
-    }
-
-    /// What is real and what stands in, in one sentence.
-    pub(crate) fn describe(self) -> &'static str {
-        match self {
-            Self::Machines => {
-                "3 booted machines that `sternpost apply` made masters of: real etcd 3.6, \
-                 Kubernetes 1.36, api-lb, vip-daemon and bootstrap-signer as systemd's units; \
-                 kubectl and the client come through the virtual address"
-            }
-            Self::Namespaces(Kind::Real) => {
-                "3 masters in network namespaces with real etcd 3.6, kube-apiserver 1.36, \
-                 api-lb and vip-daemon; kubectl and the client come through the virtual \
-                 address"
-            }
-            Self::Namespaces(Kind::StandIn) => {
-                "3 masters in network namespaces with real etcd, api-lb and vip-daemon, but a \
-                 small TLS server in place of kube-apiserver (`make kubernetes` builds the \
-                 real one)"
-            }
-        }
-    }
-}
 
 /// The group and everything that looks at it.
 pub(crate) struct Stage {
