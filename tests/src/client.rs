@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::error::{Doing, LabError};
 use crate::host::NamespaceHost;
+use crate::wait;
 
 /// Between two connections.
 pub const EVERY: Duration = Duration::from_millis(10);
@@ -111,6 +112,18 @@ impl Client {
         record.get(first..last).unwrap_or_default().to_vec()
     }
 
+    /// The requests opened in `from..to`, all of them over: one that gets no answer is, after
+    /// [`PATIENCE`].
+    ///
+    /// # Errors
+    /// When one of them has no end; the client itself has stopped, then.
+    pub fn ended(&self, from: Instant, to: Instant) -> Result<Vec<Request>, LabError> {
+        let over = |requests: &Vec<Request>| requests.iter().all(|r| r.ended.is_some());
+        wait::until("the end of all requests", PATIENCE * 2, || {
+            Some(self.requests(from, to)).filter(over)
+        })
+    }
+
     /// Whether the last request that ended was answered.
     #[must_use]
     pub fn answered_last(&self) -> bool {
@@ -132,9 +145,9 @@ impl Drop for Client {
 /// What the requests of a stretch add up to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sum {
-    /// All that ended.
+    /// All of them.
     pub asked: usize,
-    /// Opened after the fault and not answered.
+    /// Opened after the fault and not answered; one without an end is not.
     pub failed: usize,
     /// Answered, later than [`SLOW`].
     pub slow: usize,
@@ -152,23 +165,28 @@ pub struct Sum {
 pub fn sum(requests: &[Request], losses: &[RangeInclusive<Instant>]) -> Sum {
     let mut sum = Sum::default();
     for request in requests {
-        let Some(ended) = request.ended else { continue };
-        let took = ended.saturating_duration_since(request.opened);
         sum.asked += 1;
+        let ended = request.ended;
+        let took = ended.map_or(Duration::MAX, |ended| {
+            ended.saturating_duration_since(request.opened)
+        });
         let open = |loss: &RangeInclusive<Instant>| {
-            request.opened <= *loss.end() && *loss.start() <= ended
+            request.opened <= *loss.end() && ended.is_none_or(|end| *loss.start() <= end)
         };
-        match &request.outcome {
-            Outcome::Open => {}
+        let why = match &request.outcome {
             Outcome::Answered => {
                 sum.slow += usize::from(took > SLOW);
                 sum.slowest = sum.slowest.max(took);
+                continue;
             }
-            Outcome::Failed(_) if losses.iter().any(open) => sum.in_flight += 1,
-            Outcome::Failed(why) => {
-                sum.failed += 1;
-                sum.reasons.push(format!("after {took:?}: {why}"));
-            }
+            Outcome::Failed(why) => format!("after {took:?}: {why}"),
+            Outcome::Open => "it has no end".to_owned(),
+        };
+        if losses.iter().any(open) {
+            sum.in_flight += 1;
+        } else {
+            sum.failed += 1;
+            sum.reasons.push(why);
         }
     }
     sum
@@ -198,6 +216,20 @@ pub fn once(
         let runtime = runtime()?;
         let asked = runtime.block_on(async { timeout(PATIENCE, ask(&question)).await });
         Ok(asked.unwrap_or_else(|_| Err("no answer in time".into())))
+    })?
+}
+
+/// Asks once, from `host`, for the body.
+///
+/// # Errors
+/// When there is no answer of 200 in time.
+pub fn body(host: &NamespaceHost, question: &Question) -> Result<String, LabError> {
+    let question = question.clone();
+    host.run(move || {
+        let asked = async { timeout(PATIENCE, text(&question)).await };
+        let asked = runtime()?.block_on(asked);
+        let asked = asked.unwrap_or_else(|_| Err("no answer in time".into()));
+        asked.map_err(LabError::Missing)
     })?
 }
 
@@ -245,8 +277,34 @@ fn end(record: &Mutex<Vec<Request>>, number: usize, outcome: Outcome) {
 }
 
 async fn ask(question: &Question) -> Result<(), String> {
+    let answer = answer(question, &get(question, "close")).await?;
+    good(&answer, "HTTP/1.1 200")
+}
+
+/// In HTTP/1.0 an answer has no chunks and lasts until its connection ends.
+async fn text(question: &Question) -> Result<String, String> {
+    let Question { path, target, .. } = question;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {target}\r\n\r\n");
+    let answer = answer(question, &request).await?;
+    good(&answer, "HTTP/1.0 200")?;
+    let answer = String::from_utf8_lossy(&answer);
+    let body = answer
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned());
+    body.ok_or_else(|| "answer: a head without an end".into())
+}
+
+fn good(answer: &[u8], start: &str) -> Result<(), String> {
+    if answer.starts_with(start.as_bytes()) {
+        return Ok(());
+    }
+    let line = answer.split(|b| *b == b'\r').next().unwrap_or_default();
+    Err(format!("answer: {:?}", String::from_utf8_lossy(line)))
+}
+
+/// All that comes after a request on a connection of its own, until it ends.
+async fn answer(question: &Question, request: &str) -> Result<Vec<u8>, String> {
     let mut stream = connect(question).await?;
-    let request = get(question, "close");
     stream
         .write_all(request.as_bytes())
         .await
@@ -258,11 +316,7 @@ async fn ask(question: &Question) -> Result<(), String> {
         .map_err(|e| format!("answer: {e}"))?;
     // Closed by both sides; what a reset says after the whole answer is of no interest.
     drop(stream.shutdown().await);
-    if answer.starts_with(b"HTTP/1.1 200") {
-        return Ok(());
-    }
-    let line = answer.split(|b| *b == b'\r').next().unwrap_or_default();
-    Err(format!("answer: {:?}", String::from_utf8_lossy(line)))
+    Ok(answer)
 }
 
 /// A TLS connection to the target.
@@ -312,11 +366,14 @@ mod tests {
             },
         ];
         let sums = sum(&requests, &[at(20)..=at(20)]);
-        assert_eq!((sums.asked, sums.in_flight), (4, 1));
-        assert_eq!((sums.failed, sums.slow), (1, 1));
+        assert_eq!((sums.asked, sums.in_flight), (5, 1));
+        assert_eq!((sums.failed, sums.slow), (2, 1));
+        assert_eq!(sums.reasons, ["after 19ms: reset", "it has no end"]);
         assert_eq!(sums.slowest, Duration::from_millis(375));
         // The fault took until 22 ms: what was opened meanwhile may have met it.
         let sums = sum(&requests, &[at(20)..=at(22)]);
-        assert_eq!((sums.in_flight, sums.failed), (2, 0));
+        assert_eq!((sums.in_flight, sums.failed), (2, 1));
+        let sums = sum(&requests, &[at(20)..=at(50)]);
+        assert_eq!((sums.in_flight, sums.failed), (3, 0));
     }
 }

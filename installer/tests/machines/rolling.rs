@@ -72,7 +72,12 @@ pub(crate) fn restarts() -> Result<(), Failed> {
             let now = Instant::now();
             let events = scene.timeline.events();
             let moves = holders::moves(&events, begun, now);
-            let seen = sum(&client.requests(begun, now), &moves);
+            let seen = sum(&client.ended(begun, now)?, &moves);
+            let least = (now - begun).as_millis() / EVERY.as_millis() * 9 / 10;
+            if (seen.asked as u128) < least {
+                let asked = seen.asked;
+                return Err(format!("{at}: {asked} asked, at least {least}").into());
+            }
             let what = at.to_string();
             let _ = writeln!(
                 table,
