@@ -43,6 +43,7 @@ impl LbConfig {
             "apiVersion: sternpost/v1\n\
              kind: ApiLb\n\
              socket: {socket}\n\
+             flightRecorder: {{directory: off}}\n\
              frontends:\n\
              - name: k8s-api\n  \
                bind: [\"{vip}:{PORT}\"]\n  \
@@ -156,13 +157,19 @@ pub fn vip_daemon(
     daemon("vip-daemon", &config.yaml(), file, logs)
 }
 
+/// What the `api-lb` of a host counts.
+///
+/// # Errors
+/// When it does not answer.
+pub fn lb_metrics(host: &NamespaceHost) -> Result<String, LabError> {
+    host.output("curl", &["-sf", "http://127.0.0.1:9000/metrics"])
+}
+
 /// How many servers the `api-lb` of a host counts as up, by its own metrics; nothing where it
 /// does not answer.
 #[must_use]
 pub fn servers_up(host: &NamespaceHost) -> Option<usize> {
-    let metrics = host
-        .output("curl", &["-sf", "http://127.0.0.1:9000/metrics"])
-        .ok()?;
+    let metrics = lb_metrics(host).ok()?;
     let up = metrics.lines().filter(|line| {
         line.starts_with("api_lb_server_state{")
             && line.contains("state=\"up\"")

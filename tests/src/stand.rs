@@ -108,7 +108,11 @@ impl Stand {
         self.question_at(VIP, path)
     }
 
-    fn question_at(&self, at: Ipv4Addr, path: &str) -> Result<Question, LabError> {
+    /// A question to one host.
+    ///
+    /// # Errors
+    /// When the client's certificate cannot be read back.
+    pub fn question_at(&self, at: Ipv4Addr, path: &str) -> Result<Question, LabError> {
         Ok(Question {
             target: (at, PORT).into(),
             tls: self.plane.client_tls()?,
