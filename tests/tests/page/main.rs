@@ -8,16 +8,18 @@ mod browser;
 mod stage;
 
 use std::io::Write as _;
-use std::process::{Command, ExitCode, Stdio};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use browser::{Fallible, Tab};
+use lab::harness;
 use lab::requirement::{Requirement, peer, trial};
-use libtest_mimic::{Arguments, Failed};
+use libtest_mimic::Failed;
 use stage::{Daemon, Server, address, get, visit};
 
-fn main() -> ExitCode {
+fn main() {
     let browser = &[Requirement::Browser];
     let trials = vec![
         trial(
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
             || run(table),
         ),
     ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    harness::run(trials);
 }
 
 fn run(test: fn() -> Fallible<()>) -> Result<(), Failed> {
@@ -317,22 +319,29 @@ fn closed() -> Fallible<()> {
     let scene = Scene::build(70)?;
     let mut tab = scene.tab()?;
     let own = format!("http://{}/", scene.daemon.admin);
-    // What an injected name could try.
-    let inject = "(() => { const s = document.createElement('script'); s.textContent = 'window.isIn = true'; document.body.append(s); const i = new Image(); i.src = 'https://example.com/x.png'; document.body.append(i); return window.isIn === true; })()";
-    assert_eq!(tab.ask(inject)?, false);
-    assert_eq!(
-        tab.ask("fetch('https://example.com/').then(() => 'out', () => 'kept')")?,
-        "kept"
+    // What an injected name could try, at somebody who listens and must not be asked.
+    let elsewhere = TcpListener::bind(address(79, 9999))?;
+    elsewhere.set_nonblocking(true)?;
+    let theirs = format!("http://{}/", elsewhere.local_addr()?);
+    tab.ask("window.refused = []; document.addEventListener('securitypolicyviolation', e => refused.push(e.effectiveDirective)); true")?;
+    let inject = format!(
+        "(() => {{ const s = document.createElement('script'); s.textContent = 'window.isIn = true'; document.body.append(s); const i = new Image(); i.src = '{theirs}x.png'; document.body.append(i); return window.isIn === true; }})()"
     );
-    let foreign: Vec<&String> = tab
-        .requests
-        .iter()
-        .filter(|url| !url.starts_with(&own))
-        .collect();
-    let sent = foreign
-        .iter()
-        .filter(|url| !url.starts_with("about:") && !url.contains("example.com"));
-    assert_eq!(sent.count(), 0, "{foreign:?}");
+    assert_eq!(tab.ask(&inject)?, false);
+    let fetch = format!("fetch('{theirs}').then(() => 'out', () => 'kept')");
+    assert_eq!(tab.ask(&fetch)?, "kept");
+    tab.until("refused.length > 2")?;
+    assert_eq!(
+        tab.ask("refused.sort().join(' ')")?,
+        "connect-src img-src script-src-elem"
+    );
+    assert!(elsewhere.accept().is_err(), "somebody else was asked");
+    let foreign = tab.requests.iter().filter(|url| {
+        let known = [own.as_str(), theirs.as_str(), "about:"];
+        !known.iter().any(|start| url.starts_with(start))
+    });
+    let foreign: Vec<&String> = foreign.collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
     let complaints = tab
         .complaints
         .iter()
@@ -356,7 +365,9 @@ fn table() -> Fallible<()> {
             "defaults\n mode http\n timeout connect 1s\n timeout client 5s\n timeout server 5s\nlisten stats\n bind {theirs}\n stats enable\n stats uri /stats\n"
         ),
     )?;
-    let mut haproxy = Command::new(peer("haproxy"))
+    let mut haproxy = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .arg(peer("haproxy"))
         .args(["-db", "-f"])
         .arg(&file)
         .stdin(Stdio::null())

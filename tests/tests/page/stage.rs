@@ -88,7 +88,7 @@ impl Daemon {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("api-lb.yaml");
         let text = format!(
-            "apiVersion: sternpost/v1\nkind: ApiLb\nsocket: {}/lb.sock\n{body}",
+            "apiVersion: sternpost/v1\nkind: ApiLb\nsocket: {}/lb.sock\nflightRecorder: {{directory: off}}\n{body}",
             folder.path().display()
         );
         std::fs::write(
@@ -97,7 +97,9 @@ impl Daemon {
         )?;
         let program: PathBuf = lab::binaries::own("api-lb")?;
         let log = std::fs::File::create(folder.path().join("log"))?;
-        let child = Command::new(program)
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(program)
             .args(["run", "--config"])
             .arg(&file)
             .stdin(Stdio::null())
