@@ -3,6 +3,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use tokio::time::Instant;
 use super::figures::Figures;
 use super::load::{self, Load};
 use super::proxy::{PORT, Proxy};
-use super::scene::{Dials, RATE, SETTLE, Size, dials, pass};
+use super::scene::{RATE, SETTLE, Size, dials, pass};
 use super::stage::Stage;
 use crate::error::LabError;
 use crate::host::NamespaceHost;
@@ -47,30 +49,30 @@ pub(super) fn run(stage: &Stage, proxy: &Proxy, size: Size) -> Result<Figures, L
     let strangers = stage.strangers();
     let (before, memory) = (dials(proxy)?, proxy.memory());
     let began = load.now();
-    let crowd = Crowd::begin(host, address)?;
     let mut most = memory;
-    crate::wait::until("the crowd to be gone", LET_GO * 12, || {
+    Crowd::come(host, address, Kind::ALL, CROWD, || {
         most = most.max(proxy.memory());
-        crowd.is_gone().then_some(())
     })?;
     let ended = load.now();
     let after = dials(proxy)?;
     let came = stage.strangers().since(strangers);
-    let seen = load.end();
+    let seen = load.end()?;
+    // Beside good clients the loser of two dials goes without a word as a scan does; alone,
+    // whoever says nothing to a server is one.
+    let strangers = stage.strangers();
+    Crowd::come(host, address, &[Kind::Scan], CROWD / 4, || ())?;
+    pass(SETTLE);
+    let silent = stage.strangers().since(strangers).silent;
     let mut figures = seen.figures(began);
     let extra = before.zip(after);
     figures.extra = extra.and_then(|(before, after)| after.extra_since(before));
-    // The loser of two dials goes without a word, and is none of the crowd's.
-    let dialled = extra.map_or(0.0, |(before, after): (Dials, Dials)| {
-        after.extra - before.extra
-    });
     let calm = seen.p99(settled, began).unwrap_or_default();
     let beside = seen.p99(began, ended).unwrap_or_default();
     let mib =
         |bytes: u64| f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX)) / 1024.0;
     let more = [
         ("reached", f64::from(came.spoke)),
-        ("reachedSilent", (f64::from(came.silent) - dialled).max(0.0)),
+        ("reachedSilent", f64::from(silent)),
         ("memoryMiB", mib(most.saturating_sub(memory))),
         ("p99Ms", 1000.0 * beside),
         ("p99Ratio", if calm > 0.0 { beside / calm } else { 0.0 }),
@@ -89,37 +91,92 @@ pub(super) fn bounds(figures: &Figures) -> [(&'static str, f64, f64); 3] {
     ]
 }
 
+/// What a hostile client does.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Says half a ClientHello, and waits until it is let go.
+    Half,
+    /// Says something else, and waits likewise.
+    Garbage,
+    /// Says half a ClientHello, and resets.
+    Reset,
+    /// Says nothing, and goes.
+    Scan,
+}
+
+impl Kind {
+    const ALL: &[Self] = &[Self::Half, Self::Garbage, Self::Reset, Self::Scan];
+}
+
 /// The hostile clients, on a thread of their own.
-struct Crowd(JoinHandle<()>);
+struct Crowd {
+    thread: JoinHandle<()>,
+    /// How many were let in by the kernel at least.
+    came: Arc<AtomicU32>,
+}
 
 impl Crowd {
-    fn begin(host: &NamespaceHost, address: SocketAddr) -> Result<Self, LabError> {
+    /// Has `size` of them come, each of the next kind, and waits until they are gone.
+    ///
+    /// # Errors
+    /// When they did not all come: those who stay away harm nobody.
+    fn come(
+        host: &NamespaceHost,
+        address: SocketAddr,
+        kinds: &'static [Kind],
+        size: u32,
+        mut meanwhile: impl FnMut(),
+    ) -> Result<(), LabError> {
+        let crowd = Self::begin(host, address, kinds, size)?;
+        crate::wait::until("the crowd to be gone", LET_GO * 12, || {
+            meanwhile();
+            crowd.thread.is_finished().then_some(())
+        })?;
+        match crowd.came.load(Ordering::Relaxed) {
+            came if came < size / 100 * 99 => Err(LabError::Missing(format!(
+                "a crowd: {came} of {size} hostile clients came"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(
+        host: &NamespaceHost,
+        address: SocketAddr,
+        kinds: &'static [Kind],
+        size: u32,
+    ) -> Result<Self, LabError> {
+        let came = Arc::<AtomicU32>::default();
+        let count = Arc::clone(&came);
         let thread = host.netns().thread("crowd", move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
             if let Ok(runtime) = runtime {
-                runtime.block_on(come(address));
+                let kinds = kinds.iter().copied().cycle();
+                let kinds = kinds.zip(0..size).map(|(kind, _)| kind);
+                runtime.block_on(come(address, kinds, &count));
             }
         })?;
-        Ok(Self(thread))
-    }
-
-    fn is_gone(&self) -> bool {
-        self.0.is_finished()
+        Ok(Self { thread, came })
     }
 }
 
-async fn come(address: SocketAddr) {
+async fn come(
+    address: SocketAddr,
+    kinds: impl Iterator<Item = Kind>,
+    came: &Arc<AtomicU32>,
+) {
     let mut crowd = JoinSet::new();
     let mut at = Instant::now();
-    for number in 0..CROWD {
+    for kind in kinds {
         tokio::time::sleep_until(at).await;
         at += EVERY;
         while crowd.try_join_next().is_some() {}
+        let came = Arc::clone(came);
         crowd.spawn(async move {
             // The proxy is free to reset it at any moment.
-            let _ = harm(number, address).await;
+            let _ = harm(kind, address, &came).await;
         });
         if crowd.len() >= AT_A_TIME {
             crowd.join_next().await;
@@ -128,19 +185,20 @@ async fn come(address: SocketAddr) {
     while crowd.join_next().await.is_some() {}
 }
 
-/// What one hostile client does, by its number; those that wait do so until they are let go.
-async fn harm(number: u32, address: SocketAddr) -> io::Result<()> {
+/// What one hostile client does; those that wait do so until they are let go.
+async fn harm(kind: Kind, address: SocketAddr, came: &AtomicU32) -> io::Result<()> {
     let mut client = TcpStream::connect(address).await?;
+    came.fetch_add(1, Ordering::Relaxed);
     let hello = load::hello();
     let half = hello.get(..hello.len() / 2).unwrap_or_default();
-    match number % 4 {
-        0 => wait_after(&mut client, half).await,
-        1 => wait_after(&mut client, b"SSH-2.0-OpenSSH_9.2\r\n").await,
-        2 => {
+    match kind {
+        Kind::Half => wait_after(&mut client, half).await,
+        Kind::Garbage => wait_after(&mut client, b"SSH-2.0-OpenSSH_9.2\r\n").await,
+        Kind::Reset => {
             client.write_all(half).await?;
             socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO))
         }
-        _ => Ok(()),
+        Kind::Scan => Ok(()),
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Load {
     seen: Arc<Mutex<Seen>>,
     ends: watch::Sender<bool>,
     began: std::time::Instant,
+    rate: u32,
+    storm: usize,
     thread: JoinHandle<()>,
 }
 
@@ -72,6 +74,8 @@ impl Load {
             seen,
             ends,
             began,
+            rate,
+            storm,
             thread,
         })
     }
@@ -91,13 +95,33 @@ impl Load {
 
     /// Begins no more connections, waits for those that are under way, and says what was
     /// seen.
-    #[must_use]
-    pub fn end(self) -> Seen {
+    ///
+    /// # Errors
+    /// When it was not there for a good part of the time: nobody was asked, nobody failed.
+    pub fn end(self) -> Result<Seen, LabError> {
+        let ran = self.began.elapsed().as_secs_f64();
+        let wanted = self.least(ran);
         self.ends.send_replace(true);
-        // A load that panicked has seen less, which its figures show.
+        // A load that panicked has seen less, which is looked at below.
         drop(self.thread.join());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut seen)
+        match seen.asked.len() {
+            asked if asked < wanted => Err(LabError::Missing(format!(
+                "a load that runs: {asked} connections in {ran:.1} s, at least {wanted}"
+            ))),
+            _ => Ok(std::mem::take(&mut seen)),
+        }
+    }
+
+    /// Half of what is due in so many seconds: less is no load, however slow the machine.
+    fn least(&self, seconds: f64) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "some thousands"
+        )]
+        let due = (f64::from(self.rate) * seconds) as usize;
+        due / 2 + self.storm
     }
 }
 

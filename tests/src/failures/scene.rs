@@ -172,7 +172,7 @@ impl Scene {
         let is_long = self == Self::Blackholed && size == Size::Whole;
         pass(if is_long { LONG_AFTER } else { AFTER });
         let after = dials(&proxy)?;
-        let seen = load.end();
+        let seen = load.end()?;
         Ok(self.figures(&seen, fault, back, before.zip(after)))
     }
 
@@ -340,7 +340,7 @@ fn storm(stage: &mut Stage, proxy: &Proxy, size: Size) -> Result<Figures, LabErr
         (load.over() >= clients).then_some(())
     })?;
     let after = dials(proxy)?;
-    let seen = load.end();
+    let seen = load.end()?;
     let mut figures = seen.figures(Duration::ZERO);
     // Slow is what the servers are here.
     figures.slow = 0;
@@ -352,7 +352,7 @@ fn storm(stage: &mut Stage, proxy: &Proxy, size: Size) -> Result<Figures, LabErr
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dials {
     clients: f64,
-    pub(super) extra: f64,
+    extra: f64,
 }
 
 impl Dials {
