@@ -1,20 +1,19 @@
 //! What is issued is looked at from outside: by a parser (x509-parser) and by the verifier
 //! that our own daemons use (rustls on webpki). `openssl.rs` asks a third one.
 
+#[path = "chains/verifiers.rs"]
+mod verifiers;
+
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pki::{
     Authority, BACKDATE, CA_LIFETIME, ControlPlane, ControlPlaneError, ControlPlaneSet,
     Issued, LEAF_LIFETIME, Name, Node, Profile,
 };
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{CertificateError, Error, RootCertStore};
+use verifiers::{as_client, as_server, der, is_purpose};
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
 /// 2026-01-01T00:00:00Z, and a half second that must not matter.
@@ -58,71 +57,6 @@ fn spec() -> ControlPlane {
 
 fn set() -> Result<ControlPlaneSet, ControlPlaneError> {
     spec().issue(now())
-}
-
-fn der(pem: &str) -> CertificateDer<'static> {
-    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap_or(CertificateDer::from(vec![]))
-}
-
-fn roots(authority: &Authority) -> Arc<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates([der(authority.certificate_pem())]);
-    Arc::new(roots)
-}
-
-fn at(time: SystemTime) -> UnixTime {
-    UnixTime::since_unix_epoch(
-        time.duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default(),
-    )
-}
-
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
-/// As a client looks at a server.
-fn as_server(
-    authority: &Authority,
-    issued: &Issued,
-    name: &str,
-    time: SystemTime,
-) -> Result<(), Error> {
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(roots(authority), provider())
-            .build()
-            .map_err(|e| Error::General(e.to_string()))?;
-    let name = ServerName::try_from(name.to_owned())
-        .map_err(|e| Error::General(e.to_string()))?;
-    let certificate = der(&issued.certificate_pem);
-    verifier
-        .verify_server_cert(&certificate, &[], &name, &[], at(time))
-        .map(|_| ())
-}
-
-/// As a server looks at a client.
-fn as_client(
-    authority: &Authority,
-    issued: &Issued,
-    time: SystemTime,
-) -> Result<(), Error> {
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(roots(authority), provider())
-            .build()
-            .map_err(|e| Error::General(e.to_string()))?;
-    verifier
-        .verify_client_cert(&der(&issued.certificate_pem), &[], at(time))
-        .map(|_| ())
-}
-
-fn is_purpose(result: Result<(), Error>) -> bool {
-    matches!(
-        result,
-        Err(Error::InvalidCertificate(
-            CertificateError::InvalidPurpose
-                | CertificateError::InvalidPurposeContext { .. }
-        ))
-    )
 }
 
 #[test]
