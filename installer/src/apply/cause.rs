@@ -1,14 +1,6 @@
 //! What a unit's last words most likely mean, in words that say what to do.
 
-/// A phrase of a component, and what is behind it.
-struct Sign {
-    said: &'static str,
-    cause: &'static str,
-}
-
-const fn sign(said: &'static str, cause: &'static str) -> Sign {
-    Sign { said, cause }
-}
+use crate::sign::{Sign, behind, sign};
 
 /// The more telling ones first: a component that dies says more than one thing.
 const SIGNS: &[Sign] = &[
@@ -21,7 +13,7 @@ const SIGNS: &[Sign] = &[
         "another program has its port; \"ss -ltnp\" on that host names it",
     ),
     sign(
-        "cluster ID mismatch",
+        "cluster id mismatch",
         "the data in /var/lib/etcd are another cluster's; move them away and apply again",
     ),
     sign(
@@ -83,22 +75,17 @@ const SIGNS: &[Sign] = &[
 /// The likely cause of a unit's failure, by the last lines it said.
 #[must_use]
 pub(crate) fn cause(said: &[String]) -> Option<&'static str> {
-    let lower: Vec<_> = said.iter().map(|line| line.to_ascii_lowercase()).collect();
-    let mut signs = SIGNS.iter();
-    let found = signs.find(|sign| {
-        let phrase = sign.said.to_ascii_lowercase();
-        lower.iter().any(|line| line.contains(&phrase))
-    });
-    found.map(|sign| sign.cause)
+    behind(SIGNS, said.iter().map(String::as_str))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sign::hold;
 
     #[test]
     fn real_words_lead_to_their_cause() {
-        for (said, wanted) in [
+        let rows = [
             (
                 "listen tcp 10.0.0.1:2379: bind: address already in use",
                 Some("another program has its port"),
@@ -120,14 +107,7 @@ mod tests {
                 Some("the disk is full"),
             ),
             ("all is well", None),
-        ] {
-            let found = cause(&["first".to_owned(), said.to_owned()]);
-            let fits = match (found, wanted) {
-                (Some(found), Some(wanted)) => found.starts_with(wanted),
-                (found, wanted) => found == wanted,
-            };
-            assert!(fits, "{said}: {found:?}");
-        }
-        assert_eq!(cause(&[]), None);
+        ];
+        hold(SIGNS, &rows);
     }
 }
