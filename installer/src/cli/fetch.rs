@@ -104,7 +104,8 @@ pub(super) fn programs(
 }
 
 impl Fetch {
-    /// A line a program; fails when one that a host is to hold is nowhere.
+    /// A line a program; fails when one that a host is to hold is nowhere, or is not what its
+    /// list says. A bundle is of all, or it is none.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
         let path = &self.spec.spec;
         let cluster = spec::read(path)
@@ -130,30 +131,41 @@ impl Fetch {
         for (architecture, names) in &wanted {
             let programs = stock.programs(*architecture);
             for name in names {
-                let line = match programs.get(name) {
-                    Some(ready) => format!(
-                        "{architecture}  {}  {name}  {}",
-                        ready.sha256,
-                        ready.file.display()
-                    ),
-                    None => {
+                match line(*architecture, name, &programs) {
+                    Ok(line) => lines.push(line),
+                    Err(line) => {
                         code = exit::FAILED;
-                        format!(
-                            "{architecture}  there is no {name}; write it into binaries.sources"
-                        )
+                        lines.push(line);
                     }
-                };
-                lines.push(line);
-            }
-            if let Some(into) = &self.into {
-                bundle(&into.join(architecture.name()), &programs, names)?;
+                }
             }
         }
-        if let Some(into) = &self.into {
+        if let (Some(into), exit::DONE) = (&self.into, code) {
+            for (architecture, names) in &wanted {
+                let programs = stock.programs(*architecture);
+                bundle(&into.join(architecture.name()), &programs, names)?;
+            }
             sums(into, &stock, &wanted)?;
         }
         Ok((lines.join("\n"), code))
     }
+}
+
+/// What there is of a program, or why it is none to lay down.
+fn line(
+    architecture: Architecture,
+    name: &str,
+    programs: &Programs,
+) -> Result<String, String> {
+    let Some(ready) = programs.get(name) else {
+        return Err(format!(
+            "{architecture}  there is no {name}; write it into binaries.sources"
+        ));
+    };
+    let odd = |error| format!("{architecture}  {name}: {}", chain(&error));
+    ready.look().map_err(odd)?;
+    let (sum, file) = (&ready.sha256, ready.file.display());
+    Ok(format!("{architecture}  {sum}  {name}  {file}"))
 }
 
 /// Puts programs together in a folder.

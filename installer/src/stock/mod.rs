@@ -16,6 +16,7 @@ mod download;
 mod unpacked;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -39,6 +40,51 @@ pub struct Ready {
     pub sha256: String,
     /// Where it is.
     pub file: PathBuf,
+}
+
+/// Why a program is not what its list says.
+#[derive(Debug, Error)]
+pub enum OddError {
+    /// It cannot be read.
+    #[error("{} cannot be read", .file.display())]
+    Read {
+        /// Which.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is another.
+    #[error(
+        "{} has the checksum {found}, not {wanted}; bring the one that the list means, or write \
+         the list anew", .file.display()
+    )]
+    Other {
+        /// Which.
+        file: PathBuf,
+        /// Its own checksum.
+        found: String,
+        /// That of the list.
+        wanted: String,
+    },
+}
+
+impl Ready {
+    /// Reads it, and holds it against its checksum: a list says what it likes.
+    ///
+    /// # Errors
+    /// When it is not there, or another.
+    pub fn look(&self) -> Result<(), OddError> {
+        let file = self.file.clone();
+        match cache::sum(&file) {
+            Err(source) => Err(OddError::Read { file, source }),
+            Ok(found) if found == self.sha256 => Ok(()),
+            Ok(found) => Err(OddError::Other {
+                file,
+                found,
+                wanted: self.sha256.clone(),
+            }),
+        }
+    }
 }
 
 /// The programs for one architecture, by their names.
