@@ -47,6 +47,8 @@ pub enum Question {
         /// What is asked for.
         path: String,
     },
+    /// The names of the images that containerd has for Kubernetes; on a node.
+    Images,
     /// The first line that a Pod has said, by an API server; on a master.
     Said(Inside),
     /// What a Pod of `verify` finds out where it is, by an API server; on a master.
@@ -160,6 +162,11 @@ fn command(question: &Question) -> Way<'_> {
             let mut all = kubectl(server.as_deref());
             all.extend([API.to_owned(), "get".to_owned(), format!("--raw={path}")]);
             Way::Program("kubectl", all)
+        }
+        Question::Images => {
+            let mut all = image::NAMESPACE.map(str::to_owned).to_vec();
+            all.extend(["images", "list", "--quiet"].map(str::to_owned));
+            Way::Program("ctr", all)
         }
         Question::Said(inside) => {
             let mut all = inside.kubectl("logs");

@@ -21,7 +21,7 @@ pub(super) const PROGRAM: &str = "/sternpost";
 const SELF: &str = "/proc/self/exe";
 /// Has the dynamic loader say what a program needs, instead of running it (ld.so(8)).
 const TRACE: &str = "LD_TRACE_LOADED_OBJECTS";
-const NAMESPACE: [&str; 2] = ["--namespace", "k8s.io"];
+pub(super) const NAMESPACE: [&str; 2] = ["--namespace", "k8s.io"];
 
 /// Why the image is not there.
 #[derive(Debug, Error)]

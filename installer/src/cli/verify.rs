@@ -14,7 +14,7 @@ use crate::spec::{Cluster, Host, Role};
 use crate::status;
 use crate::transport::Piped;
 use crate::verify::{
-    Check, Finding, Pace, Trial, Verdict, certificates, drill, line, standing,
+    Check, Drill, Finding, Pace, Trial, Verdict, certificates, line, standing,
 };
 
 /// From one question for what is not there yet to the next.
@@ -28,8 +28,9 @@ pub(super) struct Verify {
     /// Lay no Pods down: ask what can be asked without them.
     #[arg(long)]
     no_pods: bool,
-    /// Kill kube-apiserver, then api-lb, on the host that holds the address, and look whether
-    /// the address answers all the same. Requests that are under way there are lost.
+    /// When nothing was bad: kill kube-apiserver, then api-lb, on the host that holds the
+    /// address by then, and look whether the address answers all the same. Requests that are
+    /// under way there are lost. Other operators are kept from the masters meanwhile.
     #[arg(long)]
     drill: bool,
     /// How long leaders, nodes, holders of addresses and servers of api-lb may take until they
@@ -41,18 +42,50 @@ pub(super) struct Verify {
     output: Output,
 }
 
+/// What was found so far; each is told as it is found.
+struct Findings {
+    output: Output,
+    all: Vec<Finding>,
+}
+
+impl Findings {
+    fn tell(&mut self, finding: Finding) {
+        if matches!(self.output, Output::Text) {
+            super::say(&line(&finding));
+        }
+        self.all.push(finding);
+    }
+
+    fn bad(&self) -> usize {
+        self.all.iter().filter(|one| one.is_bad()).count()
+    }
+
+    fn ended(&self) -> Result<(String, u8), Sentence> {
+        let bad = self.bad();
+        let code = match bad {
+            0 => exit::DONE,
+            _ => exit::FAILED,
+        };
+        let text = match self.output {
+            Output::Text => format!("{} checks, {bad} bad", self.all.len()),
+            Output::Json => {
+                let all = json!({"findings": self.all, "bad": bad});
+                serde_json::to_string_pretty(&all).map_err(|e| e.to_string())?
+            }
+        };
+        Ok((text, code))
+    }
+}
+
 impl Verify {
     /// A line a check; 1 when one of them is not so.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
         let mut cluster = self.reach.cluster()?;
         let interrupt = Interrupt::listen()
             .map_err(|error| format!("signals cannot be heard: {error}"))?;
-        let mut found = Vec::new();
-        let tell = |found: &mut Vec<Finding>, finding: Finding| {
-            if matches!(self.output, Output::Text) {
-                super::say(&line(&finding));
-            }
-            found.push(finding);
+        let mut found = Findings {
+            output: self.output,
+            all: Vec::new(),
         };
         let mut ways = self.reach.ways(&cluster, |_| true);
         let until = Instant::now() + Duration::from_secs(self.patience);
@@ -60,18 +93,16 @@ impl Verify {
         let hosts = ways.ask(|host, way| Ok(of_host(&cluster, host, way, &patient)));
         for (host, answer) in hosts {
             match answer {
-                Ok(all) => all.into_iter().for_each(|one| tell(&mut found, one)),
-                Err(error) => tell(&mut found, silent(&host, error)),
+                Ok(findings) => findings.into_iter().for_each(|one| found.tell(one)),
+                Err(error) => found.tell(silent(&host, error)),
             }
         }
         // What rests on something that is bad is not waited for.
-        let sound = !found.iter().any(Finding::is_bad);
-        let (status, standing) = stands(&cluster, &mut ways, &|| sound && patient());
-        standing
-            .into_iter()
-            .for_each(|finding| tell(&mut found, finding));
+        let sound = found.bad() == 0;
+        let standing = stands(&cluster, &mut ways, &|| sound && patient());
+        standing.into_iter().for_each(|one| found.tell(one));
         let mut ways = ways.open();
-        let mut tell = |finding| tell(&mut found, finding);
+        let stop = || interrupt.asked();
         if !self.no_pods {
             // Of a part of the hosts, only their Pods are asked.
             cluster.hosts.retain(|host| self.reach.chosen(&host.name));
@@ -79,31 +110,24 @@ impl Verify {
                 patience: Duration::from_secs(self.patience),
                 ..Pace::default()
             };
-            let stop = || interrupt.asked();
             let trial = Trial::new(&cluster, pace, SystemTime::now(), &stop);
-            trial.run(&mut ways, &mut tell);
+            trial.run(&mut ways, &mut |one| found.tell(one));
         }
-        if self.drill && !interrupt.asked() {
-            let holder = status.holders.values().flatten().next();
-            drill(&cluster, holder.map(String::as_str), &mut ways, &mut tell);
-        }
-        self.ended(&found)
-    }
-
-    fn ended(&self, found: &[Finding]) -> Result<(String, u8), Sentence> {
-        let bad = found.iter().filter(|one| one.is_bad()).count();
-        let code = match bad {
-            0 => exit::DONE,
-            _ => exit::FAILED,
-        };
-        let text = match self.output {
-            Output::Text => format!("{} checks, {bad} bad", found.len()),
-            Output::Json => {
-                let all = json!({"findings": found, "bad": bad});
-                serde_json::to_string_pretty(&all).map_err(|e| e.to_string())?
+        if self.drill {
+            match found.bad() {
+                0 => {
+                    let (cluster, who) = (&cluster, &reach::who());
+                    let stop = &stop;
+                    let drill = Drill { cluster, who, stop };
+                    drill.run(&mut ways, &mut |one| found.tell(one));
+                }
+                _ => {
+                    let verdict = Verdict::Skipped("something is bad already");
+                    found.tell(Finding::new("-", "drill", verdict, Duration::ZERO));
+                }
             }
-        };
-        Ok((text, code))
+        }
+        found.ended()
     }
 }
 
@@ -113,7 +137,7 @@ fn stands(
     cluster: &Cluster,
     ways: &mut Ways<'_>,
     patient: &dyn Fn() -> bool,
-) -> (status::Status, Vec<Finding>) {
+) -> Vec<Finding> {
     let begun = Instant::now();
     let mut waits = false;
     loop {
@@ -129,7 +153,7 @@ fn stands(
                 }
                 park_timeout(AGAIN);
             }
-            Some(_) | None => return (status, found),
+            Some(_) | None => return found,
         }
     }
 }

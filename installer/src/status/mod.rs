@@ -14,7 +14,7 @@ use crate::certs;
 use crate::facts::Unit;
 
 pub use screen::screen;
-pub use told::down;
+pub use told::{down, holds};
 pub use trouble::Trouble;
 
 /// Whoever has it is to be a node.

@@ -28,6 +28,11 @@ pub(super) fn routers(value: &Value) -> Option<Vec<Router>> {
     Vec::deserialize(value.get("routers")?).ok()
 }
 
+/// Whether a vip-daemon says that it holds an address.
+pub fn holds(value: &Value) -> bool {
+    routers(value).is_some_and(|all| all.iter().any(|router| router.holding))
+}
+
 pub(super) fn servers(value: &Value) -> Option<Vec<Server>> {
     let backends = value.get("backends")?.as_array()?;
     let mut all = Vec::new();

@@ -15,7 +15,7 @@ mod standing;
 mod trial;
 mod workload;
 
-pub use drill::{Watched, drill};
+pub use drill::{Drill, Watched};
 pub use finding::{Finding, Verdict, line};
 pub use masters::Check;
 pub use standing::{certificates, standing};

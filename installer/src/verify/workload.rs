@@ -2,7 +2,7 @@
 //! node, and a Service before them with a port on every node.
 
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use daemon::rfc3339;
 use serde_json::{Value, json};
@@ -19,6 +19,11 @@ pub(super) const SERVICE_PORT: u16 = 80;
 const USER: u32 = 65534;
 pub(super) const NAMESPACES: &str = "/api/v1/namespaces";
 
+/// What the namespace of a run begins with; the milliseconds since 1970 follow, when it began.
+const SPACE: &str = "sternpost-verify-";
+/// What the image of a run begins with; its namespace follows.
+const IMAGE: &str = "sternpost.invalid/check:";
+
 /// A check's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Workload {
@@ -27,10 +32,17 @@ pub(super) struct Workload {
 }
 
 impl Workload {
+    /// That of a run that begins at `now`.
+    pub(super) fn begun(now: SystemTime) -> Self {
+        Self {
+            namespace: format!("{SPACE}{:x}", milliseconds(now)),
+        }
+    }
+
     /// The image of its Pods: of this run alone, so that the end of one takes nothing from
     /// another. The name can be no registry's (RFC 2606).
     pub(super) fn image(&self) -> String {
-        format!("sternpost.invalid/check:{}", self.namespace)
+        format!("{IMAGE}{}", self.namespace)
     }
 
     /// Each object with the path of its list, in the order in which they are made: the
@@ -160,6 +172,23 @@ pub(super) fn left(list: &Value, oldest: SystemTime) -> Vec<String> {
     items.into_iter().flatten().filter_map(name).collect()
 }
 
+/// Images that such a run has left, of those that a node has, by their names.
+pub(super) fn left_images(names: &str, oldest: SystemTime) -> Vec<String> {
+    let old = |name: &&str| {
+        let number = name
+            .strip_prefix(IMAGE)
+            .and_then(|run| run.strip_prefix(SPACE));
+        let begun = number.and_then(|number| u128::from_str_radix(number, 16).ok());
+        begun.is_some_and(|begun| begun < milliseconds(oldest))
+    };
+    names.lines().filter(old).map(str::to_owned).collect()
+}
+
+fn milliseconds(time: SystemTime) -> u128 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis()
+}
+
 /// Characters of a time up to its seconds (RFC 3339).
 const SECONDS: usize = 19;
 
@@ -173,7 +202,7 @@ pub(super) fn service(object: &Value) -> Option<(Vec<IpAddr>, u16)> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     use super::*;
 
@@ -244,6 +273,11 @@ mod tests {
             made("young", now),
         ]});
         assert_eq!(left(&list, now), ["old"]);
+        let image = |at: SystemTime| Workload::begun(at).image();
+        let (old, young) = (image(now - Duration::from_millis(1)), image(now));
+        let others = "docker.io/library/nginx:1\nsternpost.invalid/check:mine\n";
+        let names = format!("{old}\n{young}\n{others}");
+        assert_eq!(left_images(&names, now), [old]);
         assert!(left(&json!({}), now).is_empty());
     }
 

@@ -61,11 +61,9 @@ impl<'a> Trial<'a> {
         now: SystemTime,
         stop: &'a (dyn Fn() -> bool + Sync),
     ) -> Self {
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let namespace = format!("sternpost-verify-{:x}", since.as_millis());
         Self {
             cluster,
-            workload: Workload { namespace },
+            workload: Workload::begun(now),
             pace,
             begun: now,
             stop,
@@ -87,7 +85,7 @@ impl<'a> Trial<'a> {
         if !site.has_master() {
             return site.skipped("no control-plane host answers");
         }
-        self.sweep(&mut site);
+        self.sweep(&mut site, &nodes);
         let image = self.workload.image();
         let loaded = site.on_all(&nodes, "image", |way| {
             let order = Order::LoadImage(image.clone());
@@ -97,7 +95,11 @@ impl<'a> Trial<'a> {
         self.cleared(&mut site, &nodes);
     }
 
-    fn sweep<T: Transport + Send>(&self, site: &mut Site<'_, T>) {
+    fn sweep<T: Transport + Send>(
+        &self,
+        site: &mut Site<'_, T>,
+        nodes: &BTreeSet<String>,
+    ) {
         // A list that cannot be had is found out by the next question.
         let list = site.api(&workload::earlier()).unwrap_or_default();
         let oldest = self.begun.checked_sub(LEFT).unwrap_or(UNIX_EPOCH);
@@ -107,6 +109,16 @@ impl<'a> Trial<'a> {
                 site.delete(&path).map(|()| format!("{name} is gone"))
             });
         }
+        // Of a run that was killed after its namespace was gone, too.
+        site.swept(nodes, "left by an earlier run", |way| {
+            let names = site::told(way, Question::Images)?;
+            let names = names.as_str().unwrap_or_default();
+            let old = workload::left_images(names, oldest);
+            for name in &old {
+                site::done(way, Order::UnloadImage(name.clone()))?;
+            }
+            Ok(old)
+        });
     }
 
     /// From the objects to the last answer; what fails is told, and ends it where nothing

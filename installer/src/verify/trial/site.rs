@@ -38,7 +38,10 @@ pub(super) fn done(way: &mut impl Transport, order: Order) -> Result<(), String>
     asked::done(way, order).map_err(|error| error.to_string())
 }
 
-fn told(way: &mut impl Transport, question: Question) -> Result<Value, String> {
+pub(super) fn told(
+    way: &mut impl Transport,
+    question: Question,
+) -> Result<Value, String> {
     asked::told(way, question).map_err(|error| error.to_string())
 }
 
@@ -207,6 +210,25 @@ impl<'a, T: Transport + Send> Site<'a, T> {
         let good = good.map(|one| one.host.clone()).collect();
         found.into_iter().for_each(|one| self.tell(one));
         good
+    }
+
+    /// Something that there hardly ever is on these hosts: what was taken away is told. A host
+    /// that cannot say what it has is found out by the next check.
+    pub(super) fn swept(
+        &mut self,
+        hosts: &BTreeSet<String>,
+        name: &str,
+        act: impl Fn(&mut T) -> Result<Vec<String>, String> + Sync,
+    ) {
+        let timed = |host: &str, way: &mut T| {
+            let begun = Instant::now();
+            let gone = act(way).unwrap_or_default();
+            let said = format!("{} is gone", gone.join(", "));
+            let told = Finding::new(host, name, Verdict::Good(said), begun.elapsed());
+            (!gone.is_empty()).then_some(told)
+        };
+        let found = self.at_once(hosts, timed);
+        found.into_iter().flatten().for_each(|one| self.tell(one));
     }
 
     /// Something on all of these hosts, of which nobody needs to hear.

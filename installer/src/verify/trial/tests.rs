@@ -16,6 +16,8 @@ use crate::pod::{Asked, GREETING, Heard, Told};
 
 const SERVICE: &str = "10.254.0.7";
 const NODE_PORT: u16 = 30123;
+/// Of a run that was killed a second after 1970.
+const OLD_IMAGE: &str = "sternpost.invalid/check:sternpost-verify-3e8";
 
 /// What does not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ struct World {
     /// The namespace that is there.
     namespace: Option<String>,
     images: BTreeSet<String>,
+    /// Hosts from which one was taken that an earlier run had left.
+    old_images: BTreeSet<String>,
     swept: bool,
     dead: bool,
 }
@@ -115,6 +119,7 @@ impl World {
                 Ok(serde_json::to_value(self.told(asked)).unwrap())
             }
             Question::Said(inside) => Ok(json!(format!("{GREETING}{}", inside.pod))),
+            Question::Images => Ok(json!(OLD_IMAGE)),
             Question::Balancer
             | Question::Address
             | Question::Members(_)
@@ -184,6 +189,10 @@ impl Transport for Fake {
                 world.images.insert(self.host.clone());
                 Ok(Answer::Done)
             }
+            Order::UnloadImage(name) if name == OLD_IMAGE => {
+                world.old_images.insert(self.host.clone());
+                Ok(Answer::Done)
+            }
             Order::UnloadImage(_) => {
                 world.images.remove(&self.host);
                 Ok(Answer::Done)
@@ -249,6 +258,7 @@ fn tried(broken: Broken) -> (Vec<Finding>, Arc<Mutex<World>>) {
         broken,
         namespace: None,
         images: BTreeSet::new(),
+        old_images: BTreeSet::new(),
         swept: false,
         dead: false,
     }));
@@ -290,6 +300,7 @@ fn every_node_is_asked_and_nothing_is_left() {
         all.map(|one| one.check.as_str()).collect()
     };
     let wanted = [
+        "left by an earlier run",
         "image",
         "Pod address",
         "exec through k8s-api.example.org:6443",
@@ -313,7 +324,10 @@ fn every_node_is_asked_and_nothing_is_left() {
     ];
     assert_eq!(on("m1"), of_master);
     assert_eq!(on("m2"), ["port of every node"]);
-    assert!(world.lock().unwrap().swept);
+    let world = world.lock().unwrap();
+    let both = ["n1", "n2"].map(str::to_owned);
+    assert_eq!(world.old_images, BTreeSet::from(both));
+    assert!(world.swept);
 }
 
 /// Each way in which a cluster does not work is found where it is, and all is taken away.
