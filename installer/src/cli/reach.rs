@@ -186,8 +186,12 @@ pub(super) fn fetched(
 
 /// Keeps other operators from a host while this one is at work there.
 pub(super) fn lock(way: &mut impl Transport) -> Result<(), String> {
+    asked::done(way, Order::Lock(who())).map_err(|error| error.to_string())
+}
+
+/// Who is at work, for whoever comes second.
+pub(super) fn who() -> String {
     let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
     let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let order = Order::Lock(format!("{user} on {}", here.trim()));
-    asked::done(way, order).map_err(|error| error.to_string())
+    format!("{user} on {}", here.trim())
 }

@@ -7,7 +7,8 @@ use daemon::exit;
 
 use super::Sentence;
 use super::reach::{self, Reach};
-use crate::agent::Order;
+use crate::agent::{Order, Question};
+use crate::apply::Transport;
 use crate::reset::{self, Data, Inventory, Removal};
 use crate::spec::{Cluster, Host, Role};
 use crate::transport::{Piped, asked};
@@ -93,23 +94,19 @@ impl Reset {
 }
 
 impl Reset {
-    /// Drains every node that was chosen, by the first master that answers; why those that
-    /// are not drained are not.
+    /// Drains every node that was chosen, by the first master whose API server is ready; why
+    /// those that are not drained are not.
     fn drained(&self, cluster: &Cluster) -> BTreeMap<String, String> {
         let nodes = cluster.with(Role::Node);
         let nodes: Vec<_> = nodes.filter(|host| self.reach.chosen(&host.name)).collect();
-        let mut masters = cluster.with(Role::ControlPlane);
-        let mut last = "no control-plane host answers".to_owned();
-        let way = masters.find_map(|master| match self.reach.way(master) {
-            Ok(way) => Some(way),
-            Err(error) => {
-                last = error;
-                None
+        let masters = cluster.with(Role::ControlPlane);
+        let ways = masters.map(|master| (master.name.as_str(), self.reach.way(master)));
+        let mut way = match ready(ways) {
+            Ok(way) => way,
+            Err(why) => {
+                let all = nodes.iter().map(|host| (host.name.clone(), why.clone()));
+                return all.collect();
             }
-        });
-        let Some(mut way) = way else {
-            let all = nodes.iter().map(|host| (host.name.clone(), last.clone()));
-            return all.collect();
         };
         let drain = |host: &&Host| {
             let done = asked::done(&mut way, Order::Drain(host.name.clone()));
@@ -118,6 +115,27 @@ impl Reset {
         };
         nodes.iter().filter_map(drain).collect()
     }
+}
+
+/// The first way to a master whose API server is ready. One that answers over SSH may have one
+/// that is down.
+fn ready<'a, T: Transport>(
+    ways: impl Iterator<Item = (&'a str, Result<T, String>)>,
+) -> Result<T, String> {
+    let mut why = Vec::new();
+    for (master, way) in ways {
+        let ready = way.and_then(|mut way| {
+            let path = "/readyz".to_owned();
+            reach::told(&mut way, Question::Api { server: None, path })?;
+            Ok(way)
+        });
+        match ready {
+            Ok(way) => return Ok(way),
+            Err(error) => why.push(format!("{master}: {error}")),
+        }
+    }
+    let why = why.join("; ");
+    Err(format!("it is not drained: no API server is ready: {why}"))
 }
 
 fn inventory(way: &mut Piped) -> Result<Inventory, String> {
@@ -130,4 +148,49 @@ fn done(way: &mut Piped, removal: &Removal) -> Result<(), String> {
         reach::asked(way, Order::Remove(step.clone())).map_err(refused)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::agent::Answer;
+    use crate::apply::TransportError;
+
+    /// A master, and what its kubectl says of the API.
+    #[derive(Debug, PartialEq)]
+    struct Master(&'static str, Result<(), &'static str>);
+
+    impl Transport for Master {
+        fn bring(&mut self, file: &Path) -> Result<PathBuf, TransportError> {
+            Ok(file.to_owned())
+        }
+
+        fn ask(&mut self, _: Order) -> Result<Answer, TransportError> {
+            Ok(match self.1 {
+                Ok(()) => Answer::Told(Value::from("ok")),
+                Err(error) => Answer::Failed {
+                    error: error.to_owned(),
+                    said: Vec::new(),
+                },
+            })
+        }
+    }
+
+    #[test]
+    fn a_drain_asks_the_first_api_server_that_is_ready() {
+        let down = || ("m1", Err("it is down".to_owned()));
+        let mute = || ("m2", Ok(Master("m2", Err("connection refused"))));
+        let well = || ("m3", Ok(Master("m3", Ok(()))));
+        let found = ready([down(), mute(), well()].into_iter()).unwrap();
+        assert_eq!(found.0, "m3");
+        let none = ready([down(), mute()].into_iter()).unwrap_err();
+        assert_eq!(
+            none,
+            "it is not drained: no API server is ready: m1: it is down; m2: connection refused"
+        );
+    }
 }
