@@ -37,6 +37,41 @@ fn preflight_names_what_speaks_against_this_machine() {
     assert_eq!(first.get("finding").unwrap(), "otherMachine");
 }
 
+/// Not even a lock is left on it; that it was tried is noted here.
+#[test]
+fn apply_leaves_another_machine_alone_and_notes_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let spec = "apiVersion: sternpost/v1\nkind: Cluster\nname: other\n\
+                kubernetes: {version: 1.36.3}\nbalancer: {mode: none}\nhosts:\n\
+                - {name: m1, addresses: [\"192.0.2.1\"], roles: [etcd, controlPlane]}\n";
+    std::fs::write(path("cluster.yaml"), spec).unwrap();
+    std::fs::create_dir(path("binaries")).unwrap();
+    std::fs::write(path("binaries/SHA256SUMS"), "").unwrap();
+    let lock = std::path::Path::new("/var/lib/sternpost/lock");
+    let before = lock.exists();
+    let output = Command::new(env!("CARGO_BIN_EXE_sternpost"))
+        .args(["apply", "--local", "m1", "--spec"])
+        .arg(path("cluster.yaml"))
+        .env("XDG_STATE_HOME", path("state"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(lock.exists(), before);
+    let noted = std::fs::read_to_string(path("state/sternpost/other.jsonl")).unwrap();
+    let mut lines = noted.lines();
+    assert!(
+        lines.next().unwrap().contains(r#""event":"begun""#),
+        "{noted}"
+    );
+    let failed = lines.next().unwrap();
+    let why = "none of its interfaces has 192.0.2.1; is this the right machine?";
+    assert!(
+        failed.contains(r#""event":"failed""#) && failed.contains(why),
+        "{noted}"
+    );
+}
+
 #[test]
 fn certs_says_of_each_that_there_is_none() {
     let output = sternpost(&["certs", "-o", "json"]);

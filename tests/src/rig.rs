@@ -226,6 +226,8 @@ impl Rig {
             .arg(&self.sternpost)
             .args(arguments)
             .current_dir(&self.folder)
+            // What a run notes for its operator goes with this rig.
+            .env("XDG_STATE_HOME", self.folder.join("state"))
             .stdin(Stdio::null());
         command
     }

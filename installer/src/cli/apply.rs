@@ -13,8 +13,10 @@ use daemon::{chain, exit};
 use super::Sentence;
 use super::fetch::{self, Kept};
 use super::interrupt::Interrupt;
+use super::outcome::{self, Outcomes};
 use super::progress::{self, Event, Look, Output};
 use super::reach::{self, Reach};
+use super::record::{self, Record};
 use super::served::{self, Pace};
 use crate::agent::{Order, Put};
 use crate::apply::{self, ApplyError, Held, Material, Target, Transport};
@@ -33,6 +35,8 @@ pub(super) struct Apply {
     reach: Reach,
     #[command(flatten)]
     kept: Kept,
+    #[command(flatten)]
+    record: record::Kept,
     /// Print what would be done, and touch nothing. Ends with 3 when there is something.
     #[arg(long)]
     dry_run: bool,
@@ -50,13 +54,35 @@ struct Site<'a> {
 }
 
 impl Apply {
+    /// One that touches nothing.
+    pub(super) fn dry(reach: Reach, kept: Kept, output: Output) -> Self {
+        Self {
+            reach,
+            kept,
+            record: record::Kept::default(),
+            dry_run: true,
+            output,
+        }
+    }
+
     /// What came of it, in words, and the exit code.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
         let cluster = self.reach.cluster()?;
         let mut stock = Kept::local(&cluster)?;
         let interrupt = Interrupt::listen()
             .map_err(|error| format!("signals cannot be heard: {error}"))?;
+        let mut record = match self.dry_run {
+            true => None,
+            false => self.record.open(&cluster.name, &reach::who())?,
+        };
         let (mut sites, mut lost) = self.reach(&cluster);
+        for (host, error) in &lost {
+            let (host, error) = (host.clone(), error.clone());
+            let event = Event::Failed { host, error };
+            if let Some(Err(error)) = record.as_mut().map(|record| record.note(&event)) {
+                super::complain(&error);
+            }
+        }
         let material = match authorities(&mut sites, &lost, &cluster) {
             Ok(material) => material,
             Err(error) => return Ok((error, exit::FAILED)),
@@ -72,7 +98,7 @@ impl Apply {
         if let Err(error) = self.kept.fetch(&mut stock, &cluster, &wanted) {
             return Ok((error, exit::FAILED));
         }
-        let mut outcomes = BTreeMap::new();
+        let mut outcomes = Outcomes::new();
         for (name, error) in lost {
             outcomes.insert(name, Err(error));
         }
@@ -83,12 +109,15 @@ impl Apply {
             interrupt,
             dry_run: self.dry_run,
         };
-        outcomes.extend(run.work(self.look(), sites));
-        let (text, code) = told(&outcomes, self.dry_run);
-        match (self.output, self.dry_run) {
+        outcomes.extend(run.work(self.look(), record, sites));
+        if self.dry_run {
+            return outcome::planned(&outcomes, self.output);
+        }
+        let (text, code) = outcome::done(&outcomes);
+        match self.output {
             // Each host's end was an event.
-            (Output::Json, false) => Ok((String::new(), code)),
-            (Output::Json | Output::Text, _) => Ok((text, code)),
+            Output::Json => Ok((String::new(), code)),
+            Output::Text => Ok((text, code)),
         }
     }
 
@@ -129,9 +158,6 @@ impl Apply {
     fn site<'a>(&self, host: &'a Host) -> Result<Site<'a>, String> {
         let mut way = self.reach.way(host)?;
         let machine = reach::machine(&mut way)?;
-        if !self.dry_run {
-            reach::lock(&mut way)?;
-        }
         let architecture = Architecture::of_machine(&machine.processor);
         let architecture = architecture.map_err(|error| error.to_string())?;
         let address = host.address();
@@ -143,6 +169,10 @@ impl Apply {
         let interface = interface.ok_or_else(|| {
             format!("none of its interfaces has {address}; is this the right machine?")
         })?;
+        // Another machine is not even locked.
+        if !self.dry_run {
+            reach::lock(&mut way)?;
+        }
         Ok(Site {
             host,
             way,
@@ -179,12 +209,13 @@ impl Run<'_> {
     fn work(
         &self,
         look: Look,
+        record: Option<Record>,
         sites: BTreeMap<String, Site<'_>>,
-    ) -> BTreeMap<String, Result<Plan, String>> {
+    ) -> Outcomes {
         // Each host sends a line a step; the printer takes them as fast as a terminal does.
         let (events, shown) = mpsc::sync_channel(64);
         thread::scope(|scope| {
-            scope.spawn(move || progress::show(look, &shown));
+            scope.spawn(move || progress::show(look, &shown, record));
             let worked = each(sites, |site| {
                 let host = site.host.name.clone();
                 let worked = self.host(site, &events);
@@ -412,29 +443,4 @@ fn keep(material: &Material, way: &mut impl Transport) -> Result<(), String> {
         content: material.text(),
     };
     asked::done(way, Order::Put(put)).map_err(|error| error.to_string())
-}
-
-/// A line a host, and the exit code of them all.
-fn told(
-    outcomes: &BTreeMap<String, Result<Plan, String>>,
-    dry_run: bool,
-) -> (String, u8) {
-    let mut code = exit::DONE;
-    let mut lines = Vec::new();
-    for (host, outcome) in outcomes {
-        match outcome {
-            Err(error) => {
-                code = exit::FAILED;
-                lines.push(format!("{host}: FAILED: {error}"));
-            }
-            Ok(plan) if dry_run => {
-                if !plan.steps.is_empty() && code == exit::DONE {
-                    code = exit::PENDING;
-                }
-                lines.push(plan::show(plan).trim_end().to_owned());
-            }
-            Ok(plan) => lines.push(format!("{host}: {} step(s) done", plan.steps.len())),
-        }
-    }
-    (lines.join("\n"), code)
 }

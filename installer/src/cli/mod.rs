@@ -4,14 +4,17 @@ mod apply;
 mod certs;
 mod diagnose;
 mod fetch;
+mod heads;
 mod init;
 mod interrupt;
 mod kubeconfig;
+mod outcome;
 mod plan;
 mod pod;
 mod preflight;
 mod progress;
 mod reach;
+mod record;
 mod requests;
 mod reset;
 mod round;
@@ -87,8 +90,8 @@ enum Command {
     /// Answer or ask in a Pod that `verify` has laid down.
     #[command(hide = true, subcommand)]
     Pod(pod::Pod),
-    /// Print what would be done on this machine, and touch nothing. Ends with 3 when there
-    /// is something to do.
+    /// Print what `apply` would do on every host, with the difference of each file and without
+    /// secrets, and touch nothing. Ends with 3 when there is something to do.
     Plan(plan::Plan),
     /// Take over an `env.sh`: the description goes to standard output, what became of each
     /// variable to standard error.

@@ -8,6 +8,8 @@ use std::sync::mpsc::Receiver;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::record::Record;
+
 /// Something that happened on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "event")]
@@ -70,10 +72,16 @@ pub(super) enum Look {
     Json,
 }
 
-/// Shows events until there are no more.
-pub(super) fn show(look: Look, events: &Receiver<Event>) {
+/// Shows events until there are no more, and notes them where there is a journal. One that
+/// takes no more is told of once, and holds up nothing.
+pub(super) fn show(look: Look, events: &Receiver<Event>, mut record: Option<Record>) {
     let mut board = Board::default();
     for event in events {
+        let noted = record.as_mut().map(|record| record.note(&event));
+        if let Some(Err(error)) = noted {
+            super::complain(&error);
+            record = None;
+        }
         match look {
             Look::Live => super::paint(&board.painted(&event)),
             Look::Plain => {
