@@ -51,7 +51,7 @@ pub enum FilesError {
 }
 
 /// `path` on a host whose files lie below `root`.
-pub(super) fn below(root: &Path, path: &str) -> PathBuf {
+pub(crate) fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
@@ -141,6 +141,24 @@ pub(super) fn put(
     Ok(())
 }
 
+/// Writes a file of others anew, with the rights that it has.
+pub(super) fn edit(
+    root: &Path,
+    path: &str,
+    content: String,
+    journal: &mut Journal,
+) -> Result<(), FilesError> {
+    let about = fs::metadata(below(root, path));
+    let mode = about.map_or(0o644, |about| about.permissions().mode() & 0o7777);
+    let new = Put {
+        path: path.to_owned(),
+        mode,
+        owner: "root".to_owned(),
+        content,
+    };
+    put(root, &new, journal)
+}
+
 fn fill(root: &Path, path: &Path, put: &Put, owner: Option<u32>) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -176,7 +194,7 @@ pub(super) fn tidy(root: &Path, journal: &Journal) {
                 // Hardly ever is there one.
                 let _ = fs::remove_file(beside(&below(root, &path)));
             }
-            Entry::Made { .. } | Entry::Gone { .. } => {}
+            Entry::Made { .. } | Entry::Unit { .. } | Entry::Gone { .. } => {}
         }
     }
 }

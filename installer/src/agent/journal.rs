@@ -39,6 +39,15 @@ pub enum Entry {
         /// Which.
         path: String,
     },
+    /// A unit was about to be started, started anew, or started at every boot from then on.
+    Unit {
+        /// Which.
+        name: String,
+        /// Whether it was started at boot until then.
+        enabled: bool,
+        /// Whether it ran until then.
+        active: bool,
+    },
     /// What stood there is gone: it was removed, or is again as others had it.
     Gone {
         /// Where.

@@ -142,6 +142,7 @@ pub(super) fn remove(root: &Path, step: &Step) -> Result<(), KernelError> {
         | Step::Tree { .. }
         | Step::Folder { .. }
         | Step::Reread
+        | Step::Bring(_)
         | Step::Forget => Ok(()),
     }
 }

@@ -9,17 +9,13 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::files::{self, FilesError, Put, below, refused};
+use super::files::{self, FilesError, below};
 use super::journal::Journal;
 use super::probe::{filter, tool};
+use super::swap;
 use crate::flows::firewall::{Hole, shell};
-use crate::render::SYSCTLS;
-
-const FSTAB: &str = "/etc/fstab";
-/// What stood in it before any line was commented.
-const FSTAB_BEFORE: &str = "/etc/fstab.sternpost";
-/// What a line of it begins with that swaps no more.
-const COMMENT: &str = "# sternpost: a node does not swap: ";
+use crate::render::{HOSTS, SYSCTLS};
+use crate::resource::Block;
 
 /// Something to be put right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +25,8 @@ pub enum Mend {
     Swap,
     /// Load these modules, then the settings whose file is there.
     Kernel(Vec<String>),
+    /// Write these lines of ours into the file of names, beside what is in it at that moment.
+    Names(Vec<String>),
     /// Let this in.
     Open(Vec<Hole>),
 }
@@ -58,6 +56,17 @@ pub enum MendError {
         /// The last line it said.
         said: String,
     },
+    /// What is swapped out has no room in memory.
+    #[error(
+        "{used} KiB are swapped out, and {available} KiB of memory are available; end what takes \
+         it and try again, or boot the host: from then on it does not swap"
+    )]
+    NoRoom {
+        /// What is swapped out, KiB.
+        used: u64,
+        /// The room for it, KiB.
+        available: u64,
+    },
     /// What filters is another's to change.
     #[error("{0} filters here, whose rules are yours to write")]
     Firewall(&'static str),
@@ -70,80 +79,11 @@ pub(super) fn mend(
     journal: &mut Journal,
 ) -> Result<(), MendError> {
     match mend {
-        Mend::Swap => swap(root, journal),
+        Mend::Swap => swap::off(root, journal),
         Mend::Kernel(modules) => kernel(root, modules),
+        Mend::Names(lines) => names(root, lines, journal),
         Mend::Open(holes) => open(root, holes),
     }
-}
-
-fn swap(root: &Path, journal: &mut Journal) -> Result<(), MendError> {
-    let before = fs::read_to_string(below(root, FSTAB)).unwrap_or_default();
-    let after = commented(&before);
-    if after != before {
-        // The first copy is the one without any word of ours. It is not noted: what is noted
-        // goes with a reset, and this is the operator's.
-        let copy = below(root, FSTAB_BEFORE);
-        if !copy.exists() {
-            fs::copy(below(root, FSTAB), &copy)
-                .and_then(|_| fs::File::open(&copy)?.sync_all())
-                .map_err(refused("written", copy))?;
-        }
-        let put = Put {
-            path: FSTAB.to_owned(),
-            mode: 0o644,
-            owner: "root".to_owned(),
-            content: after,
-        };
-        files::put(root, &put, journal)?;
-    }
-    let swaps = fs::read_to_string(below(root, "/proc/swaps")).unwrap_or_default();
-    let swaps = swaps.lines().skip(1);
-    for device in swaps.filter_map(|line| line.split_whitespace().next()) {
-        run(root, &["swapoff", device])?;
-        // What no line of fstab has made, something else makes again: a partition's type, or
-        // the generator for zram.
-        if !names(&before, device) {
-            run(root, &["systemctl", "mask", &unit(device)])?;
-        }
-    }
-    Ok(())
-}
-
-/// The table with every line of swap as a comment (fstab(5)).
-fn commented(text: &str) -> String {
-    let lines = text.lines().map(|line| match is_swap(line) {
-        true => format!("{COMMENT}{line}\n"),
-        false => format!("{line}\n"),
-    });
-    lines.collect()
-}
-
-fn is_swap(line: &str) -> bool {
-    let live = !line.trim_start().starts_with('#');
-    live && line.split_whitespace().nth(2) == Some("swap")
-}
-
-fn names(fstab: &str, device: &str) -> bool {
-    let mut lines = fstab.lines().filter(|line| is_swap(line));
-    lines.any(|line| line.split_whitespace().next() == Some(device))
-}
-
-/// The unit of a device or file that is swapped to (systemd.unit(5), "escaping").
-fn unit(path: &str) -> String {
-    let mut name = String::new();
-    for c in path.trim_start_matches('/').chars() {
-        match c {
-            '/' => name.push('-'),
-            c if c.is_ascii_alphanumeric() || "_.".contains(c) => name.push(c),
-            c => {
-                let mut octets = [0; 4];
-                for octet in c.encode_utf8(&mut octets).bytes() {
-                    name.push_str(&format!("\\x{octet:02x}"));
-                }
-            }
-        }
-    }
-    format!("{name}.swap")
 }
 
 /// Settings of a bridge are there once its module is.
@@ -155,6 +95,19 @@ fn kernel(root: &Path, modules: &[String]) -> Result<(), MendError> {
     }
     let file = below(root, SYSCTLS).display().to_string();
     run(root, &["sysctl", "--quiet", "--load", &file])
+}
+
+fn names(root: &Path, lines: &[String], journal: &mut Journal) -> Result<(), MendError> {
+    let place = below(root, HOSTS);
+    let text = match fs::read_to_string(&place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text.map_err(files::refused("read", place))?,
+    };
+    let block = Block {
+        path: HOSTS.to_owned(),
+        lines: lines.to_vec(),
+    };
+    Ok(files::edit(root, HOSTS, block.within(&text), journal)?)
 }
 
 fn open(root: &Path, holes: &[Hole]) -> Result<(), MendError> {
@@ -169,7 +122,7 @@ fn open(root: &Path, holes: &[Hole]) -> Result<(), MendError> {
     Ok(())
 }
 
-fn run(root: &Path, words: &[&str]) -> Result<(), MendError> {
+pub(super) fn run(root: &Path, words: &[&str]) -> Result<(), MendError> {
     let Some((name, arguments)) = words.split_first() else {
         return Ok(());
     };
@@ -191,22 +144,20 @@ fn run(root: &Path, words: &[&str]) -> Result<(), MendError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
+pub(super) mod world {
     use std::path::PathBuf;
 
     use tempfile::TempDir;
 
     use super::*;
-    use crate::flows::Way;
 
     /// A machine whose programs write down how they were called.
-    struct World {
+    pub(crate) struct World {
         root: TempDir,
     }
 
     impl World {
-        fn new(programs: &[&str], files: &[(&str, &str)]) -> Self {
+        pub(crate) fn new(programs: &[&str], files: &[(&str, &str)]) -> Self {
             let root = tempfile::tempdir().unwrap();
             let place = |path: &str| -> PathBuf {
                 let path = root.path().join(path);
@@ -238,50 +189,29 @@ mod tests {
             Self { root }
         }
 
-        fn mend(&self, what: &Mend) -> Result<(), String> {
+        pub(crate) fn mend(&self, what: &Mend) -> Result<(), String> {
             let journal = self.root.path().join("journal.jsonl");
             mend(self.root.path(), what, &mut Journal::at(journal))
                 .map_err(|error| error.to_string())
         }
 
-        fn text(&self, path: &str) -> String {
-            fs::read_to_string(self.root.path().join(path)).unwrap_or_default()
+        pub(crate) fn text(&self, path: &str) -> String {
+            fs::read_to_string(self.path(path)).unwrap_or_default()
+        }
+
+        pub(crate) fn path(&self, path: &str) -> PathBuf {
+            self.root.path().join(path)
         }
     }
+}
 
-    const TABLE: &str = "UUID=1 / ext4 defaults 0 1\n/dev/sda5\tnone\tswap sw 0 0\n# /old none swap sw 0 0\n";
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
 
-    #[test]
-    fn swap_goes_for_now_and_for_the_next_boot_and_the_table_is_kept() {
-        let swaps = "Filename Type Size Used Priority\n/dev/sda5 partition 1 0 -2\n\
-                     /dev/zram0 partition 1 0 100\n";
-        let world = World::new(
-            &["swapoff", "systemctl"],
-            &[("etc/fstab", TABLE), ("proc/swaps", swaps)],
-        );
-        world.mend(&Mend::Swap).unwrap();
-        let wanted = "UUID=1 / ext4 defaults 0 1\n\
-                      # sternpost: a node does not swap: /dev/sda5\tnone\tswap sw 0 0\n\
-                      # /old none swap sw 0 0\n";
-        assert_eq!(world.text("etc/fstab"), wanted);
-        assert_eq!(world.text("etc/fstab.sternpost"), TABLE);
-        assert_eq!(
-            world.text("calls"),
-            "swapoff /dev/sda5\nswapoff /dev/zram0\nsystemctl mask dev-zram0.swap\n"
-        );
-        fs::write(world.root.path().join("proc/swaps"), "Filename\n").unwrap();
-        fs::write(world.root.path().join("calls"), "").unwrap();
-        world.mend(&Mend::Swap).unwrap();
-        assert_eq!(world.text("etc/fstab"), wanted);
-        assert_eq!(world.text("etc/fstab.sternpost"), TABLE);
-        assert_eq!(world.text("calls"), "");
-    }
-
-    #[test]
-    fn a_unit_is_escaped_as_systemd_does() {
-        assert_eq!(unit("/dev/zram0"), "dev-zram0.swap");
-        assert_eq!(unit("/var/swap-file"), "var-swap\\x2dfile.swap");
-    }
+    use super::world::World;
+    use super::*;
+    use crate::flows::Way;
 
     #[test]
     fn modules_come_before_settings() {
@@ -290,7 +220,8 @@ mod tests {
             .mend(&Mend::Kernel(vec!["br_netfilter".into(), "vxlan".into()]))
             .unwrap();
         let calls = world.text("calls");
-        let root = world.root.path().display();
+        let root = world.path("").display().to_string();
+        let root = root.trim_end_matches('/');
         let wanted = format!(
             "modprobe --all br_netfilter vxlan\nsysctl --quiet --load {root}{SYSCTLS}\n"
         );
@@ -300,10 +231,30 @@ mod tests {
         assert_eq!(missing, "sysctl is not there");
     }
 
+    /// What others have written since it was looked at stays.
+    #[test]
+    fn names_are_written_beside_what_is_there_at_that_moment() {
+        let own = "127.0.0.1 localhost\n";
+        let world = World::new(&[], &[("etc/hosts", own)]);
+        let names = Mend::Names(vec!["192.0.2.1 m1".to_owned()]);
+        world.mend(&names).unwrap();
+        let text = world.text("etc/hosts");
+        assert!(
+            text.starts_with(own) && text.contains("\n192.0.2.1 m1\n"),
+            "{text}"
+        );
+        world.mend(&names).unwrap();
+        assert_eq!(world.text("etc/hosts"), text);
+        let bare = World::new(&[], &[]);
+        bare.mend(&names).unwrap();
+        assert!(bare.text("etc/hosts").contains("192.0.2.1 m1"));
+    }
+
     #[test]
     fn a_firewall_of_its_own_is_told_and_rules_of_others_are_not_touched() {
         let hole = Hole {
             way: Way::Tcp(2380),
+            interface: None,
             from: BTreeSet::from(["192.0.2.1".parse().unwrap()]),
         };
         let open = Mend::Open(vec![hole]);
@@ -314,7 +265,8 @@ mod tests {
         assert_eq!(
             world.text("calls"),
             format!(
-                "firewall-cmd --state\nfirewall-cmd --permanent {rule}\nfirewall-cmd {rule}\n"
+                "firewall-cmd --state\nfirewall-cmd --get-active-zones\n\
+                 firewall-cmd --permanent {rule}\nfirewall-cmd {rule}\n"
             )
         );
         let legacy = World::new(&[], &[("proc/net/ip_tables_names", "filter\n")]);

@@ -21,6 +21,7 @@ mod order;
 mod probe;
 mod programs;
 mod remove;
+mod swap;
 mod systemd;
 mod watch;
 
@@ -36,6 +37,7 @@ use probe::Ears;
 pub use ask::{AskError, Inside, Question};
 pub use attend::attend;
 pub use collect::{Collect, Pieces};
+pub(crate) use files::below;
 pub use files::{FilesError, Put};
 pub use image::ImageError;
 pub use journal::{Entry, Journal, JournalError};
@@ -43,6 +45,7 @@ pub use kernel::KernelError;
 pub(crate) use lock::LOCK;
 pub use lock::LockError;
 pub use mend::{Mend, MendError};
+pub(crate) use mounts::plain;
 pub use objects::ObjectsError;
 pub use order::{Answer, Order};
 pub use probe::{Kernel, Module, Probe, ProbeError, Probed, Syncs};
@@ -165,9 +168,9 @@ impl<S: Services> Agent<S> {
             Order::Install(install) => {
                 done(programs::install(&self.root, &install, &mut self.journal))
             }
-            Order::Enable(unit) => self.service(&unit, S::enable),
+            Order::Enable(unit) => self.turned(&unit, S::enable),
             Order::Start(unit) => self.start(&unit),
-            Order::Restart(unit) => self.service(&unit, S::restart),
+            Order::Restart(unit) => self.turned(&unit, S::restart),
             Order::Reload(unit) => self.service(&unit, S::reload),
             Order::Kill(unit) => done(systemd::kill(&unit)),
             Order::Settle => done(self.services.settle()),
@@ -201,12 +204,35 @@ impl<S: Services> Agent<S> {
 
     /// A unit that does not come up is put back to where it was: not started.
     fn start(&mut self, unit: &str) -> Answer {
-        let answer = self.service(unit, S::start);
+        let answer = self.turned(unit, S::start);
         if matches!(answer, Answer::Failed { .. }) {
             // Why it failed is what there is to say; it is tried again by the next run.
             let _ = self.services.stop(unit);
         }
         answer
+    }
+
+    /// Turns a unit, of which the journal knows how it was: it may have been somebody else's.
+    fn turned(
+        &mut self,
+        unit: &str,
+        act: impl FnOnce(&mut S, &str) -> Result<(), ServicesError>,
+    ) -> Answer {
+        match self.services.look(unit) {
+            Err(error) => return failed(&error),
+            Ok(None) => {}
+            Ok(Some(before)) => {
+                let entry = Entry::Unit {
+                    name: unit.to_owned(),
+                    enabled: before.enabled,
+                    active: before.active,
+                };
+                if let Err(error) = self.journal.note(&entry) {
+                    return failed(&error);
+                }
+            }
+        }
+        self.service(unit, act)
     }
 
     fn look(&mut self, wanted: &Wanted) -> Answer {

@@ -39,7 +39,7 @@ fn read(octets: &[u8], root: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// A path as it is: spaces, tabs, ends of lines and backslashes are written as `\ooo` there.
-fn plain(field: &[u8]) -> Vec<u8> {
+pub(crate) fn plain(field: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, behind)) = rest.split_first() {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use super::files::{self, FilesError, Put, below, refused};
+use super::files::{self, FilesError, below, refused};
 use super::journal::{Entry, Journal, JournalError};
 use super::kernel::{self, KernelError};
 use super::lock::LOCK;
@@ -16,8 +16,9 @@ use super::mounts::mounts;
 use super::systemd::{Services, ServicesError};
 use super::{INCOMING, JOURNAL};
 use crate::facts::sha256;
-use crate::reset::{self, Inventory, Step, There};
+use crate::reset::{self, Inventory, Step, Theirs, There};
 use crate::resource::Block;
+use crate::swap;
 
 /// The control groups of Pods, by systemd.
 const SLICE: &str = "kubepods.slice";
@@ -56,11 +57,12 @@ pub(super) fn inventory(
     journal: &Journal,
 ) -> Result<Inventory, RemoveError> {
     let entries = journal.entries()?;
-    let noted = entries.iter().map(|entry| match entry {
+    let noted = entries.iter().filter_map(|entry| match entry {
         Entry::Wrote { path, .. }
         | Entry::Linked { path, .. }
         | Entry::Made { path }
-        | Entry::Gone { path } => path.as_str(),
+        | Entry::Gone { path } => Some(path.as_str()),
+        Entry::Unit { .. } => None,
     });
     let mut there = BTreeMap::new();
     let known: Vec<&str> = reset::paths().collect();
@@ -98,7 +100,7 @@ fn what(root: &Path, path: &str) -> Result<Option<There>, FilesError> {
         let text = std::str::from_utf8(&octets).ok();
         There::File {
             sha256: sha256(&octets),
-            block: text.is_some_and(|text| Block::without(text) != text),
+            block: text.is_some_and(|text| without(text) != text),
         }
     } else if about.is_dir() {
         let mut names = Vec::new();
@@ -140,6 +142,7 @@ pub(super) fn remove(
             return Ok(());
         }
         Step::Reread => return Ok(services.reread()?),
+        Step::Bring(theirs) => return bring(theirs, services, journal),
         Step::Forget => return forget(root),
         Step::Strip { path } => {
             strip(root, path, journal)?;
@@ -198,6 +201,29 @@ pub(super) fn remove(
     Ok(journal.note(&Entry::Gone { path })?)
 }
 
+/// Turns a unit of others as it was. Once it is, that is noted: what they do to it from then on
+/// is theirs.
+fn bring(
+    theirs: &Theirs,
+    services: &mut impl Services,
+    journal: &mut Journal,
+) -> Result<(), RemoveError> {
+    let unit = &theirs.unit;
+    // It may have been removed meanwhile.
+    let before = services.look(unit)?;
+    if before.is_some() && theirs.enabled {
+        services.enable(unit)?;
+    }
+    if before.is_some() && theirs.active {
+        services.start(unit)?;
+    }
+    Ok(journal.note(&Entry::Unit {
+        name: unit.clone(),
+        enabled: before.as_ref().is_some_and(|unit| unit.enabled),
+        active: before.is_some_and(|unit| unit.active),
+    })?)
+}
+
 fn unlinked<'a>(root: &Path, path: &'a String) -> Result<&'a String, FilesError> {
     let place = below(root, path);
     fs::remove_file(&place).map_err(refused("removed", place))?;
@@ -207,13 +233,12 @@ fn unlinked<'a>(root: &Path, path: &'a String) -> Result<&'a String, FilesError>
 fn strip(root: &Path, path: &str, journal: &mut Journal) -> Result<(), FilesError> {
     let place = below(root, path);
     let text = fs::read_to_string(&place).map_err(refused("read", place))?;
-    let put = Put {
-        path: path.to_owned(),
-        mode: 0o644,
-        owner: "root".to_owned(),
-        content: Block::without(&text),
-    };
-    files::put(root, &put, journal)
+    files::edit(root, path, without(&text), journal)
+}
+
+/// What others wrote, as they wrote it: without our names, and with the swap that we commented.
+fn without(text: &str) -> String {
+    swap::restored(&Block::without(text))
 }
 
 /// The journal and its folder, if nothing of others is in it.

@@ -2,26 +2,22 @@
 //! over its own way. A host that falls silent on the way is left out of what follows.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::heads;
 use super::reach::{self, Ways};
 use crate::agent::{Answer, Kernel, Order, Probe, Probed, Syncs};
-use crate::elf;
 use crate::facts::hexadecimal;
 use crate::flows::firewall::Firewall;
 use crate::flows::{self, Ear, Flow, Passage, Reply, Standing, Way};
-use crate::preflight::{self, Claim, EndpointCall, Round, Sight};
-use crate::render;
+use crate::preflight::{Claim, EndpointCall, Round, Sight};
+use crate::render::{self, HOSTS};
 use crate::spec::{Balancer, Cluster, Host, Role};
 use crate::transport::Piped;
 
-/// Where the names of hosts are.
-const NAMES: &str = "/etc/hosts";
 /// Calls of each host to a balancer of others, for each master behind it: once around, and
 /// once again.
 const ROUNDS: usize = 2;
@@ -37,7 +33,7 @@ pub(super) struct Seen {
 /// Looks.
 pub(super) fn look(cluster: &Cluster, ways: &mut Ways<'_>) -> Result<Seen, String> {
     let mut round = Round {
-        programs: programs(cluster),
+        programs: heads::programs(cluster),
         ..Round::default()
     };
     let mut silent = BTreeMap::new();
@@ -53,7 +49,7 @@ pub(super) fn look(cluster: &Cluster, ways: &mut Ways<'_>) -> Result<Seen, Strin
     let mut flows = flows::needed(cluster);
     let asked = |name: &String| round.sights.contains_key(name);
     flows.retain(|flow| asked(&flow.from) && asked(&flow.to));
-    let standing = listen(&flows, ways, &word);
+    let standing = listen(&flows, &round, ways, &word);
     let endpoint = endpoint(cluster, &round);
     let replies = dial(&flows, &endpoint, ways, &word);
     // The ears are closed again; a host that does not hear it closes them with its agent.
@@ -106,15 +102,16 @@ fn word() -> Result<String, String> {
 fn sight(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Sight, String> {
     let machine = reach::machine(way)?;
     let asked = SystemTime::now();
-    let names = reach::fetched(way, vec![NAMES.to_owned()])?.remove(NAMES);
-    let member = host.is(Role::Etcd);
+    let names = reach::fetched(way, vec![HOSTS.to_owned()])?.remove(HOSTS);
+    // A member that runs needs its disk for itself.
+    let idle = host.is(Role::Etcd) && !machine.system.ours;
     Ok(Sight {
-        machine,
         asked,
         firewall: firewall(way)?,
         kernel: kernel(cluster, host, way)?,
         names: names.unwrap_or_default(),
-        syncs: member.then(|| syncs(way)),
+        syncs: idle.then(|| syncs(way)),
+        machine,
     })
 }
 
@@ -199,7 +196,9 @@ fn claims(
     }
 }
 
-fn listen(flows: &[Flow], ways: &mut Ways<'_>, word: &str) -> Standings {
+/// Has every host listen wherever a flow is to come. On one that components run on nothing is
+/// opened that would keep one of them from its port.
+fn listen(flows: &[Flow], round: &Round, ways: &mut Ways<'_>, word: &str) -> Standings {
     let mut wanted: BTreeMap<&str, Vec<Ear>> = BTreeMap::new();
     for flow in flows {
         wanted.entry(&flow.to).or_default().push(ear(flow));
@@ -209,15 +208,21 @@ fn listen(flows: &[Flow], ways: &mut Ways<'_>, word: &str) -> Standings {
         ears.dedup();
     }
     let answers = ways.ask(|host, way| {
+        let sight = round.sights.get(&host.name);
+        let ours = sight.is_some_and(|sight| sight.machine.system.ours);
         let ears = wanted.get(host.name.as_str()).cloned().unwrap_or_default();
-        let word = word.to_owned();
+        let (left, mut ears): (Vec<_>, Vec<_>) = ears
+            .into_iter()
+            .partition(|ear| ours && ear.way.takes_a_port());
         let probe = Probe::Listen {
             ears: ears.clone(),
-            word,
+            word: word.to_owned(),
         };
-        let Probed::Standing(standing) = probed(way, probe)? else {
+        let Probed::Standing(mut standing) = probed(way, probe)? else {
             return Err(UNASKED_FOR.to_owned());
         };
+        standing.extend(left.iter().map(|_| Standing::LeftAlone));
+        ears.extend(left);
         Ok((ears, standing))
     });
     let mut all = Standings::new();
@@ -296,24 +301,6 @@ fn calls(endpoint: &[(Ear, usize)], replies: &Replies) -> Vec<EndpointCall> {
                 replies: own.map(|(_, reply)| reply.clone()).collect(),
             }
         })
-    });
-    each.collect()
-}
-
-/// Which processor each program that is there is for. Whether one is missing is said when it
-/// is needed.
-fn programs(cluster: &Cluster) -> BTreeMap<String, String> {
-    // What is fetched is chosen by the host's own processor; a folder holds what it holds.
-    let Some(folder) = &cluster.binaries.folder else {
-        return BTreeMap::new();
-    };
-    let hosts = cluster.hosts.iter();
-    let names = hosts.flat_map(|host| preflight::programs(cluster, host));
-    let each = names.filter_map(|name| {
-        let mut head = [0_u8; elf::HEAD];
-        let mut file = File::open(folder.path.join(&name)).ok()?;
-        file.read_exact(&mut head).ok()?;
-        Some((name, elf::processor(&head)?.to_owned()))
     });
     each.collect()
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Certificate, Entry, Facts, Kind};
+use crate::agent::below;
 use crate::layout;
 use crate::resource::{Resource, Shared};
 
@@ -91,10 +92,6 @@ pub fn look(root: &Path, wanted: &Wanted) -> Result<Facts, LookError> {
         }
     }
     Ok(facts)
-}
-
-pub(super) fn below(root: &Path, path: &str) -> PathBuf {
-    root.join(path.trim_start_matches('/'))
 }
 
 fn entry(path: &Path, users: &BTreeMap<u32, String>) -> Result<Option<Entry>, LookError> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::System;
-use super::look::below;
+use crate::agent::below;
 use crate::layout;
 
 /// Where systemd-resolved writes the name servers that it asks itself.

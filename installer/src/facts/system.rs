@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::look::below;
-use crate::agent::{JOURNAL, Journal};
+use crate::agent::{JOURNAL, Journal, below};
 use crate::layout;
 use crate::reset;
+use crate::swap::{self, FSTAB};
 
 /// The state of a socket that listens, in `/proc/net/tcp` (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
@@ -51,6 +51,8 @@ pub struct System {
     pub rooms: BTreeMap<String, u64>,
     /// What it swaps to.
     pub swaps: Vec<String>,
+    /// Units that would bring that back although its table of file systems does not name it.
+    pub swap_units: Vec<String>,
     /// What its table of file systems has it swap to at boot.
     pub swaps_at_boot: Vec<String>,
     /// Whether control groups are of version 2.
@@ -80,6 +82,7 @@ impl System {
         let there = |path: &&str| below(root, path).exists();
         let (tcp, tcp6) = (read("/proc/net/tcp"), read("/proc/net/tcp6"));
         let clock = SystemTime::now().duration_since(UNIX_EPOCH);
+        let swaps = swap::look(root);
         Self {
             os: pretty_name(&read("/etc/os-release")),
             kernel: line("/proc/sys/kernel/osrelease"),
@@ -91,8 +94,9 @@ impl System {
             // The one that this is built for: another could not run it.
             architecture: std::env::consts::ARCH.to_owned(),
             rooms: rooms(root),
-            swaps: swaps(&read("/proc/swaps")),
-            swaps_at_boot: swaps_at_boot(&read("/etc/fstab")),
+            swaps: swaps.iter().map(|swap| swap.device.clone()).collect(),
+            swap_units: swaps.into_iter().filter_map(|swap| swap.unit).collect(),
+            swaps_at_boot: swap::at_boot(&read(FSTAB)).map(str::to_owned).collect(),
             unified: there(&"/sys/fs/cgroup/cgroup.controllers"),
             enforcing: line("/sys/fs/selinux/enforce") == "1",
             ports: tcp.lines().chain(tcp6.lines()).filter_map(port).collect(),
@@ -132,13 +136,6 @@ fn memory(text: &str) -> u64 {
         .unwrap_or_default()
 }
 
-/// The first column, below a line of titles (proc_swaps(5)).
-fn swaps(text: &str) -> Vec<String> {
-    let names = text.lines().skip(1);
-    let names = names.filter_map(|line| line.split_whitespace().next());
-    names.map(str::to_owned).collect()
-}
-
 /// The local port of a line of `/proc/net/tcp`, of a socket that listens (proc_net(5)).
 fn port(line: &str) -> Option<u16> {
     let mut words = line.split_whitespace().skip(1);
@@ -154,19 +151,6 @@ fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
     names.sort();
     names
-}
-
-/// The sources of lines whose kind is swap (fstab(5)).
-fn swaps_at_boot(text: &str) -> Vec<String> {
-    let lines = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
-    let swaps = lines.filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let source = words.next()?;
-        (words.nth(1) == Some("swap")).then(|| source.to_owned())
-    });
-    swaps.collect()
 }
 
 /// Threads of the kernel have names too, none of which is asked for.
@@ -261,6 +245,7 @@ mod tests {
         assert_eq!(system.name, "m1");
         assert_eq!(system.memory, 2_048_000);
         assert_eq!(system.swaps, ["/dev/zram0"]);
+        assert_eq!(system.swap_units, ["dev-zram0.swap"]);
         assert_eq!(system.ports, BTreeSet::from([3306, 6443]));
         assert_eq!(system.networks, ["10-calico.conflist"]);
         assert_eq!(system.leftovers, ["/var/lib/etcd/member"]);

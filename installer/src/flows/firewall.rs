@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::Way;
+use super::zones::Zones;
 
 /// What was found to filter what comes in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +17,7 @@ pub enum Firewall {
     #[default]
     None,
     /// firewalld runs.
-    Firewalld,
+    Firewalld(Zones),
     /// ufw is enabled.
     Ufw,
     /// Rules of iptables.
@@ -43,6 +44,8 @@ pub struct Chain {
 pub struct Hole {
     /// How it comes.
     pub way: Way,
+    /// The interface with the address that it comes to, where that is known.
+    pub interface: Option<String>,
     /// From where, all of one family.
     pub from: BTreeSet<IpAddr>,
 }
@@ -56,7 +59,7 @@ impl Firewall {
     pub fn name(&self) -> &'static str {
         match self {
             Self::None => "none",
-            Self::Firewalld => "firewalld",
+            Self::Firewalld(_) => "firewalld",
             Self::Ufw => "ufw",
             Self::Iptables => "iptables",
             Self::Nftables(_) => "nftables",
@@ -68,7 +71,7 @@ impl Firewall {
     #[must_use]
     pub fn is_ours_to_open(&self) -> bool {
         match self {
-            Self::Firewalld | Self::Ufw => true,
+            Self::Firewalld(_) | Self::Ufw => true,
             Self::None | Self::Iptables | Self::Nftables(_) => false,
         }
     }
@@ -78,7 +81,7 @@ impl Firewall {
     pub fn open(&self, hole: &Hole) -> Vec<Words> {
         match self {
             Self::None => Vec::new(),
-            Self::Firewalld => firewalld(hole),
+            Self::Firewalld(zones) => firewalld(zones, hole),
             Self::Ufw => hole.from.iter().map(|from| ufw(hole.way, *from)).collect(),
             Self::Iptables => iptables(hole),
             Self::Nftables(chains) => {
@@ -93,7 +96,7 @@ impl Firewall {
     #[must_use]
     pub fn keeping(&self) -> Option<&'static str> {
         match self {
-            Self::None | Self::Firewalld | Self::Ufw => None,
+            Self::None | Self::Firewalld(_) | Self::Ufw => None,
             Self::Iptables => Some("and keep it with iptables-save"),
             Self::Nftables(_) => Some("and write it into /etc/nftables.conf"),
         }
@@ -110,8 +113,8 @@ fn words(text: &str) -> Words {
     text.split(' ').map(str::to_owned).collect()
 }
 
-/// A rule for each source, for now and for every start.
-fn firewalld(hole: &Hole) -> Vec<Words> {
+/// A rule for each source, in the zone that judges it, for now and for every start.
+fn firewalld(zones: &Zones, hole: &Hole) -> Vec<Words> {
     let family = if hole.is_v4() { "ipv4" } else { "ipv6" };
     let what = match hole.way {
         Way::Tcp(port) => format!("port port=\"{port}\" protocol=\"tcp\""),
@@ -121,12 +124,13 @@ fn firewalld(hole: &Hole) -> Vec<Words> {
     let rules = hole.from.iter().flat_map(|from| {
         let rule =
             format!("rule family=\"{family}\" source address=\"{from}\" {what} accept");
-        let rule = format!("--add-rich-rule={rule}");
-        let command = "firewall-cmd".to_owned();
-        [
-            vec![command.clone(), "--permanent".to_owned(), rule.clone()],
-            vec![command, rule],
-        ]
+        let mut now = vec!["firewall-cmd".to_owned()];
+        let zone = zones.of(*from, hole.interface.as_deref());
+        now.extend(zone.map(|zone| format!("--zone={zone}")));
+        now.push(format!("--add-rich-rule={rule}"));
+        let mut kept = now.clone();
+        kept.insert(1, "--permanent".to_owned());
+        [kept, now]
     });
     rules.collect()
 }
@@ -210,7 +214,12 @@ mod tests {
 
     fn hole(way: Way, from: &[&str]) -> Hole {
         let from = from.iter().map(|one| one.parse().unwrap()).collect();
-        Hole { way, from }
+        let interface = Some("eth1".to_owned());
+        Hole {
+            way,
+            interface,
+            from,
+        }
     }
 
     fn said(firewall: &Firewall, hole: &Hole) -> Vec<String> {
@@ -236,13 +245,16 @@ mod tests {
         let rule = "rule family=\"ipv4\" source address=\"192.0.2.1\" port port=\"8472\" \
                     protocol=\"udp\" accept";
         assert_eq!(
-            said(&Firewall::Firewalld, &hole(Way::Udp(8472), &["192.0.2.1"])),
+            said(
+                &Firewall::Firewalld(Zones::default()),
+                &hole(Way::Udp(8472), &["192.0.2.1"])
+            ),
             [
                 format!("firewall-cmd --permanent '--add-rich-rule={rule}'"),
                 format!("firewall-cmd '--add-rich-rule={rule}'"),
             ]
         );
-        let adverts_in = said(&Firewall::Firewalld, &adverts).remove(0);
+        let adverts_in = said(&Firewall::Firewalld(Zones::default()), &adverts).remove(0);
         assert!(
             adverts_in.contains(
                 "family=\"ipv6\" source address=\"2001:db8::1\" protocol value=\"112\" accept"
@@ -301,7 +313,7 @@ mod tests {
         let nftables = Firewall::Nftables(Vec::new());
         for (firewall, ours) in [
             (Firewall::None, false),
-            (Firewall::Firewalld, true),
+            (Firewall::Firewalld(Zones::default()), true),
             (Firewall::Ufw, true),
             (Firewall::Iptables, false),
             (nftables, false),

@@ -11,6 +11,7 @@
 pub mod firewall;
 mod passage;
 mod table;
+mod zones;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,8 +22,9 @@ use serde::{Deserialize, Serialize};
 use crate::layout;
 use crate::spec::{APISERVER_PORT, Balancer, BetweenPods, Cluster, Etcd, Host, Role};
 
-pub use passage::{Ear, Passage, Reply, Standing, passage};
+pub use passage::{Ear, Passage, Reply, Saw, Standing, passage};
 pub use table::table;
+pub use zones::Zones;
 
 /// VRRP's number among the protocols of IP (RFC 9568 section 5.1.1.4).
 const VRRP: u8 = 112;
@@ -89,6 +91,17 @@ impl fmt::Display for Way {
             Self::Tcp(port) => write!(f, "tcp/{port}"),
             Self::Udp(port) => write!(f, "udp/{port}"),
             Self::Protocol(number) => write!(f, "protocol {number}"),
+        }
+    }
+}
+
+impl Way {
+    /// Whether whoever listens for it keeps others from doing so.
+    #[must_use]
+    pub fn takes_a_port(self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Udp(_) => true,
+            Self::Protocol(_) => false,
         }
     }
 }

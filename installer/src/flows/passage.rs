@@ -1,5 +1,7 @@
 //! What came of trying a flow: from what the ear at its end could do, and what the caller saw.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::Way;
@@ -24,6 +26,9 @@ pub enum Standing {
     Taken,
     /// The system refused.
     Refused(String),
+    /// Nothing was opened: components are at home there, and one that is down must find its
+    /// port free when it comes back.
+    LeftAlone,
 }
 
 /// What a caller saw.
@@ -44,6 +49,20 @@ pub enum Reply {
     NotSent(String),
 }
 
+/// What a caller saw of a flow that does not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Saw {
+    /// The other side said no.
+    Refused,
+    /// It is said to be unreachable, which filters say too.
+    Unreachable,
+    /// Nothing came back.
+    Silence,
+    /// Its own rules, which nobody but itself can change.
+    Forbidden,
+}
+
 /// Whether a flow passes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "passage")]
@@ -52,8 +71,8 @@ pub enum Passage {
     Passes,
     /// It does not.
     Closed {
-        /// What the caller saw, in words.
-        saw: &'static str,
+        /// What the caller saw.
+        saw: Saw,
     },
     /// It was not tried.
     Untried {
@@ -62,30 +81,56 @@ pub enum Passage {
     },
 }
 
+impl fmt::Display for Saw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "it is refused",
+            Self::Unreachable => "it is said to be unreachable",
+            Self::Silence => "nothing comes back",
+            Self::Forbidden => "its own rules do not let it out",
+        })
+    }
+}
+
 /// Judges a flow by both of its ends.
 #[must_use]
 pub fn passage(way: Way, ear: &Standing, reply: &Reply) -> Passage {
     let untried = |why: &str| Passage::Untried {
         why: why.to_owned(),
     };
-    let closed = |saw| Passage::Closed { saw };
-    match (ear, way) {
-        (Standing::Refused(error), _) => {
-            return untried(&format!("nothing could listen there: {error}"));
-        }
-        // Whoever has a TCP port takes a connection; nobody answers a stranger's datagram.
-        (Standing::Taken, Way::Udp(_) | Way::Protocol(_)) => {
-            return untried("somebody listens there already, who answers no trial");
-        }
-        (Standing::Listening | Standing::Taken, _) => {}
+    if let Standing::Refused(error) = ear {
+        return untried(&format!("nothing could listen there: {error}"));
     }
-    match reply {
-        Reply::Heard => Passage::Passes,
-        Reply::Refused => closed("it is refused"),
-        Reply::Unreachable => closed("it is said to be unreachable"),
-        Reply::Silence => closed("nothing comes back"),
-        Reply::Forbidden => closed("its own rules do not let it out"),
-        Reply::NotSent(error) => untried(&format!("it could not be sent: {error}")),
+    let saw = match reply {
+        Reply::NotSent(error) => {
+            return untried(&format!("it could not be sent: {error}"));
+        }
+        // Whoever says so answers for every listener behind him.
+        Reply::Unreachable => {
+            return Passage::Closed {
+                saw: Saw::Unreachable,
+            };
+        }
+        Reply::Forbidden => {
+            return Passage::Closed {
+                saw: Saw::Forbidden,
+            };
+        }
+        Reply::Heard => None,
+        Reply::Refused => Some(Saw::Refused),
+        Reply::Silence => Some(Saw::Silence),
+    };
+    match (ear, way, saw) {
+        // Whoever has a TCP port takes a connection; nobody answers a stranger's datagram.
+        (Standing::Taken | Standing::LeftAlone, Way::Udp(_) | Way::Protocol(_), _) => {
+            untried("somebody listens there already, who answers no trial")
+        }
+        // A kernel says so of a port that nobody listens at.
+        (Standing::LeftAlone, Way::Tcp(_), Some(Saw::Refused)) => {
+            untried("it is refused: what listens there is down, or a filter says so")
+        }
+        (_, _, Some(saw)) => Passage::Closed { saw },
+        (_, _, None) => Passage::Passes,
     }
 }
 
@@ -95,61 +140,56 @@ mod tests {
 
     #[test]
     fn both_ends_decide() {
-        let taken = "somebody listens there already, who answers no trial";
         let untried = |why: &str| Passage::Untried { why: why.into() };
         let closed = |saw| Passage::Closed { saw };
-        let refused = Standing::Refused("no".into());
-        for (way, ear, reply, wanted) in [
+        let mute = || untried("somebody listens there already, who answers no trial");
+        let (tcp, udp, raw) = (Way::Tcp(1), Way::Udp(1), Way::Protocol(1));
+        let (heard, silence) = (|| Reply::Heard, || Reply::Silence);
+        let (listening, taken) = (|| Standing::Listening, || Standing::Taken);
+        let left = || Standing::LeftAlone;
+        let rows = [
+            (tcp, listening(), heard(), Passage::Passes),
+            (tcp, listening(), silence(), closed(Saw::Silence)),
+            (tcp, listening(), Reply::Forbidden, closed(Saw::Forbidden)),
+            (udp, listening(), Reply::Refused, closed(Saw::Refused)),
             (
-                Way::Tcp(1),
-                Standing::Listening,
-                Reply::Heard,
-                Passage::Passes,
-            ),
-            (Way::Tcp(1), Standing::Taken, Reply::Heard, Passage::Passes),
-            (
-                Way::Tcp(1),
-                Standing::Taken,
-                Reply::Silence,
-                closed("nothing comes back"),
-            ),
-            (Way::Udp(1), Standing::Taken, Reply::Heard, untried(taken)),
-            (
-                Way::Protocol(1),
-                Standing::Taken,
-                Reply::Silence,
-                untried(taken),
-            ),
-            (
-                Way::Udp(1),
-                Standing::Listening,
-                Reply::Refused,
-                closed("it is refused"),
-            ),
-            (
-                Way::Protocol(1),
-                Standing::Listening,
+                raw,
+                listening(),
                 Reply::Unreachable,
-                closed("it is said to be unreachable"),
+                closed(Saw::Unreachable),
             ),
+            (tcp, taken(), heard(), Passage::Passes),
+            (tcp, taken(), silence(), closed(Saw::Silence)),
+            (tcp, taken(), Reply::Refused, closed(Saw::Refused)),
+            (udp, taken(), heard(), mute()),
+            (raw, taken(), silence(), mute()),
+            (raw, taken(), Reply::Forbidden, closed(Saw::Forbidden)),
+            (tcp, left(), heard(), Passage::Passes),
+            (tcp, left(), silence(), closed(Saw::Silence)),
             (
-                Way::Tcp(1),
-                refused,
-                Reply::Heard,
+                tcp,
+                left(),
+                Reply::Refused,
+                untried("it is refused: what listens there is down, or a filter says so"),
+            ),
+            (udp, left(), Reply::Refused, mute()),
+            (udp, left(), silence(), mute()),
+            (udp, left(), Reply::Unreachable, closed(Saw::Unreachable)),
+            (
+                tcp,
+                Standing::Refused("no".into()),
+                heard(),
                 untried("nothing could listen there: no"),
             ),
             (
-                Way::Tcp(1),
-                Standing::Listening,
+                tcp,
+                listening(),
                 Reply::NotSent("no".into()),
                 untried("it could not be sent: no"),
             ),
-        ] {
-            assert_eq!(
-                passage(way, &ear, &reply),
-                wanted,
-                "{way} {ear:?} {reply:?}"
-            );
+        ];
+        for (row, (way, ear, reply, wanted)) in rows.into_iter().enumerate() {
+            assert_eq!(passage(way, &ear, &reply), wanted, "row {row}");
         }
     }
 }

@@ -86,6 +86,7 @@ fn aligned(lines: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flows::Saw;
 
     #[test]
     fn a_cell_says_what_is_closed_from_where() {
@@ -102,7 +103,7 @@ mod tests {
         let flows = [
             (peers("m2", "m1"), Passage::Passes),
             (peers("m3", "m1"), Passage::Passes),
-            (peers("m1", "m2"), Passage::Closed { saw: "x" }),
+            (peers("m1", "m2"), Passage::Closed { saw: Saw::Silence }),
             (peers("m3", "m2"), Passage::Passes),
             (pods("m1", "m2"), untried()),
         ];

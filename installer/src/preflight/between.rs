@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::what::{Closed, Taken, Unanswered, What};
 use super::{Claim, Round, Sight};
 use crate::flows::firewall::{Hole, shell};
-use crate::flows::{Flow, Passage, Purpose, Reply, Way};
+use crate::flows::{Flow, Passage, Purpose, Reply, Saw, Way};
 use crate::spec::{Balancer, Cluster, Host};
 
 /// The hardware addresses of virtual routers (RFC 9568 section 7.3).
@@ -65,7 +65,7 @@ pub(super) fn shut(
     host: &Host,
     round: &Round,
 ) -> Vec<(Closed, Vec<Hole>)> {
-    let mut ways: BTreeMap<(Way, Purpose), Vec<(&Flow, &str)>> = BTreeMap::new();
+    let mut ways: BTreeMap<(Way, Purpose), Vec<(&Flow, Saw)>> = BTreeMap::new();
     for (flow, passage) in &round.flows {
         if let (Passage::Closed { saw }, true) = (passage, flow.to == host.name) {
             let way = ways.entry((flow.way, flow.purpose)).or_default();
@@ -76,15 +76,22 @@ pub(super) fn shut(
         return Vec::new();
     };
     let shut = ways.into_iter().map(|((way, purpose), flows)| {
-        let holes = holes(cluster, way, &flows);
+        let (out, come): (Vec<_>, Vec<_>) =
+            flows.iter().partition(|(_, saw)| *saw == Saw::Forbidden);
+        let holes = holes(cluster, way, sight, &come);
         let commands = holes.iter().flat_map(|hole| sight.firewall.open(hole));
-        let from: BTreeSet<_> = flows.iter().map(|(flow, _)| flow.from.clone()).collect();
+        let hosts = |flows: &[&(&Flow, Saw)]| -> Vec<String> {
+            let names = flows.iter().map(|(flow, _)| flow.from.clone());
+            names.collect::<BTreeSet<_>>().into_iter().collect()
+        };
         let saw: BTreeSet<_> = flows.iter().map(|(_, saw)| *saw).collect();
+        let saw: Vec<_> = saw.iter().map(Saw::to_string).collect();
         let closed = Closed {
             way,
             purpose,
-            from: from.into_iter().collect(),
-            saw: saw.into_iter().collect::<Vec<_>>().join("; "),
+            from: hosts(&flows.iter().collect::<Vec<_>>()),
+            held_back: hosts(&out),
+            saw: saw.join("; "),
             firewall: sight.firewall.name(),
             open: commands.map(|words| shell(&words)).collect(),
             keeping: sight.firewall.keeping(),
@@ -94,18 +101,27 @@ pub(super) fn shut(
     shut.collect()
 }
 
-/// One of each family.
-fn holes(cluster: &Cluster, way: Way, flows: &[(&Flow, &str)]) -> Vec<Hole> {
-    let mut families: BTreeMap<bool, BTreeSet<IpAddr>> = BTreeMap::new();
+/// One for each address of the host that is dialled in vain.
+fn holes(
+    cluster: &Cluster,
+    way: Way,
+    sight: &Sight,
+    flows: &[&(&Flow, Saw)],
+) -> Vec<Hole> {
+    let mut dialled: BTreeMap<IpAddr, BTreeSet<IpAddr>> = BTreeMap::new();
     for (flow, _) in flows {
         let v4 = flow.address.is_ipv4();
         let mut hosts = cluster.hosts.iter();
         let from = hosts.find(|host| host.name == flow.from);
         let addresses = from.into_iter().flat_map(|host| &host.addresses);
         let fits = addresses.filter(|address| address.is_ipv4() == v4);
-        families.entry(v4).or_default().extend(fits);
+        dialled.entry(flow.address).or_default().extend(fits);
     }
-    let holes = families.into_values().map(|from| Hole { way, from });
+    let holes = dialled.into_iter().map(|(address, from)| Hole {
+        way,
+        interface: sight.machine.interface(address).map(str::to_owned),
+        from,
+    });
     holes.filter(|hole| !hole.from.is_empty()).collect()
 }
 

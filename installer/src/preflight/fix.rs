@@ -31,6 +31,8 @@ pub enum Repair {
     Swap {
         /// What it swaps to, or would.
         swaps: Vec<String>,
+        /// Units that would make it do so again.
+        units: Vec<String>,
     },
     /// Modules and settings, as `apply` would lay them down.
     #[serde(rename_all = "camelCase")]
@@ -43,9 +45,7 @@ pub enum Repair {
     /// The names of the hosts, as `apply` would write them.
     #[serde(rename_all = "camelCase")]
     Names {
-        /// The whole of `/etc/hosts`.
-        content: String,
-        /// The lines that are ours.
+        /// The lines that are ours: what else is in the file stays.
         lines: Vec<String>,
     },
     /// What has to come in is let in.
@@ -93,8 +93,9 @@ fn repairs(
     let mut all = Vec::new();
     for one in findings {
         if let What::Swap(swaps) | What::SwapAtBoot(swaps) = one {
-            let swaps = swaps.clone();
-            all.push(Repair::Swap { swaps });
+            let (swaps, units) = (swaps.clone(), &sight.machine.system.swap_units);
+            let units = units.clone();
+            all.push(Repair::Swap { swaps, units });
         }
     }
     let kernel = |one: &&What| matches!(one, What::Module(_) | What::Setting(_));
@@ -109,11 +110,8 @@ fn repairs(
         });
     }
     if findings.iter().any(|one| matches!(one, What::Names)) {
-        let block = render::names(cluster);
-        all.push(Repair::Names {
-            content: block.within(&sight.names),
-            lines: block.lines,
-        });
+        let lines = render::names(cluster).lines;
+        all.push(Repair::Names { lines });
     }
     if sight.firewall.is_ours_to_open() {
         let shut = shut(cluster, host, round).into_iter();
@@ -131,11 +129,15 @@ impl Repair {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Swap { swaps } => vec![
-                format!("swap off: {}", swaps.join(", ")),
-                "comment its lines in /etc/fstab, with a copy in /etc/fstab.sternpost"
-                    .to_owned(),
-            ],
+            Self::Swap { swaps, units } => {
+                let mut all = vec![
+                    "comment its lines in /etc/fstab, with a copy in /etc/fstab.sternpost"
+                        .to_owned(),
+                ];
+                all.extend(units.iter().map(|unit| format!("mask {unit}")));
+                all.push(format!("swap off: {}", swaps.join(", ")));
+                all
+            }
             Self::Kernel { files, modules } => {
                 let mut all: Vec<_> = files
                     .iter()
@@ -150,7 +152,7 @@ impl Repair {
                 all.push("load these settings".to_owned());
                 all
             }
-            Self::Names { lines, .. } => {
+            Self::Names { lines } => {
                 vec![format!("add to /etc/hosts: {}", lines.join(", "))]
             }
             Self::Open { firewall, holes } => {
@@ -180,7 +182,7 @@ impl Repair {
                 let load = Order::Mend(Mend::Kernel(modules.clone()));
                 puts.chain([load]).collect()
             }
-            Self::Names { content, .. } => vec![put("/etc/hosts", content)],
+            Self::Names { lines } => vec![Order::Mend(Mend::Names(lines.clone()))],
             Self::Open { holes, .. } => vec![Order::Mend(Mend::Open(holes.clone()))],
         }
     }

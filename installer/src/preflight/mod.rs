@@ -21,6 +21,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::agent::{Kernel, Syncs};
+use crate::architecture::Architecture;
 use crate::facts::Machine;
 use crate::flows::firewall::Firewall;
 use crate::flows::{Flow, Passage, Reply};
@@ -28,7 +29,7 @@ use crate::spec::Cluster;
 
 pub use fix::{Fix, Repair, fixes};
 pub use own::programs;
-pub use what::{Architecture, Closed, Room, Setting, Taken, Unanswered, Weight, What};
+pub use what::{Closed, Processor, Room, Setting, Taken, Unanswered, Weight, What};
 
 /// Something about a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,8 +52,8 @@ pub struct Round {
     pub claims: Vec<Claim>,
     /// Who could call the endpoint.
     pub calls: Vec<EndpointCall>,
-    /// Which processor each program here is for.
-    pub programs: BTreeMap<String, String>,
+    /// Which processor each program of the folder is for, by whose hosts would get it.
+    pub programs: BTreeMap<Architecture, BTreeMap<String, String>>,
 }
 
 /// What was seen on a host.

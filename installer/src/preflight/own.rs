@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Sight;
 use super::what::{
-    Architecture, FULL, KERNEL, MEMORY, PROCESSORS, Room, SYNC, Setting, What,
+    FULL, KERNEL, MEMORY, PROCESSORS, Processor, Room, SYNC, Setting, What,
 };
 use crate::agent::Module;
+use crate::architecture::Architecture;
 use crate::facts::System;
 use crate::layout;
 use crate::render;
@@ -43,7 +44,7 @@ pub(super) fn own(
     cluster: &Cluster,
     host: &Host,
     sight: &Sight,
-    programs: &BTreeMap<String, String>,
+    programs: &BTreeMap<Architecture, BTreeMap<String, String>>,
 ) -> Vec<What> {
     let machine = &sight.machine;
     let system = &machine.system;
@@ -219,9 +220,10 @@ fn architecture(
     cluster: &Cluster,
     host: &Host,
     system: &System,
-    programs: &BTreeMap<String, String>,
+    programs: &BTreeMap<Architecture, BTreeMap<String, String>>,
 ) -> Option<What> {
     let own = &system.architecture;
+    let programs = programs.get(&Architecture::of_machine(own).ok()?)?;
     let names = self::programs(cluster, host).into_iter();
     let others: Vec<_> = names
         .filter_map(|name| {
@@ -230,7 +232,7 @@ fn architecture(
         })
         .collect();
     let (_, other) = others.first()?;
-    Some(What::Architecture(Architecture {
+    Some(What::Architecture(Processor {
         own: own.clone(),
         other: other.clone(),
         programs: others.iter().map(|(name, _)| name.clone()).collect(),

@@ -53,7 +53,7 @@ pub enum What {
     /// It is another one's copy.
     MachineId(String),
     /// Programs for another processor.
-    Architecture(Architecture),
+    Architecture(Processor),
     /// Somebody listens on a port that is needed.
     Port(u16),
     /// Programs of an earlier cluster run.
@@ -99,7 +99,7 @@ pub struct Room {
 
 /// Programs that a host cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Architecture {
+pub struct Processor {
     /// Its own.
     pub own: String,
     /// Theirs.
@@ -110,6 +110,7 @@ pub struct Architecture {
 
 /// What does not come through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Closed {
     /// How.
     pub way: Way,
@@ -119,6 +120,8 @@ pub struct Closed {
     pub from: Vec<String>,
     /// What they see.
     pub saw: String,
+    /// Those of them that do not let it out themselves.
+    pub held_back: Vec<String>,
     /// What filters on the host.
     pub firewall: &'static str,
     /// The commands that open it there.

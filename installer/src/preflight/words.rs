@@ -3,14 +3,15 @@
 use std::fmt;
 
 use super::what::{
-    Architecture, Closed, KERNEL, MEMORY, PROCESSORS, Room, SYNC, Setting, Taken,
+    Closed, KERNEL, MEMORY, PROCESSORS, Processor, Room, SYNC, Setting, Taken,
     Unanswered, What,
 };
+use crate::architecture::Architecture;
 use crate::layout;
 
 const KIB_PER_MIB: u64 = 1024;
-const SWAP: &str = "swapoff -a, and take its lines out of /etc/fstab; for zram: \
-                    systemctl mask the unit that makes it; --fix does both";
+const SWAP: &str = "swapoff -a, and take its lines out of /etc/fstab; what no line of it makes, \
+                    such as zram: systemctl mask its unit; --fix does all three";
 const MACHINE_ID: &str =
     "rm /etc/machine-id; systemd-machine-id-setup, on the copy; then reboot it";
 const EARLIER: &str = "take the earlier cluster down with the tool that made it, \
@@ -52,7 +53,9 @@ impl What {
             }
             Self::MachineId(_) => MACHINE_ID.to_owned(),
             Self::Architecture(found) => {
-                format!("put those for {} in binaries.folder", found.own)
+                let own = Architecture::of_machine(&found.own);
+                let own = own.map_or(&*found.own, |own| own.name());
+                format!("put those for it into the folder {own} of binaries.folder")
             }
             Self::Port(port) => {
                 format!("ss -ltnp 'sport = :{port}' says who it is; stop it")
@@ -90,17 +93,23 @@ impl What {
 }
 
 fn opened(closed: &Closed) -> String {
-    if closed.open.is_empty() {
-        return "nothing that filters was found there: look at what is between (a cloud's \
-                security group), and at what they let out"
-            .to_owned();
+    let mut ways = Vec::new();
+    if !closed.held_back.is_empty() {
+        let hosts = closed.held_back.join(", ");
+        ways.push(format!("let it out on {hosts}, in the rules of its output"));
     }
-    let mut text = format!("open it there: {}", closed.open.join("; "));
-    if let Some(keeping) = closed.keeping {
-        text.push_str("; ");
-        text.push_str(keeping);
+    let arrives_nowhere = closed.from.len() > closed.held_back.len();
+    if !closed.open.is_empty() {
+        ways.push(format!("open it there: {}", closed.open.join("; ")));
+        ways.extend(closed.keeping.map(str::to_owned));
+    } else if arrives_nowhere {
+        ways.push(
+            "nothing that filters was found there: look at what is between (a cloud's \
+             security group), and at what they let out"
+                .to_owned(),
+        );
     }
-    text
+    ways.join("; ")
 }
 
 impl fmt::Display for What {
@@ -182,7 +191,7 @@ fn slow(f: &mut fmt::Formatter<'_>, micros: u64) -> fmt::Result {
     )
 }
 
-impl fmt::Display for Architecture {
+impl fmt::Display for Processor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (own, programs) = (&self.own, are(&self.programs));
         write!(f, "it is {own}, and {programs} for {}", self.other)

@@ -5,7 +5,7 @@ use crate::resource::{Block, File, Folder, Owner, Resource};
 use crate::spec::{Balancer, BetweenPods, Cluster, Host, ProxyMode, Role};
 
 /// Names that are known without a name server, which may be down when it matters.
-const HOSTS: &str = "/etc/hosts";
+pub(crate) const HOSTS: &str = "/etc/hosts";
 /// What kernels are set by, at every start.
 pub(crate) const SYSCTLS: &str = "/etc/sysctl.d/90-sternpost.conf";
 const LB_USERS: &str = include_str!("../../../packaging/sysusers.d/api-lb.conf");

@@ -27,7 +27,7 @@ pub use apiserver::encryption;
 pub use flags::Flags;
 pub(crate) use flannel::CONFLIST_NAME;
 pub use kubelet::serving_names;
-pub(crate) use machine::{SYSCTLS, kernel, modules, names, settings};
+pub(crate) use machine::{HOSTS, SYSCTLS, kernel, modules, names, settings};
 pub use unit::Service;
 pub(crate) use yaml::{documents, yaml};
 

@@ -16,9 +16,9 @@ use crate::layout;
 
 pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
 pub use ours::has_units;
-use ours::{Ours, laid, ours, units};
+use ours::{Ours, laid, ours, theirs, units};
 pub use show::{line, show};
-pub use step::{Kept, Step};
+pub use step::{Kept, Step, Theirs};
 
 /// What a host knows of what was laid down on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,9 +145,16 @@ pub fn plan(inventory: &Inventory, data: Data) -> Removal {
             removal.folder(path, names);
         }
     }
-    if !units.is_empty() {
+    // A unit that was masked is known as masked until then.
+    let unmasked = removal.steps.iter().any(
+        |step| matches!(step, Step::Link { path, .. } if path.starts_with(layout::UNITS)),
+    );
+    let mut theirs = theirs(&inventory.entries);
+    theirs.retain(|one| removal.uncovers(inventory, &one.unit));
+    if unmasked || !units.is_empty() || !theirs.is_empty() {
         removal.steps.push(Step::Reread);
     }
+    removal.steps.extend(theirs.into_iter().map(Step::Bring));
     // A run that was broken off before its first step has left its lock.
     let begun = !inventory.entries.is_empty() || inventory.there.contains_key(LOCK);
     if begun && removal.kept.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Theirs;
 use crate::agent::Entry;
 use crate::layout;
 
@@ -62,6 +63,7 @@ pub(super) fn ours(entries: &[Entry]) -> BTreeMap<String, Ours> {
             Entry::Gone { path } => {
                 all.remove(path);
             }
+            Entry::Unit { .. } => {}
         }
     }
     all
@@ -95,9 +97,68 @@ pub fn has_units(entries: &[Entry]) -> bool {
 pub(super) fn laid(entries: &[Entry]) -> BTreeSet<&str> {
     let paths = entries.iter().filter_map(|entry| match entry {
         Entry::Wrote { path, .. } => Some(path.as_str()),
-        Entry::Linked { .. } | Entry::Made { .. } | Entry::Gone { .. } => None,
+        Entry::Linked { .. }
+        | Entry::Made { .. }
+        | Entry::Unit { .. }
+        | Entry::Gone { .. } => None,
     });
     let units =
         paths.filter_map(|path| path.strip_prefix(layout::UNITS)?.strip_prefix('/'));
     units.collect()
+}
+
+/// What is known of a unit by one of our names, since its file was laid down.
+#[derive(Default)]
+struct Turns {
+    /// How it was before it was turned for the first time.
+    first: Option<(bool, bool)>,
+    /// Its file is gone again.
+    gone: bool,
+    /// It was turned since, back to what it was.
+    back: bool,
+}
+
+/// The units of others that ran, or were to at boot, before ours took their names, and that
+/// nobody has brought back.
+pub(super) fn theirs(entries: &[Entry]) -> Vec<Theirs> {
+    let named = |path: &str| {
+        let name = path.strip_prefix(layout::UNITS)?.strip_prefix('/')?;
+        Some(name.to_owned())
+    };
+    let mut all: BTreeMap<String, Turns> = BTreeMap::new();
+    for entry in entries {
+        match entry {
+            Entry::Wrote { path, .. } => {
+                let Some(name) = named(path) else { continue };
+                let turns = all.entry(name).or_default();
+                if turns.gone {
+                    *turns = Turns::default();
+                }
+            }
+            Entry::Unit {
+                name,
+                enabled,
+                active,
+            } => {
+                let turns = all.entry(name.clone()).or_default();
+                turns.first.get_or_insert((*enabled, *active));
+                turns.back |= turns.gone;
+            }
+            Entry::Gone { path } => {
+                if let Some(turns) = named(path).and_then(|name| all.get_mut(&name)) {
+                    turns.gone = true;
+                }
+            }
+            Entry::Linked { .. } | Entry::Made { .. } => {}
+        }
+    }
+    let each = all.into_iter().filter_map(|(unit, turns)| {
+        let (enabled, active) = turns.first.filter(|_| !turns.back)?;
+        (enabled || active).then_some(Theirs {
+            unit,
+            enabled,
+            active,
+        })
+    });
+    each.collect()
 }

@@ -4,6 +4,12 @@ use std::collections::BTreeSet;
 
 use super::ours::Ours;
 use super::{DATA, Data, Inventory, Kept, Removal, STATE, Step, There};
+use crate::layout;
+use crate::render::HOSTS;
+use crate::swap::FSTAB;
+
+/// Files of others that lines of ours stand in.
+const EDITED: [&str; 2] = [HOSTS, FSTAB];
 
 impl Removal {
     pub(super) fn data(
@@ -73,6 +79,9 @@ impl Removal {
             return;
         }
         let path = path.to_owned();
+        if EDITED.contains(&path.as_str()) {
+            return self.edited(path, one, there);
+        }
         match (one, there) {
             (Ours::Folder, _) => {}
             (Ours::File { .. }, There::File { .. })
@@ -114,6 +123,30 @@ impl Removal {
         }
     }
 
+    /// A file of others, in which lines are ours: it goes only when there was none before, and
+    /// nothing else is in it. What somebody has taken out himself is out.
+    fn edited(&mut self, path: String, one: &Ours, there: &There) {
+        let There::File {
+            sha256,
+            block: true,
+        } = there
+        else {
+            return;
+        };
+        match one {
+            Ours::File {
+                before: None,
+                after,
+                ..
+            } if after.contains(sha256) => {
+                let sha256 = sha256.clone();
+                self.steps.push(Step::File { path, sha256 });
+            }
+            Ours::File { .. } => self.steps.push(Step::Strip { path }),
+            Ours::Link { .. } | Ours::Folder => {}
+        }
+    }
+
     pub(super) fn folder(&mut self, path: &str, names: &[String]) {
         if self.gone(path) {
             return;
@@ -140,6 +173,12 @@ impl Removal {
         }
     }
 
+    /// Whether a unit file of ours is gone, or goes, so that one of others by its name counts.
+    pub(super) fn uncovers(&self, inventory: &Inventory, unit: &str) -> bool {
+        let path = format!("{}/{unit}", layout::UNITS);
+        !inventory.there.contains_key(&path) || self.gone(&path)
+    }
+
     /// Whether a step before this one removes a path.
     fn gone(&self, path: &str) -> bool {
         self.steps.iter().any(|step| match step {
@@ -157,6 +196,7 @@ impl Removal {
             | Step::Chains { .. }
             | Step::Strip { .. }
             | Step::Reread
+            | Step::Bring(_)
             | Step::Forget => false,
         })
     }

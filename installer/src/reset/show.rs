@@ -1,6 +1,7 @@
 //! A removal for people: a line a step, and what stays with its reason.
 
-use super::{Kept, Removal, Route, Step, Table};
+use super::{Kept, Removal, Route, Step, Table, Theirs};
+use crate::swap::FSTAB;
 
 /// Names of a folder that are shown.
 const NAMES: usize = 4;
@@ -40,12 +41,27 @@ pub fn line(step: &Step) -> String {
         Step::Chains { program, count } => {
             format!("remove {count} chain(s) of {program}, and what leads to them")
         }
+        Step::Strip { path } if path == FSTAB => {
+            format!("bring the lines back that swap in {path}")
+        }
         Step::Strip { path } => format!("take our lines out of {path}"),
         Step::File { path, .. } => format!("remove file {path}"),
         Step::Link { path, .. } => format!("remove link {path}"),
         Step::Tree { path } => format!("remove folder {path} with all that is in it"),
         Step::Folder { path } => format!("remove folder {path}"),
         Step::Reread => "have systemd read its units again".to_owned(),
+        Step::Bring(Theirs {
+            unit,
+            enabled,
+            active,
+        }) => {
+            let was = match (enabled, active) {
+                (true, true) => "started at boot, and running",
+                (true, false) => "started at boot",
+                (false, _) => "running",
+            };
+            format!("bring {unit} back as it was before: {was}")
+        }
         Step::Forget => "remove the journal".to_owned(),
     }
 }

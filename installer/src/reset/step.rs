@@ -75,8 +75,22 @@ pub enum Step {
     },
     /// Have systemd forget the units that are gone.
     Reread,
+    /// Turn a unit of others as it was, which one of ours had taken the place of.
+    Bring(Theirs),
     /// Remove the journal, which has nothing left to tell.
     Forget,
+}
+
+/// How a unit of others was before one of ours took its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Theirs {
+    /// Which.
+    pub unit: String,
+    /// Whether it was started at boot.
+    pub enabled: bool,
+    /// Whether it ran.
+    pub active: bool,
 }
 
 /// Something that stays.

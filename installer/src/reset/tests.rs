@@ -1,5 +1,7 @@
 //! Each way in which something goes or stays has its row.
 
+mod others;
+
 use super::*;
 
 const FILE: &str = "/etc/sternpost/a.yaml";

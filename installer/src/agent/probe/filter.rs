@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::tool;
 use crate::agent::files::below;
+use crate::flows::Zones;
 use crate::flows::firewall::{Chain, Firewall};
 
 /// Looks at the machine whose files lie below `root`.
@@ -16,7 +17,9 @@ pub(in crate::agent) fn look(root: &Path) -> Firewall {
     if said(root, "firewall-cmd", &["--state"])
         .is_some_and(|said| said.trim() == "running")
     {
-        return Firewall::Firewalld;
+        let zones = said(root, "firewall-cmd", &["--get-active-zones"]);
+        let zones = zones.map(|text| Zones::active(&text));
+        return Firewall::Firewalld(zones.unwrap_or_default());
     }
     let read = |path: &str| fs::read_to_string(below(root, path)).unwrap_or_default();
     let enabled = |line: &str| line.trim() == "ENABLED=yes";
@@ -68,6 +71,10 @@ struct Listed {
     kind: Option<String>,
 }
 
+/// Tables of kube-proxy and of flannel: what they refuse is no firewall's to let in, and what
+/// is written into them they overwrite.
+const OF_THE_CLUSTER: [&str; 3] = ["kube-proxy", "flannel-ipv4", "flannel-ipv6"];
+
 /// The chains that see what comes in, of what `nft --json list chains` prints.
 fn inputs(text: &str) -> Vec<Chain> {
     let Ok(listing) = serde_json::from_str::<Listing>(text) else {
@@ -75,7 +82,9 @@ fn inputs(text: &str) -> Vec<Chain> {
     };
     let chains = listing.nftables.into_iter().filter_map(|item| item.chain);
     let filters = chains.filter(|chain| {
-        chain.hook.as_deref() == Some("input") && chain.kind.as_deref() == Some("filter")
+        chain.hook.as_deref() == Some("input")
+            && chain.kind.as_deref() == Some("filter")
+            && !OF_THE_CLUSTER.contains(&chain.table.as_str())
     });
     filters
         .map(|chain| Chain {
@@ -97,6 +106,8 @@ mod tests {
                    "type": "filter", "hook": "output", "prio": 0, "policy": "accept"}},
         {"chain": {"family": "ip", "table": "nat", "name": "in", "handle": 3,
                    "type": "nat", "hook": "input", "prio": 0, "policy": "accept"}},
+        {"chain": {"family": "ip", "table": "kube-proxy", "name": "filter-input", "handle": 1,
+                   "type": "filter", "hook": "input", "prio": -110, "policy": "accept"}},
         {"chain": {"family": "inet", "table": "mine", "name": "jumped", "handle": 4}}]}"#;
     const IPTABLES: &str = r#"{"nftables": [
         {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "handle": 1,
@@ -130,7 +141,8 @@ mod tests {
         let ufw = |text| ("etc/ufw/ufw.conf", text);
         assert_eq!(
             found(&[("firewall-cmd", "running"), nft], &[]),
-            Firewall::Firewalld
+            // What it prints to every question: a zone of nothing.
+            Firewall::Firewalld(Zones::default())
         );
         assert_eq!(
             found(&[nft], &[ufw("LOGLEVEL=low\nENABLED=yes\n")]),

@@ -2,15 +2,14 @@
 
 use super::super::*;
 use super::{cluster, round};
-use crate::flows::{Purpose, Way};
+use crate::flows::{Purpose, Saw, Way, Zones};
 use crate::render;
 
 /// Nothing passes from `from` to `to` by `way`.
-fn close(round: &mut Round, from: &str, to: &str, way: Way) {
+fn close(round: &mut Round, from: &str, to: &str, way: Way, saw: Saw) {
     let mut hit = false;
     for (flow, passage) in &mut round.flows {
         if flow.from == from && flow.to == to && flow.way == way {
-            let saw = "nothing comes back";
             *passage = Passage::Closed { saw };
             hit = true;
         }
@@ -23,8 +22,8 @@ fn what_does_not_come_through_is_named_with_the_command_that_opens_it() {
     let cluster = cluster();
     let mut round = round(&cluster);
     let peers = Way::Tcp(2380);
-    close(&mut round, "m1", "m2", peers);
-    close(&mut round, "m3", "m2", peers);
+    close(&mut round, "m1", "m2", peers, Saw::Silence);
+    close(&mut round, "m3", "m2", peers, Saw::Silence);
     let findings = preflight(&cluster, &round);
     let said = format!("{}; {}", findings[0].what, findings[0].what.way_out());
     assert_eq!(
@@ -46,6 +45,50 @@ fn what_does_not_come_through_is_named_with_the_command_that_opens_it() {
     let fixes = fixes(&cluster, &round, &findings);
     assert_eq!(fixes.len(), 1);
     assert_eq!(fixes[0].repair.lines(), wanted);
+}
+
+/// No rule on the other side lets out what a host itself holds back.
+#[test]
+fn what_a_host_does_not_let_out_is_said_of_it_and_opens_nothing() {
+    let cluster = cluster();
+    let mut round = round(&cluster);
+    let adverts = Way::Protocol(112);
+    round.sights.get_mut("m2").unwrap().firewall = Firewall::Ufw;
+    close(&mut round, "m1", "m2", adverts, Saw::Forbidden);
+    let findings = preflight(&cluster, &round);
+    let said = format!("{}; {}", findings[0].what, findings[0].what.way_out());
+    let wanted = "protocol 112 (VRRP adverts) does not come through from m1: its own rules do not \
+                  let it out; let it out on m1, in the rules of its output";
+    assert_eq!(said, wanted);
+    assert_eq!(fixes(&cluster, &round, &findings), []);
+    // What another filters here is opened for that one alone.
+    close(&mut round, "m3", "m2", adverts, Saw::Unreachable);
+    let findings = preflight(&cluster, &round);
+    let said = format!("{}; {}", findings[0].what, findings[0].what.way_out());
+    let wanted = "protocol 112 (VRRP adverts) does not come through from m1, m3: it is said to be \
+                  unreachable; its own rules do not let it out (ufw filters there); \
+                  let it out on m1, in the rules of its output; \
+                  open it there: ufw allow proto vrrp from 192.168.220.102";
+    assert_eq!(said, wanted);
+}
+
+/// firewalld is told of the interface that is dialled.
+#[test]
+fn what_is_opened_knows_its_interface() {
+    let cluster = cluster();
+    let mut round = round(&cluster);
+    close(&mut round, "m1", "m2", Way::Tcp(2380), Saw::Silence);
+    let zones = Zones::active("internal\n  interfaces: ens33\n");
+    round.sights.get_mut("m2").unwrap().firewall = Firewall::Firewalld(zones);
+    let findings = preflight(&cluster, &round);
+    let What::Closed(closed) = &findings[0].what else {
+        panic!("{findings:?}")
+    };
+    let zoned = |line: &String| line.contains(" --zone=internal ");
+    assert!(
+        closed.open.len() == 2 && closed.open.iter().all(zoned),
+        "{closed:?}"
+    );
 }
 
 #[test]
@@ -128,6 +171,7 @@ fn what_is_safe_is_put_right_as_apply_would() {
     let mut round = round(&cluster);
     let sight = round.sights.get_mut("n1").unwrap();
     sight.machine.system.swaps = vec!["/dev/sda5".into()];
+    sight.machine.system.swap_units = vec!["dev-sda5.swap".into()];
     sight.kernel.settings.clear();
     sight.names = "127.0.0.1 localhost\n".into();
     let findings = preflight(&cluster, &round);
@@ -135,6 +179,7 @@ fn what_is_safe_is_put_right_as_apply_would() {
     assert!(fixes.iter().all(|fix| fix.host == "n1"));
     let lines: Vec<_> = fixes.iter().flat_map(|fix| fix.repair.lines()).collect();
     for wanted in [
+        "mask dev-sda5.swap",
         "swap off: /dev/sda5",
         "comment its lines in /etc/fstab, with a copy in /etc/fstab.sternpost",
         "write /etc/modules-load.d/sternpost.conf: overlay, br_netfilter, vxlan",

@@ -349,10 +349,11 @@ fn programs_for_another_processor_are_named_on_whoever_is_to_run_them() {
     let cluster = cluster();
     let mut round = round(&cluster);
     let other = |name: &str| (name.to_owned(), "aarch64".to_owned());
-    round.programs = BTreeMap::from([other("etcd"), other("etcdctl")]);
-    round
-        .programs
-        .insert("kubelet".to_owned(), "x86_64".to_owned());
+    let mut programs = BTreeMap::from([other("etcd"), other("etcdctl")]);
+    programs.insert("kubelet".to_owned(), "x86_64".to_owned());
+    round.programs = BTreeMap::from([(Architecture::Arm64, programs.clone())]);
+    assert_eq!(preflight(&cluster, &round), []);
+    round.programs = BTreeMap::from([(Architecture::Amd64, programs)]);
     let findings = preflight(&cluster, &round);
     let hosts: Vec<_> = findings.iter().map(|one| one.host.as_str()).collect();
     assert_eq!(hosts, ["m1", "m2", "m3"]);
