@@ -5,7 +5,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "tests")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,16 +14,12 @@ use std::time::{Duration, SystemTime};
 
 use lab::requirement::{Requirement, trial};
 use libtest_mimic::{Arguments, Failed};
-use sternpost::agent::{Agent, Answer, Order, Services, ServicesError};
-use sternpost::apply::{ApplyError, Material, Target, Transport, TransportError};
-use sternpost::architecture::Architecture;
-use sternpost::checksums::Checksums;
-use sternpost::facts::Unit;
+use sternpost::agent::{Agent, Answer, Order};
+use sternpost::apply::{ApplyError, Material, Target, Transport};
 use sternpost::plan::{Plan, Step, show};
-use sternpost::render::{self, Known, Newcomers};
+use sternpost::render;
 use sternpost::resource::Resource;
-use sternpost::spec::{self, Cluster};
-use sternpost::stock::Programs;
+use sternpost::spec;
 use tempfile::TempDir;
 
 #[path = "apply/authorities.rs"]
@@ -32,12 +28,18 @@ mod authorities;
 mod killed;
 #[path = "apply/leave.rs"]
 mod leave;
+#[path = "apply/process.rs"]
+mod process;
+#[path = "apply/world.rs"]
+mod world;
+
+use world::{FOREVER, Wire, World};
 
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 15] = [
+    let tests: [(&str, Test); 16] = [
         (
             "a_bare_host_gets_it_all_and_a_second_time_nothing",
             everything,
@@ -63,6 +65,7 @@ fn main() {
             leave::whole,
         ),
         ("what_has_become_anothers_is_named_and_stays", leave::others),
+        ("a_unit_of_others_comes_back_as_it_was", leave::brought_back),
         (
             "a_reset_that_is_broken_off_is_gone_on_with",
             leave::broken_off,
@@ -87,216 +90,6 @@ fn main() {
     let needs = [Requirement::Root, Requirement::Openssl];
     let trials = tests.map(|(name, test)| trial(name, &needs, test));
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
-}
-
-/// Services that keep what they were told. One may refuse to come up.
-#[derive(Default)]
-struct Recorded {
-    units: BTreeMap<String, Unit>,
-    calls: Vec<String>,
-    broken: Option<String>,
-}
-
-impl Recorded {
-    fn unit(&mut self, name: &str) -> &mut Unit {
-        self.units.entry(name.to_owned()).or_insert(Unit {
-            enabled: false,
-            active: false,
-            state: String::new(),
-        })
-    }
-
-    fn up(&mut self, call: &str, name: &str) -> Result<(), ServicesError> {
-        self.calls.push(format!("{call} {name}"));
-        if self.broken.as_deref() == Some(name) {
-            return Err(ServicesError::Failed {
-                command: format!("systemctl {call} {name}"),
-                said: "it failed".to_owned(),
-            });
-        }
-        self.unit(name).active = true;
-        Ok(())
-    }
-}
-
-impl Services for &mut Recorded {
-    fn look(&mut self, unit: &str) -> Result<Option<Unit>, ServicesError> {
-        Ok(self.units.get(unit).cloned())
-    }
-    fn settle(&mut self) -> Result<(), ServicesError> {
-        self.calls.push("settle".to_owned());
-        Ok(())
-    }
-    fn enable(&mut self, unit: &str) -> Result<(), ServicesError> {
-        self.unit(unit).enabled = true;
-        Ok(())
-    }
-    fn start(&mut self, unit: &str) -> Result<(), ServicesError> {
-        self.up("start", unit)
-    }
-    fn restart(&mut self, unit: &str) -> Result<(), ServicesError> {
-        self.up("restart", unit)
-    }
-    fn stop(&mut self, unit: &str) -> Result<(), ServicesError> {
-        self.calls.push(format!("stop {unit}"));
-        self.unit(unit).active = false;
-        Ok(())
-    }
-    fn disable(&mut self, unit: &str) -> Result<(), ServicesError> {
-        self.unit(unit).enabled = false;
-        Ok(())
-    }
-    fn reread(&mut self) -> Result<(), ServicesError> {
-        self.calls.push("reread".to_owned());
-        Ok(())
-    }
-    fn reload(&mut self, unit: &str) -> Result<(), ServicesError> {
-        self.up("reload", unit)
-    }
-    fn said(&mut self, unit: &str) -> Vec<String> {
-        vec![format!("{unit} said this")]
-    }
-}
-
-/// Orders travel as the lines they would be on a wire; after so many the wire is cut.
-struct Wire<'a> {
-    agent: Agent<&'a mut Recorded>,
-    left: usize,
-}
-
-impl Transport for Wire<'_> {
-    fn bring(&mut self, program: &Path) -> Result<std::path::PathBuf, TransportError> {
-        Ok(program.to_owned())
-    }
-
-    fn ask(&mut self, order: Order) -> Result<Answer, TransportError> {
-        let gone = |error: &dyn std::fmt::Display| TransportError(error.to_string());
-        self.left = self.left.checked_sub(1).ok_or_else(|| gone(&"cut"))?;
-        let line = serde_json::to_vec(&order).map_err(|error| gone(&error))?;
-        let mut answer = Vec::new();
-        self.agent
-            .serve(line.as_slice(), &mut answer)
-            .map_err(|error| gone(&error))?;
-        serde_json::from_slice(&answer).map_err(|error| gone(&error))
-    }
-}
-
-/// A master below a folder, with programs that are no programs but have checksums.
-struct World {
-    folder: TempDir,
-    cluster: Cluster,
-    wanted: Vec<Resource>,
-    programs: Programs,
-    services: Recorded,
-    now: SystemTime,
-}
-
-const FOREVER: usize = usize::MAX;
-
-impl World {
-    fn new() -> Tried<Self> {
-        // Every write is synced, which memory does at once.
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
-        Self::of(folder, include_str!("spec/whole.yaml"))
-    }
-
-    /// The first host of a description, in a folder with what it names.
-    fn of(folder: TempDir, text: &str) -> Tried<Self> {
-        fs::write(folder.path().join("cluster.yaml"), text)?;
-        let cluster = spec::read(&folder.path().join("cluster.yaml"))?.cluster;
-        let known = Known {
-            interface: "eth0".to_owned(),
-            resolv_conf: None,
-            newcomers: Newcomers::Expected,
-        };
-        let wanted = render::host(&cluster, &cluster.hosts[0], &known);
-        let mut lines = String::new();
-        let binaries = folder.path().join("binaries");
-        fs::create_dir_all(&binaries)?;
-        for resource in &wanted {
-            let Resource::Program(program) = resource else {
-                continue;
-            };
-            let content = format!("this is {}", program.name);
-            fs::write(binaries.join(&program.name), &content)?;
-            let sum = ring::digest::digest(&ring::digest::SHA256, content.as_bytes());
-            let sum: String = sum
-                .as_ref()
-                .iter()
-                .map(|octet| format!("{octet:02x}"))
-                .collect();
-            lines.push_str(&format!("{sum}  {}\n", program.name));
-        }
-        let sums = Checksums::parse(Path::new("SHA256SUMS"), &lines)?;
-        let programs = Programs::of_folder(&binaries, &sums, Architecture::Amd64);
-        let users = [
-            "root:x:0",
-            "etcd:x:301",
-            "kubernetes:x:302",
-            "bootstrap-signer:x:303",
-            "vip-daemon:x:304",
-        ];
-        let root = folder.path().join("root");
-        fs::create_dir_all(root.join("etc"))?;
-        fs::create_dir_all(root.join("var/lib"))?;
-        fs::write(root.join("etc/passwd"), users.join("\n"))?;
-        Ok(Self {
-            folder,
-            cluster,
-            wanted,
-            programs,
-            services: Recorded::default(),
-            now: SystemTime::now(),
-        })
-    }
-
-    fn root(&self) -> std::path::PathBuf {
-        self.folder.path().join("root")
-    }
-
-    /// Plans and applies; the wire is cut after `orders`.
-    fn apply(&mut self, material: &Material, orders: usize) -> Result<Plan, ApplyError> {
-        let target = Target {
-            cluster: &self.cluster,
-            host: "m1",
-            wanted: &self.wanted,
-            programs: &self.programs,
-            now: self.now,
-        };
-        let mut wire = Wire {
-            agent: Agent::new(&self.folder.path().join("root"), &mut self.services),
-            left: orders,
-        };
-        let plan = target.plan(material, &mut wire)?;
-        target.apply(&plan, material, &mut wire, |_| ControlFlow::Continue(()))?;
-        Ok(plan)
-    }
-
-    /// Every file below the root with what is in it, and the links, but the journal and what
-    /// holds a key or a serial number of its own.
-    fn listing(&self) -> Tried<BTreeSet<String>> {
-        let mut all = BTreeSet::new();
-        let mut folders = vec![self.root()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder)? {
-                let path = entry?.path();
-                let about = fs::symlink_metadata(&path)?;
-                let mode = about.permissions().mode();
-                let name = path.strip_prefix(self.root())?.display().to_string();
-                let own = name.contains("/pki/") || name.ends_with("journal.jsonl");
-                let content = if about.is_file() && !own {
-                    fs::read_to_string(&path)?
-                } else {
-                    String::new()
-                };
-                all.insert(format!("{name} {mode:o} {} {content}", about.uid()));
-                if about.is_dir() {
-                    folders.push(path);
-                }
-            }
-        }
-        Ok(all)
-    }
 }
 
 fn everything() -> Tried {

@@ -3,13 +3,18 @@
 //!
 //! Leaves to others: containers, and what kube-proxy and flannel write themselves.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+#[path = "apply/process.rs"]
+mod process;
+
+use std::process::Command;
 
 use lab::requirement::{Requirement, trial};
 use libtest_mimic::{Arguments, Failed};
 use sternpost::agent::{Answer, Order};
+use sternpost::apply::Transport;
 use sternpost::reset::{self, Data, Step};
+
+use process::Process;
 
 /// Folders of the machine are hidden first: nothing of it is touched.
 const SCRIPT: &str = "set -e; mount --make-rprivate /; \
@@ -37,48 +42,10 @@ fn main() {
 }
 
 /// An agent in namespaces of its own.
-struct Inside {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Inside {
-    fn start() -> Result<Self, Failed> {
-        let mut child = Command::new("unshare")
-            .args(["--net", "--mount", "sh", "-c", SCRIPT])
-            .arg(env!("CARGO_BIN_EXE_sternpost"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let orders = child.stdin.take().ok_or("no pipe")?;
-        let answers = BufReader::new(child.stdout.take().ok_or("no pipe")?);
-        Ok(Self {
-            child,
-            orders,
-            answers,
-        })
-    }
-
-    fn ask(&mut self, order: &Order) -> Result<Answer, Failed> {
-        let line = serde_json::to_string(order)?;
-        writeln!(self.orders, "{line}")?;
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer)?;
-        Ok(serde_json::from_str(&answer)?)
-    }
-
-    /// What is different at the end, or why there is none.
-    fn ended(self) -> Result<(), Failed> {
-        let Self { child, orders, .. } = self;
-        drop(orders);
-        let output = child.wait_with_output()?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(String::from_utf8_lossy(&output.stderr).into_owned().into()),
-        }
-    }
+fn inside() -> Result<Process, Failed> {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount", "sh", "-c", SCRIPT]);
+    Process::start(command.arg(env!("CARGO_BIN_EXE_sternpost")))
 }
 
 /// Whether a step is about the kernel: units and files have tests of their own.
@@ -98,13 +65,14 @@ fn of_kernel(step: &Step) -> bool {
         | Step::Tree { .. }
         | Step::Folder { .. }
         | Step::Reread
+        | Step::Bring(_)
         | Step::Forget => false,
     }
 }
 
 fn as_before() -> Result<(), Failed> {
-    let mut inside = Inside::start()?;
-    let answer = match inside.ask(&Order::Inventory) {
+    let mut inside = inside()?;
+    let answer = match inside.ask(Order::Inventory) {
         Ok(answer) => answer,
         Err(error) => {
             let said = inside.ended();
@@ -119,7 +87,7 @@ fn as_before() -> Result<(), Failed> {
     for step in &steps {
         // A second time there is nothing to do, and that is no error.
         for _ in 0..2 {
-            let answer = inside.ask(&Order::Remove(step.clone()))?;
+            let answer = inside.ask(Order::Remove(step.clone()))?;
             if !matches!(answer, Answer::Done) {
                 return Err(format!("{}: {answer:?}", reset::line(step)).into());
             }

@@ -5,8 +5,7 @@
 //! systemd is played by a script that keeps a folder of units.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
@@ -15,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sternpost::reset::{self, Data};
 
+use super::process::Process;
 use super::*;
 
 /// Moments, unless `STERNPOST_MOMENTS` says another number.
@@ -41,62 +41,12 @@ disable) rm -f "$units/$unit.enabled" ;;
 esac
 "#;
 
-/// An agent at the end of two pipes.
-struct Process {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Process {
-    fn start(world: &World) -> Tried<Self> {
-        let programs = world.folder.path().join("system");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sternpost"))
-            .arg("agent")
-            .arg("--root")
-            .arg(world.root())
-            .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let orders = child.stdin.take().ok_or("no pipe")?;
-        let answers = BufReader::new(child.stdout.take().ok_or("no pipe")?);
-        Ok(Self {
-            child,
-            orders,
-            answers,
-        })
-    }
-
-    fn pid(&self) -> Tried<Pid> {
-        Ok(Pid::from_raw(i32::try_from(self.child.id())?))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // One that has ended is as it should be.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Transport for Process {
-    fn bring(&mut self, program: &Path) -> Result<std::path::PathBuf, TransportError> {
-        Ok(program.to_owned())
-    }
-
-    fn ask(&mut self, order: Order) -> Result<Answer, TransportError> {
-        let gone = |error: &dyn std::fmt::Display| TransportError(error.to_string());
-        let mut line = serde_json::to_vec(&order).map_err(|error| gone(&error))?;
-        line.push(b'\n');
-        self.orders.write_all(&line).map_err(|error| gone(&error))?;
-        let mut answer = String::new();
-        let read = self.answers.read_line(&mut answer);
-        read.map_err(|error| gone(&error))?;
-        serde_json::from_str(&answer).map_err(|error| gone(&error))
-    }
+/// An agent that finds the script where others find systemd.
+fn agent(world: &World) -> Tried<Process> {
+    let programs = world.folder.path().join("system");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sternpost"));
+    command.arg("agent").arg("--root").arg(world.root());
+    Process::start(command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())))
 }
 
 /// A world whose systemd is the script.
@@ -137,8 +87,8 @@ fn apply(
         programs: &world.programs,
         now: world.now,
     };
-    let mut process = Process::start(world)?;
-    let pid = process.pid()?;
+    let mut process = agent(world)?;
+    let pid = Pid::from_raw(i32::try_from(process.child.id())?);
     let killer = moment.map(|moment| {
         let at = Instant::now() + moment;
         thread::spawn(move || {
@@ -164,7 +114,7 @@ fn apply(
 
 /// Everything of ours off again.
 fn taken_off(world: &World) -> Tried {
-    let mut process = Process::start(world)?;
+    let mut process = agent(world)?;
     process.ask(Order::Lock("somebody".to_owned()))?;
     let Answer::Inventory(inventory) = process.ask(Order::Inventory)? else {
         return Err("no inventory".into());
@@ -175,7 +125,7 @@ fn taken_off(world: &World) -> Tried {
             return Err(format!("{}: {answer:?}", reset::line(&step)).into());
         }
     }
-    Ok(())
+    process.ended()
 }
 
 /// The files below the root, and the units that run and will.

@@ -84,6 +84,39 @@ pub(super) fn whole() -> Tried {
     }
 }
 
+/// A unit of others by the name of one of ours is as it was, and those that were not there are
+/// not.
+pub(super) fn brought_back() -> Tried {
+    let mut world = world()?;
+    let theirs = sternpost::facts::Unit {
+        enabled: true,
+        active: true,
+        state: "active/running".to_owned(),
+    };
+    world
+        .services
+        .units
+        .insert("etcd.service".to_owned(), theirs);
+    let material = Material::new(world.now)?;
+    world.apply(&material, FOREVER)?;
+    world.services.calls.clear();
+    let first = reset(&mut world, Data::Remove, FOREVER)?;
+    let running = world.services.units.iter();
+    let running = running.filter(|(_, unit)| unit.active && unit.enabled);
+    let running: Vec<_> = running.map(|(name, _)| name.as_str()).collect();
+    let last = world.services.calls.last().map(String::as_str);
+    if running != ["etcd.service"] || last != Some("start etcd.service") {
+        return Err(
+            format!("{running:?} {last:?}\n{}", reset::show("m1", &first)).into(),
+        );
+    }
+    let again = reset(&mut world, Data::Remove, FOREVER)?;
+    match again == Removal::default() {
+        true => Ok(()),
+        false => Err(reset::show("m1", &again).into()),
+    }
+}
+
 pub(super) fn others() -> Tried {
     let mut world = world()?;
     let material = Material::new(world.now)?;

@@ -5,29 +5,26 @@
 
 mod archives;
 mod server;
+mod world;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use lab::requirement::{Requirement, trial};
 use libtest_mimic::{Arguments, Failed};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
-use sternpost::render::{self, Known, Newcomers};
-use sternpost::resource::Resource;
-use sternpost::spec;
 use tar::EntryType;
-use tempfile::TempDir;
 
 use archives::{gzip, huge, link, one, outside, tar};
-use server::{Reply, Server};
+use server::Reply;
+use world::{World, content, ended, holds, sum};
 
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 5] = [
+    let tests: [(&str, Test); 6] = [
         ("archives_of_each_form_give_their_programs", forms),
         (
             "each_architecture_has_its_own_and_a_bundle_of_all",
@@ -36,127 +33,10 @@ fn main() {
         ("what_a_server_does_wrong_is_named_with_the_way_out", wrong),
         ("what_is_no_program_in_an_archive_is_refused", members),
         ("what_is_damaged_in_the_cache_is_made_anew", healed),
+        ("what_a_folders_list_says_is_looked_at", listed),
     ];
     let trials = tests.map(|(name, test)| trial(name, &[Requirement::Curl], test));
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
-}
-
-const HOST: &str = "apiVersion: sternpost/v1\nkind: Cluster\nkubernetes: {version: 1.36.3}\n\
-                    balancer: {mode: none}\nnetworks: {betweenPods: none}\nmanifests: .\nhosts:\n\
-                    - {name: m1, addresses: [\"192.0.2.1\"], roles: [etcd, controlPlane]}\n";
-
-/// A folder with a description, a cache, and a server.
-struct World {
-    folder: TempDir,
-    server: Server,
-    /// The programs that the host is to hold.
-    names: BTreeSet<String>,
-}
-
-impl World {
-    fn new() -> Tried<Self> {
-        let cluster = spec::parse("cluster.yaml", HOST)?.cluster;
-        let known = Known {
-            interface: "eth0".to_owned(),
-            resolv_conf: None,
-            newcomers: Newcomers::None,
-        };
-        let host = cluster.hosts.first().ok_or("no host")?;
-        let resources = render::host(&cluster, host, &known);
-        let names = resources.into_iter().filter_map(|one| match one {
-            Resource::Program(program) => Some(program.name),
-            Resource::Folder(_)
-            | Resource::File(_)
-            | Resource::Block(_)
-            | Resource::Certificate(_)
-            | Resource::Shared(_)
-            | Resource::Unit(_) => None,
-        });
-        let folder = tempfile::tempdir()?;
-        fs::write(folder.path().join("10-none.yaml"), "{}")?;
-        Ok(Self {
-            folder,
-            server: Server::start()?,
-            names: names.collect(),
-        })
-    }
-
-    /// Runs `sternpost fetch` on a description with these binaries.
-    fn fetch(&self, binaries: &str, more: &[&str]) -> Tried<Output> {
-        let text = format!("{HOST}binaries:\n{binaries}");
-        fs::write(self.path("cluster.yaml"), text)?;
-        Ok(Command::new(env!("CARGO_BIN_EXE_sternpost"))
-            .arg("fetch")
-            .arg("--spec")
-            .arg(self.path("cluster.yaml"))
-            .arg("--cache")
-            .arg(self.path("cache"))
-            .args(more)
-            .env("no_proxy", "*")
-            .output()?)
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Every file in the cache that is whole.
-    fn kept(&self) -> Tried<Vec<String>> {
-        let mut names = Vec::new();
-        let mut folders = vec![self.path("cache")];
-        while let Some(folder) = folders.pop() {
-            let Ok(entries) = fs::read_dir(&folder) else {
-                continue;
-            };
-            for entry in entries {
-                let path = entry?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    names.push(path.display().to_string());
-                }
-            }
-        }
-        Ok(names)
-    }
-
-    /// A tar with every program that is wanted, below `bin`.
-    fn tar(&self, about: &str) -> Tried<Vec<u8>> {
-        let members = self.names.iter();
-        let members = members.map(|name| (format!("./bin/{name}"), content(name, about)));
-        tar(members)
-    }
-
-    /// `members` of all programs below `bin`.
-    fn members(&self) -> String {
-        let pairs = self.names.iter().map(|name| format!("{name}: bin/{name}"));
-        format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
-    }
-}
-
-fn content(name: &str, about: &str) -> Vec<u8> {
-    format!("{name} {about}\n").repeat(1000).into_bytes()
-}
-
-fn sum(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let octets = digest.as_ref().iter();
-    octets.map(|octet| format!("{octet:02x}")).collect()
-}
-
-fn ended(output: &Output, code: i32) -> Tried<String> {
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.code() != Some(code) {
-        return Err(format!("not {code}: {output:?}").into());
-    }
-    Ok(printed)
-}
-
-fn holds(text: &str, wanted: &str) -> Tried {
-    match text.contains(wanted) {
-        true => Ok(()),
-        false => Err(format!("no {wanted:?} in\n{text}").into()),
-    }
 }
 
 /// A tar, packed by nobody, gzip and zstd: from a mirror, a path, and where a server sends one
@@ -433,4 +313,45 @@ fn healed() -> Tried {
         }
     }
     Ok(())
+}
+
+/// A folder whose programs are not what its list says gives no bundle.
+fn listed() -> Tried {
+    let world = World::new()?;
+    let folder = world.path("binaries");
+    fs::create_dir(&folder)?;
+    let mut list = String::new();
+    for name in &world.names {
+        let bytes = content(name, "v1");
+        list.push_str(&format!("{}  {name}\n", sum(&bytes)));
+        fs::write(folder.join(name), bytes)?;
+    }
+    fs::write(folder.join("SHA256SUMS"), list)?;
+    let into = world.path("bundle").display().to_string();
+    let fetch = || {
+        world.fetch(
+            "  folder: binaries\n",
+            &["--arch", "amd64", "--into", &into],
+        )
+    };
+    fs::write(folder.join("etcd"), "another")?;
+    fs::remove_file(folder.join("kubectl"))?;
+    let printed = ended(&fetch()?, 1)?;
+    let (found, wanted) = (sum(b"another"), sum(&content("etcd", "v1")));
+    holds(
+        &printed,
+        &format!("/binaries/etcd has the checksum {found}, not {wanted}; bring the one"),
+    )?;
+    holds(&printed, "/binaries/kubectl cannot be read: No such file")?;
+    if world.path("bundle").exists() {
+        return Err("a bundle was made of it".into());
+    }
+    for name in ["etcd", "kubectl"] {
+        fs::write(folder.join(name), content(name, "v1"))?;
+    }
+    ended(&fetch()?, 0)?;
+    match world.path("bundle/amd64/kubectl").exists() {
+        true => Ok(()),
+        false => Err("no bundle was made".into()),
+    }
 }
