@@ -122,8 +122,9 @@ bench-failures: ## failing servers beside the peers, in namespaces of their own;
 
 .PHONY: bench-pki
 bench-pki: ## all keys and certificates of three masters and two nodes, beside openssl and cfssl; ARGS="--rounds 5"
-	@$(needs) rust cc
-	cargo bench --locked --profile lab -p sternpost --bench pki -- $(ARGS)
+	@$(needs) debian rust cc
+	tests/deps/unpack.sh .deps/cfssl golang-cfssl cfssl
+	PATH=$$PATH:$(CURDIR)/.deps/cfssl/bin cargo bench --locked --profile lab -p sternpost --bench pki -- $(ARGS)
 
 .PHONY: soak
 soak: ## the full counts: CYCLES=200 lost owners in groups with keepalived, RACES=1000 of each kind, a flood of FLOOD=20000 requests at bootstrap-signer
