@@ -218,19 +218,17 @@ impl<S: Services> Agent<S> {
         unit: &str,
         act: impl FnOnce(&mut S, &str) -> Result<(), ServicesError>,
     ) -> Answer {
-        match self.services.look(unit) {
+        let before = match self.services.look(unit) {
+            Ok(before) => before,
             Err(error) => return failed(&error),
-            Ok(None) => {}
-            Ok(Some(before)) => {
-                let entry = Entry::Unit {
-                    name: unit.to_owned(),
-                    enabled: before.enabled,
-                    active: before.active,
-                };
-                if let Err(error) = self.journal.note(&entry) {
-                    return failed(&error);
-                }
-            }
+        };
+        let entry = Entry::Unit {
+            name: unit.to_owned(),
+            enabled: before.as_ref().is_some_and(|unit| unit.enabled),
+            active: before.is_some_and(|unit| unit.active),
+        };
+        if let Err(error) = self.journal.note(&entry) {
+            return failed(&error);
         }
         self.service(unit, act)
     }

@@ -36,7 +36,7 @@ pub(super) struct Apply {
     #[command(flatten)]
     kept: Kept,
     #[command(flatten)]
-    record: record::Kept,
+    record: record::Noted,
     /// Print what would be done, and touch nothing. Ends with 3 when there is something.
     #[arg(long)]
     dry_run: bool,
@@ -59,7 +59,7 @@ impl Apply {
         Self {
             reach,
             kept,
-            record: record::Kept::default(),
+            record: record::Noted::default(),
             dry_run: true,
             output,
         }

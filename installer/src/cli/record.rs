@@ -21,7 +21,7 @@ const LONG: u64 = 8 * 1024 * 1024;
 
 /// Where it is kept.
 #[derive(Debug, Default, Args)]
-pub(super) struct Kept {
+pub(super) struct Noted {
     /// Where it is noted on this machine what was done, a line of JSON an event; by default
     /// CLUSTER.jsonl in sternpost in $XDG_STATE_HOME, or in ~/.local/state.
     #[arg(long, value_name = "FILE")]
@@ -35,7 +35,7 @@ pub(super) struct Record {
     file: File,
 }
 
-impl Kept {
+impl Noted {
     /// Opens the journal of a cluster, and notes who begins. Without it a run goes on, unless
     /// it was asked for by name.
     pub(super) fn open(
@@ -128,7 +128,7 @@ mod tests {
     fn every_run_is_added_and_a_long_file_makes_room() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state/prod.jsonl");
-        let kept = Kept {
+        let kept = Noted {
             journal: Some(path.clone()),
         };
         for steps in 0..2 {
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_place_that_cannot_be_written_is_named() {
-        let kept = Kept {
+        let kept = Noted {
             journal: Some("/proc/nowhere/x.jsonl".into()),
         };
         let error = kept.open("prod", "ada").unwrap_err();

@@ -192,6 +192,7 @@ mod tests {
             Ok(file.to_owned())
         }
 
+        #[expect(clippy::wildcard_enum_match_arm, reason = "no other order is given")]
         fn ask(&mut self, order: Order) -> Result<Answer, TransportError> {
             let mut world = self.1.lock().unwrap();
             let host = self.0.clone();

@@ -128,6 +128,14 @@ impl World {
         }
     }
 
+    fn unloaded(&mut self, host: &str, name: &str) {
+        if name == OLD_IMAGE {
+            self.old_images.insert(host.to_owned());
+        } else {
+            self.images.remove(host);
+        }
+    }
+
     /// What somebody finds out who is a Pod, or nobody's.
     fn told(&self, asked: &Asked) -> Told {
         let heard = |what| Heard { what, took: 3 };
@@ -189,12 +197,8 @@ impl Transport for Fake {
                 world.images.insert(self.host.clone());
                 Ok(Answer::Done)
             }
-            Order::UnloadImage(name) if name == OLD_IMAGE => {
-                world.old_images.insert(self.host.clone());
-                Ok(Answer::Done)
-            }
-            Order::UnloadImage(_) => {
-                world.images.remove(&self.host);
+            Order::UnloadImage(name) => {
+                world.unloaded(&self.host, &name);
                 Ok(Answer::Done)
             }
             Order::Create { path, .. }
