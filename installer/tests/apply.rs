@@ -17,7 +17,6 @@ use libtest_mimic::{Arguments, Failed};
 use sternpost::agent::{Agent, Answer, Order};
 use sternpost::apply::{ApplyError, Material, Target, Transport};
 use sternpost::plan::{Plan, Step, show};
-use sternpost::render;
 use sternpost::resource::Resource;
 use sternpost::spec;
 use tempfile::TempDir;
