@@ -121,9 +121,9 @@ fn upgrades(machine: &Booted, clients: &Clients) -> Result<(), Failed> {
             return Err(format!("upgrade {n}: {upgrades}").into());
         }
     }
-    is_locked_up(machine)?;
+    machine.is_locked_up(BIND)?;
     // A chance to miss a beat, and to be ended for it.
-    machine.is_fed(3)?;
+    is_fed(machine, 3)?;
     carries(clients)
 }
 
