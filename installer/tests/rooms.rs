@@ -1,6 +1,6 @@
 //! ARCHITECTURE.md says of each room which others it may use: as its Cargo.toml does.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
