@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use lab::binaries;
+use lab::host::Host as _;
 use lab::machine::Machine;
 use lab::segment::Segment;
 use libtest_mimic::Failed;

@@ -121,9 +121,9 @@ fn upgrades(machine: &Booted, clients: &Clients) -> Result<(), Failed> {
             return Err(format!("upgrade {n}: {upgrades}").into());
         }
     }
-    machine.is_locked_up(BIND)?;
+    is_locked_up(machine)?;
     // A chance to miss a beat, and to be ended for it.
-    is_fed(machine, 3)?;
+    machine.is_fed(3)?;
     carries(clients)
 }
 
