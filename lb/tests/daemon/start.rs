@@ -96,7 +96,7 @@ fn a_bad_file_is_exit_2_and_nothing_is_touched() {
     let (code, out, err) = run(&body).unwrap();
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     assert!(
-        err.contains("lb.yaml:10: backends[0].balance: \"random\""),
+        err.contains("lb.yaml:11: backends[0].balance: \"random\""),
         "{err}"
     );
     // Had it been opened first, the port would be in TIME_WAIT at the least.
