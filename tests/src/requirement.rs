@@ -8,14 +8,15 @@
 //! ```
 //!
 //! `STERNPOST_REQUIRE=root,kubernetes,…` names what this machine must offer; a test
-//! that misses one of those fails instead.
+//! that misses one of those fails instead. What only shows while a test runs is whether the
+//! machine is calm enough to measure on ([`too_disturbed`]).
 
 use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::{Completion, Failed, Trial};
 
 use crate::machine::possible;
 
@@ -169,8 +170,12 @@ impl Requirement {
     }
 
     fn is_demanded(self) -> bool {
-        env::var("STERNPOST_REQUIRE").is_ok_and(|names| names_contain(&names, self))
+        is_demanded(self.name())
     }
+}
+
+fn is_demanded(name: &str) -> bool {
+    env::var("STERNPOST_REQUIRE").is_ok_and(|names| names_contain(&names, name))
 }
 
 /// A test that runs where all of `requirements` are met, fails where one is missing
@@ -185,7 +190,10 @@ pub fn trial(
         .iter()
         .find_map(|requirement| requirement.met().err())
     {
-        None => Trial::test(name, test),
+        None => {
+            let of = name.clone();
+            Trial::ignorable_test(name, move || verdict(&of, test()))
+        }
         Some(missing) if missing.requirement.is_demanded() => {
             Trial::test(name, move || Err(missing.to_string().into()))
         }
@@ -194,6 +202,32 @@ pub fn trial(
             Trial::test(name, move || Err(missing.to_string().into()))
                 .with_ignored_flag(true)
         }
+    }
+}
+
+/// What a test of bounds of time says of a machine that stalls so often that they are neither
+/// kept nor broken. Returned from a [`trial`], it is a skip that needs `calm`, or a failure
+/// where `STERNPOST_REQUIRE` demands that.
+pub fn too_disturbed(why: &str) -> Failed {
+    format!("{TOO_DISTURBED}{why}").into()
+}
+
+/// How [`too_disturbed`] begins.
+const TOO_DISTURBED: &str = "TOO DISTURBED: ";
+
+/// The name of a machine without stalls in `STERNPOST_REQUIRE`.
+const CALM: &str = "calm";
+
+fn verdict(name: &str, ended: Result<(), Failed>) -> Result<Completion, Failed> {
+    let Err(failed) = ended else {
+        return Ok(Completion::Completed);
+    };
+    match failed.message() {
+        Some(why) if why.starts_with(TOO_DISTURBED) && !is_demanded(CALM) => {
+            announce(name, &format!("(needs: {CALM}): {why}"));
+            Ok(Completion::ignored())
+        }
+        Some(_) | None => Err(failed),
     }
 }
 
@@ -249,17 +283,15 @@ fn folder(variable: &str, default: &str) -> PathBuf {
     env::var_os(variable).map_or_else(|| workspace.join(default), PathBuf::from)
 }
 
-fn names_contain(names: &str, requirement: Requirement) -> bool {
-    names
-        .split(',')
-        .any(|name| name.trim() == requirement.name())
+fn names_contain(names: &str, wanted: &str) -> bool {
+    names.split(',').any(|name| name.trim() == wanted)
 }
 
 #[expect(
     clippy::print_stderr,
     reason = "the test runner reads this line from stderr"
 )]
-fn announce(name: &str, missing: &Missing) {
+fn announce(name: &str, missing: &impl fmt::Display) {
     eprintln!("SKIPPED {name} {missing}");
 }
 
@@ -332,12 +364,20 @@ mod tests {
             ("rooted", false),
             ("", false),
         ] {
-            assert_eq!(
-                names_contain(names, Requirement::Root),
-                demanded,
-                "{names:?}"
-            );
+            assert_eq!(names_contain(names, "root"), demanded, "{names:?}");
         }
+    }
+
+    #[test]
+    fn too_disturbed_is_skipped_and_nothing_else_is() {
+        let skipped = verdict("x", Err(too_disturbed("13 cycles void")));
+        assert!(matches!(skipped, Ok(Completion::Ignored { .. })));
+        let failed = verdict("x", Err("2 failed, after TOO DISTURBED: 1".into()));
+        assert_eq!(
+            failed.unwrap_err().message(),
+            Some("2 failed, after TOO DISTURBED: 1")
+        );
+        assert!(matches!(verdict("x", Ok(())), Ok(Completion::Completed)));
     }
 
     #[test]
@@ -373,6 +413,6 @@ mod tests {
             let name = format!("{:?}", requirement.name());
             assert!(list.contains(&name), "{name} is not in {list}");
         }
-        assert_eq!(list.matches(",\n").count(), Requirement::ALL.len() + 1);
+        assert_eq!(list.matches(",\n").count(), Requirement::ALL.len() + 2);
     }
 }

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use lab::requirement::{Requirement, trial};
+use lab::requirement::{Requirement, too_disturbed, trial};
 use lab::scenario::{Figures, Outcome, Scenario, cycle, parse};
 use lab::{binaries, netns, prober, schedule, signals};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -31,28 +32,30 @@ fn trials() -> Vec<Trial> {
         .filter(|path| path.extension().is_some_and(|e| e == "toml"))
         .collect();
     files.sort();
+    let patience = Arc::new(Mutex::new(PATIENCE));
     let files = files.into_iter().map(|path| {
         let name = path
             .file_stem()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
+        let patience = Arc::clone(&patience);
         trial(
             format!("scenario::{name}"),
             &[Requirement::Root],
-            move || test(&path, &name),
+            move || test(&path, &name, &patience),
         )
     });
     files.collect()
 }
 
-fn test(path: &Path, name: &str) -> Result<(), Failed> {
+fn test(path: &Path, name: &str, patience: &Mutex<Duration>) -> Result<(), Failed> {
     let text = fs::read_to_string(path)?;
     let file = path.display();
     let scenario = parse(&text).map_err(|error| format!("{file}: {error}"))?;
     scenario.makes_sense()?;
     let logs = binaries::logs(name);
-    cycles(&scenario, name, &logs)
+    cycles(&scenario, name, &logs, patience)
 }
 
 /// Cycles that may be void: one in twenty, and in a few cycles so many that one more means
@@ -65,18 +68,28 @@ fn void_at_most(cycles: u32) -> u32 {
 /// How long it is waited, after a void cycle, for a machine that disturbs nothing.
 const CALM: Duration = Duration::from_secs(10);
 
+/// What void cycles and the waiting after them may take of the whole run. A machine that
+/// stalls all the time is told so by each scenario's first void cycle from then on.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Runs the cycles. A void one is printed and run again: what counts are `cycles` cycles
-/// that nothing disturbed. Too many void ones are a verdict about the machine, and read as
-/// one.
+/// that nothing disturbed. Too many void ones are a verdict about the machine: the claim is
+/// skipped, neither met nor missed.
 #[expect(
     clippy::print_stdout,
     reason = "what was measured belongs to the result"
 )]
-fn cycles(scenario: &Scenario, name: &str, logs: &Path) -> Result<(), Failed> {
+fn cycles(
+    scenario: &Scenario,
+    name: &str,
+    logs: &Path,
+    patience: &Mutex<Duration>,
+) -> Result<(), Failed> {
     let mut measured = BTreeMap::<String, Vec<Duration>>::new();
     let (mut met, mut void) = (0, 0);
     while met < scenario.cycles {
         let logs = logs.join(format!("{}", met + void + 1));
+        let begun = Instant::now();
         match cycle(scenario, &logs)? {
             Outcome::Met(Figures(figures)) => {
                 met += 1;
@@ -94,15 +107,16 @@ fn cycles(scenario: &Scenario, name: &str, logs: &Path) -> Result<(), Failed> {
             Outcome::Void(why) => {
                 void += 1;
                 println!("{name}: void cycle: {why}");
-                if void > void_at_most(scenario.cycles) {
-                    return Err(format!(
-                        "TOO DISTURBED: {void} void cycles beside {met} good ones; the \
-                         machine stalls, and the claim is neither met nor missed; the last: \
-                         {why}"
-                    )
-                    .into());
+                let left = *patience.lock().unwrap_or_else(PoisonError::into_inner);
+                if void > void_at_most(scenario.cycles) || left.is_zero() {
+                    return Err(too_disturbed(&format!(
+                        "{void} void cycles beside {met} good ones; the machine stalls, \
+                         and the claim is neither met nor missed; the last: {why}"
+                    )));
                 }
                 prober::calm(CALM)?;
+                let mut left = patience.lock().unwrap_or_else(PoisonError::into_inner);
+                *left = left.saturating_sub(begun.elapsed());
             }
         }
     }

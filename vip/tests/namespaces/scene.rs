@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use lab::binaries;
 use lab::holders::overlap;
-use lab::prober::{GAP, Prober, lateness, outage};
+use lab::prober::{GAP, Prober, calm, lateness, outage};
 use lab::process::Process;
+use lab::requirement::too_disturbed;
 use lab::segment::Segment;
 use lab::timeline::Timeline;
 use lab::wait;
@@ -116,6 +117,35 @@ pub(crate) fn say(text: &str) {
     println!("{text}");
 }
 
+/// Cycles that may be void where a few sound ones are asked for.
+const VOID: usize = 12;
+/// How long it is waited, after one, for a machine that disturbs nothing.
+const CALM: Duration = Duration::from_secs(10);
+
+/// Runs cycles until as many as wanted were sound, and judges all of them.
+pub(crate) fn sound(
+    what: &str,
+    wanted: usize,
+    mut cycle: impl FnMut() -> Result<Option<(Duration, Duration)>, Failed>,
+) -> Result<(), Failed> {
+    let mut seen = Vec::new();
+    while seen.iter().flatten().count() < wanted {
+        let one = cycle()?;
+        seen.push(one);
+        if one.is_none() {
+            let void = seen.iter().filter(|one| one.is_none()).count();
+            say(&format!("{what}: void cycle"));
+            if void > VOID {
+                let good = seen.len() - void;
+                let why = format!("{what}: {void} void cycles beside {good} good ones");
+                return Err(too_disturbed(&why));
+            }
+            calm(CALM)?;
+        }
+    }
+    judge(what, &seen)
+}
+
 /// Median and worst of what was seen; what was void is said.
 pub(crate) fn judge(
     what: &str,
@@ -131,7 +161,7 @@ pub(crate) fn judge(
         .max()
         .unwrap_or_default();
     let (Some(min), Some(max)) = (gaps.first(), gaps.last()) else {
-        return Err(format!("{what}: every cycle was void").into());
+        return Err(too_disturbed(&format!("{what}: every cycle was void")));
     };
     let median = gaps.get(gaps.len() / 2).copied().unwrap_or_default();
     say(&format!(

@@ -12,7 +12,7 @@ use libtest_mimic::Failed;
 
 use crate::Test;
 use crate::hosts::{Lab, PATIENCE, assert_is, copy_program};
-use crate::scene::{INTERVALS, KEY, Scene, judge};
+use crate::scene::{INTERVALS, KEY, Scene, sound};
 
 pub(crate) const TESTS: [(&str, Test); 2] = [
     ("upgrade_keeps_the_address_and_makes_no_election", upgraded),
@@ -31,8 +31,7 @@ fn upgraded() -> Result<(), Failed> {
     scene.settled("a")?;
     let _b = scene.start("b", 100, interval, KEY, "")?;
     scene.acquainted("a")?;
-    let mut seen = Vec::new();
-    for _ in 0..3 {
+    sound("upgrade", 3, || {
         let events = scene.lab.timeline.events().len();
         let begun = Instant::now();
         scene.lab.command("a", &["upgrade"])?;
@@ -45,12 +44,12 @@ fn upgraded() -> Result<(), Failed> {
         if let Some(event) = new.iter().find(moved) {
             return Err(format!("the address did not stay: {event:?}").into());
         }
-        seen.push(scene.seen(begun));
+        let seen = scene.seen(begun);
         let router = scene.lab.router("a")?;
         assert_is("reason", router.pointer("/reason"), "handedOver")?;
         assert_is("priority", router.pointer("/priority"), 200)?;
-    }
-    judge("upgrade", &seen)
+        Ok(seen)
+    })
 }
 
 fn not_upgraded() -> Result<(), Failed> {

@@ -33,7 +33,7 @@ use ladder::{Counts, Rung};
 use tally::Tally;
 
 /// The names `STERNPOST_REQUIRE` may hold; see `requirement.rs`.
-const REQUIREMENTS: [&str; 11] = [
+const REQUIREMENTS: [&str; 12] = [
     "root",
     "kubernetes",
     "network",
@@ -45,6 +45,7 @@ const REQUIREMENTS: [&str; 11] = [
     "curl",
     "openssl",
     "go",
+    "calm",
 ];
 
 /// The Go build beside cargo's takes this much memory; with less they run in turn.
