@@ -11,14 +11,18 @@
 //! that misses one of those fails instead. What only shows while a test runs is whether the
 //! machine is calm enough to measure on ([`too_disturbed`]).
 
+mod calm;
+
 use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use libtest_mimic::{Completion, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 
 use crate::machine::possible;
+pub use calm::too_disturbed;
+use calm::verdict;
 
 /// The programs `make deps` unpacks into [`peers`].
 const PEERS: [&str; 7] = [
@@ -205,32 +209,6 @@ pub fn trial(
     }
 }
 
-/// What a test of bounds of time says of a machine that stalls so often that they are neither
-/// kept nor broken. Returned from a [`trial`], it is a skip that needs `calm`, or a failure
-/// where `STERNPOST_REQUIRE` demands that.
-pub fn too_disturbed(why: &str) -> Failed {
-    format!("{TOO_DISTURBED}{why}").into()
-}
-
-/// How [`too_disturbed`] begins.
-const TOO_DISTURBED: &str = "TOO DISTURBED: ";
-
-/// The name of a machine without stalls in `STERNPOST_REQUIRE`.
-const CALM: &str = "calm";
-
-fn verdict(name: &str, ended: Result<(), Failed>) -> Result<Completion, Failed> {
-    let Err(failed) = ended else {
-        return Ok(Completion::Completed);
-    };
-    match failed.message() {
-        Some(why) if why.starts_with(TOO_DISTURBED) && !is_demanded(CALM) => {
-            announce(name, &format!("(needs: {CALM}): {why}"));
-            Ok(Completion::ignored())
-        }
-        Some(_) | None => Err(failed),
-    }
-}
-
 /// The folder of the real Kubernetes commands and etcd: `STERNPOST_K8S_BIN`, or what
 /// `make kubernetes` builds.
 pub fn kubernetes() -> PathBuf {
@@ -366,18 +344,6 @@ mod tests {
         ] {
             assert_eq!(names_contain(names, "root"), demanded, "{names:?}");
         }
-    }
-
-    #[test]
-    fn too_disturbed_is_skipped_and_nothing_else_is() {
-        let skipped = verdict("x", Err(too_disturbed("13 cycles void")));
-        assert!(matches!(skipped, Ok(Completion::Ignored { .. })));
-        let failed = verdict("x", Err("2 failed, after TOO DISTURBED: 1".into()));
-        let said = failed
-            .err()
-            .and_then(|failed| failed.message().map(str::to_owned));
-        assert_eq!(said.as_deref(), Some("2 failed, after TOO DISTURBED: 1"));
-        assert!(matches!(verdict("x", Ok(())), Ok(Completion::Completed)));
     }
 
     #[test]
