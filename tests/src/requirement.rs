@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::{Failed, Trial};
 
 use crate::machine::possible;
-pub use calm::too_disturbed;
 use calm::verdict;
+pub use calm::{too_disturbed, undisturbed};
 
 /// The programs `make deps` unpacks into [`peers`].
 const PEERS: [&str; 7] = [

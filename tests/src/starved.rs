@@ -16,8 +16,16 @@ impl Waited {
     /// Up to now. Nothing of a process that is gone, and where the kernel does not count.
     #[must_use]
     pub fn of(process: Pid) -> Self {
-        let threads = fs::read_dir(format!("/proc/{process}/task"));
-        let threads = threads.into_iter().flatten().flatten();
+        Self::of_all([process])
+    }
+
+    /// The same of several.
+    #[must_use]
+    pub fn of_all(processes: impl IntoIterator<Item = Pid>) -> Self {
+        let threads = processes
+            .into_iter()
+            .filter_map(|process| fs::read_dir(format!("/proc/{process}/task")).ok());
+        let threads = threads.flatten().flatten();
         let waited = threads.filter_map(|thread| {
             let number = thread.file_name().to_str()?.parse().ok()?;
             let said = fs::read_to_string(thread.path().join("schedstat")).ok()?;

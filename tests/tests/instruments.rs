@@ -18,6 +18,7 @@ use lab::prober::{self, Prober};
 use lab::process::Program;
 use lab::requirement::{Requirement, trial};
 use lab::segment::Segment;
+use lab::stalls::Stalls;
 use lab::timeline::Timeline;
 use lab::{LabError, fault, harness, netns, wait};
 use libtest_mimic::Failed;
@@ -31,7 +32,7 @@ const HOSTS: [(&str, Ipv4Addr); 3] = [
 
 type Test = fn() -> Result<(), LabError>;
 
-const TESTS: [(&str, Test); 7] = [
+const TESTS: [(&str, Test); 8] = [
     (
         "a_segment_stands_in_well_below_a_second_and_leaves_nothing",
         stands,
@@ -45,6 +46,7 @@ const TESTS: [(&str, Test); 7] = [
     ),
     ("a_dead_host_keeps_no_address_of_a_daemon", dead),
     ("what_a_killed_run_left_is_swept", swept),
+    ("a_core_that_is_kept_stands_still", kept),
 ];
 
 fn main() {
@@ -197,5 +199,21 @@ fn swept() -> Result<(), LabError> {
     lab::command::run("ip", &["netns", "add", name])?;
     netns::sweep();
     assert!(!Path::new("/run/netns").join(name).exists());
+    Ok(())
+}
+
+/// By a program that goes before those who look, for 100 ms and more.
+fn kept() -> Result<(), LabError> {
+    const BUSY: &str = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+    let own = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Where this one runs, any program may: the 39th field.
+    let core = own.rsplit(' ').nth(52 - 39).unwrap_or("0").to_owned();
+    let stalls = Stalls::begin()?;
+    let begun = Instant::now();
+    let keeps = ["--fifo", "99", "taskset", "-c", &core, "sh", "-c", BUSY];
+    lab::command::run("chrt", &keeps)?;
+    let (took, stood) = (begun.elapsed(), stalls.since(begun));
+    println!("a program of {took:?} kept a core for {stood:?}");
+    assert!(stood > took / 2, "{stood:?} of {took:?}");
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Expect, Scenario, Step};
 use crate::group::{Group, Role};
 use crate::prober::{self, Prober};
+use crate::stalls::Stalls;
 use crate::starved::Waited;
 
 /// Who has to be on time for the address to be where it belongs.
@@ -43,7 +44,8 @@ pub enum Disturbance {
         said: String,
         /// By so much.
         over: Duration,
-        /// So long the programs in question were ready to run and had no core.
+        /// So long the programs in question were ready to run and had no core, or cores stood
+        /// still.
         starved: Duration,
         /// So long the lab's own command took to do the fault.
         hand: Duration,
@@ -61,7 +63,7 @@ impl fmt::Display for Disturbance {
                 hand,
             } => write!(
                 f,
-                "{said}: {over:.1?} too long, but programs waited {starved:.1?} for a core \
+                "{said}: {over:.1?} too long, but cores kept programs waiting for {starved:.1?} \
                  and the lab's own command took {hand:.1?}"
             ),
         }
@@ -99,9 +101,10 @@ impl Miss {
     }
 }
 
-/// What had been waited for cores when the last fault was done, and how long the lab's own
-/// command took for that.
+/// When the last fault was done, what had been waited for cores by then, and how long the lab's
+/// own command took for it.
 pub(super) struct Mark {
+    at: Instant,
     waited: BTreeMap<(String, Role), Waited>,
     own: Waited,
     pub(super) hand: Duration,
@@ -111,6 +114,7 @@ impl Mark {
     /// Now.
     pub(super) fn now(group: &Group) -> Self {
         Self {
+            at: Instant::now(),
             waited: group.waited(WATCHED),
             own: Waited::of(nix::unistd::getpid()),
             hand: Duration::ZERO,
@@ -118,8 +122,9 @@ impl Mark {
     }
 
     /// What programs of these roles have waited since, added up: an election is one program's
-    /// doing after the other's. Where answers count, so do the lab's own clients.
-    fn starved(&self, group: &Group, of: &[Role]) -> Duration {
+    /// doing after the other's. Where answers count, so do the lab's own clients. A core that
+    /// stands still makes whoever is on it wait, and the kernel counts nobody's wait for it.
+    fn starved(&self, group: &Group, stalls: &Stalls, of: &[Role]) -> Duration {
         let fresh = Waited::default();
         let now = group.waited(of);
         let programs = now.iter().map(|(name, waited)| {
@@ -130,7 +135,7 @@ impl Mark {
             true => Waited::of(nix::unistd::getpid()).since(&self.own),
             false => Duration::ZERO,
         };
-        programs.sum::<Duration>() + own
+        programs.sum::<Duration>() + own + stalls.since(self.at)
     }
 }
 
@@ -174,13 +179,13 @@ pub(super) fn missed(
     miss: Miss,
     prober: &Prober,
     begun: Instant,
-    mark: &Mark,
+    (mark, stalls): (&Mark, &Stalls),
     group: &Group,
 ) -> Outcome {
     if let Some(late) = late(prober, begun) {
         return Outcome::Void(late);
     }
-    let starved = miss.over.map(|(_, of)| mark.starved(group, of));
+    let starved = miss.over.map(|(_, of)| mark.starved(group, stalls, of));
     decided(miss, starved.unwrap_or_default(), mark.hand)
 }
 
@@ -196,8 +201,8 @@ fn decided(miss: Miss, starved: Duration, hand: Duration) -> Outcome {
             hand,
         }),
         Some((over, _)) => Outcome::Missed(format!(
-            "{said} ({over:.1?} too long; programs waited {starved:.1?} for a core, the lab's \
-             own command took {hand:.1?})"
+            "{said} ({over:.1?} too long; cores kept programs waiting for {starved:.1?}, the \
+             lab's own command took {hand:.1?})"
         )),
     }
 }

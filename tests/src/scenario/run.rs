@@ -17,6 +17,7 @@ use crate::host::{Host, NamespaceHost};
 use crate::prober::Prober;
 use crate::segment::Segment;
 use crate::sniffer::Sniffer;
+use crate::stalls::Stalls;
 use crate::wait;
 use crate::watcher::Watchers;
 
@@ -36,6 +37,7 @@ pub(super) struct Stage {
     pub(super) sniffer: Sniffer,
     pub(super) group: Group,
     pub(super) vip: Ipv4Addr,
+    stalls: Stalls,
     /// Before the first program was started.
     begun: Instant,
     /// At the last fault; before the first one, at `begun`.
@@ -82,6 +84,7 @@ impl Stage {
             .zip((FIRST..).map(|n| Ipv4Addr::new(10, 77, 0, n)));
         let hosts: Vec<_> = places.chain([CLIENT]).collect();
         let segment = Segment::new(logs, &hosts)?;
+        let stalls = Stalls::begin()?;
         let sniffer = Sniffer::start(&segment)?;
         let client = segment.host(CLIENT.0)?.clone();
         let mut group = Group::new(segment, VIP, &names)?;
@@ -122,6 +125,7 @@ impl Stage {
             sniffer,
             group,
             vip: VIP,
+            stalls,
             begun,
             mark,
             first: None,
@@ -172,7 +176,8 @@ impl Stage {
     }
 
     fn missed(&self, miss: Miss) -> Outcome {
-        missed(miss, &self.prober, self.begun, &self.mark, &self.group)
+        let held_up = (&self.mark, &self.stalls);
+        missed(miss, &self.prober, self.begun, held_up, &self.group)
     }
 }
 
