@@ -28,7 +28,7 @@ fn excluded() -> Result<(), Failed> {
         let shown = lab.ip("a", "-o address show dev eth0")?;
         Ok::<_, Failed>(shown.contains(&format!("{BESIDE}/24")))
     };
-    assert_is("there", Some(&there()?.into()), true)?;
+    wait::until("it is there", PATIENCE, || there().ok()?.then_some(()))?;
     // A peer that does not know of it takes our adverts.
     let _b = lab.start("b", &lab.config("b", 100, "")?)?;
     lab.state("b", "backup")?;
@@ -48,7 +48,7 @@ fn excluded() -> Result<(), Failed> {
     wait::until("it is back", PATIENCE, || there().ok()?.then_some(()))?;
     daemon.stop(PATIENCE)?;
     lab.held_by(&["b"])?;
-    assert_is("there", Some(&there()?.into()), false)?;
+    wait::until("it is gone", PATIENCE, || (!there().ok()?).then_some(()))?;
     assert_is(
         "addresses of b",
         lab.router("b")?.pointer("/addresses/0"),

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use lab::endpoint::Endpoint;
 use lab::wait;
 use libtest_mimic::Failed;
+use serde_json::Value;
 
 use crate::Test;
-use crate::hosts::{Lab, PATIENCE, assert_is};
-use crate::scene::{INTERVALS, KEY, Scene, WORST, judge, say};
+use crate::hosts::{Lab, PATIENCE};
+use crate::scene::{INTERVALS, KEY, Scene, Seen, WORST, gather, judge, say, sound};
 
 pub(crate) const TESTS: [(&str, Test); 6] = [
     ("yield_is_hardly_seen_at_any_interval", yielded),
@@ -24,7 +25,7 @@ pub(crate) const TESTS: [(&str, Test); 6] = [
     ("another_key_is_refused_and_priority_0_remains", other_key),
 ];
 
-/// Moves per interval; a tenth may be void.
+/// Moves per interval.
 const CYCLES: usize = 10;
 /// From the death of the endpoint to the first answer elsewhere.
 const ELSEWHERE: Duration = Duration::from_millis(400);
@@ -35,23 +36,30 @@ fn yielded() -> Result<(), Failed> {
         let _a = scene.start("a", 200, interval, KEY, "")?;
         scene.settled("a")?;
         let _b = scene.start("b", 100, interval, KEY, "")?;
-        let mut seen = Vec::new();
-        for cycle in 0..CYCLES {
-            let (from, to) = if cycle % 2 == 0 {
-                ("a", "b")
-            } else {
-                ("b", "a")
-            };
+        let (mut given, mut unclear) = (0, 0);
+        sound(&format!("yield {name}"), CYCLES, || {
+            let [from, to] = scene.owner()?;
             scene.acquainted(from)?;
             let begun = Instant::now();
-            scene.lab.command(from, &["yield", "--to", to])?;
+            let asked = scene.lab.command(from, &["yield", "--to", to]);
+            if asked.is_err() && scene.seen(begun).is_none() {
+                // A successor that the machine kept from answering in time: nothing is moved,
+                // or all the same.
+                unclear += u64::from(from == "a");
+                return Ok(None);
+            }
+            asked?;
             scene.settled(to)?;
-            seen.push(scene.seen(begun));
+            given += u64::from(from == "a");
+            Ok(scene.seen(begun))
+        })?;
+        let router = scene.lab.router("a")?;
+        let handed = router.pointer("/counts/handovers/accepted");
+        let handed = handed.and_then(Value::as_u64).unwrap_or_default();
+        if !(given..=given + unclear).contains(&handed) {
+            let said = format!("{handed} handovers, not {given} ({unclear} unclear)");
+            return Err(said.into());
         }
-        judge(&format!("yield {name}"), &seen)?;
-        let counts = scene.lab.router("a")?;
-        let handed = counts.pointer("/counts/handovers/accepted");
-        assert_is("handovers", handed, CYCLES / 2)?;
     }
     Ok(())
 }
@@ -63,24 +71,19 @@ fn stopped() -> Result<(), Failed> {
         running.insert("a", scene.start("a", 200, interval, KEY, "")?);
         scene.settled("a")?;
         running.insert("b", scene.start("b", 200, interval, KEY, "")?);
-        let mut seen = Vec::new();
-        for cycle in 0..CYCLES / 2 {
-            let (from, to) = if cycle % 2 == 0 {
-                ("a", "b")
-            } else {
-                ("b", "a")
-            };
+        sound(&format!("graceful stop {name}"), CYCLES / 2, || {
+            let [from, to] = scene.owner()?;
             scene.acquainted(from)?;
             let begun = Instant::now();
             let mut ending = running.remove(from).ok_or("not running")?;
             ending.stop(PATIENCE)?;
             drop(ending);
             scene.settled(to)?;
-            seen.push(scene.seen(begun));
+            let seen = scene.seen(begun);
             // Lower than the one that holds it: it does not come back by itself.
             running.insert(from, scene.start(from, 100, interval, KEY, "")?);
-        }
-        judge(&format!("graceful stop {name}"), &seen)?;
+            Ok(seen)
+        })?;
     }
     Ok(())
 }
@@ -89,36 +92,41 @@ fn endpoint() -> Result<(), Failed> {
     let mut seen = Vec::new();
     for weight in ["-150", "0"] {
         for (name, interval) in INTERVALS {
-            let scene = Scene::new(&format!("endpoint-{name}{weight}"))?;
-            let track = format!(
-                "  track:\n  - {{http: {{url: \"http://127.0.0.1:9000/readyz\"}}, \
-                 weight: {weight}, interval: 100ms, fall: 2, rise: 2}}\n"
-            );
-            let service = Endpoint::start(scene.lab.segment.host("a")?)?;
-            let _a = scene.start("a", 200, interval, KEY, &track)?;
-            scene.settled("a")?;
-            let _b = scene.start("b", 100, interval, KEY, "")?;
-            scene.acquainted("a")?;
-            let died = Instant::now();
-            drop(service);
-            scene.settled("b")?;
-            let elsewhere = scene
-                .prober
-                .probes(died, Instant::now())
-                .iter()
-                .find_map(|probe| probe.answered.filter(|(_, host)| *host == 1))
-                .ok_or("b never answered")?;
-            let took = elsewhere.0.saturating_duration_since(died);
-            say(&format!(
-                "endpoint {name} weight {weight}: answers elsewhere after {took:?}"
-            ));
-            if took > ELSEWHERE {
-                return Err(format!("{name} weight {weight}: {took:?}").into());
-            }
-            seen.push(scene.seen(died));
+            let what = format!("endpoint {name} weight {weight}");
+            seen.extend(gather(&what, 1, || dies(&what, weight, interval))?);
         }
     }
     judge("endpoint", &seen)
+}
+
+/// One death of an endpoint, after which the address has to be elsewhere in time.
+fn dies(what: &str, weight: &str, interval: &str) -> Result<Seen, Failed> {
+    let scene = Scene::new(&what.replace(' ', "-"))?;
+    let track = format!(
+        "  track:\n  - {{http: {{url: \"http://127.0.0.1:9000/readyz\"}}, \
+         weight: {weight}, interval: 100ms, fall: 2, rise: 2}}\n"
+    );
+    let service = Endpoint::start(scene.lab.segment.host("a")?)?;
+    let _a = scene.start("a", 200, interval, KEY, &track)?;
+    scene.settled("a")?;
+    let _b = scene.start("b", 100, interval, KEY, "")?;
+    scene.acquainted("a")?;
+    let died = Instant::now();
+    drop(service);
+    scene.settled("b")?;
+    let elsewhere = scene
+        .prober
+        .probes(died, Instant::now())
+        .iter()
+        .find_map(|probe| probe.answered.filter(|(_, host)| *host == 1))
+        .ok_or("b never answered")?;
+    let took = elsewhere.0.saturating_duration_since(died);
+    say(&format!("{what}: answers elsewhere after {took:?}"));
+    let seen = scene.seen(died);
+    if seen.is_some() && took > ELSEWHERE {
+        return Err(format!("{what}: {took:?}").into());
+    }
+    Ok(seen)
 }
 
 fn kept() -> Result<(), Failed> {
@@ -133,16 +141,20 @@ fn kept() -> Result<(), Failed> {
         let status = scene.lab.status("a").ok()?;
         (status.pointer("/channel/peers/0/ready")? == 0).then_some(())
     })?;
-    let begun = Instant::now();
-    for (to, said) in [("b", "the addresses stay"), ("c", "no peer c was heard")] {
-        let refused = scene.lab.command("a", &["yield", "--to", to]);
-        let said_so = format!("{:?}", refused.err()).contains(said);
-        if !said_so {
-            return Err(format!("yield --to {to} did not say: {said}").into());
+    let seen = gather("kept", 1, || {
+        let begun = Instant::now();
+        for (to, said) in [("b", "the addresses stay"), ("c", "no peer c was heard")] {
+            let refused = scene.lab.command("a", &["yield", "--to", to]);
+            let said_so = format!("{:?}", refused.err()).contains(said);
+            if !said_so {
+                return Err(format!("yield --to {to} did not say: {said}").into());
+            }
         }
-    }
-    scene.settled("a")?;
-    if let Some((gap, _)) = scene.seen(begun)
+        scene.settled("a")?;
+        Ok(scene.seen(begun))
+    })?;
+    let gap = seen.into_iter().flatten().map(|(gap, _)| gap).max();
+    if let Some(gap) = gap
         && gap > WORST
     {
         return Err(format!("the address was away for {gap:?}").into());

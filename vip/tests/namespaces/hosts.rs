@@ -33,18 +33,6 @@ pub(crate) fn copy_program(to: &std::path::Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A bound of time.
-pub(crate) fn assert_within(
-    what: &str,
-    took: Duration,
-    bound: Duration,
-) -> Result<(), Failed> {
-    if took > bound {
-        return Err(format!("{what} {took:?}, bound {bound:?}").into());
-    }
-    Ok(())
-}
-
 /// A value in an answer of the daemon.
 pub(crate) fn assert_is(
     what: &str,

@@ -85,6 +85,16 @@ fn field(lab: &Lab, address: &str, name: &str, wanted: &str) -> Result<(), Faile
     assert_is(name, it.get(name), wanted)
 }
 
+/// The same after a time: addresses are put one after the other.
+fn becomes(lab: &Lab, address: &str, name: &str, wanted: &str) -> Result<(), Failed> {
+    wait::until(
+        &format!("{name} of {address} is {wanted}"),
+        PATIENCE,
+        || field(lab, address, name, wanted).ok(),
+    )?;
+    Ok(())
+}
+
 fn placed() -> Result<(), Failed> {
     bounded("it stayed", CRASH, placed_and_gone)
 }
@@ -103,7 +113,7 @@ fn placed_and_gone() -> Result<Measured, Failed> {
         (&VIRTUAL.to_string(), "device", "eth0"),
         (&VIRTUAL.to_string(), "label", "eth0"),
     ] {
-        field(&lab, address, name, wanted)?;
+        becomes(&lab, address, name, wanted)?;
     }
     let router = lab.router("a")?;
     assert_is("device", router.pointer("/places/1/device"), "eth1")?;
@@ -147,16 +157,12 @@ fn relabelled() -> Result<(), Failed> {
     let path = lab.config("a", 200, &more("eth1:one"))?;
     let mut daemon = lab.start("a", &path)?;
     lab.held_by(&["a"])?;
-    field(&lab, BESIDE, "label", "eth1:one")?;
+    becomes(&lab, BESIDE, "label", "eth1:one")?;
     let relabel = |from: &str, to: &str| -> Result<(), Failed> {
         let text = fs::read_to_string(&path)?;
         Ok(fs::write(&path, text.replace(from, to))?)
     };
-    let labelled = |wanted: &str| {
-        wait::until(&format!("the label is {wanted}"), PATIENCE, || {
-            field(&lab, BESIDE, "label", wanted).ok()
-        })
-    };
+    let labelled = |wanted: &str| becomes(&lab, BESIDE, "label", wanted);
     relabel("eth1:one", "eth1:two")?;
     daemon.signal(nix::sys::signal::Signal::SIGHUP);
     labelled("eth1:two")?;
@@ -168,11 +174,10 @@ fn relabelled() -> Result<(), Failed> {
     labelled("eth1:three")?;
     daemon.stop(PATIENCE)?;
     lab.held_by(&[])?;
-    assert_is(
-        "there",
-        Some(&Value::from(shown(&lab, BESIDE)?.is_some())),
-        false,
-    )
+    wait::until("the other is gone", PATIENCE, || {
+        shown(&lab, BESIDE).ok()?.is_none().then_some(())
+    })?;
+    Ok(())
 }
 
 fn gone() -> Result<(), Failed> {
@@ -186,7 +191,7 @@ fn gone() -> Result<(), Failed> {
         lab.ip("a", command)?;
     }
     lab.held_by(&["a"])?;
-    field(&lab, BESIDE, "device", "eth1")?;
+    becomes(&lab, BESIDE, "device", "eth1")?;
     daemon.stop(PATIENCE)?;
     lab.held_by(&[])
 }

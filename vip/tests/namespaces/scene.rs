@@ -6,11 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use lab::binaries;
-use lab::holders::overlap;
+use lab::holders::{current, overlap};
 use lab::prober::{GAP, Prober, calm, lateness, outage};
 use lab::process::Process;
 use lab::requirement::too_disturbed;
 use lab::segment::Segment;
+use lab::stalls::Stalls;
 use lab::timeline::Timeline;
 use lab::wait;
 use libtest_mimic::Failed;
@@ -33,6 +34,7 @@ pub(crate) const INTERVALS: [(&str, &str); 2] = [
 pub(crate) struct Scene {
     pub(crate) lab: Lab,
     pub(crate) prober: Prober,
+    stalls: Stalls,
 }
 
 impl Scene {
@@ -48,7 +50,12 @@ impl Scene {
             lab.segment.host("b")?.clone(),
         ];
         let prober = Prober::start(VIRTUAL, lab.segment.host("client")?, &hosts)?;
-        Ok(Self { lab, prober })
+        let stalls = Stalls::begin()?;
+        Ok(Self {
+            lab,
+            prober,
+            stalls,
+        })
     }
 
     /// Starts `host` with a channel to the other one.
@@ -100,11 +107,24 @@ impl Scene {
         Ok(())
     }
 
+    /// Waits until one holds the address alone: it, and the other one.
+    pub(crate) fn owner(&self) -> Result<[&'static str; 2], Failed> {
+        let owner = wait::until("one alone holds the address", PATIENCE, || {
+            let holders = current(&self.lab.timeline.events());
+            let alone = |host: &str| holders.len() == 1 && holders.contains(host);
+            [["a", "b"], ["b", "a"]]
+                .into_iter()
+                .find(|[one, _]| alone(one))
+        })?;
+        Ok(owner)
+    }
+
     /// The client's gap since `from`, and the time with two holders; `None` when void.
-    pub(crate) fn seen(&self, from: Instant) -> Option<(Duration, Duration)> {
+    pub(crate) fn seen(&self, from: Instant) -> Seen {
         let to = Instant::now();
         let probes = self.prober.probes(from, to);
-        if lateness(&probes) > GAP {
+        // What a core stands still, the client does not see if it is on another one.
+        if lateness(&probes) > GAP || self.stalls.total(from, to) > GAP {
             return None;
         }
         let both = overlap(&self.lab.timeline.events(), from, to);
@@ -122,12 +142,24 @@ const VOID: usize = 12;
 /// How long it is waited, after one, for a machine that disturbs nothing.
 const CALM: Duration = Duration::from_secs(10);
 
+/// The client's gap and the time with two holders; none of a cycle that is void.
+pub(crate) type Seen = Option<(Duration, Duration)>;
+
 /// Runs cycles until as many as wanted were sound, and judges all of them.
 pub(crate) fn sound(
     what: &str,
     wanted: usize,
-    mut cycle: impl FnMut() -> Result<Option<(Duration, Duration)>, Failed>,
+    cycle: impl FnMut() -> Result<Seen, Failed>,
 ) -> Result<(), Failed> {
+    judge(what, &gather(what, wanted, cycle)?)
+}
+
+/// Runs cycles until as many as wanted were sound.
+pub(crate) fn gather(
+    what: &str,
+    wanted: usize,
+    mut cycle: impl FnMut() -> Result<Seen, Failed>,
+) -> Result<Vec<Seen>, Failed> {
     let mut seen = Vec::new();
     while seen.iter().flatten().count() < wanted {
         let one = cycle()?;
@@ -143,14 +175,11 @@ pub(crate) fn sound(
             calm(CALM)?;
         }
     }
-    judge(what, &seen)
+    Ok(seen)
 }
 
 /// Median and worst of what was seen; what was void is said.
-pub(crate) fn judge(
-    what: &str,
-    seen: &[Option<(Duration, Duration)>],
-) -> Result<(), Failed> {
+pub(crate) fn judge(what: &str, seen: &[Seen]) -> Result<(), Failed> {
     let counted: Vec<_> = seen.iter().flatten().collect();
     let void = seen.len() - counted.len();
     let mut gaps: Vec<_> = counted.iter().map(|(gap, _)| *gap).collect();

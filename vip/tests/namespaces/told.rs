@@ -39,7 +39,7 @@ fn recorded() -> Result<(), Failed> {
     let host = scene.lab.segment.host("b")?;
     let socket = host.file("vip.sock");
     let watch = format!(
-        "timeout 1.5 {BINARY} status --watch --socket {}; true",
+        "timeout 30 {BINARY} status --watch --socket {} | grep --max-count=2 ROUTER",
         socket.display()
     );
     let shown = host.output("sh", &["-c", &watch])?;

@@ -38,17 +38,19 @@ fn upgraded() -> Result<(), Failed> {
         // Longer than the grace of the old guard, and than a lifetime.
         wait::pass(Duration::from_millis(1200), || false);
         scene.settled("a")?;
+        let Some(seen) = scene.seen(begun) else {
+            return Ok(None);
+        };
         let after = scene.lab.timeline.events();
         let new = after.get(events..).unwrap_or_default();
         let moved = |event: &&Event| event.host == "b" || event.what == What::LetsGo;
         if let Some(event) = new.iter().find(moved) {
             return Err(format!("the address did not stay: {event:?}").into());
         }
-        let seen = scene.seen(begun);
         let router = scene.lab.router("a")?;
         assert_is("reason", router.pointer("/reason"), "handedOver")?;
         assert_is("priority", router.pointer("/priority"), 200)?;
-        Ok(seen)
+        Ok(Some(seen))
     })
 }
 
