@@ -8,11 +8,12 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use lab::daemons::{VipConfig, vip_daemon};
+use lab::held_up::Machine;
 use lab::holders::{What, current};
 use lab::host::{Host, NamespaceHost};
 use lab::prober::{Prober, lateness, outage};
 use lab::process::{Process, Program};
-use lab::requirement::{Requirement, peer, trial};
+use lab::requirement::{Requirement, peer, trial, undisturbed};
 use lab::segment::Segment;
 use lab::timeline::Timeline;
 use lab::{binaries, netns, schedule, signals, wait};
@@ -32,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Three intervals of 100 ms and the skew of the lowest, twice: a second owner may die
 /// right after the first.
 const OUTAGE: Duration = Duration::from_millis(900);
+
+/// Of a cycle that the machine disturbs.
+const TRIES: u32 = 3;
 
 /// Kill cycles of each group; `STERNPOST_CYCLES` asks for more.
 const CYCLES: u32 = 20;
@@ -75,14 +79,9 @@ fn cycles(whose: [Whose; 3], label: &str) -> Result<(), Failed> {
     for cycle in 0..count {
         // Once the first dies, then the first two, so that each takes over from each.
         let dying: &[&'static str] = if cycle % 2 == 0 { &["a"] } else { &["a", "b"] };
-        let cycle = lab.cycle(dying);
-        cycle.map_err(|error| format!("killing {dying:?}: {}", said(&error)))?;
+        undisturbed(TRIES, || lab.cycle(dying))?;
     }
     Ok(())
-}
-
-fn said(error: &Failed) -> String {
-    error.message().unwrap_or_default().to_owned()
 }
 
 struct Lab {
@@ -91,6 +90,7 @@ struct Lab {
     running: BTreeMap<&'static str, Process>,
     programs: BTreeMap<&'static str, Program>,
     timeline: Timeline,
+    machine: Machine,
     segment: Segment,
 }
 
@@ -112,6 +112,7 @@ impl Lab {
             running: BTreeMap::new(),
             programs: BTreeMap::new(),
             timeline: Timeline::watch(VIP, segment.hosts())?,
+            machine: Machine::watch(segment.hosts())?,
             segment,
         };
         for ((name, _, priority), whose) in MASTERS.into_iter().zip(whose) {
@@ -159,10 +160,11 @@ impl Lab {
     }
 
     fn cycle(&mut self, dying: &[&'static str]) -> Result<(), Failed> {
-        let struck = Instant::now();
+        let mut struck = self.machine.mark();
         for host in dying {
             self.kill(host)?;
         }
+        struck.hand = struck.at.elapsed();
         let next = if dying.len() == 1 { "b" } else { "c" };
         self.held_by(next)?;
         wait::until("the client is answered", PATIENCE, || {
@@ -171,15 +173,15 @@ impl Lab {
         })?;
         // keepalived's black hole lasts until its second burst, after 5 s; ours until 200 ms.
         wait::pass(Duration::from_millis(300), || false);
-        let probes = self.prober.probes(struck, Instant::now());
+        let probes = self.prober.probes(struck.at, Instant::now());
         let (gap, late) = (outage(&probes), lateness(&probes));
-        if gap > OUTAGE + late {
-            return Err(format!("nobody answered for {gap:?} (prober {late:?})").into());
-        }
+        let what = format!("killing {dying:?}: nobody answered (prober {late:?}) for");
+        let ended = self.machine.within(&struck, &what, gap, OUTAGE + late);
         for host in dying {
             self.revive(host)?;
         }
-        self.held_by("a")
+        self.held_by("a")?;
+        ended
     }
 
     fn held_by(&self, host: &str) -> Result<(), Failed> {

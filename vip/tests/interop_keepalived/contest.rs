@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use lab::holders::{Event, What};
 use lab::sniffer::Frame;
 use lab::wait;
 use libtest_mimic::Failed;
@@ -32,7 +33,9 @@ pub(crate) fn equals(pair: &mut Pair, seats: Seats) -> Result<(), Failed> {
     let healed = Instant::now();
     pair.segment.heal("theirs")?;
     pair.held_by(winner)?;
-    let settled = Instant::now();
+    let gave_way = |event: &&Event| event.what == What::LetsGo && event.at >= healed;
+    let events = pair.timeline.events();
+    let settled = events.iter().find(gave_way).ok_or("nobody gave way")?.at;
     wait::pass(SETTLED, || false);
     pair.held_by(winner)?;
     let seen = pair.sniffer.seen(healed, Instant::now());

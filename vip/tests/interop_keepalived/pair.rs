@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::holders::{current, overlap};
+use lab::held_up::{Machine, Mark};
+use lab::holders::{current, overlap, sole_since};
 use lab::host::{Host, NamespaceHost};
 use lab::process::{Process, Program};
 use lab::requirement::peer;
@@ -151,6 +152,7 @@ pub(crate) struct Pair {
     pub(crate) macs: Macs,
     /// Ours, theirs, and the one that moves.
     addresses: [IpAddr; 3],
+    pub(crate) machine: Machine,
     pub(crate) segment: Segment,
 }
 
@@ -197,6 +199,7 @@ impl Pair {
             more: None,
             macs: Macs::Own,
             addresses,
+            machine: Machine::watch(segment.hosts())?,
             segment,
         })
     }
@@ -301,12 +304,21 @@ impl Pair {
     }
 
     /// The hand-over since then was one.
-    pub(crate) fn clean_since(&self, from: Instant) -> Result<(), Failed> {
-        let both = overlap(&self.timeline.events(), from, Instant::now());
-        if both > OVERLAP {
-            return Err(format!("both held the address for {both:?}").into());
-        }
-        Ok(())
+    pub(crate) fn clean_since(&self, from: &Mark) -> Result<(), Failed> {
+        let both = overlap(&self.timeline.events(), from.at, Instant::now());
+        self.machine
+            .within(from, "both held the address for", both, OVERLAP)
+    }
+
+    /// That host holds the address alone, so long after `since`.
+    pub(crate) fn took_over(
+        &self,
+        host: &str,
+        since: Instant,
+    ) -> Result<Duration, Failed> {
+        let held = sole_since(&self.timeline.events(), host);
+        let held = held.ok_or_else(|| format!("{host} does not hold it alone"))?;
+        Ok(held.saturating_duration_since(since))
     }
 
     /// Every advert could be read, and we refused none of theirs.

@@ -27,7 +27,7 @@ fn patience(pair: &Pair) -> Duration {
     let v6 = pair.moves().is_ipv6();
     match pair.macs {
         Macs::VirtualButAdverts if v6 => Duration::from_secs(8),
-        Macs::Own | Macs::Virtual | Macs::VirtualButAdverts => Duration::from_secs(2),
+        Macs::Own | Macs::Virtual | Macs::VirtualButAdverts => Duration::from_secs(5),
     }
 }
 

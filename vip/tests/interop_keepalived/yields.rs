@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lab::host::Host;
+use lab::sniffer::Frame;
 use lab::wait;
 use libtest_mimic::Failed;
 
@@ -17,7 +18,7 @@ pub(crate) fn to_them(pair: &mut Pair) -> Result<(), Failed> {
     pair.held_by("ours")?;
     let host = pair.host("ours")?;
     let socket = host.file("vip.sock").display().to_string();
-    let left = Instant::now();
+    let left = pair.machine.mark();
     let said = host.output(
         env!("CARGO_BIN_EXE_vip-daemon"),
         &["yield", "--socket", &socket],
@@ -26,11 +27,21 @@ pub(crate) fn to_them(pair: &mut Pair) -> Result<(), Failed> {
         return Err(format!("it says:\n{said}").into());
     }
     pair.held_by("theirs")?;
+    let seen = pair.sniffer.seen(left.at, Instant::now());
+    let mut ours = seen.iter().filter(|frame| frame.from == "ours");
+    let told = ours.find(|frame| match &frame.what {
+        Frame::Advert(advert) => advert.priority == vrrp::Priority::RELEASE,
+        Frame::Garbled(_)
+        | Frame::GratuitousArp(_)
+        | Frame::ArpReply(_)
+        | Frame::UnsolicitedNa(_) => false,
+    });
+    let told = told.ok_or("we sent no priority 0")?.at;
     // Their skew is 61 ms, their down interval 361.
-    let took = left.elapsed();
-    if took > Duration::from_millis(300) {
-        return Err(format!("theirs took over only after {took:?}").into());
-    }
+    let took = pair.took_over("theirs", told)?;
+    let bound = Duration::from_millis(300);
+    pair.machine
+        .within(&left, "theirs took over after", took, bound)?;
     // Several of our down intervals.
     wait::pass(Duration::from_secs(2), || false);
     pair.held_by("theirs")?;
