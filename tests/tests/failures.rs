@@ -1,30 +1,23 @@
 //! Every scene of failing servers with the real api-lb on the wire, and the bounds that do not
-//! depend on the machine's speed.
+//! depend on the machine's speed. One of time that is missed by no more than the machine kept
+//! programs waiting for a core is void, and the scene is played again.
 //!
 //! Leaves to `make bench-failures`: faults of their whole length, and the peers.
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Failed;
 
-use lab::failures::{Peer, Programs, Scene, Size};
+use lab::failures::{Peer, Programs, Scene, Size, sound};
 use lab::load::usage;
 use lab::requirement::{Requirement, trial};
-use lab::{binaries, netns, schedule, signals};
+use lab::{binaries, harness, schedule};
 
 fn main() {
     schedule::prefer_run();
-    netns::sweep();
-    signals::clean_up_on_interrupt();
-    let mut arguments = Arguments::from_args();
-    // Two at once would disturb each other's clocks.
-    arguments.test_threads.get_or_insert(1);
-    let trials: Vec<Trial> = Scene::ALL
-        .into_iter()
-        .map(|scene| {
-            let name = format!("failures::{}", scene.name());
-            trial(name, &[Requirement::Root], move || test(scene))
-        })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let trials = Scene::ALL.into_iter().map(|scene| {
+        let name = format!("failures::{}", scene.name());
+        trial(name, &[Requirement::Root], move || test(scene))
+    });
+    harness::run(trials.collect())
 }
 
 #[expect(
@@ -37,14 +30,9 @@ fn test(scene: Scene) -> Result<(), Failed> {
         ours: binaries::own("api-lb")?,
         backend: binaries::own("bench-failures")?,
     };
-    let logs = binaries::logs(scene.name());
-    let figures = scene.run(Peer::Ours, Size::Short, &programs, &logs)?;
-    println!("{}: {figures:?}", scene.name());
-    let missed = scene.missed(&figures);
-    if missed.is_empty() {
-        Ok(())
-    } else {
-        let (claim, missed) = (scene.claim(), missed.join("; "));
-        Err(format!("{claim}: {missed}\n{figures:?}\nlogs: {}", logs.display()).into())
-    }
+    sound(scene.claim(), &binaries::logs(scene.name()), |logs| {
+        let figures = scene.run(Peer::Ours, Size::Short, &programs, logs)?;
+        println!("{}: {figures:?}", scene.name());
+        Ok(scene.judge(&figures))
+    })
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::load::LASTING;
+
 /// Answered later than this is slow.
-const SLOW: Duration = Duration::from_millis(300);
+pub(super) const SLOW: Duration = Duration::from_millis(300);
 
 /// One new connection.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +42,12 @@ pub struct Seen {
     pub asked: Vec<Asked>,
     /// Questions on those that last.
     pub lasted: Vec<Lasted>,
+    /// The server of each of those that last and are quiet.
+    pub stands: BTreeMap<usize, u8>,
+    /// Of those, how often one was ended in order, and came anew.
+    pub moved: u32,
+    /// How often one was ended otherwise.
+    pub lost: u32,
 }
 
 /// The figures of a scene. Times are seconds; those "after" count from the fault.
@@ -64,6 +72,10 @@ pub struct Figures {
     pub extra: Option<f64>,
     /// When the server was first used again after it had returned.
     pub back_after: Option<f64>,
+    /// For how long programs had waited for a core since the fault, where that counts: of each
+    /// the thread that waited longest, added up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<f64>,
     /// Other figures of one scene.
     #[serde(default)]
     pub more: BTreeMap<String, f64>,
@@ -84,7 +96,8 @@ impl Seen {
             slow: count(after.iter().filter(|a| is_slow(a)).count()),
             longest: seconds(answered.map(|a| a.took).max()),
             last_bad_after: bad.map(|a| (a.at - fault).as_secs_f64()).reduce(f64::max),
-            cut: count(self.lasted.iter().filter(|l| l.is_cut).count()),
+            cut: count(self.lasted.iter().filter(|l| l.is_cut).count())
+                + u64::from(self.lost),
             lasting_longest: seconds(self.lasted.iter().map(|l| l.took).max()),
             ..Figures::default()
         }
@@ -96,6 +109,19 @@ impl Seen {
         let theirs = self.asked.iter().filter(|a| a.by == Some(server));
         let since = theirs.filter_map(|a| a.at.checked_sub(since));
         since.min().map(|time| time.as_secs_f64())
+    }
+
+    /// By how much the server that is farthest from its share of those that last and are quiet
+    /// is so, as a part of that share.
+    #[must_use]
+    pub fn spread(&self, servers: &[u8]) -> f64 {
+        let number = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+        let share = number(LASTING) / number(servers.len()).max(1.0);
+        let has = |server: &u8| self.stands.values().filter(|to| *to == server).count();
+        let off = servers
+            .iter()
+            .map(|server| (number(has(server)) - share).abs());
+        off.fold(0.0, f64::max) / share
     }
 
     /// Seconds within which 99 of 100 new connections of this time were answered.
@@ -149,6 +175,7 @@ mod tests {
                 asked(1300, 1, Some(1)),
             ],
             lasted: vec![cut(true), cut(false)],
+            ..Seen::default()
         };
         let figures = seen.figures(ms(1000));
         assert_eq!((figures.asked, figures.failed, figures.slow), (4, 1, 1));
@@ -158,5 +185,25 @@ mod tests {
         assert_eq!(seen.p99(ms(0), ms(1000)), None);
         assert_eq!(seen.first_by(1, ms(1001)), Some(0.299));
         assert_eq!(seen.last_by(1, ms(0), ms(1300)), Some(1.0));
+    }
+
+    #[test]
+    fn a_spread_is_told_by_the_server_that_is_farthest_off() {
+        for (stands, expected) in [
+            (&[20, 20, 20][..], 0.0),
+            (&[18, 20, 22], 0.1),
+            (&[30, 30, 0], 1.0),
+            (&[20, 20, 17], 0.15),
+            (&[0, 0, 60], 2.0),
+        ] {
+            let servers = (1..).zip(stands);
+            let each = servers.flat_map(|(server, n)| std::iter::repeat_n(server, *n));
+            let seen = Seen {
+                stands: each.enumerate().collect(),
+                ..Seen::default()
+            };
+            let spread = seen.spread(&[1, 2, 3]);
+            assert!((spread - expected).abs() < 1e-9, "{stands:?}: {spread}");
+        }
     }
 }

@@ -13,10 +13,12 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::dials::dials;
 use super::figures::Figures;
-use super::load::{self, Load};
+use super::load::{self, Demand, Lasting, Load};
+use super::play::{SETTLE, pass};
 use super::proxy::{PORT, Proxy};
-use super::scene::{RATE, SETTLE, Size, dials, pass};
+use super::scene::{RATE, Size};
 use super::stage::Stage;
 use crate::error::LabError;
 use crate::host::NamespaceHost;
@@ -29,7 +31,7 @@ const AT_A_TIME: usize = 500;
 const LET_GO: Duration = Duration::from_secs(10);
 /// What the crowd may cost a proxy in memory, in MiB: 4 KiB for each of those that are there at
 /// a time, the good ones' share of noise, and the allocator's.
-const MEMORY: f64 = 8.0;
+pub(super) const MEMORY: f64 = 8.0;
 
 /// Good clients alone, then beside the crowd.
 ///
@@ -42,7 +44,12 @@ pub(super) fn run(stage: &Stage, proxy: &Proxy, size: Size) -> Result<Figures, L
     });
     let host = stage.lb()?;
     let address = (std::net::Ipv4Addr::LOCALHOST, PORT).into();
-    let load = Load::begin(host, address, RATE, 0)?;
+    let demand = Demand {
+        rate: RATE,
+        storm: 0,
+        lasting: Lasting::Asking,
+    };
+    let load = Load::begin(host, address, demand)?;
     pass(SETTLE);
     let settled = load.now();
     pass(calm);
@@ -65,7 +72,7 @@ pub(super) fn run(stage: &Stage, proxy: &Proxy, size: Size) -> Result<Figures, L
     let silent = stage.strangers().since(strangers).silent;
     let mut figures = seen.figures(began);
     let extra = before.zip(after);
-    figures.extra = extra.and_then(|(before, after)| after.extra_since(before));
+    figures.extra = extra.and_then(|(before, after)| after.extra_since(&before));
     let calm = seen.p99(settled, began).unwrap_or_default();
     let beside = seen.p99(began, ended).unwrap_or_default();
     let mib =
@@ -79,16 +86,6 @@ pub(super) fn run(stage: &Stage, proxy: &Proxy, size: Size) -> Result<Figures, L
     ];
     figures.more = more.map(|(name, value)| (name.to_owned(), value)).into();
     Ok(figures)
-}
-
-/// The bounds, and the figures that are held to them.
-pub(super) fn bounds(figures: &Figures) -> [(&'static str, f64, f64); 3] {
-    let more = |what: &str| figures.more.get(what).copied().unwrap_or(f64::INFINITY);
-    [
-        ("reached", more("reached"), 0.0),
-        ("reachedSilent", more("reachedSilent"), 0.0),
-        ("memoryMiB", more("memoryMiB"), MEMORY),
-    ]
 }
 
 /// What a hostile client does.

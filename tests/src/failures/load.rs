@@ -19,7 +19,7 @@ use crate::host::NamespaceHost;
 /// A client of kubectl's age gives up by itself after this.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections that last.
-const LASTING: usize = 60;
+pub const LASTING: usize = 60;
 /// Between two questions on one of them.
 const REST: Duration = Duration::from_secs(1);
 
@@ -29,6 +29,26 @@ pub fn hello() -> Vec<u8> {
     let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0]].concat();
     let len = u8::try_from(body.len()).unwrap_or(0);
     [&[22, 3, 1, 0, len + 4, 1, 0, 0, len][..], &body].concat()
+}
+
+/// Who comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    /// New connections a second.
+    pub rate: u32,
+    /// New connections at once.
+    pub storm: usize,
+    /// What those do that last.
+    pub lasting: Lasting,
+}
+
+/// What connections that last do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// They ask once a second.
+    Asking,
+    /// They have asked once, and say nothing more.
+    Quiet,
 }
 
 /// Load that runs; its figures are taken when it is ended.
@@ -42,15 +62,14 @@ pub struct Load {
 }
 
 impl Load {
-    /// Begins: so many new connections a second, or all of `storm` at once.
+    /// Begins.
     ///
     /// # Errors
     /// When the host has no thread.
     pub fn begin(
         host: &NamespaceHost,
         address: SocketAddr,
-        rate: u32,
-        storm: usize,
+        demand: Demand,
     ) -> Result<Self, LabError> {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (ends, ended) = watch::channel(false);
@@ -67,15 +86,15 @@ impl Load {
                 .enable_all()
                 .build();
             if let Ok(runtime) = runtime {
-                runtime.block_on(clients.all(rate, storm));
+                runtime.block_on(clients.all(demand));
             }
         })?;
         Ok(Self {
             seen,
             ends,
             began,
-            rate,
-            storm,
+            rate: demand.rate,
+            storm: demand.storm,
             thread,
         })
     }
@@ -89,8 +108,12 @@ impl Load {
     /// How many new connections are over.
     #[must_use]
     pub fn over(&self) -> usize {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.asked.len()
+        self.look(|seen| seen.asked.len())
+    }
+
+    /// Looks at what was seen so far.
+    pub fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
+        look(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Begins no more connections, waits for those that are under way, and says what was
@@ -135,12 +158,22 @@ struct Clients {
 }
 
 impl Clients {
-    async fn all(self, rate: u32, storm: usize) {
+    async fn all(self, demand: Demand) {
+        let Demand {
+            rate,
+            storm,
+            lasting,
+        } = demand;
         let mut tasks = tokio::task::JoinSet::new();
         for n in 0..LASTING {
             let clients = self.clone();
             let first = REST.mul_f64(f64::from(u32::try_from(n).unwrap_or(0)) / 60.0);
-            tasks.spawn(async move { clients.last(first).await });
+            tasks.spawn(async move {
+                match lasting {
+                    Lasting::Asking => clients.last(first).await,
+                    Lasting::Quiet => clients.stay(n, first).await,
+                }
+            });
         }
         for _ in 0..storm {
             tasks.spawn(self.clone().ask(Instant::now()));
@@ -190,7 +223,7 @@ impl Clients {
             while !*self.ended.borrow() {
                 let at = Instant::now();
                 let is_cut = tokio::select! {
-                    answer = ask_again(&mut stream) => answer.is_err(),
+                    answer = ask_again(&mut stream, to) => answer.is_err(),
                     _ = ended.wait_for(|ended| *ended) => false,
                 };
                 let lasted = Lasted {
@@ -208,12 +241,47 @@ impl Clients {
         }
     }
 
+    /// Says nothing more, and comes anew when it is ended.
+    async fn stay(self, number: usize, mut first: Duration) {
+        let mut ended = self.ended.clone();
+        while !*self.ended.borrow() {
+            tokio::time::sleep(first).await;
+            first = Duration::from_millis(100);
+            let Ok((mut stream, to)) = self.connect().await else {
+                continue;
+            };
+            self.note(|seen| {
+                seen.stands.insert(number, to);
+            });
+            // The rest of its answer was read.
+            let mut more = [0];
+            let over = tokio::select! {
+                read = stream.read(&mut more) => read,
+                _ = ended.wait_for(|ended| *ended) => return,
+            };
+            self.note(|seen| {
+                seen.stands.remove(&number);
+                match over {
+                    Ok(0) => seen.moved += 1,
+                    Ok(_) | Err(_) => seen.lost += 1,
+                }
+            });
+        }
+    }
+
     fn note(&self, note: impl FnOnce(&mut Seen)) {
         note(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-async fn ask_again(stream: &mut TcpStream) -> io::Result<()> {
+/// Asks once more. Each byte of the answer is the number of the server.
+async fn ask_again(stream: &mut TcpStream, server: u8) -> io::Result<()> {
     stream.write_all(&[b'?'; QUESTION]).await?;
-    stream.read_exact(&mut [0; ANSWER]).await.map(drop)
+    let mut answer = [0; ANSWER];
+    stream.read_exact(&mut answer).await?;
+    if answer == [server; ANSWER] {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::InvalidData.into())
+    }
 }

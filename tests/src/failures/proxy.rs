@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Doing, LabError};
 use crate::host::{Host, NamespaceHost};
 use crate::load::usage;
 use crate::process::{Process, Program};
-use crate::{requirement, wait};
+use crate::{command, requirement, wait};
 
 /// Where every proxy listens.
 pub const PORT: u16 = 6443;
@@ -62,6 +63,9 @@ pub enum Door {
     Open,
     /// Who says a ClientHello within a second, where the proxy can tell.
     Tls,
+    /// Everybody; connections that have been quiet for this long are moved to a server that has
+    /// too few, where the proxy can do so.
+    Gentle(Duration),
 }
 
 /// Where the programs are.
@@ -78,6 +82,8 @@ pub struct Proxy {
     process: Process,
     peer: Peer,
     folder: PathBuf,
+    /// This project's program, which gives orders to one that runs.
+    ours: PathBuf,
 }
 
 impl Proxy {
@@ -108,6 +114,7 @@ impl Proxy {
             process,
             peer,
             folder,
+            ours: programs.ours.clone(),
         })
     }
 
@@ -117,6 +124,28 @@ impl Proxy {
             Peer::Ours | Peer::Nginx => Signal::SIGHUP,
             Peer::HaproxyKubeadm | Peer::HaproxyFast => Signal::SIGUSR2,
         });
+    }
+
+    /// Has its program replaced by the one that lies there, and waits until that works. The
+    /// peers do so with a reload: haproxy's master runs its program anew, nginx's starts other
+    /// workers.
+    ///
+    /// # Errors
+    /// When it does not work.
+    pub fn upgrade(&self) -> Result<(), LabError> {
+        let Some(socket) = self.socket() else {
+            self.reload();
+            return Ok(());
+        };
+        let ours = self.ours.display().to_string();
+        let socket = socket.display().to_string();
+        command::run(&ours, &["upgrade", "--socket", &socket]).map(drop)
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.process.pid()
     }
 
     /// Bytes of memory of it and the processes that it started.
@@ -170,15 +199,20 @@ fn command(
 }
 
 fn ours(door: Door, folder: &Path, servers: &[SocketAddr]) -> String {
-    let tls = match door {
-        Door::Open => "",
-        Door::Tls => ", tls: {only: on, helloTimeout: 1s}",
+    let (tls, rebalance) = match door {
+        Door::Open => ("", String::new()),
+        Door::Tls => (", tls: {only: on, helloTimeout: 1s}", String::new()),
+        Door::Gentle(quiet) => {
+            let quiet = quiet.as_secs();
+            let text = format!("  rebalance: {{mode: gentle, quiet: {quiet}s}}\n");
+            ("", text)
+        }
     };
     let mut text = format!(
         "apiVersion: sternpost/v1\nkind: ApiLb\nsocket: {}/s\nlog: {{connections: off}}\n\
          flightRecorder: {{directory: off}}\n\
          frontends:\n- {{name: f, bind: [\"0.0.0.0:{PORT}\"], backend: b{tls}}}\nbackends:\n\
-         - name: b\n  check: {{http: {{path: /readyz}}}}\n  servers:\n",
+         - name: b\n{rebalance}  check: {{http: {{path: /readyz}}}}\n  servers:\n",
         folder.display()
     );
     for (n, server) in servers.iter().enumerate() {

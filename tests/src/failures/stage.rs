@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use super::backend::{Mode, Strangers};
 use super::proxy::Programs;
 use crate::error::{Doing, LabError};
@@ -143,6 +145,13 @@ impl Stage {
     /// When its file cannot be written.
     pub fn tell(&self, n: usize, mode: Mode) -> Result<(), LabError> {
         mode.tell(&self.file(n)?).doing("tell a server")
+    }
+
+    /// The processes of the servers that run.
+    #[must_use]
+    pub fn running(&self) -> Vec<Pid> {
+        let running = self.servers.iter().flatten();
+        running.map(Process::pid).collect()
     }
 
     /// Who came to the servers and was neither a check nor said a whole ClientHello.
