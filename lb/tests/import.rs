@@ -226,6 +226,11 @@ fn the_path_of_the_page_is_kept_or_said_to_be_lost() {
         });
         assert_eq!(lost, is_lost, "{line}: {report}");
     }
+    // One verdict each, and no more.
+    for number in [14, 20, 25, 30] {
+        let of = report.findings().iter().filter(|f| f.line == number);
+        assert_eq!(of.count(), 1, "{number}: {report}");
+    }
     // Where nothing is said haproxy has a path of its own.
     let text = "listen stats\n mode http\n bind 127.0.0.1:9000\n stats enable\nlisten a\n bind :6443\n server s 192.0.2.1:6443 check\n";
     let folder = tempfile::tempdir().unwrap();
@@ -233,6 +238,45 @@ fn the_path_of_the_page_is_kept_or_said_to_be_lost() {
     fs::write(&file, text).unwrap();
     let yaml = imported(&file).yaml;
     assert!(yaml.contains("statsPath: \"/haproxy?stats\""), "{yaml}");
+}
+
+/// Of several lines the last one counts, one of `defaults` for those who inherit it.
+#[test]
+fn each_path_of_the_page_has_one_verdict() {
+    let text = "defaults\n mode http\n stats uri /d\n\
+        listen a\n bind 127.0.0.1:9000\n stats uri /a\n stats uri /b\n\
+        listen c\n bind 127.0.0.1:9001\n\
+        listen e\n bind 127.0.0.1:9002\n stats uri /b\n\
+        defaults\n mode tcp\n stats uri /nobody\n\
+        defaults\n mode tcp\n\
+        listen k\n bind :6443\n server s 192.0.2.1:6443 check\n\
+        listen f\n mode http\n bind 127.0.0.1:9003\n stats enable\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("haproxy.cfg");
+    fs::write(&file, text).unwrap();
+    let Imported { yaml, report } = imported(&file);
+    assert!(yaml.contains("statsPath: \"/b\""), "{yaml}");
+    let of = |line: usize| -> Vec<(String, &str)> {
+        let found = report.findings().iter().filter(|f| f.line == line);
+        let found = found.filter(|f| f.text.starts_with("stats"));
+        found.map(|f| (f.text.clone(), f.verdict.name())).collect()
+    };
+    for (line, text, verdict) in [
+        // The second listener inherits it.
+        (3, "stats uri /d", "unsupported"),
+        (6, "stats uri /a", "not needed"),
+        (7, "stats uri /b", "honoured"),
+        (12, "stats uri /b", "honoured"),
+        (15, "stats uri /nobody", "not needed"),
+    ] {
+        assert_eq!(of(line), [(text.to_owned(), verdict)], "{line}: {report}");
+    }
+    // What is not written is another path all the same.
+    let silent = [
+        ("stats enable".to_owned(), "honoured"),
+        ("stats uri /haproxy?stats".to_owned(), "unsupported"),
+    ];
+    assert_eq!(of(24), silent, "{report}");
 }
 
 /// Passwords go into a file of their own, hashed; neither report nor YAML has them.

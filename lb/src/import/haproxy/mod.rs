@@ -105,7 +105,8 @@ pub(super) fn read(
         }
     }
     lacking::tell(&sections, &proxies, report);
-    draft.stats_path = stats::path(&proxies, report);
+    let defaults = defaults.iter().map(|(_, settings)| settings);
+    draft.stats_path = stats::path(defaults, &proxies, report);
     build::build(&proxies, &mut draft, around, report);
     Ok(draft)
 }

@@ -1,5 +1,6 @@
 //! `stats`: haproxy's page of itself; ours is on the admin listener.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use config::Report;
@@ -18,10 +19,26 @@ pub(super) struct Stats {
     pub(super) is_on: bool,
     /// The first line about it.
     line: Option<usize>,
-    /// Where it is, and the line that says so.
-    uri: Option<(usize, String)>,
+    /// Where it is; the last one counts.
+    uris: Vec<Uri>,
     /// Where the hashes of its users are.
     pub(super) passwords: Option<String>,
+}
+
+/// A line that says where the page is.
+#[derive(Clone, Debug)]
+struct Uri {
+    line: usize,
+    text: String,
+    /// None where ours cannot be there, which was said at once.
+    path: Option<String>,
+}
+
+/// Whether some proxy has its page where a line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    Here,
+    Nowhere,
 }
 
 /// Where haproxy has it when nothing says so.
@@ -33,28 +50,75 @@ const ASKS_EACH: Duration = Duration::from_secs(2);
 const OURS: [&str; 2] = ["/", "/stats"];
 
 impl Stats {
-    /// Where it is, and the line that says so.
-    fn path(&self) -> Option<(usize, String)> {
-        let silent = || Some((self.line?, DEFAULT_URI.to_owned()));
-        self.uri.clone().or_else(silent)
+    /// Where it is.
+    fn path(&self) -> Option<&str> {
+        match self.uris.last() {
+            Some(uri) => uri.path.as_deref(),
+            None => self.line.map(|_| DEFAULT_URI),
+        }
     }
 }
 
 /// Where the page of these proxies is, if that is none of our own places. There is one path
-/// more for all.
-pub(super) fn path(proxies: &[Proxy], report: &mut Report) -> Option<String> {
-    let all = proxies
-        .iter()
-        .filter_map(|proxy| proxy.settings.stats.path());
-    let mut others = all.filter(|(_, path)| !OURS.contains(&&**path));
-    let (_, first) = others.next()?;
-    for (line, other) in others {
-        if other != first {
-            let what = format!("the page has one path more, and that is {first}");
-            report.unsupported(line, &format!("stats uri {other}"), what);
+/// more for all, so that only now each line that says one has its verdict, those of `defaults`
+/// that nobody inherits too.
+pub(super) fn path<'a>(
+    defaults: impl Iterator<Item = &'a Settings>,
+    proxies: &[Proxy],
+    report: &mut Report,
+) -> Option<String> {
+    let pages = || proxies.iter().map(|proxy| &proxy.settings.stats);
+    let mut paths = pages().filter_map(Stats::path);
+    let first = paths.find(|path| !OURS.contains(path)).map(str::to_owned);
+    let said = defaults.map(|settings| &settings.stats).chain(pages());
+    // By line: what is inherited is said once.
+    let said: BTreeMap<usize, &Uri> = said
+        .flat_map(|stats| &stats.uris)
+        .map(|uri| (uri.line, uri))
+        .collect();
+    for uri in said.into_values() {
+        let holds = |stats: &Stats| stats.uris.last().is_some_and(|l| l.line == uri.line);
+        let page = if pages().any(holds) {
+            Page::Here
+        } else {
+            Page::Nowhere
+        };
+        uri.verdict(page, first.as_deref(), report);
+    }
+    let silent = pages().filter(|stats| stats.uris.is_empty());
+    let silent: BTreeSet<usize> = silent.filter_map(|stats| stats.line).collect();
+    for line in silent {
+        if let Some(first) = first.as_deref().filter(|first| *first != DEFAULT_URI) {
+            report.unsupported(line, &format!("stats uri {DEFAULT_URI}"), one(first));
         }
     }
-    Some(first)
+    first
+}
+
+impl Uri {
+    /// `first` is the one path more that there is.
+    fn verdict(&self, page: Page, first: Option<&str>, report: &mut Report) {
+        let Some(path) = self.path.as_deref() else {
+            return;
+        };
+        if page == Page::Nowhere {
+            let why =
+                "no page is there: a later line says another path, or nobody inherits it";
+            report.not_needed(self.line, &self.text, why);
+        } else if OURS.contains(&path) {
+            let to = format!("the page is at {path}, its table at {path};csv");
+            report.honoured(self.line, &self.text, to);
+        } else if let Some(first) = first.filter(|first| *first != path) {
+            report.unsupported(self.line, &self.text, one(first));
+        } else {
+            let to = format!("admin.statsPath: {path}, its table at {path};csv");
+            report.honoured(self.line, &self.text, to);
+        }
+    }
+}
+
+fn one(first: &str) -> String {
+    format!("the page has one path more, and that is {first}")
 }
 
 pub(super) fn directive(
@@ -113,22 +177,19 @@ pub(super) fn directive(
         ),
         "uri" => {
             let uri = words.get(2).copied().unwrap_or_default();
-            match stats_path(uri) {
-                Ok(()) => {
-                    settings.stats.uri = Some((number, uri.to_owned()));
-                    let to = if OURS.contains(&uri) {
-                        format!("the page is at {uri}, its table at {uri};csv")
-                    } else {
-                        format!("admin.statsPath: {uri}, its table at {uri};csv")
-                    };
-                    report.honoured(number, &text, to);
-                }
+            let path = match stats_path(uri) {
+                Ok(()) => Some(uri.to_owned()),
                 Err(why) => {
-                    settings.stats.uri = Some((number, "/stats".to_owned()));
                     let what = format!("it {why}; the page is at / and at /stats");
                     report.unsupported(number, &text, what);
+                    None
                 }
-            }
+            };
+            settings.stats.uris.push(Uri {
+                line: number,
+                text,
+                path,
+            });
         }
         _ => report.unsupported(number, &text, "api-lb does not know it"),
     }
