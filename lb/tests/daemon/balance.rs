@@ -169,15 +169,25 @@ async fn a_server_that_comes_back_starts_slowly() -> Fallible<()> {
     Ok(())
 }
 
-/// Connections that last go to a server that comes back, as far as they are quiet: the one that
-/// speaks stays where it is.
+/// In either mode; `prompt` has a second of quiet of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quiet_connections_move_to_a_server_that_comes_back() -> Fallible<()> {
+    for rebalance in ["{mode: gentle, quiet: 1s}", "{mode: prompt}"] {
+        quiet_ones_move(rebalance).await?;
+    }
+    Ok(())
+}
+
+/// Connections that last go to a server that comes back, as far as they are quiet: the one that
+/// speaks stays where it is.
+async fn quiet_ones_move(rebalance: &str) -> Fallible<()> {
     let stays = Echo::start(b'a').await?;
     let returns = Echo::start(b'b').await?;
     let (bind, address) = (loopback(6443), returns.address);
-    let more = "  check: {tcp: {}, interval: 20ms, timeout: 500ms}\n  balance: leastconn\n  rebalance: {mode: gentle, quiet: 1s}\n";
-    let mut lb = Lb::start(&simple(bind, &[stays.address, address], more))?;
+    let more = format!(
+        "  check: {{tcp: {{}}, interval: 20ms, timeout: 500ms}}\n  balance: leastconn\n  rebalance: {rebalance}\n"
+    );
+    let mut lb = Lb::start(&simple(bind, &[stays.address, address], &more))?;
     settled(&lb, 2).await?;
     lb.enters("s1", "up")?;
     returns.stop().await;
