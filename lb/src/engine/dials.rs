@@ -259,7 +259,7 @@ impl Sessions {
         let place = Place::Server(session.lane);
         self.poll.forget(key, place);
         let kind = match failure {
-            Failure::TimedOut => ErrorKind::TimedOut,
+            Failure::TimedOut | Failure::Silent => ErrorKind::TimedOut,
             Failure::Refused => socket
                 .and_then(dial::failure)
                 .unwrap_or(ErrorKind::ConnectionReset),
@@ -291,7 +291,11 @@ impl Sessions {
                 server.counters.failovers.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.redial(key, Failure::Refused);
+        let failure = match end == End::ServerHung {
+            true => Failure::Silent,
+            false => Failure::Refused,
+        };
+        self.redial(key, failure);
     }
 
     fn dial_failed(&mut self, key: Key, failure: Failure, kind: ErrorKind) {
@@ -318,7 +322,8 @@ impl Sessions {
             .counters
             .dial_failures
             .fetch_add(1, Ordering::Relaxed);
-        if dial::blames(kind) {
+        let is_told = failure == Failure::Silent;
+        if !is_told && dial::blames(kind) {
             self.strike(server, Observed::unreachable(server.id));
         }
         self.outlet.send(worker::Event::DialFailed {

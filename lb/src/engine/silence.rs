@@ -66,7 +66,7 @@ impl Sessions {
         };
         let (told, there) = (told(&here), there.map(|server| told(server)));
         let is_better = there.is_some_and(|there| is_better(&told, &there, asked, now));
-        if is_better && told.is_silent_since(asked) {
+        if is_better && told.is_silent_since(asked) && self.is_let_down(key) {
             self.strike(&here, Observed::silent(here.id));
         }
         if is_better && self.spend() {
@@ -87,5 +87,13 @@ impl Sessions {
                 self.paces.of(here.id).no_longer_waits();
             }
         }
+    }
+    /// Whether its server lets it down for the first time.
+    fn is_let_down(&mut self, key: Key) -> bool {
+        let session = self.slab.get_mut(key);
+        session.is_some_and(|session| match &mut session.load {
+            Load::Dial { dials, .. } => dials.let_down(),
+            Load::Relay { .. } => false,
+        })
     }
 }

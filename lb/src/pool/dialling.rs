@@ -35,6 +35,9 @@ pub enum Failure {
     Refused,
     /// Nothing came back in time.
     TimedOut,
+    /// It took the connection, and then said nothing. That it let its client down is told when
+    /// that is noticed ([`Dialling::let_down`]).
+    Silent,
 }
 
 /// The dials made for one client so far. Holds no memory until one has failed.
@@ -44,9 +47,12 @@ pub struct Dialling {
     /// When dialling began, in milliseconds after the client came: later when it had to wait
     /// for a place.
     began: u32,
-    attempts: u16,
+    /// At most 100, by the configuration.
+    attempts: u8,
     round: u8,
     timed_out: bool,
+    /// The server that was dialled last has let the client down, which was told.
+    is_let_down: bool,
 }
 
 /// Boxed, so that a session whose first dial succeeds pays for one pointer.
@@ -109,6 +115,7 @@ impl Dialling {
     fn attempt(&mut self, backend: &Backend, server: Seat, left: Duration) -> Attempt {
         let patience = backend.dial.connect.saturating_mul(1 << self.round.min(10));
         self.attempts = self.attempts.saturating_add(1);
+        self.is_let_down = false;
         Attempt {
             server,
             timeout: patience.min(left),
@@ -119,6 +126,13 @@ impl Dialling {
     /// of the server, and does not count.
     pub const fn unmade(&mut self) {
         self.attempts = self.attempts.saturating_sub(1);
+    }
+
+    /// The server that was dialled last keeps the client waiting. Whether that is to be told:
+    /// a client counts once, however often its silence is looked into.
+    #[must_use]
+    pub const fn let_down(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_let_down, true)
     }
 
     /// The dial to this server failed.

@@ -44,7 +44,8 @@ pub enum Event {
     DialFailed {
         /// The server that was dialled.
         server: ServerId,
-        /// The system's word for it; `TimedOut` when the attempt's time was used up.
+        /// The system's word for it; `TimedOut` when the attempt's time was used up, or the
+        /// server took the connection and said nothing.
         kind: std::io::ErrorKind,
     },
     /// Accepting failed; it goes on after a pause when resources are missing.

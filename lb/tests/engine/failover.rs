@@ -209,6 +209,45 @@ async fn a_server_that_lets_clients_down_is_told_of() {
     assert!(rig.observed.try_recv().is_err());
 }
 
+/// Three of them, of whom each counts once, however often it is looked into that it waits, and
+/// with whatever became of it: nothing was said, or a reset came in place of the first byte.
+#[tokio::test]
+async fn a_server_that_takes_clients_and_does_not_answer_is_told_of() {
+    for is_reset in [false, true] {
+        let (listeners, addresses) = listeners(2).await;
+        let mut rig = Rig::start(&addresses, &patient()).unwrap();
+        let mut open = Vec::new();
+        for n in 0..3 {
+            assert!(rig.observed.try_recv().is_err(), "{n}");
+            let mut client = TcpStream::connect(rig.address).await.unwrap();
+            client.write_all(HELLO).await.unwrap();
+            let mut first = accept(&listeners[0]).await;
+            read(&mut first, HELLO.len()).await;
+            if is_reset {
+                first.set_zero_linger().unwrap();
+                drop(first);
+            } else {
+                open.push(first);
+            }
+            let mut other = accept(&listeners[1]).await;
+            answers(&mut other, &mut client).await;
+            // The next one's turn is at the other server.
+            let mut next = TcpStream::connect(rig.address).await.unwrap();
+            next.write_all(HELLO).await.unwrap();
+            let mut its = accept(&listeners[1]).await;
+            answers(&mut its, &mut next).await;
+            open.extend([client, other, next, its]);
+        }
+        let id = rig.servers().next().unwrap().id;
+        let expected = match is_reset {
+            true => Observed::unreachable(id),
+            false => Observed::silent(id),
+        };
+        assert_eq!(soon(rig.observed.recv()).await, Some(expected));
+        assert!(rig.observed.try_recv().is_err());
+    }
+}
+
 #[tokio::test]
 async fn where_only_tls_is_wanted_nothing_else_reaches_a_server() {
     let (listeners, addresses) = listeners(1).await;

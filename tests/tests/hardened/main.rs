@@ -27,6 +27,8 @@ const PORTS: [u16; 2] = [6443, 6444];
 const FRONTEND: (Ipv4Addr, u16) = (ADDRESS, 443);
 /// In tenths, as systemd scores it.
 const EXPOSURE: u32 = 15;
+/// `LimitNOFILE` of the unit.
+const DESCRIPTORS: &str = "1048576";
 /// Bytes that have to come back between two upgrades.
 const ENOUGH: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -75,7 +77,8 @@ fn works() -> Result<(), Failed> {
     Ok(())
 }
 
-/// As systemd scores it, and as the kernel sees it: its user, one capability, no more to be had.
+/// As systemd scores it, and as the kernel sees it: its user, one capability, no more to be had;
+/// and as many descriptors as the unit says.
 fn is_locked_up(machine: &Booted) -> Result<(), Failed> {
     let exposure = machine.0.exposure("api-lb")?;
     if exposure > EXPOSURE {
@@ -101,7 +104,12 @@ fn is_locked_up(machine: &Booted) -> Result<(), Failed> {
     if !locked {
         return Err(format!("it is not locked up:\n{status}").into());
     }
-    Ok(())
+    // proc(5): name, soft limit, hard limit.
+    let limit = machine.run(&format!("grep 'Max open files' /proc/{process}/limits"))?;
+    match limit.split_whitespace().nth(3) {
+        Some(DESCRIPTORS) => Ok(()),
+        _ => Err(format!("not {DESCRIPTORS} descriptors: {limit}").into()),
+    }
 }
 
 /// The same program, and another file of it, each in the place of the one before.
