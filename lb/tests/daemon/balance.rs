@@ -99,7 +99,7 @@ async fn source_gives_an_address_the_same_server_from_every_worker() -> Fallible
     let lb = Lb::start(&format!("workers: 4\n{body}"))?;
     settled(&lb, 3).await?;
     let mut all = HashSet::new();
-    for _ in 0..20 {
+    for _ in 0..40 {
         let from = loopback(0);
         let mut mine = HashSet::new();
         for _ in 0..8 {
@@ -113,7 +113,7 @@ async fn source_gives_an_address_the_same_server_from_every_worker() -> Fallible
         assert_eq!(mine.len(), 1, "{from}");
         all.extend(mine);
     }
-    assert_eq!(all.len(), 3, "twenty addresses on one server or two");
+    assert_eq!(all.len(), 3, "forty addresses on one server or two");
     Ok(())
 }
 
@@ -156,16 +156,23 @@ async fn a_server_that_comes_back_starts_slowly() -> Fallible<()> {
     let (bind, address) = (loopback(6443), returns.address);
     let check = "  check: {tcp: {}, interval: 20ms, timeout: 500ms}\n";
     let body = simple(bind, &[stays.address, address], check);
-    let mut lb = Lb::start(&body.replace("  servers", "  slowStart: 5m\n  servers"))?;
+    // Each worker takes turns of its own.
+    let body = body.replace("  servers", "  slowStart: 5m\n  servers");
+    let mut lb = Lb::start(&format!("workers: 1\n{body}"))?;
     settled(&lb, 2).await?;
     lb.enters("s1", "up")?;
+    // A dial that is late is made at the other one, too.
     let of_both = served(bind, 22, b'b').await?;
-    assert_eq!(of_both, 11, "both are warm at the start");
+    assert!(
+        (9..=13).contains(&of_both),
+        "{of_both}: both are warm at the start"
+    );
     returns.stop().await;
     lb.enters("s1", "unreachable")?;
     let _back = Echo::start_at(address, b'b').await?;
     lb.enters("s1", "up")?;
-    assert_eq!(served(bind, 22, b'b').await?, 2);
+    let of_both = served(bind, 22, b'b').await?;
+    assert!((1..=4).contains(&of_both), "{of_both} of 22");
     Ok(())
 }
 
@@ -219,8 +226,12 @@ async fn quiet_ones_move(rebalance: &str) -> Fallible<()> {
         there += moves.try_iter().filter(|server| *server == b'b').count();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let status = lb.get("/status").await?;
-    assert!(status["frontends"][0]["ends"]["rebalanced"].as_u64() >= Some(4));
+    // A client sees its end before it is counted.
+    while lb.get("/status").await?["frontends"][0]["ends"]["rebalanced"].as_u64()
+        < Some(4)
+    {
+        assert!(Instant::now() < until, "it is not counted");
+    }
     Ok(())
 }
 

@@ -154,7 +154,7 @@ async fn a_watch_goes_on_at_another_server_where_it_was() -> Fallible<()> {
         standing(b).iter().filter(|s| *s == "found up").count() == 1
     })
     .await?;
-    let asked = |n: usize| apis[n].watches.load(Ordering::Relaxed);
+    let asked = |n: usize| apis[n].lists.load(Ordering::Relaxed);
     let (first, other) = if asked(0) > 0 { (0, 1) } else { (1, 0) };
     let mut apis: Vec<Option<_>> = apis.into_iter().map(Some).collect();
     let other = apis[other].take().ok_or("gone")?;
@@ -203,12 +203,15 @@ async fn servers_whose_certificate_is_a_stranger_s_are_not_believed() -> Fallibl
     Ok(())
 }
 
-/// `/etc/hosts` of the daemon alone, in a mount namespace of its own.
+/// `/etc/hosts` of the daemon alone, in a mount namespace of its own, in which no server for
+/// names is asked.
 #[tokio::test]
 async fn names_are_resolved_again_and_a_name_that_is_gone_takes_nobody_away()
 -> Fallible<()> {
     let folder = tempfile::tempdir()?;
     let hosts = folder.path().join("hosts");
+    let switch = folder.path().join("nsswitch.conf");
+    std::fs::write(&switch, "hosts: files\n")?;
     let one = Echo::start_at(loopback(7443), b'1').await?;
     let two = Echo::start_at(loopback(7443), b'2').await?;
     let line = |at: SocketAddr| format!("{} masters.example\n", at.ip());
@@ -216,8 +219,9 @@ async fn names_are_resolved_again_and_a_name_that_is_gone_takes_nobody_away()
     let discovery = "dns: {names: [\"masters.example:7443\"], interval: 1s}, file: off";
     let bind = loopback(6443);
     let alone = format!(
-        "exec unshare --map-root-user --mount sh -c 'mount --bind {} /etc/hosts && exec \"$0\" run --config \"$1\"' \"$0\" \"$1\";",
-        hosts.display()
+        "exec unshare --map-root-user --mount sh -c 'mount --bind {} /etc/hosts && mount --bind {} /etc/nsswitch.conf && exec \"$0\" run --config \"$1\"' \"$0\" \"$1\";",
+        hosts.display(),
+        switch.display()
     );
     let lb = Lb::start_after(&body(bind, discovery, &[]), &alone)?;
     backend(&lb, |b| standing(b) == ["found up"]).await?;

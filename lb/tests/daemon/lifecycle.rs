@@ -51,11 +51,11 @@ async fn a_drain_waits_for_the_last_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_are_served_while_the_address_moves() {
     let (mut lb, bind, _server, client) =
-        start("drainDelay: 1s\ndrainTimeout: 0s\n").await;
+        start("drainDelay: 3s\ndrainTimeout: 0s\n").await;
     drop(client);
+    let signalled = Instant::now();
     lb.signal(Signal::SIGTERM).unwrap();
     lb.line(|line| line["message"] == "leaving").unwrap();
-    let signalled = Instant::now();
     let ready = lb.get("/readyz").await.unwrap_err().to_string();
     assert!(ready.contains("leaving"), "{ready}");
     assert_eq!(lb.get("/status").await.unwrap()["phase"], "leaving");
@@ -66,10 +66,7 @@ async fn clients_are_served_while_the_address_moves() {
     }
     let lasted = signalled.elapsed();
     assert!(served > 0, "nobody was served");
-    assert!(
-        lasted > Duration::from_millis(900),
-        "closed after {lasted:?}"
-    );
+    assert!(lasted >= Duration::from_secs(3), "closed after {lasted:?}");
     let status = tokio::task::spawn_blocking(move || lb.wait())
         .await
         .unwrap()

@@ -152,9 +152,9 @@ async fn a_reload_that_replaces_all_servers_waits_for_what_their_checks_say() {
             format!("  check: {{http: {{}}, timeout: {timeout}, interval: 1h}}\n");
         simple(bind, &[server], &check)
     };
-    let mut lb = Lb::start(&with(good.address, "1s")).unwrap();
+    let mut lb = Lb::start(&with(good.address, "10s")).unwrap();
     lb.enters("s0", "up").unwrap();
-    lb.reload(&with(silent.address, "2s")).unwrap();
+    lb.reload(&with(silent.address, "5s")).unwrap();
     assert_eq!(lb.states().await.unwrap(), ["unknown"]);
     assert!(lb.get("/readyz").await.is_ok());
     lb.enters("s0", "hung").unwrap();
@@ -164,7 +164,7 @@ async fn a_reload_that_replaces_all_servers_waits_for_what_their_checks_say() {
     lb.reload(&with(other.address, "1m")).unwrap();
     assert_eq!(lb.states().await.unwrap(), ["unknown"]);
     assert!(lb.get("/readyz").await.is_err());
-    lb.reload(&with(good.address, "1s")).unwrap();
+    lb.reload(&with(good.address, "10s")).unwrap();
     lb.enters("s0", "up").unwrap();
     assert!(lb.get("/readyz").await.is_ok());
 }

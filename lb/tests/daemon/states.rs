@@ -6,7 +6,8 @@ use tokio::net::TcpStream;
 use crate::rig::{Fallible, Lb, loopback, simple};
 use crate::servers::{Answer, Web};
 
-const CHECK: &str = "  check: {http: {path: /readyz}, interval: 20ms, timeout: 200ms}\n";
+/// A server answers within far less, however busy the machine is.
+const CHECK: &str = "  check: {http: {path: /readyz}, interval: 20ms, timeout: 2s}\n";
 
 struct Pair {
     lb: Lb,
@@ -16,18 +17,10 @@ struct Pair {
 
 /// Two servers that answer like this; both are known to the daemon.
 async fn start(answers: [Answer; 2], states: [&str; 2]) -> Fallible<Pair> {
-    start_checked(CHECK, answers, states).await
-}
-
-async fn start_checked(
-    check: &str,
-    answers: [Answer; 2],
-    states: [&str; 2],
-) -> Fallible<Pair> {
     let servers = [Web::start(answers[0]).await?, Web::start(answers[1]).await?];
     let bind = loopback(6443);
     let addresses = [servers[0].address, servers[1].address];
-    let mut lb = Lb::start(&simple(bind, &addresses, check))?;
+    let mut lb = Lb::start(&simple(bind, &addresses, CHECK))?;
     lb.enters("s0", states[0])?;
     lb.enters("s1", states[1])?;
     Ok(Pair { lb, bind, servers })
@@ -159,9 +152,8 @@ async fn a_balancer_that_never_had_a_server_is_ready() {
 async fn servers_that_fall_silent_together_keep_their_connections() {
     // Both are silent before the first check of the first has ended, however busy the
     // machine is: else it would be silent alone, and rightly lose its connection.
-    let check = "  check: {http: {path: /readyz}, interval: 20ms, timeout: 2s}\n";
     let ok = Answer::Status(200);
-    let mut pair = start_checked(check, [ok, ok], ["up", "up"]).await.unwrap();
+    let mut pair = start([ok, ok], ["up", "up"]).await.unwrap();
     let mut clients = [
         connected_to(&pair, 0, 1).await.unwrap(),
         connected_to(&pair, 1, 1).await.unwrap(),
