@@ -52,7 +52,7 @@ fn found_and_let_go() -> Result<(), Failed> {
     until(&socket, "m1 left the slice", LEASE, |b| known(b).len() == 2)?;
     stand.answers(VIP, SOON)?;
     // m3 ends in order, and takes itself out of the slice.
-    stand.apiservers.remove(1).stop(Duration::from_secs(60))?;
+    stand.apiservers.remove(1).stop(Duration::from_secs(120))?;
     until(&socket, "m3 left the slice", LEASE, |b| {
         known(b) == ["10.77.0.12:6443"]
     })?;

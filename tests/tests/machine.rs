@@ -62,7 +62,7 @@ fn killed() -> Result<(), LabError> {
     let mut all = machine.network()?.netns().processes();
     assert!(all.len() > 3 && all.contains(&leader), "{all:?}");
     let _ = kill(wrapper, Signal::SIGKILL);
-    wait::until("the machine's end", Duration::from_secs(10), || {
+    wait::until("the machine's end", Duration::from_secs(60), || {
         all.retain(|process| Path::new(&format!("/proc/{process}")).exists());
         all.is_empty().then_some(())
     })

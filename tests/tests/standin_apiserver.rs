@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -22,9 +22,9 @@ use tokio_rustls::client::TlsStream;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Ample for an answer on loopback.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a check waits where no answer will come.
-const SILENCE: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Certificates in a folder, and the command that serves them.
 struct Bench {
@@ -244,7 +244,7 @@ async fn client_certificates_are_welcome_when_they_are_of_the_authority() {
 #[tokio::test]
 async fn a_watch_outlives_the_drain_and_ends_with_the_server() {
     let bench = Bench::new().unwrap();
-    let mut running = bench.start(&["--drain=2s"]).unwrap();
+    let mut running = bench.start(&["--drain=10s"]).unwrap();
     for path in ["/watch", "/api/v1/configmaps?watch=1"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: m1\r\n\r\n");
         let stream = bench.open(&running, &request).await.unwrap();
@@ -260,10 +260,9 @@ async fn a_watch_outlives_the_drain_and_ends_with_the_server() {
     let request = "GET /watch HTTP/1.1\r\nHost: m1\r\n\r\n";
     let mut watch = bench.open(&running, request).await.unwrap();
     running.terminate().unwrap();
-    let mut asked = 0;
+    let told = Instant::now();
     while bench.ask(&running, "/readyz").await.unwrap() == Outcome::Passed {
-        asked += 1;
-        assert!(asked < 1000, "ready after SIGTERM");
+        assert!(told.elapsed() < PATIENCE, "ready after SIGTERM");
     }
     assert_eq!(
         bench.ask(&running, "/readyz").await.unwrap(),
@@ -288,15 +287,11 @@ async fn a_connection_that_has_not_asked_yet_is_answered_before_the_end() {
     let mut stream = bench.open(&running, "").await.unwrap();
     running.terminate().unwrap();
     // Nobody listens: the server has begun to end.
-    let mut refused = false;
-    for _ in 0..1000 {
-        refused |= TcpStream::connect(running.address).await.is_err();
-        if refused {
-            break;
-        }
+    let told = Instant::now();
+    while TcpStream::connect(running.address).await.is_ok() {
+        assert!(told.elapsed() < PATIENCE, "still listening after SIGTERM");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert!(refused, "still listening after SIGTERM");
     stream
         .write_all(b"GET /livez HTTP/1.1\r\nHost: m1\r\n\r\n")
         .await

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::judge::{ANSWERERS, KEEPERS, Miss};
 use super::run::Stage;
 use super::{AtLeast, Expect};
-use crate::client::{PATIENCE, Request, SLOW, Sum, sum};
-use crate::group::Struck;
+use crate::client::{EVERY, PATIENCE, Request, SLOW, Sum, sum};
+use crate::group::{Role, Struck};
 use crate::holders;
 use crate::prober;
 use crate::sniffer::Frame;
@@ -30,7 +30,8 @@ pub(super) fn look(
     if let Some(host) = &expect.without {
         let holders = holders::current(&stage.group.timeline().events());
         if holders.contains(host) {
-            return Err(not_yet(format!("{host} holds the address"), since, within));
+            let said = format!("{host} holds the address");
+            return Err(not_yet(said, since, within, KEEPERS));
         }
     }
     if let Some(wanted) = &expect.gratuitous_arp {
@@ -62,8 +63,8 @@ pub(super) fn look(
         }
         measured.push(("outage", outage));
     }
-    requests(expect, stage, struck, &mut measured)?;
-    watchers(expect, stage, since)?;
+    requests(expect, stage, struck, within, &mut measured)?;
+    watchers(expect, stage, since, within)?;
     Ok(measured)
 }
 
@@ -77,7 +78,7 @@ fn holder(
     let Some(held) = holders::sole_since(&events, host) else {
         let now = holders::current(&events);
         let said = format!("{host} is not the one holder; it is with {now:?}");
-        return Err(not_yet(said, since, within));
+        return Err(not_yet(said, since, within, KEEPERS));
     };
     let took = held.saturating_duration_since(since);
     match within {
@@ -90,9 +91,14 @@ fn holder(
 }
 
 /// What is not so at this moment; with a bound, it will be so later than now.
-fn not_yet(said: String, since: Instant, within: Option<Duration>) -> Miss {
+fn not_yet(
+    said: String,
+    since: Instant,
+    within: Option<Duration>,
+    of: &'static [Role],
+) -> Miss {
     match within {
-        Some(within) => Miss::late(said, since.elapsed().saturating_sub(within), KEEPERS),
+        Some(within) => Miss::late(said, since.elapsed().saturating_sub(within), of),
         None => said.into(),
     }
 }
@@ -120,13 +126,15 @@ fn requests(
     expect: &Expect,
     stage: &Stage,
     struck: Struck,
+    within: Option<Duration>,
     measured: &mut Measured,
 ) -> Result<(), Miss> {
     let Some(client) = &stage.client else {
         return Ok(());
     };
     if expect.answered && !client.answered_last() {
-        return Err("the last request was not answered".to_owned().into());
+        let said = "the last request was not answered".to_owned();
+        return Err(not_yet(said, struck.begun, within, ANSWERERS));
     }
     if expect.failed_at_most.is_none()
         && expect.slow_at_most.is_none()
@@ -145,7 +153,10 @@ fn requests(
     let answers = sum.asked - sum.failed - sum.in_flight;
     match expect.answers_at_least {
         Some(least) if answers < least => {
-            Err(format!("{answers} answers, at least {least}").into())
+            // So many fewer could have been asked for in so much time.
+            let missing = u32::try_from(least - answers).unwrap_or(u32::MAX);
+            let said = format!("{answers} answers, at least {least}");
+            Err(Miss::late(said, EVERY.saturating_mul(missing), ANSWERERS))
         }
         Some(_) | None => Ok(()),
     }
@@ -171,7 +182,12 @@ pub(super) fn ended(stage: &Stage, struck: Struck) -> Result<Sum, String> {
     Ok(sum(&requests, &losses))
 }
 
-fn watchers(expect: &Expect, stage: &Stage, since: Instant) -> Result<(), String> {
+fn watchers(
+    expect: &Expect,
+    stage: &Stage,
+    since: Instant,
+    within: Option<Duration>,
+) -> Result<(), Miss> {
     let Some(watchers) = &stage.watchers else {
         return Ok(());
     };
@@ -179,7 +195,10 @@ fn watchers(expect: &Expect, stage: &Stage, since: Instant) -> Result<(), String
     over("cut long-lived connections", cuts, expect.cuts_at_most)?;
     let open = watchers.open();
     match expect.watchers {
-        Some(wanted) if open != wanted => Err(format!("{open} open, {wanted} wanted")),
+        Some(wanted) if open != wanted => {
+            let said = format!("{open} open, {wanted} wanted");
+            Err(not_yet(said, since, within, ANSWERERS))
+        }
         Some(_) | None => Ok(()),
     }
 }
