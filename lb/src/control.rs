@@ -171,7 +171,12 @@ impl Control {
 
     /// Moves connections to servers that have come.
     async fn shed(&mut self) {
-        for shed in self.roster.sheds(SystemTime::now()) {
+        let now = SystemTime::now();
+        // First: those who are moved connect anew at once.
+        if self.roster.lift(now) {
+            self.publish().await;
+        }
+        for shed in self.roster.sheds(now) {
             self.workers.command(&Command::Shed(Arc::new(shed))).await;
         }
     }

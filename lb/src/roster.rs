@@ -102,6 +102,8 @@ pub struct Back {
     cursor: Arc<Cursor>,
     /// Results of checks so far.
     results: u64,
+    /// Servers that lack connections, as the snapshot has them.
+    lifted: Vec<ServerId>,
 }
 
 /// A server with what its checks have said.

@@ -23,6 +23,12 @@ pub const WINDOW: Duration = Duration::from_secs(5 * 60);
 /// are apart.
 pub const PROMPT: Duration = Duration::from_secs(1);
 
+/// While a server lacks connections, so many times its share of the new ones goes to it. Clients
+/// whose connections were moved connect like all others; each goes where it came from or to
+/// another that has enough more often than where it is wanted, and only connections that have
+/// been quiet for long can be moved again.
+pub const LIFT: u16 = 3;
+
 /// One server that is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -32,30 +38,56 @@ pub struct Share {
     pub open: u64,
 }
 
+/// What all servers together have.
+#[derive(Clone, Copy, Debug)]
+struct Whole {
+    open: u64,
+    weights: u64,
+}
+
+impl Whole {
+    fn of(servers: &[Share]) -> Self {
+        Self {
+            open: servers.iter().map(|server| server.open).sum(),
+            weights: servers.iter().map(|server| u64::from(server.weight)).sum(),
+        }
+    }
+
+    fn share(self, server: &Share) -> u64 {
+        (self.open * u64::from(server.weight))
+            .checked_div(self.weights)
+            .unwrap_or(0)
+    }
+
+    fn lacks(self, server: &Share) -> bool {
+        server.open * 100 < self.share(server) * ENOUGH
+    }
+}
+
+/// Which servers have too few connections, in their order.
+#[must_use]
+pub fn lacking(servers: &[Share]) -> Vec<bool> {
+    let whole = Whole::of(servers);
+    servers.iter().map(|server| whole.lacks(server)).collect()
+}
+
 /// How many connections of each server are to be ended now; none, when all have about their
 /// share.
 #[must_use]
 pub fn excess(servers: &[Share]) -> Vec<u64> {
-    let total: u64 = servers.iter().map(|server| server.open).sum();
-    let weights: u64 = servers.iter().map(|server| u64::from(server.weight)).sum();
-    let share = |server: &Share| {
-        (total * u64::from(server.weight))
-            .checked_div(weights)
-            .unwrap_or(0)
-    };
-    let lacks = |server: &Share| server.open * 100 < share(server) * ENOUGH;
+    let whole = Whole::of(servers);
     // Half a connection belongs to nobody: the larger half stays.
-    let surplus = |server: &Share| server.open.saturating_sub(share(server) + 1);
+    let surplus = |server: &Share| server.open.saturating_sub(whole.share(server) + 1);
     let is_over = |server: &Share| {
-        surplus(server) > 0 && server.open * 100 > share(server) * TOO_MUCH
+        surplus(server) > 0 && server.open * 100 > whole.share(server) * TOO_MUCH
     };
     if !servers
         .iter()
-        .any(|server| lacks(server) || is_over(server))
+        .any(|server| whole.lacks(server) || is_over(server))
     {
         return vec![0; servers.len()];
     }
-    let mut left = total.div_ceil(LOOKS);
+    let mut left = whole.open.div_ceil(LOOKS);
     let too_many = servers.iter().map(|server| {
         let too_many = surplus(server).min(left);
         left -= too_many;
@@ -95,6 +127,20 @@ mod tests {
             (&[(1, 3), (3, 5)], vec![0, 0]),
         ] {
             assert_eq!(excess(&shares(rows)), expected, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn who_lacks() {
+        for (rows, expected) in [
+            (&[][..], vec![]),
+            (&[(1, 30), (1, 30), (1, 0)], vec![false, false, true]),
+            (&[(1, 21), (1, 22), (1, 17)], vec![false, false, true]),
+            (&[(1, 21), (1, 21), (1, 18)], vec![false; 3]),
+            (&[(2, 40), (1, 20)], vec![false; 2]),
+            (&[(1, 0), (1, 0)], vec![false; 2]),
+        ] {
+            assert_eq!(lacking(&shares(rows)), expected, "{rows:?}");
         }
     }
 

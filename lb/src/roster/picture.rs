@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Back, Member, Roster};
 use crate::pool::ramp::{self, Rising};
+use crate::pool::rebalance::LIFT;
 use crate::pool::{Backend, Frontend, Server, Snapshot};
 
 impl Roster {
@@ -48,8 +49,7 @@ impl Roster {
 
 impl Back {
     fn backend(&self, now: SystemTime) -> Backend {
-        let weights =
-            ramp::weights(&self.rising(now), self.meant.slow_start.unwrap_or_default());
+        let weights = self.weights(now);
         let servers = self.members.iter().zip(weights);
         Backend::new(
             Arc::clone(&self.meant.name),
@@ -63,6 +63,21 @@ impl Back {
         )
         .balanced(self.meant.balance, self.meant.queue)
         .introducing(self.meant.send_proxy)
+    }
+
+    /// The weights at this instant. One that still rises is not lifted.
+    fn weights(&self, now: SystemTime) -> Vec<u16> {
+        let (rising, slow_start) =
+            (self.rising(now), self.meant.slow_start.unwrap_or_default());
+        let mut weights = ramp::weights(&rising, slow_start);
+        let all = self.members.iter().zip(&rising).zip(&mut weights);
+        for ((member, rising), weight) in all {
+            let is_warm = ramp::step(rising.up_for, slow_start) == ramp::STEPS;
+            if is_warm && self.lifted.contains(&member.server.id) {
+                *weight = weight.saturating_mul(LIFT);
+            }
+        }
+        weights
     }
 
     fn rising(&self, now: SystemTime) -> Vec<Rising> {

@@ -118,6 +118,8 @@ fn a_server_that_returns_is_in_rotation_within_rise_and_one_intervals() {
 struct Clients {
     all: Vec<(ServerId, SystemTime)>,
     servers: Vec<Arc<Server>>,
+    /// Others who come in between: at random (xorshift64), or none.
+    others: Option<u64>,
 }
 
 impl Clients {
@@ -139,6 +141,7 @@ impl Clients {
     /// many.
     fn move_on(&mut self, roster: &mut Roster, now: SystemTime) -> usize {
         let mut moved = 0;
+        roster.lift(now);
         let backend = backend(roster, now);
         for shed in roster.sheds(now) {
             let rests = |(at, active): &(ServerId, SystemTime)| {
@@ -150,6 +153,9 @@ impl Clients {
                 }
                 self.all.swap_remove(n);
                 self.counted();
+                for _ in 0..self.come_between() {
+                    let _: u64 = backend.lot([127, 0, 0, 1].into());
+                }
                 let lot = backend.lot([127, 0, 0, 1].into());
                 let to = backend.pick(lot, &[]).unwrap().id;
                 self.all.push((to, now));
@@ -158,6 +164,15 @@ impl Clients {
             }
         }
         moved
+    }
+
+    fn come_between(&mut self) -> u64 {
+        self.others.as_mut().map_or(0, |state| {
+            *state ^= *state << 13;
+            *state ^= *state >> 7;
+            *state ^= *state << 17;
+            *state % 101
+        })
     }
 
     /// By how much each server is off its share, in percent of it; the worst.
@@ -181,6 +196,8 @@ impl Clients {
 enum Traffic {
     Nothing,
     Always,
+    /// Nothing; but others come in between, begun anew by this seed.
+    Others(u64),
 }
 
 /// The last server has returned; the others have all connections. What the spread is 125 s
@@ -217,6 +234,10 @@ fn spread_after(
     let mut clients = Clients {
         all: at.collect(),
         servers,
+        others: match traffic {
+            Traffic::Others(seed) => Some(seed),
+            Traffic::Nothing | Traffic::Always => None,
+        },
     };
     clients.counted();
     let mut moved = 0;
@@ -261,6 +282,61 @@ fn what_goes_quiet_is_spread_within_a_tenth_in_65_and_60_seconds() {
                     spread_after(balance, weights, each, Traffic::Always);
                 assert!(spread > 50, "{what}: {spread} % off, none was quiet");
                 assert_eq!(moved, 0, "{what}: none was quiet");
+            }
+        }
+    }
+}
+
+/// Who is moved among others who come and go lands anywhere; nobody may be moved twice within the
+/// time.
+#[test]
+fn it_is_spread_so_also_while_others_come_in_between() {
+    for (weights, each) in [(&[1, 1, 1][..], 30), (&[1, 1], 60), (&[1, 1, 1], 200)] {
+        for seed in 1..=200 {
+            let traffic = Traffic::Others(seed * 0x9e37_79b9);
+            let (spread, _) = spread_after("roundrobin", weights, each, traffic);
+            assert!(spread <= 10, "{weights:?} {each} {seed}: {spread} % off");
+        }
+    }
+}
+
+/// Only while it lacks them, and only where turns decide.
+#[test]
+fn a_server_that_lacks_connections_gets_more_of_the_new_ones() {
+    let late = EPOCH + SECOND * 65 + crate::pool::rebalance::WINDOW;
+    for (balance, lifts) in [("roundrobin", true), ("leastconn", false)] {
+        let mut roster = roster(
+            &format!(
+                "  balance: {balance}\n  rebalance: {{mode: gentle}}\n  check: {{tcp: {{}}}}"
+            ),
+            &[1, 1],
+        );
+        let ids: Vec<ServerId> = roster.plans().iter().map(|plan| plan.server).collect();
+        for id in &ids {
+            record(&mut roster, *id, probe::Outcome::Passed, EPOCH);
+        }
+        let view = roster.view();
+        for (counts, now, is_other, of_twelve) in [
+            ([40, 0], EPOCH, true, 9),
+            ([36, 4], EPOCH, false, 9),
+            ([22, 18], EPOCH, true, 6),
+            ([40, 0], EPOCH, true, 9),
+            ([40, 0], late, true, 6),
+        ] {
+            for (member, open) in view.backends[0].members.iter().zip(counts) {
+                member.server.counters.open.store(open, Ordering::Relaxed);
+            }
+            let what = format!("{balance} {counts:?}");
+            assert_eq!(roster.lift(now), lifts && is_other, "{what}");
+            if lifts {
+                let backend = backend(&mut roster, now);
+                let lots = (0..12).map(|_| backend.lot([127, 0, 0, 1].into()));
+                let picked = lots.filter(|lot| {
+                    backend
+                        .pick(*lot, &[])
+                        .is_some_and(|server| server.id == ids[1])
+                });
+                assert_eq!(picked.count(), of_twelve, "{what}");
             }
         }
     }

@@ -79,6 +79,7 @@ impl Roster {
             members,
             cursor: old.map(|back| Arc::clone(&back.cursor)).unwrap_or_default(),
             results: old.map_or(0, |back| back.results),
+            lifted: old.map_or_else(Vec::new, |back| back.lifted.clone()),
             meant: Arc::new(meant.clone()),
         }
     }
