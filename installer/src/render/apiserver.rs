@@ -3,7 +3,7 @@
 use pki::{Name, Profile};
 use serde_json::json;
 
-use super::etcd::{clients, local};
+use super::etcd::{beside, clients, local};
 use super::flags::Flags;
 use super::unit::Service;
 use super::{audit, yaml};
@@ -192,13 +192,19 @@ fn flags(cluster: &Cluster, host: &Host) -> Flags {
         .set("shutdown-send-retry-after", "true")
         // Long-lived connections spread again after a restart, a few at a time.
         .set("goaway-chance", "0.001");
-    store(cluster, flags).and_extra(cluster, Component::Apiserver)
+    store(cluster, host, flags).and_extra(cluster, Component::Apiserver)
 }
 
-fn store(cluster: &Cluster, flags: Flags) -> Flags {
+fn store(cluster: &Cluster, host: &Host, flags: Flags) -> Flags {
+    // Of several members it would use all in turn, also one whose host is cut off, until half a
+    // minute later it is known to be (docs/decisions/its-own-member.md).
+    let servers = match host.is(Role::Etcd) {
+        true => beside(host),
+        false => clients(cluster).join(","),
+    };
     match &cluster.etcd {
         Etcd::Hosts => flags
-            .set("etcd-servers", clients(cluster).join(","))
+            .set("etcd-servers", servers)
             .set("etcd-cafile", certificate("etcd/ca"))
             .set("etcd-certfile", certificate("apiserver-etcd-client"))
             .set("etcd-keyfile", key("apiserver-etcd-client")),

@@ -74,6 +74,18 @@ pub(super) fn client(host: &Host) -> String {
     url(host.address(), layout::ETCD_PORT)
 }
 
+/// That of the one on `host`, for who is beside it.
+pub(super) fn beside(host: &Host) -> String {
+    url(loopback(host), layout::ETCD_PORT)
+}
+
+fn loopback(host: &Host) -> IpAddr {
+    match host.address() {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
+}
+
 pub(super) fn local() -> [Name; 3] {
     [
         Name::Dns("localhost".into()),
@@ -91,14 +103,10 @@ fn flags(cluster: &Cluster, host: &Host) -> Flags {
             format!("{}={url}", member.name)
         })
         .collect();
-    let loopback = match address {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-    };
     let clients = url(address, layout::ETCD_PORT);
-    let beside = url(loopback, layout::ETCD_PORT);
+    let beside = beside(host);
     let peer = url(address, layout::ETCD_PEER_PORT);
-    let metrics = SocketAddr::new(loopback, layout::ETCD_METRICS_PORT);
+    let metrics = SocketAddr::new(loopback(host), layout::ETCD_METRICS_PORT);
     Flags::default()
         .set("name", &host.name)
         .set("data-dir", layout::ETCD_DATA)
