@@ -209,6 +209,10 @@ fn vip_daemon(
                         "http": {"url": "http://127.0.0.1:9000/readyz"},
                         "weight": UNHEALTHY,
                         "interval": "100ms",
+                        // On a busy host an answer takes longer than an interval; an address
+                        // that moves for that loses what is under way, and may find no host
+                        // that is seen as better.
+                        "timeout": "300ms",
                         "fall": 2,
                         "rise": 2,
                     }],
