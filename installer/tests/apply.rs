@@ -29,6 +29,8 @@ mod killed;
 mod leave;
 #[path = "apply/process.rs"]
 mod process;
+#[path = "apply/units.rs"]
+mod units;
 #[path = "apply/world.rs"]
 mod world;
 
@@ -38,7 +40,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 16] = [
+    let tests: [(&str, Test); 17] = [
         (
             "a_bare_host_gets_it_all_and_a_second_time_nothing",
             everything,
@@ -53,7 +55,8 @@ fn main() {
         ),
         ("keys_are_their_users_alone", private),
         ("a_program_of_another_checksum_is_refused", damaged),
-        ("a_unit_that_does_not_come_up_says_why", not_up),
+        ("a_unit_that_does_not_come_up_says_why", units::not_up),
+        ("a_unit_that_does_not_stay_up_says_why", units::not_steady),
         ("what_the_masters_keep_is_taken_up", taken_up),
         (
             "the_token_of_the_day_is_for_newcomers_alone",
@@ -209,32 +212,6 @@ fn damaged() -> Tried {
     let left = fs::symlink_metadata(world.root().join("usr/local/bin/etcd")).is_ok();
     if left {
         return Err("it lies where programs are started from".into());
-    }
-    Ok(())
-}
-
-fn not_up() -> Tried {
-    let mut world = World::new()?;
-    let material = Material::new(world.now)?;
-    world.services.broken = Some("kube-apiserver.service".to_owned());
-    let error = match world.apply(&material, FOREVER) {
-        Ok(_) => return Err("it came up".into()),
-        Err(error) => error.to_string(),
-    };
-    let wanted = "start kube-apiserver.service: systemctl start kube-apiserver.service failed: \
-                  it failed\n    kube-apiserver.service said this";
-    if error != wanted {
-        return Err(error.into());
-    }
-    let last = world.services.calls.last().map(String::as_str);
-    if last != Some("stop kube-apiserver.service") {
-        return Err(format!("it was left trying: {last:?}").into());
-    }
-    world.services.broken = None;
-    let rest = world.apply(&material, FOREVER)?;
-    let first = rest.steps.first().map(sternpost::plan::line);
-    if first.as_deref() != Some("start kube-apiserver.service") {
-        return Err(show(&rest).into());
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ mod order;
 mod probe;
 mod programs;
 mod remove;
+mod steady;
 mod swap;
 mod systemd;
 mod watch;
@@ -47,7 +48,7 @@ pub use lock::LockError;
 pub use mend::{Mend, MendError};
 pub(crate) use mounts::plain;
 pub use objects::ObjectsError;
-pub use order::{Answer, Order};
+pub use order::{Answer, Order, Otherwise};
 pub use probe::{Kernel, Module, Probe, ProbeError, Probed, Syncs};
 pub use programs::{Install, ProgramsError};
 pub use remove::RemoveError;
@@ -172,6 +173,7 @@ impl<S: Services> Agent<S> {
             Order::Start(unit) => self.start(&unit),
             Order::Restart(unit) => self.turned(&unit, S::restart),
             Order::Reload(unit) => self.service(&unit, S::reload),
+            Order::Stays { unit, otherwise } => self.stays(&unit, otherwise),
             Order::Kill(unit) => done(systemd::kill(&unit)),
             Order::Settle => done(self.services.settle()),
         }
@@ -205,7 +207,19 @@ impl<S: Services> Agent<S> {
     /// A unit that does not come up is put back to where it was: not started.
     fn start(&mut self, unit: &str) -> Answer {
         let answer = self.turned(unit, S::start);
-        if matches!(answer, Answer::Failed { .. }) {
+        self.settled(unit, answer, Otherwise::Stop)
+    }
+
+    fn stays(&mut self, unit: &str, otherwise: Otherwise) -> Answer {
+        let answer = self.service(unit, S::stays);
+        self.settled(unit, answer, otherwise)
+    }
+
+    fn settled(&mut self, unit: &str, answer: Answer, otherwise: Otherwise) -> Answer {
+        if matches!(
+            (&answer, otherwise),
+            (Answer::Failed { .. }, Otherwise::Stop)
+        ) {
             // Why it failed is what there is to say; it is tried again by the next run.
             let _ = self.services.stop(unit);
         }

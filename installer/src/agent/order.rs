@@ -79,8 +79,25 @@ pub enum Order {
     Restart(String),
     /// Have a unit read its files again.
     Reload(String),
+    /// Wait until it is clear that a unit that came up stays up.
+    Stays {
+        /// Which.
+        unit: String,
+        /// What becomes of one that does not.
+        otherwise: Otherwise,
+    },
     /// Kill a unit's processes, for a drill: it is started again as after a crash.
     Kill(String),
+}
+
+/// What becomes of a unit that does not stay up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Otherwise {
+    /// It did not run before: it is ended.
+    Stop,
+    /// It ran before: systemd goes on trying.
+    Leave,
 }
 
 /// What came of an order.
@@ -139,6 +156,7 @@ impl fmt::Debug for Order {
             Self::Start(unit) => write!(f, "Start({unit})"),
             Self::Restart(unit) => write!(f, "Restart({unit})"),
             Self::Reload(unit) => write!(f, "Reload({unit})"),
+            Self::Stays { unit, .. } => write!(f, "Stays({unit})"),
             Self::Kill(unit) => write!(f, "Kill({unit})"),
         }
     }

@@ -5,8 +5,10 @@ use std::process::{Command, Output};
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
+use super::steady::{self, Standing, TRIES};
 use crate::facts::Unit;
 
 /// Lines of a unit's journal that are shown with a failure.
@@ -40,6 +42,11 @@ pub trait Services {
     /// # Errors
     /// When it does not come up.
     fn restart(&mut self, unit: &str) -> Result<(), ServicesError>;
+    /// Waits until it is clear that a unit that came up stays up.
+    ///
+    /// # Errors
+    /// When it does not.
+    fn stays(&mut self, unit: &str) -> Result<(), ServicesError>;
     /// Ends a unit, and all its tries to come up.
     ///
     /// # Errors
@@ -83,6 +90,16 @@ pub enum ServicesError {
         /// What systemd says of it.
         state: String,
     },
+    /// A unit comes up, and does not stay.
+    #[error("{unit} starts and dies again and again ({times} times): {state}")]
+    Dies {
+        /// Which.
+        unit: String,
+        /// How often systemd has started it again.
+        times: u32,
+        /// What systemd says of it.
+        state: String,
+    },
     /// A program failed.
     #[error("{command} failed: {said}")]
     Failed {
@@ -98,8 +115,6 @@ pub enum ServicesError {
 const READY: Duration = Duration::from_secs(120);
 /// Between two looks at a unit: systemctl that waits would outlive an agent that is cut off.
 const LOOK: Duration = Duration::from_millis(40);
-/// A unit that systemd had to start so often will not come up by itself.
-const TRIES: u32 = 5;
 
 /// systemd.
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,7 +122,7 @@ pub struct Systemd;
 
 impl Services for Systemd {
     fn look(&mut self, unit: &str) -> Result<Option<Unit>, ServicesError> {
-        Ok(shown(&properties(unit)?))
+        Ok(shown(&properties(unit)?, monotonic()))
     }
 
     fn settle(&mut self) -> Result<(), ServicesError> {
@@ -138,6 +153,10 @@ impl Services for Systemd {
         let _ = run("systemctl", &["reset-failed", unit]);
         run("systemctl", &["restart", "--no-block", unit])?;
         ready(unit)
+    }
+
+    fn stays(&mut self, unit: &str) -> Result<(), ServicesError> {
+        steady(unit)
     }
 
     fn stop(&mut self, unit: &str) -> Result<(), ServicesError> {
@@ -190,14 +209,39 @@ fn ready(unit: &str) -> Result<(), ServicesError> {
         match progress(&text) {
             Progress::Up => return Ok(()),
             Progress::Coming if Instant::now() < deadline => park_timeout(LOOK),
-            Progress::Coming | Progress::Failed => {
-                let state =
-                    shown(&text).map_or_else(|| "unknown".to_owned(), |one| one.state);
-                let unit = unit.to_owned();
-                return Err(ServicesError::NotUp { unit, state });
+            Progress::Coming | Progress::Failed => return Err(not_up(unit, &text)),
+        }
+    }
+}
+
+/// Waits until a unit has been up for a while.
+fn steady(unit: &str) -> Result<(), ServicesError> {
+    let deadline = Instant::now() + READY;
+    loop {
+        let text = properties(unit)?;
+        match steady::standing(&text, monotonic()) {
+            Standing::Steady => return Ok(()),
+            Standing::Young if Instant::now() < deadline => park_timeout(LOOK),
+            Standing::Young | Standing::Down | Standing::Dies => {
+                return Err(not_up(unit, &text));
             }
         }
     }
+}
+
+fn not_up(unit: &str, text: &str) -> ServicesError {
+    let (unit, state) = (unit.to_owned(), state_of(text));
+    match steady::restarts(text) {
+        times if times >= TRIES => ServicesError::Dies { unit, times, state },
+        _ => ServicesError::NotUp { unit, state },
+    }
+}
+
+/// What the times in systemd's properties are counted from.
+fn monotonic() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    let part = |value: i64| u64::try_from(value).unwrap_or(0);
+    Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
 }
 
 /// Where a unit is on its way up.
@@ -210,19 +254,18 @@ enum Progress {
 
 fn progress(text: &str) -> Progress {
     let waits = value(text, "Job").is_some_and(|job| job != "0" && !job.is_empty());
-    let tries = value(text, "NRestarts").and_then(|tries| tries.parse().ok());
     match value(text, "ActiveState") {
         Some("active") if !waits => Progress::Up,
         Some("failed") if !waits => Progress::Failed,
-        _ if tries.is_some_and(|tries: u32| tries >= TRIES) => Progress::Failed,
+        _ if steady::restarts(text) >= TRIES => Progress::Failed,
         // One that ended at once, and one that is started again, are on their way or not.
         _ => Progress::Coming,
     }
 }
 
 fn properties(unit: &str) -> Result<String, ServicesError> {
-    let asked =
-        "--property=LoadState,UnitFileState,ActiveState,SubState,NRestarts,Job,Result";
+    let asked = "--property=LoadState,UnitFileState,ActiveState,SubState,NRestarts,Job,\
+                 Result,Type,ActiveEnterTimestampMonotonic";
     let output = Command::new("systemctl")
         .args(["show", asked, unit])
         .output();
@@ -233,28 +276,39 @@ fn properties(unit: &str) -> Result<String, ServicesError> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+pub(super) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let mut lines = text.lines().filter_map(|line| line.split_once('='));
     lines.find(|(name, _)| *name == key).map(|(_, value)| value)
 }
 
-/// Reads what `systemctl show` prints.
-fn shown(text: &str) -> Option<Unit> {
-    let value = |key: &str| value(text, key);
-    if value("LoadState")? == "not-found" {
+/// Reads what `systemctl show` prints. One that dies again and again is not active, whatever
+/// it is at the moment.
+fn shown(text: &str, now: Duration) -> Option<Unit> {
+    if value(text, "LoadState")? == "not-found" {
         return None;
     }
-    let active = value("ActiveState")?;
+    let active = value(text, "ActiveState")?;
+    let flaps = steady::flaps(text, now);
+    let state = match flaps {
+        true => format!(
+            "{}, started again {} times",
+            state_of(text),
+            steady::restarts(text)
+        ),
+        false => state_of(text),
+    };
     Some(Unit {
-        enabled: value("UnitFileState") == Some("enabled"),
-        active: matches!(active, "active" | "reloading"),
-        state: state(active, value("SubState"), value("Result")),
+        enabled: value(text, "UnitFileState") == Some("enabled"),
+        active: matches!(active, "active" | "reloading") && !flaps,
+        state,
     })
 }
 
-fn state(active: &str, sub: Option<&str>, result: Option<&str>) -> String {
-    let state = format!("{active}/{}", sub.unwrap_or_default());
-    match result {
+fn state_of(text: &str) -> String {
+    let value = |key: &str| value(text, key);
+    let active = value("ActiveState").unwrap_or("unknown");
+    let state = format!("{active}/{}", value("SubState").unwrap_or_default());
+    match value("Result") {
         None | Some("" | "success") => state,
         Some(result) => format!("{state} ({result})"),
     }
@@ -287,7 +341,8 @@ mod tests {
     #[test]
     fn reads_what_systemctl_prints() {
         let text = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n";
-        let unit = shown(text).unwrap();
+        let now = Duration::from_secs(60);
+        let unit = shown(text, now).unwrap();
         assert_eq!(
             unit,
             Unit {
@@ -296,13 +351,18 @@ mod tests {
                 state: "active/running".into()
             }
         );
-        let failed = shown(
-            "LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=\n",
-        );
-        let failed = failed.unwrap();
+        let failed =
+            "LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=\n";
+        let failed = shown(failed, now).unwrap();
         assert!(!failed.enabled && !failed.active);
-        assert_eq!(shown("LoadState=not-found\nActiveState=inactive\n"), None);
-        assert_eq!(shown(""), None);
+        let flaps =
+            format!("{text}NRestarts=7\nActiveEnterTimestampMonotonic=59000000\n");
+        let flaps = shown(&flaps, now).unwrap();
+        assert!(!flaps.active);
+        assert_eq!(flaps.state, "active/running, started again 7 times");
+        let none = "LoadState=not-found\nActiveState=inactive\n";
+        assert_eq!(shown(none, now), None);
+        assert_eq!(shown("", now), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use thiserror::Error;
 
-use crate::agent::{Answer, Order};
+use crate::agent::{Answer, Order, Otherwise};
 use crate::facts::{Facts, Wanted};
 use crate::plan::{self, Inputs, Plan, Step};
 use crate::resource::Resource;
@@ -68,7 +68,7 @@ pub enum ApplyError {
     #[error(transparent)]
     Orders(#[from] OrdersError),
     /// A step was refused.
-    #[error("{step}: {error}{}", lines(.said))]
+    #[error("{step}: {error}{}", lines(.error, .said))]
     Step {
         /// Which, in words.
         step: String,
@@ -90,10 +90,11 @@ pub enum ApplyError {
     Answer(String),
 }
 
-/// What a unit said last, and what that most likely means.
-fn lines(said: &[String]) -> String {
+/// What a unit said last, and what that, or the error itself, most likely means.
+fn lines(error: &str, said: &[String]) -> String {
     let mut text: String = said.iter().map(|line| format!("\n    {line}")).collect();
-    if let Some(cause) = cause::cause(said) {
+    let cause = cause::cause(said).or_else(|| cause::cause(&[error.to_owned()]));
+    if let Some(cause) = cause {
         text.push_str("\n  likely cause: ");
         text.push_str(cause);
     }
@@ -137,6 +138,7 @@ impl Target<'_> {
     }
 
     /// Does every step of a plan. Each is said before it is done, which is the place to stop.
+    /// In the end every unit that was started must have stayed up.
     ///
     /// # Errors
     /// At the first step that fails, or is not to be done; those before it stay done.
@@ -159,6 +161,12 @@ impl Target<'_> {
                 if let Order::Install(install) = &mut order {
                     install.from = transport.bring(&install.from)?;
                 }
+                obeyed(step, transport.ask(order)?)?;
+            }
+        }
+        // All have had the time of those behind them: the last one alone is waited for.
+        for step in &plan.steps {
+            if let Some(order) = stays(step) {
                 obeyed(step, transport.ask(order)?)?;
             }
         }
@@ -199,6 +207,22 @@ impl Target<'_> {
             | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
         }
     }
+}
+
+/// What makes sure of a unit that a step has started.
+fn stays(step: &Step) -> Option<Order> {
+    let (unit, otherwise) = match step {
+        Step::Start { unit, .. } => (unit.clone(), Otherwise::Stop),
+        Step::Restart { unit, .. } => (unit.clone(), Otherwise::Leave),
+        Step::Folder { .. }
+        | Step::Write { .. }
+        | Step::Issue { .. }
+        | Step::Share { .. }
+        | Step::Install { .. }
+        | Step::Enable { .. }
+        | Step::Reload { .. } => return None,
+    };
+    Some(Order::Stays { unit, otherwise })
 }
 
 fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {

@@ -33,7 +33,8 @@ show)
     state=inactive; [ ! -e "$units/$unit.active" ] || state=active
     enabled=disabled; [ ! -e "$units/$unit.enabled" ] || enabled=enabled
     echo "LoadState=loaded"; echo "UnitFileState=$enabled"; echo "ActiveState=$state"
-    echo "SubState=x"; echo "NRestarts=0"; echo "Job="; echo "Result=success" ;;
+    echo "SubState=x"; echo "NRestarts=0"; echo "Job="; echo "Result=success"
+    echo "Type=simple"; echo "ActiveEnterTimestampMonotonic=1" ;;
 start | restart) : >"$units/$unit.active" ;;
 stop) rm -f "$units/$unit.active" ;;
 enable) : >"$units/$unit.enabled" ;;

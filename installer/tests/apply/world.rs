@@ -21,16 +21,18 @@ use tempfile::TempDir;
 
 use crate::Tried;
 
-/// Services that keep what they were told. One may refuse to come up.
+/// Services that keep what they were told. One may refuse to come up, one to stay.
 #[derive(Default)]
 pub(crate) struct Recorded {
     pub(crate) units: BTreeMap<String, Unit>,
     pub(crate) calls: Vec<String>,
     pub(crate) broken: Option<String>,
+    /// One that comes up and dies, again and again.
+    pub(crate) unsteady: Option<String>,
 }
 
 impl Recorded {
-    fn unit(&mut self, name: &str) -> &mut Unit {
+    pub(crate) fn unit(&mut self, name: &str) -> &mut Unit {
         self.units.entry(name.to_owned()).or_insert(Unit {
             enabled: false,
             active: false,
@@ -68,6 +70,16 @@ impl Services for &mut Recorded {
     }
     fn restart(&mut self, unit: &str) -> Result<(), ServicesError> {
         self.up("restart", unit)
+    }
+    fn stays(&mut self, unit: &str) -> Result<(), ServicesError> {
+        if self.unsteady.as_deref() != Some(unit) {
+            return Ok(());
+        }
+        Err(ServicesError::Dies {
+            unit: unit.to_owned(),
+            times: 5,
+            state: "activating/auto-restart (exit-code)".to_owned(),
+        })
     }
     fn stop(&mut self, unit: &str) -> Result<(), ServicesError> {
         self.calls.push(format!("stop {unit}"));

@@ -243,6 +243,7 @@ impl Transport for Fake {
             | Order::Start(_)
             | Order::Restart(_)
             | Order::Reload(_)
+            | Order::Stays { .. }
             | Order::Kill(_)) => return Ok(failed(&format!("{other:?}"))),
         };
         Ok(done.unwrap_or_else(failed))
