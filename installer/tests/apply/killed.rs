@@ -21,6 +21,8 @@ use super::*;
 const MOMENTS: u64 = 50;
 /// Where they begin, unless `STERNPOST_SEED` says another number.
 const SEED: u64 = 7;
+/// Whole runs, the shortest of which counts: behind the end of a run nothing is cut off.
+const RUNS: u32 = 3;
 
 /// systemctl as far as the agent uses it, and nothing of the others.
 const SYSTEMCTL: &str = r#"#!/bin/sh
@@ -152,6 +154,13 @@ fn same(wanted: &BTreeSet<String>, here: &BTreeSet<String>, when: &str) -> Tried
     }
 }
 
+/// How long a whole run takes.
+fn timed(world: &World, material: &Material) -> Tried<Duration> {
+    let begun = Instant::now();
+    apply(world, material, None)??;
+    Ok(begun.elapsed())
+}
+
 #[expect(clippy::print_stdout, reason = "where it began belongs to the result")]
 pub(super) fn at_any_moment() -> Tried {
     let count = setting("STERNPOST_MOMENTS", MOMENTS)?;
@@ -161,9 +170,10 @@ pub(super) fn at_any_moment() -> Tried {
     let whole = world()?;
     let bare = standing(&whole)?;
     let material = Material::new(whole.now)?;
-    let begun = Instant::now();
-    apply(&whole, &material, None)??;
-    let took = begun.elapsed();
+    let mut took = timed(&whole, &material)?;
+    for _ in 1..RUNS {
+        took = took.min(timed(&world()?, &material)?);
+    }
     let wanted = standing(&whole)?;
     let (mut cut, mut told) = (0, String::new());
     for number in 0..count {
