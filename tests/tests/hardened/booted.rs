@@ -18,7 +18,14 @@ pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 76, 0, 11);
 /// Twice the unit's watchdog, on a machine that has other work.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Ports below 1024, an address of nobody, TLS, passwords, the journal's own protocol.
+/// Where clients come whom a proxy names, and those who are led by the name that they ask for.
+pub(crate) const PROXIED: u16 = 445;
+pub(crate) const ROUTED: u16 = 446;
+/// Of the one who may sign in.
+pub(crate) const PASSWORD: &str = "a long pass phrase";
+
+/// Ports below 1024, an address of nobody, TLS, passwords, the journal's own protocol, a name
+/// that is looked up, a proxy, routes.
 pub(crate) const CONFIG: &str = r#"apiVersion: sternpost/v1
 kind: ApiLb
 workers: 2
@@ -32,7 +39,16 @@ frontends:
   bind: ["10.76.0.11:443", "10.76.0.100:6443"]
   backend: api
   sources: {maxConnections: 10000}
+- {name: proxied, bind: ["10.76.0.11:445"], backend: found, acceptProxy: ["10.76.0.50"]}
+- name: routed
+  bind: ["10.76.0.11:446"]
+  backend: api
+  routes:
+  - {serverNames: [konnectivity.example], backend: found}
 backends:
+- name: found
+  check: {tcp: {}, interval: 200ms}
+  discovery: {dns: {names: ["servers.example:6443"], interval: 1s}}
 - name: api
   check: {tcp: {}, interval: 200ms}
   servers:

@@ -6,6 +6,7 @@
 #![expect(clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod booted;
+mod features;
 mod streams;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +18,7 @@ use lab::segment::Segment;
 use lab::{binaries, harness, wait};
 use libtest_mimic::Failed;
 
-use booted::{ADDRESS, Booted, CONFIG};
+use booted::{ADDRESS, Booted, CONFIG, PASSWORD};
 use streams::Clients;
 
 const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 76, 0, 50));
@@ -37,6 +38,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BROKEN: &str = "#!/bin/sh\n\
     [ \"$1\" = adopt ] && exec /usr/bin/api-lb.good \"$@\"\n\
     exec /usr/bin/api-lb.good run --config /no/such/file.yaml\n";
+/// Passes the trial, and waits for somebody to write its file.
+const HANGS: &str = "#!/bin/sh\n\
+    [ \"$1\" = adopt ] && exec /usr/bin/api-lb.good \"$@\"\n\
+    exec /usr/bin/api-lb.good run --config /etc/sternpost/never\n";
 
 fn main() {
     harness::run(vec![trial(
@@ -51,11 +56,13 @@ fn works() -> Result<(), Failed> {
     let segment = Segment::new(&logs, &[CLIENT, SERVERS])?;
     streams::echo(segment.host(SERVERS.0)?, &PORTS)?;
     let machine = Booted::new(&segment)?;
-    machine.run(
-        "printf 'a long pass phrase\\n' | api-lb password anna && \
+    machine.run(&format!(
+        "printf '{PASSWORD}\\n' | api-lb password anna && \
          cd /etc/sternpost && chown api-lb api-lb.passwords admin.key && \
-         chmod 600 api-lb.passwords admin.key",
-    )?;
+         chmod 600 api-lb.passwords admin.key && \
+         echo '{} servers.example' >> /etc/hosts",
+        SERVERS.1
+    ))?;
     // What does not start is told by what follows, with the journal.
     drop(machine.run("systemctl start api-lb"));
     machine.until("systemctl is-active api-lb", "active\n")?;
@@ -65,7 +72,9 @@ fn works() -> Result<(), Failed> {
     upgrades(&machine, &clients)?;
     goes_back(&machine, &clients)?;
     obeys(&machine)?;
+    features::are_used(&machine, segment.host(CLIENT.0)?)?;
     reloads(&machine, &segment)?;
+    features::syslog_is_written(&machine, segment.host(CLIENT.0)?)?;
     machine.is_fed(2)?;
     let came = clients.end()?;
     println_of(&machine, &came)?;
@@ -104,11 +113,14 @@ fn is_locked_up(machine: &Booted) -> Result<(), Failed> {
     if !locked {
         return Err(format!("it is not locked up:\n{status}").into());
     }
-    // proc(5): name, soft limit, hard limit.
-    let limit = machine.run(&format!("grep 'Max open files' /proc/{process}/limits"))?;
-    match limit.split_whitespace().nth(3) {
-        Some(DESCRIPTORS) => Ok(()),
-        _ => Err(format!("not {DESCRIPTORS} descriptors: {limit}").into()),
+    same(machine, "LimitNOFILE", DESCRIPTORS)?;
+    // proc(5): three words, soft limit, hard limit. A machine within another may be granted less
+    // than the unit asks for; what it is granted is used up.
+    let limits = machine.run(&format!("grep 'Max open files' /proc/{process}/limits"))?;
+    let limits: Vec<&str> = limits.split_whitespace().collect();
+    match limits[..] {
+        [_, _, _, soft, hard, ..] if soft == hard => Ok(()),
+        _ => Err(format!("not as many descriptors as may be: {limits:?}").into()),
     }
 }
 
@@ -135,13 +147,16 @@ fn upgrades(machine: &Booted, clients: &Clients) -> Result<(), Failed> {
     carries(clients)
 }
 
-/// One that passes the trial and cannot start gives everything back, twice.
+/// One that passes the trial and cannot start, or hangs, gives everything back.
 fn goes_back(machine: &Booted, clients: &Clients) -> Result<(), Failed> {
-    machine.run(&format!(
-        "cp /usr/bin/api-lb /usr/bin/api-lb.good && cat > /usr/bin/api-lb.new <<'END'\n{BROKEN}END\n\
-         chmod 755 /usr/bin/api-lb.new && mv /usr/bin/api-lb.new /usr/bin/api-lb"
-    ))?;
-    for n in 1..=2 {
+    machine.run(
+        "cp /usr/bin/api-lb /usr/bin/api-lb.good && mkfifo -m 644 /etc/sternpost/never",
+    )?;
+    for (n, program) in [(1, BROKEN), (2, HANGS), (3, BROKEN)] {
+        machine.run(&format!(
+            "cat > /usr/bin/api-lb.new <<'END'\n{program}END\n\
+             chmod 755 /usr/bin/api-lb.new && mv /usr/bin/api-lb.new /usr/bin/api-lb"
+        ))?;
         let process = machine.unit("MainPID")?;
         // The command itself is the good one.
         let said = machine.run("/usr/bin/api-lb.good upgrade 2>&1; true")?;

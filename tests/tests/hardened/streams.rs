@@ -127,7 +127,17 @@ fn connect(host: &NamespaceHost, to: SocketAddr) -> io::Result<TcpStream> {
 
 /// A new connection: one question, its answer, and the end.
 pub(crate) fn ask(host: &NamespaceHost, to: SocketAddr) -> io::Result<()> {
+    ask_after(host, to, "")
+}
+
+/// The same after these first words, which are none of the server's.
+pub(crate) fn ask_after(
+    host: &NamespaceHost,
+    to: SocketAddr,
+    first: &str,
+) -> io::Result<()> {
     let mut socket = connect(host, to)?;
+    socket.write_all(first.as_bytes())?;
     socket.write_all(b"question")?;
     let mut answer = [0; 8];
     socket.read_exact(&mut answer)?;
