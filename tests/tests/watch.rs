@@ -9,6 +9,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lab::daemons::servers_up;
 use lab::failures::backend::{ANSWER, QUESTION};
 use lab::failures::load::{Demand, Lasting, Load, hello};
 use lab::failures::proxy::{Door, PORT, Proxy};
@@ -26,7 +27,9 @@ const SOME: usize = WATCHES / 6;
 /// The server that fails, and what it says of itself.
 const VICTIM: usize = 1;
 const ITS_NUMBER: u8 = 2;
-/// Until the checks have passed.
+/// Until the first checks have passed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The checks are at their pace, and others are about, for so long before anything fails.
 const SETTLE: Duration = Duration::from_secs(3);
 /// A watch that has seen nothing after this has seen nothing of the fault.
 const LONG: Duration = Duration::from_secs(8);
@@ -77,6 +80,9 @@ impl Scene {
         let servers = stage.addresses();
         let proxy =
             Proxy::start(Peer::Ours, Door::Open, &programs, &host, &servers, logs)?;
+        wait::until("every server is up", PATIENCE, || {
+            (servers_up(&host)? == servers.len()).then_some(())
+        })?;
         wait::pass(SETTLE, || false);
         let watches = host.run(|| {
             let each = (0..WATCHES).map(|_| Watch::open());
@@ -178,7 +184,7 @@ fn gone(logs: &Path, rate: u32, bound: Duration) -> Result<Verdict, Failed> {
         }
     };
     wait::pass(SETTLE, || load.is_none());
-    let mark = Mark::now(&stage, &proxy);
+    let mark = Mark::now(&stage, &proxy)?;
     let since = Instant::now();
     stage.isolate(VICTIM)?;
     let saw = Watch::wait_all(watches, since)?;

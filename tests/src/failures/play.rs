@@ -58,7 +58,7 @@ impl Scene {
         self.prepare(&mut stage, size)?;
         let load = Load::begin(&host, address, self.demand())?;
         pass(SETTLE);
-        let mark = Mark::now(&stage, &proxy);
+        let mark = Mark::now(&stage, &proxy)?;
         let lasts = self.fault_lasts(size);
         let mut figures = if self == Self::Returns {
             returns(&mut stage, load, lasts)?
