@@ -55,9 +55,13 @@ async fn an_ipv6_wildcard_leaves_ipv4_alone() {
         socket: None,
         ..Listen::default()
     };
-    let six = Admin::bind(&tcp("[::]:0".parse().unwrap())).unwrap();
-    let port = six.addresses()[0].port();
-    Admin::bind(&tcp(([0, 0, 0, 0], port).into())).unwrap();
+    // Another test may have taken one port there, but not that of each.
+    let beside = (0..20).any(|_| {
+        let six = Admin::bind(&tcp("[::]:0".parse().unwrap())).unwrap();
+        let port = six.addresses()[0].port();
+        Admin::bind(&tcp(([0, 0, 0, 0], port).into())).is_ok()
+    });
+    assert!(beside);
 }
 
 #[tokio::test]
