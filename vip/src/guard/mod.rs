@@ -89,18 +89,11 @@ mod tests {
             (None, LIFETIME + 1, Proof::Lifetime, false),
             (None, u32::MAX, Proof::Lifetime, false),
         ] {
-            let there = Present {
+            let held = Held {
                 interface: 2,
                 address: "10.55.0.100/24".parse().unwrap(),
-                ours: false,
-                mark,
-                secondary: false,
-                label: None,
-                scope: netlink_packet_route::address::AddressScope::Universe,
-                broadcast: None,
-                renewed: 0,
-                left,
             };
+            let there = Present::shown(held, mark, left);
             assert_eq!(proof.holds(&there), is, "{there:?} {proof:?}");
         }
     }

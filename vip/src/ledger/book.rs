@@ -145,19 +145,7 @@ mod tests {
     }
 
     fn shown(last: u8, mark: Option<u8>, left: u32) -> Present {
-        let Held { interface, address } = held(last);
-        Present {
-            interface,
-            address,
-            ours: false,
-            mark,
-            secondary: false,
-            label: None,
-            scope: netlink_packet_route::address::AddressScope::Universe,
-            broadcast: None,
-            renewed: 0,
-            left,
-        }
+        Present::shown(held(last), mark, left)
     }
 
     fn fresh() -> Book {

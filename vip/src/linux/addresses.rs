@@ -65,6 +65,26 @@ impl Present {
     }
 }
 
+/// Of unit tests, wherever an address that the kernel shows is looked at.
+#[cfg(test)]
+impl Present {
+    /// One that the ledger has not looked at yet.
+    pub(crate) fn shown(held: Held, mark: Option<u8>, left: u32) -> Self {
+        Self {
+            interface: held.interface,
+            address: held.address,
+            ours: false,
+            mark,
+            secondary: false,
+            label: None,
+            scope: AddressScope::Universe,
+            broadcast: None,
+            renewed: 0,
+            left,
+        }
+    }
+}
+
 /// Where an address is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spot {

@@ -71,21 +71,18 @@ pub(super) fn stands_first(ours: &Present, all: &[Present]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Address;
+    use crate::guard::Held;
     use crate::linux::PROTOCOL;
 
     fn present(address: &str, ours: bool, secondary: bool) -> Present {
-        Present {
+        let held = Held {
             interface: 2,
-            address: address.parse::<Address>().unwrap(),
+            address: address.parse().unwrap(),
+        };
+        Present {
             ours,
-            mark: ours.then_some(PROTOCOL),
             secondary,
-            label: None,
-            scope: netlink_packet_route::address::AddressScope::Universe,
-            broadcast: None,
-            renewed: 0,
-            left: 1,
+            ..Present::shown(held, ours.then_some(PROTOCOL), 1)
         }
     }
 
