@@ -25,7 +25,7 @@ use crate::driver::{
 use crate::flight::Flight;
 use crate::guard::Line;
 use crate::linux::{
-    Before, Claimant, Linux, Monitor, Notice, OpenError, Receiver, Witness,
+    Alarm, Before, Claimant, Linux, Monitor, Notice, OpenError, Receiver, Witness,
 };
 use crate::notify::Move;
 use crate::sync::Seat;
@@ -69,6 +69,7 @@ struct Open {
     adverts: mpsc::Receiver<Result<Datagram, Refusal>>,
     notices: mpsc::Receiver<Notice>,
     claimants: mpsc::Receiver<Claimant>,
+    alarm: Alarm,
     _feeders: Feeders,
 }
 
@@ -103,7 +104,7 @@ impl Life {
                 standing: self.standing,
                 commands: self.commands,
             };
-            let ended = open.driver.run(&mut inputs).await;
+            let ended = open.driver.run(&mut inputs, &mut open.alarm).await;
             self.standing = inputs.standing;
             self.commands = inputs.commands;
             match ended {
@@ -173,6 +174,7 @@ impl Life {
             moves: self.moves.clone(),
             seat: self.seat.clone(),
         };
+        let alarm = Alarm::new().map_err(|source| self.failed(source))?;
         let driver = Driver::new(setup, linux)
             .map_err(|error| self.failed(std::io::Error::other(error)))?;
         let (advert_sender, adverts) = mpsc::channel(ADVERTS);
@@ -197,6 +199,7 @@ impl Life {
             adverts,
             notices,
             claimants,
+            alarm,
             _feeders: feeders,
         })
     }

@@ -19,8 +19,8 @@ pub(super) const BATCH: usize = 32;
 /// Adverts on their way from the queue to the machine.
 pub(super) type Batch = Vec<Result<Datagram, Refusal>>;
 
-/// Above what timers are rounded by (a millisecond or two), below what a rival needs to be
-/// heard.
+/// Above what a thread that waits its turn is late by now and then, below what a rival needs to
+/// be heard.
 const PUNCTUAL: Duration = Duration::from_millis(5);
 
 /// What was left in the sockets.

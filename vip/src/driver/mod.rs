@@ -4,6 +4,7 @@
 //! receiver of adverts, the monitor of the kernel's notices, tracking and commands; ends
 //! with [`Command::Stop`], or when it has [`Lost`] what it cannot do without.
 
+mod alarm;
 mod catchup;
 mod effects;
 mod handover;
@@ -26,9 +27,8 @@ use std::time::Duration;
 
 use daemon::limit::Limiter;
 use daemon::metrics::Histogram;
-use tokio::pin;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use vrrp::State;
 use vrrp::acceptance::Expected;
 use vrrp::fsm::{self, Event, Leftover};
@@ -42,6 +42,7 @@ use crate::notify::Move;
 use crate::sync::Seat;
 use crate::track::Standing;
 
+pub use alarm::Alarm;
 use catchup::{BATCH, Batch};
 pub use effects::{Datagram, Effects, Failure, Survey};
 use handover::{Cause, Handing, answered};
@@ -68,8 +69,6 @@ pub struct Driver<E> {
     /// Other interfaces that addresses are put on, by number.
     others: BTreeMap<u32, String>,
     source: IpAddr,
-    /// Between two adverts.
-    interval: Duration,
     machine: fsm::Router,
     expected: Expected,
     /// Every virtual address, advertised or not.
@@ -145,7 +144,6 @@ impl<E: Effects> Driver<E> {
             interface_name: router.interface.clone(),
             others: setup.others,
             source: setup.source,
-            interval: router.interval.duration(),
             machine: fsm::Router::new(setup::settings(
                 router,
                 setup.source,
@@ -179,8 +177,8 @@ impl<E: Effects> Driver<E> {
         })
     }
 
-    /// Runs until told to stop.
-    pub async fn run(mut self, inputs: &mut Inputs) -> Ended {
+    /// Runs until told to stop; `alarm` wakes it when it is time.
+    pub async fn run(mut self, inputs: &mut Inputs, alarm: &mut impl Alarm) -> Ended {
         if let Some(lost) = self.start() {
             return self.lose(lost);
         }
@@ -188,16 +186,18 @@ impl<E: Effects> Driver<E> {
             return ended;
         }
         let mut batch = Vec::with_capacity(BATCH);
-        // Due an interval after the next timer. A timer that is the earliest of all makes the
-        // runtime wake itself to look at it: two system calls more for each advert, unless
-        // another is known to be due by then.
-        let ahead = sleep_until(self.wake());
-        pin!(ahead);
         loop {
-            let wake = self.wake();
-            ahead.as_mut().reset(wake + self.interval);
+            if let Err(error) = alarm.set(self.wake()) {
+                return self.unwoken(&error);
+            }
             tokio::select! {
                 biased;
+                // First: whoever has rung need not ask all the others.
+                rung = alarm.rings() => {
+                    if let Err(error) = rung {
+                        return self.unwoken(&error);
+                    }
+                }
                 command = inputs.commands.recv() => {
                     if let Some(ended) = self.command(command) {
                         return ended;
@@ -228,8 +228,6 @@ impl<E: Effects> Driver<E> {
                     let standing = *inputs.standing.borrow_and_update();
                     self.stand(standing);
                 }
-                () = sleep_until(wake) => {}
-                () = &mut ahead => {}
             }
             if Instant::now() >= self.wake() {
                 let lost = self.due(inputs, &mut batch).await;
@@ -270,6 +268,12 @@ impl<E: Effects> Driver<E> {
         self.faulty = true;
         self.handle(Event::Fault);
         Ended::Lost(lost)
+    }
+
+    /// Nothing would make it advertise, or renew.
+    fn unwoken(&mut self, error: &std::io::Error) -> Ended {
+        tracing::error!(router = self.name, "the timer has failed: {error}");
+        self.lose(Lost::Feeder)
     }
 
     fn command(&mut self, command: Option<Command>) -> Option<Ended> {

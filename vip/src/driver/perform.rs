@@ -186,33 +186,22 @@ impl<E: Effects> Driver<E> {
         let holding = self.renew_at.is_some();
         let waits_for = self.waits_for();
         let told = self.record.send_if_modified(|record| {
-            let facts = |record: &Record| {
-                let Record {
-                    state,
-                    priority,
-                    out,
-                    running,
-                    holding,
-                    waits_for,
-                    ..
-                } = record;
-                (
-                    *state,
-                    *priority,
-                    *out,
-                    *running,
-                    *holding,
-                    waits_for.clone(),
-                )
-            };
-            let before = facts(record);
+            let same = record.state == state
+                && record.priority == standing.priority
+                && record.out == standing.out
+                && record.running == running
+                && record.holding == holding
+                && record.waits_for == waits_for;
+            if same {
+                return false;
+            }
             record.state = state;
             record.priority = standing.priority;
             record.out = standing.out;
             record.running = running;
             record.holding = holding;
             record.waits_for = waits_for;
-            facts(record) != before
+            true
         });
         if let Some(channel) = self.channel.as_ref().filter(|_| told) {
             channel.changed();

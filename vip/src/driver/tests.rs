@@ -10,15 +10,17 @@ mod interface;
 mod together;
 
 use std::net::Ipv4Addr;
+use std::pin::Pin;
 use std::sync::Mutex;
 
 use tokio::task::{JoinHandle, yield_now};
-use tokio::time::advance;
+use tokio::time::{Sleep, advance, sleep_until};
 use vrrp::packet::{Addresses, Advert, Auth, Envelope, emit, parse};
 use vrrp::{AdvertInterval, Family, Priority, Refusal, State, Version, Vrid};
 
 use super::*;
 use crate::config::{Address, Announce, Preempt, Travel};
+use crate::guard::Held;
 use crate::linux::{Claimant, Link, Notice, Present, Role, Succession};
 use crate::track::Out;
 
@@ -118,6 +120,18 @@ impl Effects for Recorded {
     }
 }
 
+impl Alarm for Pin<Box<Sleep>> {
+    fn set(&mut self, at: Instant) -> std::io::Result<()> {
+        self.as_mut().reset(at);
+        Ok(())
+    }
+
+    async fn rings(&mut self) -> std::io::Result<()> {
+        self.as_mut().await;
+        Ok(())
+    }
+}
+
 /// A driver at work, and every string to pull.
 struct Bench {
     world: Arc<World>,
@@ -214,7 +228,8 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
         standing: standing_input,
         commands: command_inputs,
     };
-    let task = tokio::spawn(async move { driver.run(&mut inputs).await });
+    let mut alarm = Box::pin(sleep_until(Instant::now()));
+    let task = tokio::spawn(async move { driver.run(&mut inputs, &mut alarm).await });
     Bench {
         world,
         adverts,
@@ -341,16 +356,14 @@ fn link(running: bool) -> Link {
 }
 
 fn present() -> Present {
-    Present {
+    let held = Held {
         interface: INTERFACE,
         address: virtual_address(),
+    };
+    Present {
         ours: true,
-        mark: Some(86),
         secondary: true,
         label: Some("eth0".to_owned()),
-        scope: netlink_packet_route::address::AddressScope::Universe,
-        broadcast: None,
-        renewed: 0,
-        left: 1,
+        ..Present::shown(held, Some(86), 1)
     }
 }

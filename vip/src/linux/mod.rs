@@ -1,10 +1,11 @@
 //! The effects on a real machine: sockets, netlink, ARP. Linux only, as the product is.
 //!
 //! [`Linux`] is what a driver acts through; [`Receiver`] and [`Monitor`] are what it is
-//! fed from.
+//! fed from, and [`Alarm`] is what wakes it.
 
 mod addresses;
 mod advert;
+mod alarm;
 mod arp;
 mod hold;
 mod home;
@@ -36,6 +37,7 @@ use home::Home;
 
 pub use addresses::{PROTOCOL, Present, Put, Route, Spot};
 pub use advert::Sender;
+pub use alarm::Alarm;
 pub use arp::{Frame, Wire, gratuitous, question};
 pub use links::Link;
 pub use monitor::{Monitor, Notice};

@@ -1,15 +1,18 @@
-//! The four system calls that no safe wrapper of our libraries offers. Every `unsafe`
-//! block of this crate is here.
+//! The five calls that no safe wrapper of our libraries offers. Every `unsafe` block of this
+//! crate is here.
 
 #![expect(
     unsafe_code,
-    reason = "four of the kernel's C interfaces, each with its safety comment"
+    reason = "four of the kernel's C interfaces and one of the event loop's, each with its \
+              safety comment"
 )]
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use socket2::{SockAddr, Socket};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use vrrp::Family;
 
 /// `AF_PACKET` as wide as the field it goes into.
@@ -96,6 +99,18 @@ pub(super) fn only_icmpv6(socket: &Socket, kind: u8) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Has the event loop watch a descriptor for something to read. Inside a tokio runtime.
+///
+/// # Errors
+/// When the kernel watches no more of them.
+pub(super) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open, is the only one that closes its descriptor, and always
+    // returns the same one; the `AsyncFd` owns it until it is dropped.
+    let watched =
+        unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    Ok(watched?)
 }
 
 /// Puts the calling thread under `SCHED_RR` with the given priority (1–99).
