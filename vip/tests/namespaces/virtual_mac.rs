@@ -19,11 +19,15 @@ use crate::hosts::{Lab, PATIENCE, VIRTUAL, assert_is};
 use crate::ipv6;
 
 /// The tests of this file.
-pub(crate) const TESTS: [(&str, Test); 6] = [
+pub(crate) const TESTS: [(&str, Test); 7] = [
     ("a_virtual_mac_is_where_the_address_is", moved),
     (
         "an_ipv6_address_with_a_virtual_mac_answers_at_once",
         over_ipv6,
+    ),
+    (
+        "switches_follow_a_virtual_mac_that_moves_over_ipv6",
+        followed,
     ),
     ("an_upgrade_keeps_the_virtual_mac", upgraded),
     ("a_virtual_mac_taken_down_or_away_is_put_back", disturbed),
@@ -195,6 +199,45 @@ fn over_ipv6() -> Result<(), Failed> {
     }
     daemon.stop(PATIENCE)?;
     lab.held_by(&[])
+}
+
+/// An interface that leaves a multicast group says so again and again, and from the virtual
+/// hardware address: the switch must find that at the new owner all the same.
+fn followed() -> Result<(), Failed> {
+    let lab = ipv6::with_ipv6("virtual_mac_switch")?;
+    let address = format!("{}/64", ipv6::VIRTUAL);
+    let _a = lab.start("a", &config(&lab, "a", 200, &address)?)?;
+    lab.held_by(&["a"])?;
+    at_port(&lab, "a")?;
+    for _ in 0..3 {
+        let mut b = lab.start("b", &config(&lab, "b", 250, &address)?)?;
+        lab.held_by(&["b"])?;
+        wait::until("that of a is down", PATIENCE, || {
+            let shown = lab.ip("a", "-o link show dev vrrp6.51").ok()?;
+            (!shown.contains(",UP")).then_some(())
+        })?;
+        // Reports of a group that was left are sent for up to a second each (RFC 3810
+        // sections 9.1 and 9.11).
+        wait::pass(Duration::from_millis(2200), || false);
+        at_port(&lab, "b")?;
+        reached(&lab, "a", ipv6::VIRTUAL.into())?;
+        b.stop(PATIENCE)?;
+        lab.held_by(&["a"])?;
+    }
+    Ok(())
+}
+
+/// The switch has the virtual hardware address at the port of `host`, and at no other.
+fn at_port(lab: &Lab, host: &str) -> Result<(), Failed> {
+    let bridge = lab.segment.bridge().name();
+    let table = lab::command::run("bridge", &["-n", bridge, "fdb", "show"])?;
+    let of = |line: &&str| line.starts_with("00:00:5e:00:02:33 ");
+    let lines: Vec<_> = table.lines().filter(of).collect();
+    let wanted = format!(" dev {host} ");
+    match lines.as_slice() {
+        [line] if line.contains(&wanted) => Ok(()),
+        other => Err(format!("not at the port of {host} alone: {other:?}").into()),
+    }
 }
 
 fn upgraded() -> Result<(), Failed> {

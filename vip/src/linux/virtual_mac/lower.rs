@@ -34,21 +34,8 @@ pub(in crate::linux) async fn lower(
     family: Family,
     mut wanted: watch::Receiver<Turn>,
 ) {
-    let settle = match family {
-        Family::V4 => SETTLE,
-        Family::V6 => SETTLE_V6,
-    };
-    loop {
-        let is_down = |turn: &Turn| *turn == Turn::Down;
-        if wanted.wait_for(is_down).await.is_err() {
-            return;
-        }
-        let again = wanted.wait_for(|turn| !is_down(turn));
-        match timeout(settle, again).await {
-            Ok(Ok(_)) => continue,
-            Ok(Err(_)) => return,
-            Err(_) => {}
-        }
+    let settle = settle(family);
+    while unwanted(settle, &mut wanted).await == Wanted::NoMore {
         let (index, seen) = (link.index, wanted.clone());
         let lowered = spawn_blocking(move || lowered(index, &seen)).await;
         if let Ok(Err(error)) = lowered {
@@ -58,6 +45,38 @@ pub(in crate::linux) async fn lower(
         // A move while it was set down counts as well: what was read there may be old.
         if wanted.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+fn settle(family: Family) -> Duration {
+    match family {
+        Family::V4 => SETTLE,
+        Family::V6 => SETTLE_V6,
+    }
+}
+
+/// What has become of an interface that was not wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// It was not for as long as was asked for.
+    NoMore,
+    /// Nobody is left who could want it.
+    ByNobody,
+}
+
+/// Waits until it has not been wanted for so long, without a break.
+async fn unwanted(settle: Duration, wanted: &mut watch::Receiver<Turn>) -> Wanted {
+    let is_down = |turn: &Turn| *turn == Turn::Down;
+    loop {
+        if wanted.wait_for(is_down).await.is_err() {
+            return Wanted::ByNobody;
+        }
+        let again = wanted.wait_for(|turn| !is_down(turn));
+        match timeout(settle, again).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => return Wanted::ByNobody,
+            Err(_) => return Wanted::NoMore,
         }
     }
 }
@@ -100,5 +119,44 @@ impl Netlink {
         }
         self.turn(index, Turn::Down)?;
         Ok(Some(ours.name.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_goes_half_a_second_after_the_addresses_and_over_ipv6_15_ms() {
+        for (family, millis) in [(Family::V4, 500), (Family::V6, 15)] {
+            let (_turn, mut wanted) = watch::channel(Turn::Down);
+            let began = Instant::now();
+            let ended = unwanted(settle(family), &mut wanted).await;
+            assert_eq!(ended, Wanted::NoMore);
+            assert_eq!(began.elapsed(), Duration::from_millis(millis), "{family:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_that_come_back_meanwhile_keep_it_up() {
+        let (turn, mut wanted) = watch::channel(Turn::Up);
+        let began = Instant::now();
+        tokio::spawn(async move {
+            for step in [Turn::Down, Turn::Up, Turn::Down] {
+                sleep(Duration::from_millis(10)).await;
+                turn.send_replace(step);
+            }
+            // Whoever wants it lives for as long as it is looked at.
+            sleep(Duration::from_millis(100)).await;
+            drop(turn);
+        });
+        let settle = Duration::from_millis(15);
+        assert_eq!(unwanted(settle, &mut wanted).await, Wanted::NoMore);
+        assert_eq!(began.elapsed(), Duration::from_millis(45));
+        wanted.mark_unchanged();
+        let ended = unwanted(Duration::from_secs(1), &mut wanted).await;
+        assert_eq!(ended, Wanted::ByNobody);
     }
 }
