@@ -38,10 +38,13 @@ build: ## build the daemons and the lab as tests and the demo run them (optimise
 	cargo build --locked --profile lab --workspace --bins
 	$(MAKE) -s static PROFILE=lab
 
+# vip-daemon alone: what the others ask of libraries that they share would be in it, and is half
+# a megabyte of memory on every host.
 .PHONY: release
 release: ## build the daemons as they ship (optimised across crates)
 	@$(needs) rust cc
-	cargo build --locked --release -p api-lb -p bootstrap-signer -p vip-daemon
+	cargo build --locked --release -p api-lb -p bootstrap-signer
+	cargo build --locked --release -p vip-daemon
 	$(MAKE) -s static PROFILE=release
 
 # Flags behind -- are those of the program alone: a procedural macro cannot be linked so.

@@ -33,6 +33,7 @@ pub mod informer;
 pub mod installed;
 pub mod load;
 pub mod machine;
+pub mod memory;
 pub mod moments;
 pub mod netns;
 pub mod prober;

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::{Failed, Trial};
 
 use crate::machine::possible;
+use crate::memory;
 use calm::verdict;
 pub use calm::{too_disturbed, undisturbed};
 
@@ -100,6 +101,8 @@ pub enum Requirement {
     Curl,
     /// What others make and check certificates with.
     Openssl,
+    /// Control groups with a limit of memory.
+    Memory,
 }
 
 /// A requirement this machine does not meet.
@@ -121,7 +124,7 @@ impl std::error::Error for Missing {}
 
 impl Requirement {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Root,
         Self::Kubernetes,
         Self::Network,
@@ -132,6 +135,7 @@ impl Requirement {
         Self::Monitoring,
         Self::Curl,
         Self::Openssl,
+        Self::Memory,
     ];
 
     /// Its name in `STERNPOST_REQUIRE` and in the line of a skipped test.
@@ -147,6 +151,7 @@ impl Requirement {
             Self::Monitoring => "monitoring",
             Self::Curl => "curl",
             Self::Openssl => "openssl",
+            Self::Memory => "memory",
         }
     }
 
@@ -166,6 +171,7 @@ impl Requirement {
             Self::Monitoring => all_in(&monitoring(), &MONITORING, "make deps"),
             Self::Curl => in_path("curl"),
             Self::Openssl => in_path("openssl"),
+            Self::Memory => root().and_then(|()| memory::possible()),
         };
         met.map_err(|reason| Missing {
             requirement: self,

@@ -3,6 +3,7 @@
 //! scenarios of the lab.
 
 mod excluded;
+mod footprint;
 mod guard;
 mod handover;
 mod hosts;
@@ -13,6 +14,7 @@ mod left;
 mod live;
 mod machine;
 mod misfits;
+mod out_of_memory;
 mod placed;
 mod scene;
 mod start;
@@ -41,6 +43,7 @@ fn main() {
         .chain(live::TESTS)
         .chain(start::TESTS)
         .chain(excluded::TESTS)
+        .chain(footprint::TESTS)
         .chain(guard::TESTS)
         .chain(handover::TESTS)
         .chain(ipv6::TESTS)
@@ -56,5 +59,9 @@ fn main() {
     let trials = tests.map(|(name, test)| {
         trial(format!("namespaces::{name}"), &[Requirement::Root], test)
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let starved = out_of_memory::TESTS.map(|(name, test)| {
+        let needs = [Requirement::Root, Requirement::Memory];
+        trial(format!("namespaces::{name}"), &needs, test)
+    });
+    libtest_mimic::run(&arguments, trials.chain(starved).collect()).exit();
 }

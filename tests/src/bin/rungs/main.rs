@@ -33,7 +33,7 @@ use ladder::{Counts, Rung};
 use tally::Tally;
 
 /// The names `STERNPOST_REQUIRE` may hold; see `requirement.rs`.
-const REQUIREMENTS: [&str; 12] = [
+const REQUIREMENTS: [&str; 13] = [
     "root",
     "kubernetes",
     "network",
@@ -44,6 +44,7 @@ const REQUIREMENTS: [&str; 12] = [
     "monitoring",
     "curl",
     "openssl",
+    "memory",
     "go",
     "calm",
 ];

@@ -1,6 +1,8 @@
 //! The daemon under its unit, on a booted machine: every feature that hardening could take
 //! away is used, not only scored.
 
+mod disturbed;
+
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
@@ -14,8 +16,8 @@ use lab::segment::Segment;
 use lab::{binaries, harness, wait};
 use libtest_mimic::Failed;
 
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 11);
-const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 78, 0, 50));
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 11);
+pub(crate) const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 78, 0, 50));
 const PATIENCE: Duration = Duration::from_secs(60);
 /// In tenths, as systemd scores it.
 const EXPOSURE: u32 = 25;
@@ -87,15 +89,16 @@ fn install(root: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-struct Booted(Machine);
+/// A machine, with the journal beside what does not come.
+pub(crate) struct Booted(pub(crate) Machine);
 
 impl Booted {
-    fn run(&self, command: &str) -> Result<String, Failed> {
+    pub(crate) fn run(&self, command: &str) -> Result<String, Failed> {
         Ok(self.0.output("/bin/sh", &["-c", command])?)
     }
 
     /// Waits until the output of `command` holds `wanted`.
-    fn until(&self, command: &str, wanted: &str) -> Result<String, Failed> {
+    pub(crate) fn until(&self, command: &str, wanted: &str) -> Result<String, Failed> {
         let mut last = String::new();
         let found = wait::until(&format!("{command}: {wanted}"), PATIENCE, || {
             last = match self.run(command) {
@@ -148,6 +151,8 @@ fn works() -> Result<(), Failed> {
     if !user.contains("vip-dae") {
         return Err(format!("it does not run as its user: {user}").into());
     }
+    disturbed::memory_is_kept(&machine)?;
+    disturbed::managers_restart(&machine, &segment)?;
     upgrade_and_reload(&machine)?;
     machine.until("vip-daemon yield", "nobody")?;
     machine.run("systemctl stop vip-daemon")?;
