@@ -78,17 +78,22 @@ fn reload() -> Result<(), Failed> {
     if new.iter().any(|event| event.what == What::LetsGo) {
         return Err("the address went away".into());
     }
-    let moved = |since: &Option<Value>| {
-        since
-            .as_ref()
-            .and_then(Value::as_str)
-            .map(|text| text.chars().take(22).collect::<String>())
-    };
     let now = lab.router("a")?.pointer("/since").cloned();
-    if moved(&since) != moved(&now) {
+    let apart = time_of_day(since.as_ref())?.abs_diff(time_of_day(now.as_ref())?);
+    if apart > Duration::from_millis(100) {
         return Err(format!("active since {since:?}, then since {now:?}").into());
     }
     Ok(())
+}
+
+/// Of a timestamp: hours, minutes and seconds.
+fn time_of_day(at: Option<&Value>) -> Result<Duration, Failed> {
+    let text = at.and_then(Value::as_str).unwrap_or_default();
+    let (_, time) = text.split_once('T').ok_or("no time of day")?;
+    let mut parts = time.trim_end_matches('Z').split(':');
+    parts.try_fold(Duration::ZERO, |sum, part| {
+        Ok(sum * 60 + Duration::try_from_secs_f64(part.parse()?)?)
+    })
 }
 
 fn reload_broken() -> Result<(), Failed> {
