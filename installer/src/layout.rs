@@ -10,6 +10,10 @@ pub const ETCD_PKI: &str = "/etc/kubernetes/pki/etcd";
 pub const ETCD_DATA: &str = "/var/lib/etcd";
 /// kubelet's state.
 pub const KUBELET: &str = "/var/lib/kubelet";
+/// Where kubelet has logind wait for Pods to end before the host goes down.
+pub const LOGIND: &str = "/etc/systemd/logind.conf.d";
+/// Where kubelet looks for plugins of volumes.
+pub const PLUGINS: &str = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec";
 /// The audit log.
 pub const AUDIT_LOG: &str = "/var/log/kubernetes";
 /// What our own daemons read.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::flags::Flags;
 use super::unit::Service;
 use crate::layout;
-use crate::resource::{File, OnChange, Program, Resource, Stage, Unit};
+use crate::resource::{File, Folder, OnChange, Owner, Program, Resource, Stage, Unit};
 use crate::spec::{Cluster, Generation};
 
 const CONFIG: &str = "/etc/containerd/config.toml";
@@ -19,6 +19,14 @@ pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
     let programs = programs.map(|name| Resource::from(Program::new(name)));
     let mut all = programs.to_vec();
     all.extend(trusted(cluster));
+    // It makes these by itself: what we have made is known to `reset`.
+    all.extend(["/opt/containerd/bin", "/opt/containerd/lib"].map(|path| {
+        Resource::Folder(Folder {
+            path: path.into(),
+            mode: 0o711,
+            owner: Owner::Root,
+        })
+    }));
     all.extend([
         File::public(CONFIG, config).into(),
         File::public(unit.clone(), service().text()).into(),

@@ -25,6 +25,9 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
             mode: 0o750,
             owner: Owner::Root,
         }),
+        // It makes these two by itself: what we have made is known to `reset`.
+        folder(layout::LOGIND),
+        folder(layout::PLUGINS),
         File::public(CONFIG, yaml::yaml(&config(cluster, host, known))).into(),
         File::public(unit.clone(), service(&flags(cluster, host)).text()).into(),
         Unit {
@@ -35,6 +38,14 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
         }
         .into(),
     ]
+}
+
+fn folder(path: &str) -> Resource {
+    Resource::Folder(Folder {
+        path: path.into(),
+        mode: 0o755,
+        owner: Owner::Root,
+    })
 }
 
 fn config(cluster: &Cluster, host: &Host, known: &Known) -> Value {

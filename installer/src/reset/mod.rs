@@ -97,8 +97,12 @@ const STATE: [(&str, &str); 3] = [
 ];
 
 /// Files that a component writes for itself beside ours.
-const WRITTEN: [(&str, &str); 2] = [
+const WRITTEN: [(&str, &str); 3] = [
     ("kubelet.service", "/etc/kubernetes/kubelet.conf"),
+    (
+        "kubelet.service",
+        "/etc/systemd/logind.conf.d/99-kubelet.conf",
+    ),
     ("flanneld.service", "/etc/cni/net.d/10-flannel.conflist"),
 ];
 

@@ -289,6 +289,10 @@ fn node(units: &[&str]) -> Inventory {
         there: BTreeMap::from([
             ("/var/lib/kubelet".to_owned(), folder(&["pods"])),
             ("/var/lib/cni".to_owned(), folder(&["networks"])),
+            (
+                "/etc/systemd/logind.conf.d/99-kubelet.conf".to_owned(),
+                file("9", false),
+            ),
         ]),
         mounts: [
             "/",
@@ -337,6 +341,7 @@ fn a_node_gives_up_its_pods_and_keeps_what_is_anothers() {
             "remove 3 chain(s) of iptables, and what leads to them",
             "remove folder /var/lib/kubelet with all that is in it",
             "remove folder /var/lib/cni with all that is in it",
+            "remove file /etc/systemd/logind.conf.d/99-kubelet.conf",
             "have systemd read its units again",
             "remove the journal",
         ]
