@@ -22,7 +22,7 @@ use tokio::time::MissedTickBehavior;
 use crate::check::{Checked, RESULTS, Watch};
 use crate::config::{self, Config};
 use crate::discover::{Finder, Found, Heard};
-use crate::drain::Stop;
+use crate::drain::{Arrivals, Stop};
 use crate::listener::Listener;
 use crate::operate::{self, Follow};
 use crate::order::Asked;
@@ -115,6 +115,7 @@ impl Control {
             mut found,
         } = inlets;
         let mut stop = stops;
+        let mut arrivals = Arrivals::since(self.workers.came(), now());
         let (trials, mut tried) = mpsc::channel(1);
         let mut is_trying = false;
         let path = self.path.clone();
@@ -155,8 +156,8 @@ impl Control {
                     }
                 }
                 Some(found) = found.recv() => self.find(found).await,
-                () = over(&self.workers, stop) => match stop {
-                    Some(Stop::Leaving { .. }) => stop = Some(self.drain().await),
+                () = over(&self.workers, stop, &mut arrivals) => match stop {
+                    Some(Stop::Leaving { end, .. }) => stop = Some(self.drain(end).await),
                     Some(Stop::Draining { .. }) | None => return Finish::Stopped,
                 },
                 () = passes(self.roster.rises_in(SystemTime::now())) => self.publish().await,
@@ -279,21 +280,18 @@ impl Control {
         daemon::notify::stopping();
         self.phase.send_replace(Phase::Leaving);
         tracing::info!(delay = ?self.drain_delay, "leaving");
-        Stop::Leaving {
-            until: now() + self.drain_delay,
-        }
+        Stop::begin(self.drain_delay, self.drain_timeout, now())
     }
 
-    /// Accepts no longer.
-    async fn drain(&mut self) -> Stop {
+    /// Accepts no longer; connections may last until `end`.
+    async fn drain(&mut self, end: Instant) -> Stop {
         self.phase.send_replace(Phase::Draining);
         self.workers.command(&Command::StopAccepting).await;
         self.listeners.clear();
         let left = self.workers.open();
-        tracing::info!(connections = left, timeout = ?self.drain_timeout, "draining");
-        Stop::Draining {
-            until: now() + self.drain_timeout,
-        }
+        let timeout = end.saturating_duration_since(now());
+        tracing::info!(connections = left, ?timeout, "draining");
+        Stop::Draining { until: end }
     }
 
     /// Ends the workers and waits for the last line of the log.
@@ -348,11 +346,18 @@ fn log_change(change: &Change) {
 }
 
 /// Returns when the stage of a stop is over. Never without a stop.
-async fn over(workers: &Workers, stop: Option<Stop>) {
+async fn over(workers: &Workers, stop: Option<Stop>, arrivals: &mut Arrivals) {
     let Some(stop) = stop else {
         return std::future::pending().await;
     };
-    while !stop.is_over(workers.open(), now()) {
+    loop {
+        let silent = arrivals.look(workers.came(), now());
+        if stop.is_over(workers.open(), silent, now()) {
+            if stop.is_in_vain(silent) {
+                tracing::warn!("clients still come: nobody has taken the address");
+            }
+            return;
+        }
         tokio::time::sleep(DRAIN_LOOK).await;
     }
 }

@@ -171,6 +171,8 @@ pub enum Which {
 pub struct Gauges {
     /// Connections it has, dialling ones included. Zero after a drain.
     pub open: AtomicU64,
+    /// Clients it has accepted, whoever serves them.
+    pub came: AtomicU64,
     /// Accepts that failed.
     pub accept_failures: AtomicU64,
     /// Turns of sessions put off because the kernel had no memory.

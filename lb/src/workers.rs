@@ -103,6 +103,13 @@ impl Workers {
         self.all.iter().map(open).sum()
     }
 
+    /// Clients that have come so far.
+    #[must_use]
+    pub fn came(&self) -> u64 {
+        let came = |worker: &Tended| worker.handle.gauges.came.load(Ordering::Relaxed);
+        self.all.iter().map(came).sum()
+    }
+
     /// Whether none is stuck.
     #[must_use]
     pub fn all_work(&self) -> bool {

@@ -291,6 +291,7 @@ impl Worker {
 
     /// Gives a client to the least loaded worker.
     fn place(&mut self, entrance: &Entrance, handed: Handed) {
+        self.setup.gauges.came.fetch_add(1, Ordering::Relaxed);
         let mine = match self.crew.better_than(self.me) {
             Some(other) => match self.crew.hand(other, handed) {
                 Ok(()) => return,

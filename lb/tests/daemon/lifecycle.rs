@@ -74,6 +74,29 @@ async fn clients_are_served_while_the_address_moves() {
     assert_eq!(status.code(), Some(0));
 }
 
+/// An address that moves late, since the host is busy: nobody finds the listener closed while
+/// clients come, and it closes once they have stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_listeners_close_once_clients_have_stopped_coming() {
+    let (mut lb, bind, _server, client) =
+        start("drainDelay: 1s\ndrainTimeout: 1h\n").await;
+    drop(client);
+    lb.signal(Signal::SIGTERM).unwrap();
+    lb.line(|line| line["message"] == "leaving").unwrap();
+    let signalled = Instant::now();
+    while signalled.elapsed() < Duration::from_millis(2500) {
+        let mut client = TcpStream::connect(bind).await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'a');
+    }
+    assert_eq!(lb.get("/status").await.unwrap()["phase"], "leaving");
+    lb.line(|line| line["message"] == "draining").unwrap();
+    let status = tokio::task::spawn_blocking(move || lb.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_at_once_before_the_listeners_close() {
     let (mut lb, bind, _server, _client) = start("drainDelay: 1m\n").await;
