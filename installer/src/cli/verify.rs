@@ -10,7 +10,7 @@ use serde_json::json;
 use super::interrupt::Interrupt;
 use super::reach::{self, Reach, Ways};
 use super::{Output, Sentence, certs, status as look};
-use crate::spec::{Cluster, Host, Role};
+use crate::spec::{Cluster, Host};
 use crate::status;
 use crate::transport::Piped;
 use crate::verify::{
@@ -162,7 +162,8 @@ fn silent(host: &str, error: String) -> Finding {
     Finding::new(host, "host", Verdict::Bad(error), Duration::ZERO)
 }
 
-/// What a host says by itself: a master of its checks, all of their certificates.
+/// What a host says by itself: masters and hosts with members of etcd of their checks, all of
+/// their certificates.
 fn of_host(
     cluster: &Cluster,
     host: &Host,
@@ -170,14 +171,12 @@ fn of_host(
     patient: &(dyn Fn() -> bool + Sync),
 ) -> Vec<Finding> {
     let mut all = Vec::new();
-    if host.is(Role::ControlPlane) {
-        for check in Check::all(cluster) {
-            // What rests on something that is bad is not waited for.
-            let sound = !all.iter().any(Finding::is_bad);
-            all.push(Finding::timed(&host.name, check.name(), || {
-                settled(cluster, host, way, &check, &|| sound && patient())
-            }));
-        }
+    for check in Check::of(cluster, host) {
+        // What rests on something that is bad is not waited for.
+        let sound = !all.iter().any(Finding::is_bad);
+        all.push(Finding::timed(&host.name, check.name(), || {
+            settled(cluster, way, &check, &|| sound && patient())
+        }));
     }
     all.push(Finding::timed(
         &host.name,
@@ -193,13 +192,12 @@ fn of_host(
 /// Asked again and again where it comes by itself.
 fn settled(
     cluster: &Cluster,
-    host: &Host,
     way: &mut Piped,
     check: &Check,
     patient: &dyn Fn() -> bool,
 ) -> Verdict {
     loop {
-        let verdict = judged(cluster, host, way, check);
+        let verdict = judged(cluster, way, check);
         let waits = matches!(verdict, Verdict::Bad(_)) && check.comes_by_itself();
         if !waits || !patient() {
             return verdict;
@@ -208,8 +206,8 @@ fn settled(
     }
 }
 
-fn judged(cluster: &Cluster, host: &Host, way: &mut Piped, check: &Check) -> Verdict {
-    match check.question(cluster, host) {
+fn judged(cluster: &Cluster, way: &mut Piped, check: &Check) -> Verdict {
+    match check.question(cluster) {
         Err(why) => Verdict::Skipped(why),
         Ok(question) => match reach::told(way, question) {
             Ok(said) => check.judge(cluster, &said, SystemTime::now()),

@@ -1,5 +1,5 @@
-//! What can be asked of a master: each check is a question to one of its programs, and what
-//! is made of the answer; a function of values.
+//! What can be asked of a master, or of a host with a member of etcd: each check is a question
+//! to one of its programs, and what is made of the answer; a function of values.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,8 +19,13 @@ const SECONDS: usize = 19;
 /// Something that must be so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// Every member of etcd takes a write.
+    /// Every member of etcd takes a write, as a host with one sees them.
     Store,
+    /// The etcd of others answers the API server of a host.
+    Adopted {
+        /// `https://…`
+        server: String,
+    },
     /// An API server is ready: the one of a host, or whichever an address leads to.
     Ready {
         /// In words.
@@ -35,14 +40,24 @@ pub enum Check {
 }
 
 impl Check {
-    /// Those of a cluster, what others rest on first.
+    /// Those of a host, what others rest on first; none of one that is a node alone.
     #[must_use]
-    pub fn all(cluster: &Cluster) -> Vec<Self> {
+    pub fn of(cluster: &Cluster, host: &Host) -> Vec<Self> {
         let url = |address| {
             let address = std::net::SocketAddr::new(address, APISERVER_PORT);
             format!("https://{address}")
         };
-        let mut all = vec![Self::Store];
+        let mut all = Vec::new();
+        if host.is(Role::Etcd) {
+            all.push(Self::Store);
+        }
+        if !host.is(Role::ControlPlane) {
+            return all;
+        }
+        if cluster.etcd != Etcd::Hosts {
+            let server = url(host.address());
+            all.push(Self::Adopted { server });
+        }
         all.extend(cluster.with(Role::ControlPlane).map(|host| Self::Ready {
             what: format!("API server of {}", host.name),
             server: url(host.address()),
@@ -64,7 +79,7 @@ impl Check {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::Store => "etcd".to_owned(),
+            Self::Store | Self::Adopted { .. } => "etcd".to_owned(),
             Self::Ready { what, .. } => what.clone(),
             Self::Nodes => "nodes".to_owned(),
             Self::Leader(name) => format!("leader of {name}"),
@@ -77,34 +92,25 @@ impl Check {
     pub fn comes_by_itself(&self) -> bool {
         match self {
             Self::Leader(_) | Self::Nodes => true,
-            Self::Store | Self::Ready { .. } => false,
+            Self::Store | Self::Adopted { .. } | Self::Ready { .. } => false,
         }
     }
 
-    /// What a master is asked, or why it cannot be.
+    /// What its host is asked, or why that is not asked.
     ///
     /// # Errors
     /// With the reason.
-    pub fn question(
-        &self,
-        cluster: &Cluster,
-        master: &Host,
-    ) -> Result<Question, &'static str> {
+    pub fn question(&self, cluster: &Cluster) -> Result<Question, &'static str> {
         let api = |server: Option<&String>, path: &str| Question::Api {
             server: server.cloned(),
             path: path.to_owned(),
         };
         match self {
-            Self::Store if cluster.etcd != Etcd::Hosts => {
-                Err("etcd is looked after by others")
-            }
-            Self::Store if !master.is(Role::Etcd) => {
-                Err("no etcdctl on the master that is asked")
-            }
             Self::Store => {
                 let members = cluster.with(Role::Etcd).map(render::store);
                 Ok(Question::Health(members.collect()))
             }
+            Self::Adopted { server } => Ok(api(Some(server), "/readyz/etcd")),
             Self::Ready { server, .. } => Ok(api(Some(server), "/readyz")),
             Self::Nodes if cluster.with(Role::Node).next().is_none() => {
                 Err("no host is to be a node")
@@ -122,6 +128,8 @@ impl Check {
     pub fn judge(&self, cluster: &Cluster, said: &Value, now: SystemTime) -> Verdict {
         let judged = match self {
             Self::Store => store(cluster, said),
+            Self::Adopted { .. } => (said == "ok")
+                .then(|| Verdict::Good("it answers the API server".to_owned())),
             Self::Ready { .. } => {
                 (said == "ok").then(|| Verdict::Good("ready".to_owned()))
             }
@@ -218,6 +226,9 @@ mod tests {
             what: "x".to_owned(),
             server: "https://x".to_owned(),
         };
+        let adopted = || Check::Adopted {
+            server: "https://x".to_owned(),
+        };
         let leader = || Check::Leader("kube-scheduler");
         for (check, said, good) in [
             (
@@ -232,6 +243,8 @@ mod tests {
                 false,
             ),
             (Check::Store, json!({}), false),
+            (adopted(), json!("ok"), true),
+            (adopted(), json!("[-]etcd failed: reason withheld"), false),
             (ready(), json!("ok"), true),
             (ready(), json!("[-]etcd failed"), false),
             (leader(), lease("m1_5", 15), true),
@@ -249,5 +262,39 @@ mod tests {
                 "{verdict:?} of {said}"
             );
         }
+    }
+
+    /// Whoever has a member is asked for all of them, wherever it is; of an etcd of others the
+    /// API servers are asked.
+    #[test]
+    fn every_etcd_is_asked_for_by_somebody() {
+        let cluster = |text| crate::spec::parse("cluster.yaml", text).unwrap().cluster;
+        let apart = cluster(
+            "apiVersion: sternpost/v1\nkind: Cluster\nkubernetes: {version: 1.36.3}\n\
+             balancer: {mode: none}\nhosts:\n\
+             - {name: e1, addresses: [192.0.2.1], roles: [etcd]}\n\
+             - {name: m1, addresses: [192.0.2.2], roles: [controlPlane]}\n\
+             - {name: n1, addresses: [192.0.2.3], roles: [node]}\n",
+        );
+        let checks: Vec<_> = apart
+            .hosts
+            .iter()
+            .map(|host| Check::of(&apart, host))
+            .collect();
+        assert_eq!(checks[0], [Check::Store]);
+        let member = "https://192.0.2.1:2379".to_owned();
+        let asked = checks[0][0].question(&apart);
+        assert_eq!(asked, Ok(Question::Health(vec![member])));
+        let named = |checks: &[Check]| checks.iter().any(|one| one.name() == "etcd");
+        assert!(!named(&checks[1]) && checks[1].len() > 3);
+        assert!(checks[2].is_empty());
+        let external = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/spec/external.yaml");
+        let external = crate::spec::read(external.as_ref()).unwrap().cluster;
+        let checks = Check::of(&external, &external.hosts[0]);
+        let server = "https://192.0.2.21:6443".to_owned();
+        let path = "/readyz/etcd".to_owned();
+        let asked = checks[0].question(&external);
+        let server = Some(server);
+        assert_eq!(asked, Ok(Question::Api { server, path }));
     }
 }
