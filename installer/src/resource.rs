@@ -30,6 +30,29 @@ pub enum Resource {
     Unit(Unit),
 }
 
+impl Resource {
+    /// The program, where it is one.
+    #[must_use]
+    pub fn program(&self) -> Option<&Program> {
+        match self {
+            Self::Program(program) => Some(program),
+            Self::Folder(_)
+            | Self::File(_)
+            | Self::Block(_)
+            | Self::Certificate(_)
+            | Self::Shared(_)
+            | Self::Unit(_) => None,
+        }
+    }
+}
+
+/// Whether a host that holds all of this has a program that is called by this name.
+#[must_use]
+pub fn runs(wanted: &[Resource], program: &str) -> bool {
+    let mut programs = wanted.iter().filter_map(Resource::program);
+    programs.any(|one| one.folder == layout::BIN && one.name == program)
+}
+
 /// A folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {

@@ -141,22 +141,12 @@ fn given(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Given, Strin
 
 fn collected(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Pieces, String> {
     let wanted = render::host(cluster, host, &certs::known());
-    let program = |one: &Resource| match one {
-        Resource::Program(program) if program.folder == layout::BIN => {
-            Some(program.name.clone())
-        }
-        Resource::Program(_)
-        | Resource::Folder(_)
-        | Resource::File(_)
-        | Resource::Block(_)
-        | Resource::Certificate(_)
-        | Resource::Shared(_)
-        | Resource::Unit(_) => None,
-    };
+    let programs = wanted.iter().filter_map(Resource::program);
+    let programs = programs.filter(|program| program.folder == layout::BIN);
     let asked = Wanted::of(&wanted);
     let order = Order::Collect(Collect {
         units: asked.units,
-        programs: wanted.iter().filter_map(program).collect(),
+        programs: programs.map(|program| program.name.clone()).collect(),
         files: asked.paths,
     });
     let answer = reach::asked(way, order)?;

@@ -91,16 +91,8 @@ pub(super) fn programs(
     known: &render::Known,
 ) -> BTreeSet<String> {
     let resources = render::host(cluster, host, known);
-    let name = |resource: Resource| match resource {
-        Resource::Program(program) => Some(program.name),
-        Resource::Folder(_)
-        | Resource::File(_)
-        | Resource::Block(_)
-        | Resource::Certificate(_)
-        | Resource::Shared(_)
-        | Resource::Unit(_) => None,
-    };
-    resources.into_iter().filter_map(name).collect()
+    let programs = resources.iter().filter_map(Resource::program);
+    programs.map(|program| program.name.clone()).collect()
 }
 
 impl Fetch {

@@ -12,9 +12,8 @@ use super::reach::{self, Reach};
 use super::{Output, Sentence};
 use crate::agent::{Answer, Order, Question};
 use crate::facts::Wanted;
-use crate::layout;
 use crate::render;
-use crate::resource::Resource;
+use crate::resource;
 use crate::spec::{Cluster, Host, Role};
 use crate::status::{self, Said, Seen};
 use crate::transport::Piped;
@@ -86,18 +85,6 @@ pub(super) fn seen(
         (name, unit)
     });
     let units = units.collect();
-    let runs = |name: &str| {
-        let path = layout::program(name);
-        wanted.iter().any(|one| match one {
-            Resource::Program(program) => program.path() == path,
-            Resource::Folder(_)
-            | Resource::File(_)
-            | Resource::Block(_)
-            | Resource::Certificate(_)
-            | Resource::Shared(_)
-            | Resource::Unit(_) => false,
-        })
-    };
     let endpoint = render::store(host);
     let nodes = Question::Api {
         server: None,
@@ -105,7 +92,7 @@ pub(super) fn seen(
     };
     let has_nodes = cluster.with(Role::Node).next().is_some();
     let mut told = |program: &str, question: Question| -> Option<Said> {
-        runs(program).then(|| reach::told(way, question))
+        resource::runs(&wanted, program).then(|| reach::told(way, question))
     };
     Ok(Seen {
         units,
