@@ -40,7 +40,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 17] = [
+    let tests: [(&str, Test); 18] = [
         (
             "a_bare_host_gets_it_all_and_a_second_time_nothing",
             everything,
@@ -67,6 +67,7 @@ fn main() {
             leave::whole,
         ),
         ("what_has_become_anothers_is_named_and_stays", leave::others),
+        ("what_stood_there_is_kept_and_put_back", leave::put_back),
         ("a_unit_of_others_comes_back_as_it_was", leave::brought_back),
         (
             "a_reset_that_is_broken_off_is_gone_on_with",

@@ -21,12 +21,16 @@ const SCRIPT: &str = "set -e; mount --make-rprivate /; \
     mount -t tmpfs none /var/lib; mount -t tmpfs none /run; mkdir -p /var/lib/sternpost /run/netns; \
     listing() { ls /sys/class/net /run/netns; nft list tables; cut -d ' ' -f 5 /proc/self/mountinfo; }; \
     mount -t sysfs none /sys; \
-    ip netns add mine; ip link add mine type bridge; nft add table inet mine; \
+    ip netns add mine; ip netns add cni-theirs; ip link add mine type bridge; nft add table inet mine; \
     mkdir -p /var/lib/mine; mount -t tmpfs none /var/lib/mine; \
     listing >/run/before; \
     for unit in kubelet kube-proxy flanneld; do \
     echo '{\"wrote\":{\"path\":\"/etc/systemd/system/'$unit'.service\",\"before\":null,\"after\":\"0\"}}'; \
     done >/var/lib/sternpost/journal.jsonl; \
+    mkdir -p /var/lib/cni/results; \
+    note() { echo '{\"networkName\":\"'$1'\",\"result\":{\"interfaces\":[{\"name\":\"eth0\",\
+    \"sandbox\":\"/var/run/netns/'$2'\"}]}}' >/var/lib/cni/results/$1-5-eth0; }; \
+    note cbr0 cni-1; note podman cni-theirs; \
     ip netns add cni-1; ip link add cni0 type bridge; \
     ip link add veth0 type veth peer name eth0 netns cni-1; ip link set veth0 master cni0; \
     ip link add flannel.1 type vxlan id 1 dstport 8472; \
@@ -60,6 +64,7 @@ fn of_kernel(step: &Step) -> bool {
         Step::Stop { .. }
         | Step::Containers { .. }
         | Step::Strip { .. }
+        | Step::Back { .. }
         | Step::File { .. }
         | Step::Link { .. }
         | Step::Tree { .. }

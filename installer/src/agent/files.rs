@@ -194,7 +194,11 @@ pub(super) fn tidy(root: &Path, journal: &Journal) {
                 // Hardly ever is there one.
                 let _ = fs::remove_file(beside(&below(root, &path)));
             }
-            Entry::Made { .. } | Entry::Unit { .. } | Entry::Gone { .. } => {}
+            Entry::Made { .. }
+            | Entry::Kept { .. }
+            | Entry::Unit { .. }
+            | Entry::Read { .. }
+            | Entry::Gone { .. } => {}
         }
     }
 }

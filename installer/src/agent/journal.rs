@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::before::Was;
 use super::files::settled;
 
 /// One thing that was done.
@@ -39,6 +40,13 @@ pub enum Entry {
         /// Which.
         path: String,
     },
+    /// What stood somewhere and was none of ours is kept, for something of ours takes its place.
+    Kept {
+        /// Where.
+        path: String,
+        /// What.
+        was: Was,
+    },
     /// A unit was about to be started, started anew, or started at every boot from then on.
     Unit {
         /// Which.
@@ -47,6 +55,11 @@ pub enum Entry {
         enabled: bool,
         /// Whether it ran until then.
         active: bool,
+    },
+    /// A unit has begun anew, or read its files again: it knows what stands there.
+    Read {
+        /// Which.
+        unit: String,
     },
     /// What stood there is gone: it was removed, or is again as others had it.
     Gone {

@@ -17,10 +17,9 @@ use thiserror::Error;
 use super::ask::last_line;
 use super::files::below;
 use super::mounts::mounts;
-use crate::reset::{INTERFACES, Kernel, Route, SPACE, Step, Table, chains};
+use super::spaces::{SPACES, spaces};
+use crate::reset::{INTERFACES, Kernel, Route, Step, Table, chains};
 
-/// Where `ip netns` and CNI keep network namespaces.
-const SPACES: &str = "/run/netns";
 /// What holds a sandbox, and how it is told whose it is.
 const SHIM: &str = "containerd-shim-runc-v2";
 const NAMESPACE: [&[u8]; 2] = [b"-namespace", b"k8s.io"];
@@ -68,16 +67,15 @@ pub(super) fn look(root: &Path) -> Kernel {
         return Kernel::default();
     }
     let interface = |name: &&str| Path::new("/sys/class/net").join(name).exists();
-    let spaces = fs::read_dir(SPACES).into_iter().flatten().flatten();
-    let spaces = spaces.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let shims = shims();
     Kernel {
-        sandboxes: shims().len(),
+        sandboxes: shims.len(),
         interfaces: INTERFACES
             .into_iter()
             .filter(interface)
             .map(str::to_owned)
             .collect(),
-        spaces: spaces.filter(|name| name.starts_with(SPACE)).collect(),
+        spaces: spaces(root, &below_of(&shims)),
         routes: routes(root),
         tables: tables(&printed("nft", &["--json", "list", "tables"])),
         chains: FILTERS
@@ -140,6 +138,7 @@ pub(super) fn remove(root: &Path, step: &Step) -> Result<(), KernelError> {
         | Step::File { .. }
         | Step::Link { .. }
         | Step::Tree { .. }
+        | Step::Back { .. }
         | Step::Folder { .. }
         | Step::Reread
         | Step::Bring(_)

@@ -8,6 +8,7 @@
 
 mod ask;
 mod attend;
+mod before;
 mod collect;
 mod files;
 mod image;
@@ -21,9 +22,11 @@ mod order;
 mod probe;
 mod programs;
 mod remove;
+mod spaces;
 mod steady;
 mod swap;
 mod systemd;
+mod unread;
 mod watch;
 
 use std::io::{self, BufRead, Write};
@@ -37,6 +40,7 @@ use probe::Ears;
 
 pub use ask::{AskError, Inside, Question};
 pub use attend::attend;
+pub use before::Was;
 pub use collect::{Collect, Pieces};
 pub(crate) use files::below;
 pub use files::{FilesError, Put};
@@ -165,14 +169,18 @@ impl<S: Services> Agent<S> {
                 &owner,
                 &mut self.journal,
             )),
+            Order::Keep(path) => done(before::keep(&self.root, &path, &mut self.journal)),
             Order::Put(put) => done(files::put(&self.root, &put, &mut self.journal)),
             Order::Install(install) => {
                 done(programs::install(&self.root, &install, &mut self.journal))
             }
             Order::Enable(unit) => self.turned(&unit, S::enable),
             Order::Start(unit) => self.start(&unit),
-            Order::Restart(unit) => self.turned(&unit, S::restart),
-            Order::Reload(unit) => self.service(&unit, S::reload),
+            Order::Restart(unit) => self.anew(&unit, S::restart),
+            Order::Reload(unit) => {
+                let answer = self.service(&unit, S::reload);
+                self.read(&unit, answer)
+            }
             Order::Stays { unit, otherwise } => self.stays(&unit, otherwise),
             Order::Kill(unit) => done(systemd::kill(&unit)),
             Order::Settle => done(self.services.settle()),
@@ -206,7 +214,7 @@ impl<S: Services> Agent<S> {
 
     /// A unit that does not come up is put back to where it was: not started.
     fn start(&mut self, unit: &str) -> Answer {
-        let answer = self.turned(unit, S::start);
+        let answer = self.anew(unit, S::start);
         self.settled(unit, answer, Otherwise::Stop)
     }
 
@@ -224,6 +232,25 @@ impl<S: Services> Agent<S> {
             let _ = self.services.stop(unit);
         }
         answer
+    }
+
+    /// Starts a unit, or starts it anew; it has read what stands there then.
+    fn anew(
+        &mut self,
+        unit: &str,
+        act: impl FnOnce(&mut S, &str) -> Result<(), ServicesError>,
+    ) -> Answer {
+        let answer = self.turned(unit, act);
+        self.read(unit, answer)
+    }
+
+    /// Notes that a unit has read its files, where all went well.
+    fn read(&mut self, unit: &str, answer: Answer) -> Answer {
+        if !matches!(answer, Answer::Done) {
+            return answer;
+        }
+        let unit = unit.to_owned();
+        done(self.journal.note(&Entry::Read { unit }))
     }
 
     /// Turns a unit, of which the journal knows how it was: it may have been somebody else's.
@@ -260,6 +287,15 @@ impl<S: Services> Agent<S> {
                 Ok(None) => {}
                 Err(error) => return failed(&error),
             }
+        }
+        let entries = match self.journal.entries() {
+            Ok(entries) => entries,
+            Err(error) => return failed(&error),
+        };
+        facts.unread = unread::unread(&entries, &wanted.units);
+        match before::others(&self.root, &wanted.files(), &entries) {
+            Ok(others) => facts.others = others,
+            Err(error) => return failed(&error),
         }
         Answer::Facts(facts)
     }

@@ -64,6 +64,8 @@ pub enum Order {
         /// The name of the user it is to belong to.
         owner: String,
     },
+    /// Keep what stands at a path, for `reset` to put back.
+    Keep(String),
     /// Write a file.
     Put(Put),
     /// Copy a program to its place, and let its link lead there.
@@ -149,6 +151,7 @@ impl fmt::Debug for Order {
             Self::Probe(probe) => write!(f, "Probe({probe:?})"),
             Self::Mend(mend) => write!(f, "Mend({mend:?})"),
             Self::Folder { path, .. } => write!(f, "Folder({path})"),
+            Self::Keep(path) => write!(f, "Keep({path})"),
             Self::Put(put) => write!(f, "Put({})", put.path),
             Self::Install(install) => write!(f, "Install({})", install.name),
             Self::Settle => f.write_str("Settle"),

@@ -5,11 +5,13 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::ask::last_line;
 use super::files::{self, FilesError, below, beside, settled};
 use super::journal::{Entry, Journal, JournalError};
 use crate::facts::hexadecimal;
@@ -20,6 +22,11 @@ const PROGRAMS: &str = "/opt/sternpost/programs";
 const DIGITS: usize = 12;
 /// Octets that are copied at once.
 const CHUNK: usize = 1024 * 1024;
+
+/// There where the kernel has SELinux switched on.
+const SELINUX: &str = "/sys/fs/selinux/enforce";
+/// What gives a file the label that the policy has for its place.
+const RESTORECON: [&str; 2] = ["/usr/sbin/restorecon", "/sbin/restorecon"];
 
 /// A program to install.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +66,14 @@ pub enum ProgramsError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// SELinux would not let anybody start it.
+    #[error("{} cannot be given its label: restorecon: {said}", .path.display())]
+    Label {
+        /// Which file.
+        path: PathBuf,
+        /// What was said last.
+        said: String,
     },
     /// Its folder could not be made.
     #[error(transparent)]
@@ -122,12 +137,36 @@ pub(super) fn install(
             source,
         }
     })?;
+    label(root, &path)?;
     link(root, &install.link, &place, journal)?;
     if brought {
         // It is in its place; a copy left behind is only room lost.
         let _ = fs::remove_file(&install.from);
     }
     Ok(())
+}
+
+/// Gives a program the label of its place, where labels count: one that was moved there has that
+/// of where it came from, and systemd may not start it (203/EXEC). Without the tool it is left;
+/// `preflight` says that it is missed.
+fn label(root: &Path, path: &Path) -> Result<(), ProgramsError> {
+    let mut tools = RESTORECON.iter().map(|tool| below(root, tool));
+    let Some(tool) = tools.find(|tool| tool.exists()) else {
+        return Ok(());
+    };
+    if !below(root, SELINUX).exists() {
+        return Ok(());
+    }
+    let failed = |said: String| ProgramsError::Label {
+        path: path.to_owned(),
+        said,
+    };
+    let output = Command::new(tool).arg("-F").arg(path).output();
+    let output = output.map_err(|error| failed(error.to_string()))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(failed(last_line(&output))),
+    }
 }
 
 /// Moves a file that was brought for this, where that is no copy, and returns its checksum.
@@ -211,4 +250,56 @@ fn link(
             source,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::JOURNAL;
+
+    /// Writes a file by a process of its own: one that this one has open cannot be run while
+    /// another thread's child still holds it (ETXTBSY).
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let script = "printf '%s\n' \"$1\" >\"$0\" && chmod 755 \"$0\"";
+        let mut shell = Command::new("sh");
+        let written = shell.args(["-c", script]).arg(path).arg(text).status();
+        assert!(written.unwrap().success());
+    }
+
+    #[test]
+    fn a_program_gets_the_label_of_its_place_where_labels_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        let from = folder.path().join("etcd");
+        write(&from, "a program");
+        let sha256 = crate::facts::sha256(&fs::read(&from).unwrap());
+        let install = Install {
+            name: "etcd".to_owned(),
+            link: "/usr/local/bin/etcd".to_owned(),
+            from,
+            sha256,
+        };
+        let mut journal = Journal::at(below(&root, JOURNAL));
+        let told = root.join("told");
+        let tool = "#!/bin/sh\necho \"$*\" >\"$(dirname \"$0\")/../../told\"";
+        write(&below(&root, RESTORECON[0]), tool);
+        super::install(&root, &install, &mut journal).unwrap();
+        assert!(!told.exists(), "no SELinux, no labels");
+        write(&below(&root, SELINUX), "1");
+        super::install(&root, &install, &mut journal).unwrap();
+        let place = fs::read_link(below(&root, &install.link)).unwrap();
+        let wanted = format!("-F {}\n", place.display());
+        assert_eq!(fs::read_to_string(&told).unwrap(), wanted);
+        write(
+            &below(&root, RESTORECON[0]),
+            "#!/bin/sh\necho no >&2; exit 1",
+        );
+        let error = super::install(&root, &install, &mut journal).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.ends_with("cannot be given its label: restorecon: no"),
+            "{error}"
+        );
+    }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use super::before;
 use super::files::{self, FilesError, below, refused};
 use super::journal::{Entry, Journal, JournalError};
 use super::kernel::{self, KernelError};
@@ -61,8 +62,9 @@ pub(super) fn inventory(
         Entry::Wrote { path, .. }
         | Entry::Linked { path, .. }
         | Entry::Made { path }
+        | Entry::Kept { path, .. }
         | Entry::Gone { path } => Some(path.as_str()),
-        Entry::Unit { .. } => None,
+        Entry::Unit { .. } | Entry::Read { .. } => None,
     });
     let mut there = BTreeMap::new();
     let known: Vec<&str> = reset::paths().collect();
@@ -162,26 +164,19 @@ pub(super) fn remove(
             }
             unlinked(root, path)?
         }
+        Step::Back { path, over, was } => {
+            if what(root, path)? != *over {
+                return Err(RemoveError::Changed(path.clone()));
+            }
+            before::put_back(root, path, was)?;
+            path
+        }
         Step::Folder { path } => {
             let place = below(root, path);
             fs::remove_dir(&place).map_err(refused("removed", place))?;
             path
         }
-        Step::Tree { path } => {
-            let mounts = mounts(root).map_err(KernelError::Mounts)?;
-            let inside = mounts.iter().find(|at| at.starts_with(path));
-            if let Some(at) = inside {
-                let (path, at) = (path.clone(), at.display().to_string());
-                return Err(RemoveError::Mounted { path, at });
-            }
-            let place = below(root, path);
-            match fs::remove_dir_all(&place) {
-                // What a unit removes when it stops.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed.map_err(refused("removed", place))?,
-            }
-            path
-        }
+        Step::Tree { path } => tree(root, path)?,
         Step::Containers { .. } => {
             kernel::end_containers()?;
             // What systemd has made for the containers' groups; another driver has none.
@@ -224,6 +219,23 @@ fn bring(
     })?)
 }
 
+/// A folder with all that is in it, but where something is mounted.
+fn tree<'a>(root: &Path, path: &'a String) -> Result<&'a String, RemoveError> {
+    let mounts = mounts(root).map_err(KernelError::Mounts)?;
+    let inside = mounts.iter().find(|at| at.starts_with(path));
+    if let Some(at) = inside {
+        let (path, at) = (path.clone(), at.display().to_string());
+        return Err(RemoveError::Mounted { path, at });
+    }
+    let place = below(root, path);
+    match fs::remove_dir_all(&place) {
+        // What a unit removes when it stops.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed.map_err(refused("removed", place))?,
+    }
+    Ok(path)
+}
+
 fn unlinked<'a>(root: &Path, path: &'a String) -> Result<&'a String, FilesError> {
     let place = below(root, path);
     fs::remove_file(&place).map_err(refused("removed", place))?;
@@ -250,6 +262,7 @@ fn forget(root: &Path) -> Result<(), RemoveError> {
         }
         Ok(()) | Err(_) => {}
     }
+    before::forget(root).map_err(refused("removed", below(root, before::BEFORE)))?;
     for path in [LOCK, JOURNAL] {
         let place = below(root, path);
         match fs::remove_file(&place) {

@@ -8,6 +8,7 @@ mod material;
 mod orders;
 mod requests;
 mod supply;
+mod turn;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub use material::{Material, MaterialError, PLACE};
 pub use orders::{Orders, OrdersError};
 pub use requests::{Request, outstanding, requests};
 use supply::Supply;
+pub use turn::{End, Part, Says, Turns};
 
 /// What carries orders to a host and brings back its answers.
 pub trait Transport {
@@ -178,6 +180,7 @@ impl Target<'_> {
         let names = plan.steps.iter().filter_map(|step| match step {
             Step::Install { program, .. } => Some(program),
             Step::Folder { .. }
+            | Step::Keep { .. }
             | Step::Write { .. }
             | Step::Issue { .. }
             | Step::Share { .. }
@@ -215,6 +218,7 @@ fn stays(step: &Step) -> Option<Order> {
         Step::Start { unit, .. } => (unit.clone(), Otherwise::Stop),
         Step::Restart { unit, .. } => (unit.clone(), Otherwise::Leave),
         Step::Folder { .. }
+        | Step::Keep { .. }
         | Step::Write { .. }
         | Step::Issue { .. }
         | Step::Share { .. }

@@ -65,6 +65,7 @@ impl<'a> Orders<'a> {
                 mode: *mode,
                 owner: (*owner).to_owned(),
             }),
+            Step::Keep { path } => orders.push(Order::Keep(path.clone())),
             Step::Write {
                 path,
                 mode,
@@ -99,7 +100,7 @@ impl<'a> Orders<'a> {
             {
                 return None;
             }
-            Step::Install { .. } => return None,
+            Step::Keep { .. } | Step::Install { .. } => return None,
             Step::Folder { .. }
             | Step::Write { .. }
             | Step::Issue { .. }

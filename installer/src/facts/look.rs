@@ -1,7 +1,7 @@
 //! Looks at this machine. The only file of the facts that touches anything, and it only
 //! reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -71,6 +71,13 @@ impl Wanted {
             }
         }
         wanted
+    }
+
+    /// The paths, and those of the certificates and their keys.
+    pub(crate) fn files(&self) -> BTreeSet<String> {
+        let names = self.certificates.iter();
+        let pairs = names.flat_map(|name| [layout::certificate(name), layout::key(name)]);
+        self.paths.iter().cloned().chain(pairs).collect()
     }
 }
 

@@ -5,7 +5,7 @@ mod look;
 mod survey;
 mod system;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,12 @@ pub struct Facts {
     pub certificates: BTreeMap<String, Certificate>,
     /// Each unit that was asked for and is known to systemd.
     pub units: BTreeMap<String, Unit>,
+    /// Of each unit, what was written since it last read what it reads.
+    #[serde(default)]
+    pub unread: BTreeMap<String, BTreeSet<String>>,
+    /// The paths at which something of others stands, which nobody has kept yet.
+    #[serde(default)]
+    pub others: BTreeSet<String>,
 }
 
 /// What stands at a path.

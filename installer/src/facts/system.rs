@@ -16,9 +16,11 @@ use crate::swap::{self, FSTAB};
 
 /// The state of a socket that listens, in `/proc/net/tcp` (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
+/// Data of a member of etcd.
+const STORE: &str = "/var/lib/etcd/member";
 /// What an earlier cluster leaves behind.
 const LEFTOVERS: [&str; 7] = [
-    "/var/lib/etcd/member",
+    STORE,
     "/etc/kubernetes/manifests/kube-apiserver.yaml",
     "/etc/kubernetes/manifests/etcd.yaml",
     "/etc/kubernetes/kubelet.conf",
@@ -35,6 +37,12 @@ const ROOMS: [&str; 3] = ["/var/lib", layout::ETCD_DATA, "/opt"];
 pub struct System {
     /// What it calls its system.
     pub os: String,
+    /// Its short name, and those of the systems that it is made from.
+    pub id: String,
+    /// See [`System::id`].
+    pub like: String,
+    /// Its release: numbers, one of a system that is not finished has none.
+    pub release: String,
     /// Its kernel's release.
     pub kernel: String,
     /// Its own name.
@@ -63,7 +71,7 @@ pub struct System {
     pub ports: BTreeSet<u16>,
     /// Names of programs that run, the first 15 octets of each (proc_pid_comm(5)).
     pub running: BTreeSet<String>,
-    /// Things of an earlier cluster.
+    /// Things of an earlier cluster; data of an etcd that was laid down here is none.
     pub leftovers: Vec<String>,
     /// Configurations of CNI.
     pub networks: Vec<String>,
@@ -83,8 +91,16 @@ impl System {
         let (tcp, tcp6) = (read("/proc/net/tcp"), read("/proc/net/tcp6"));
         let clock = SystemTime::now().duration_since(UNIX_EPOCH);
         let swaps = swap::look(root);
+        let about = read("/etc/os-release");
+        // One that cannot be read was written by somebody.
+        let entries = Journal::at(below(root, JOURNAL)).entries().ok();
+        let entries = entries.as_deref();
+        let stored = entries.is_none_or(|all| reset::was_laid(all, "etcd.service"));
         Self {
-            os: pretty_name(&read("/etc/os-release")),
+            os: named(&about, "PRETTY_NAME"),
+            id: named(&about, "ID"),
+            like: named(&about, "ID_LIKE"),
+            release: named(&about, "VERSION_ID"),
             kernel: line("/proc/sys/kernel/osrelease"),
             name: line("/proc/sys/kernel/hostname"),
             machine_id: line("/etc/machine-id"),
@@ -103,28 +119,31 @@ impl System {
             running: running(&below(root, "/proc")),
             leftovers: LEFTOVERS
                 .iter()
-                .filter(|path| there(path))
+                .filter(|path| there(path) && !(stored && **path == STORE))
                 .map(ToString::to_string)
                 .collect(),
             networks: names(&below(root, layout::CNI_CONFIG)),
             // Names and settings alone are no cluster: units are.
-            ours: ours(root),
+            ours: entries.is_none_or(reset::has_units),
             clock: clock.unwrap_or_default(),
         }
     }
+
+    /// Whether it has data of a member of etcd that is none of ours.
+    #[must_use]
+    pub fn has_store(&self) -> bool {
+        self.leftovers.iter().any(|path| path == STORE)
+    }
 }
 
-/// By the journal; one that cannot be read was written by somebody.
-fn ours(root: &Path) -> bool {
-    let entries = Journal::at(below(root, JOURNAL)).entries();
-    entries.map_or(true, |entries| reset::has_units(&entries))
-}
-
-/// What a person calls the system (os-release(5)).
-fn pretty_name(text: &str) -> String {
-    let mut lines = text.lines();
-    let name = lines.find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    name.unwrap_or_default().trim_matches('"').to_owned()
+/// What the system is called in some way (os-release(5)).
+fn named(text: &str, key: &str) -> String {
+    let mut lines = text.lines().filter_map(|line| line.split_once('='));
+    let value = lines.find(|(name, _)| *name == key).map(|(_, value)| value);
+    value
+        .unwrap_or_default()
+        .trim_matches(['"', '\''])
+        .to_owned()
 }
 
 fn memory(text: &str) -> u64 {
@@ -201,7 +220,7 @@ mod tests {
         for (path, text) in [
             (
                 "etc/os-release",
-                "NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n",
+                "NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12\"\nVERSION_ID='12'\nID=debian\n",
             ),
             ("proc/sys/kernel/hostname", "m1\n"),
             (
@@ -242,6 +261,7 @@ mod tests {
         }
         let system = System::look(root.path());
         assert_eq!(system.os, "Debian GNU/Linux 12");
+        assert_eq!((&*system.id, &*system.release), ("debian", "12"));
         assert_eq!(system.name, "m1");
         assert_eq!(system.memory, 2_048_000);
         assert_eq!(system.swaps, ["/dev/zram0"]);
@@ -275,5 +295,32 @@ mod tests {
         assert!(is_ours_after(wrote(path("etcd.service"))));
         let gone = path("etcd.service");
         assert!(!is_ours_after(Entry::Gone { path: gone }));
+    }
+
+    /// What a reset has left where it was told to leave it is taken up again; another's is not.
+    #[test]
+    fn data_of_another_etcd_is_told_from_our_own() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(below(root.path(), STORE)).unwrap();
+        let look = || System::look(root.path()).has_store();
+        assert!(look());
+        let mut journal = Journal::at(below(root.path(), JOURNAL));
+        let mut note = |unit: &str| {
+            let path = format!("{}/{unit}", layout::UNITS);
+            let (before, after) = (None, "sum".to_owned());
+            let gone = Entry::Gone { path: path.clone() };
+            journal
+                .note(&Entry::Wrote {
+                    path,
+                    before,
+                    after,
+                })
+                .unwrap();
+            journal.note(&gone).unwrap();
+        };
+        note("kubelet.service");
+        assert!(look());
+        note("etcd.service");
+        assert!(!look());
     }
 }

@@ -84,7 +84,9 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
             Resource::Shared(_) | Resource::Unit(_) => None,
         };
         if let Some(step) = step {
-            changed.extend(touched(&step));
+            let paths = touched(&step);
+            steps.extend(replaced(resource, &step, &paths, inputs.facts));
+            changed.extend(paths);
             steps.push(step);
         }
     }
@@ -106,6 +108,24 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         host: inputs.host.to_owned(),
         steps,
     }
+}
+
+/// What a step would take the place of, and is not ours. A file in which lines of ours stand
+/// among those of others keeps these, and one whose rights alone change is what it was.
+fn replaced(
+    resource: &Resource,
+    step: &Step,
+    paths: &[String],
+    facts: &Facts,
+) -> Vec<Step> {
+    let stays = match (resource, step) {
+        (Resource::Block(_), _) => true,
+        (_, Step::Write { change, .. }) => *change == Change::Rights,
+        (_, _) => false,
+    };
+    let others = paths.iter().filter(|path| facts.others.contains(*path));
+    let keep = |path: &String| Step::Keep { path: path.clone() };
+    others.filter(|_| !stays).map(keep).collect()
 }
 
 fn make(folder: &Folder, facts: &Facts) -> Option<Step> {
@@ -250,7 +270,7 @@ fn install(program: &Program, inputs: Inputs<'_>) -> Option<Step> {
 /// The paths that a step changes.
 fn touched(step: &Step) -> Vec<String> {
     match step {
-        Step::Folder { .. } => Vec::new(),
+        Step::Folder { .. } | Step::Keep { .. } => Vec::new(),
         Step::Write { path, .. } => vec![path.clone()],
         Step::Issue { name, .. } => vec![layout::certificate(name), layout::key(name)],
         Step::Share { paths } => paths.clone(),

@@ -43,6 +43,9 @@ pub fn line(step: &Step) -> String {
         } => {
             format!("{} folder {path} {}", verb(*change), rights(*mode, owner))
         }
+        Step::Keep { path } => {
+            format!("keep what stands at {path}: it is not ours, and reset puts it back")
+        }
         Step::Write {
             path,
             mode,

@@ -31,6 +31,12 @@ pub enum Step {
         /// What changes.
         change: Change,
     },
+    /// Keep what stands somewhere and is none of ours, before something of ours takes its place.
+    #[serde(rename_all = "camelCase")]
+    Keep {
+        /// Where.
+        path: String,
+    },
     /// Write a file.
     #[serde(rename_all = "camelCase")]
     Write {

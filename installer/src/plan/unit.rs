@@ -1,4 +1,5 @@
-//! What becomes of a unit when what it reads has changed under it.
+//! What becomes of a unit when what it reads has changed under it, in this run or in one that was
+//! broken off before the unit's turn.
 
 use std::collections::BTreeSet;
 
@@ -19,11 +20,12 @@ pub(super) fn run(unit: &Unit, facts: &Facts, changed: &BTreeSet<String>) -> Vec
     let stem = unit.name.trim_end_matches(".service");
     let program = layout::program(stem);
     let file = format!("{}/{}", layout::UNITS, unit.name);
+    let unread = facts.unread.get(&name);
+    let new = |path: &str| {
+        changed.contains(path) || unread.is_some_and(|unread| unread.contains(path))
+    };
     let because = |paths: &mut dyn Iterator<Item = &String>| -> Vec<String> {
-        paths
-            .filter(|path| changed.contains(*path))
-            .cloned()
-            .collect()
+        paths.filter(|path| new(path)).cloned().collect()
     };
     let read = because(&mut unit.reads.iter());
     // No reload brings another program or another unit file.

@@ -9,6 +9,7 @@ mod between;
 mod clock;
 mod fix;
 mod own;
+mod supported;
 #[cfg(test)]
 mod tests;
 mod what;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Sight;
+use super::supported::supported;
 use super::what::{
     FULL, KERNEL, MEMORY, PROCESSORS, Processor, Room, SYNC, Setting, What,
 };
@@ -63,6 +64,12 @@ pub(super) fn own(
             found.push(What::Processors(system.processors));
         }
     }
+    if system.enforcing {
+        found.push(What::Enforcing);
+    }
+    if !supported(system) {
+        found.push(What::System(system.os.clone()));
+    }
     found.extend(rooms(host, system));
     found.extend(disk(sight));
     if release(&system.kernel).is_some_and(|release| release < KERNEL) {
@@ -91,9 +98,6 @@ fn node(cluster: &Cluster, system: &System) -> Vec<What> {
     }
     if !system.unified && cluster.version.features().refuses_cgroup_v1 {
         found.push(What::ControlGroups);
-    }
-    if system.enforcing {
-        found.push(What::Enforcing);
     }
     // Where somebody else lays the network, theirs is the one that is wanted.
     if cluster.networks.between_pods != BetweenPods::None {
@@ -199,18 +203,9 @@ pub fn programs(cluster: &Cluster, host: &Host) -> Vec<String> {
         resolv_conf: None,
         newcomers: render::Newcomers::None,
     };
-    let resources = render::host(cluster, host, &known).into_iter();
-    let mut names: Vec<_> = resources
-        .filter_map(|resource| match resource {
-            Resource::Program(program) => Some(program.name),
-            Resource::Folder(_)
-            | Resource::File(_)
-            | Resource::Block(_)
-            | Resource::Certificate(_)
-            | Resource::Shared(_)
-            | Resource::Unit(_) => None,
-        })
-        .collect();
+    let resources = render::host(cluster, host, &known);
+    let programs = resources.iter().filter_map(Resource::program);
+    let mut names: Vec<_> = programs.map(|program| program.name.clone()).collect();
     names.sort();
     names.dedup();
     names

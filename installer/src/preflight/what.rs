@@ -66,6 +66,8 @@ pub enum What {
     Network(String),
     /// It calls itself otherwise.
     Name(String),
+    /// A system that this is not meant for.
+    System(String),
     /// SELinux is enforcing.
     Enforcing,
     /// Something does not come through to it.
@@ -218,6 +220,7 @@ impl What {
             | Self::Network(_)
             | Self::Name(_)
             | Self::Endpoint(_)
+            | Self::System(_)
             | Self::Enforcing => Weight::Warns,
             Self::Module(_) | Self::Setting(_) | Self::Names => Weight::Notes,
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::supported::SYSTEMS;
 use super::what::{
     Closed, KERNEL, MEMORY, PROCESSORS, Processor, Room, SYNC, Setting, Taken,
     Unanswered, What,
@@ -18,6 +19,8 @@ const EARLIER: &str = "take the earlier cluster down with the tool that made it,
                        or remove it when nobody needs it";
 const ENDPOINT: &str = "nothing, while it waits for API servers; otherwise let it in from \
                         this host, and, where the host stands behind it, back to itself";
+const ENFORCING: &str = "leave it enforcing; install policycoreutils, by whose restorecon apply \
+                         labels programs, and container-selinux where the host is a node";
 const NO_MODULE: &str = "use a kernel that has them; images for clouds have a package of \
                          further modules (linux-modules-extra, kernel-modules)";
 
@@ -73,7 +76,8 @@ impl What {
                 "nothing, when it is meant; its node is called as in the description"
                     .to_owned()
             }
-            Self::Enforcing => "install container-selinux; leave it enforcing".to_owned(),
+            Self::System(_) => format!("use {SYSTEMS}, or try it on a machine to spare"),
+            Self::Enforcing => ENFORCING.to_owned(),
             Self::Closed(closed) => opened(closed),
             Self::AddressTaken(_) => {
                 "choose a free address for endpoint.addresses, or take this one from them"
@@ -156,6 +160,12 @@ impl fmt::Display for What {
                 write!(f, "{folder}/{name} configures another network")
             }
             Self::Name(name) => write!(f, "it calls itself {name:?}"),
+            Self::System(name) if name.is_empty() => {
+                f.write_str("its system does not say what it is")
+            }
+            Self::System(name) => {
+                write!(f, "its system is {name}, which is not supported")
+            }
             Self::Enforcing => f.write_str("SELinux is enforcing"),
             Self::Closed(closed) => write!(f, "{closed}"),
             Self::AddressTaken(taken) => write!(f, "{taken}"),

@@ -22,6 +22,8 @@ const IDENTITY: &str = "flannel";
 pub(super) const USER: &str = "sternpost:flannel";
 /// The name of the configuration of CNI that the script writes.
 pub(crate) const CONFLIST_NAME: &str = "10-flannel.conflist";
+/// What CNI calls the network of Pods, in what it notes and in comments of its rules.
+pub(crate) const NETWORK_NAME: &str = "cbr0";
 const NET_CONF: &str = "/etc/kube-flannel/net-conf.json";
 const TEMPLATE: &str = "/etc/kube-flannel/cni-template.json";
 /// What fills the template in, and where it lies.
@@ -170,7 +172,7 @@ fn conflist(cluster: &Cluster) -> Value {
         .collect();
     json!({
         "cniVersion": "1.0.0",
-        "name": "cbr0",
+        "name": NETWORK_NAME,
         "plugins": [
             {
                 "type": "bridge",

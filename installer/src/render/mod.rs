@@ -25,7 +25,7 @@ use crate::spec::{Balancer, BetweenPods, Cluster, Etcd, Host, ProxyMode, Role};
 
 pub use apiserver::encryption;
 pub use flags::Flags;
-pub(crate) use flannel::CONFLIST_NAME;
+pub(crate) use flannel::{CONFLIST_NAME, NETWORK_NAME};
 pub use kubelet::serving_names;
 pub(crate) use machine::{HOSTS, SYSCTLS, kernel, modules, names, settings};
 pub use unit::Service;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::removal::below;
 use super::{Inventory, Removal, Step};
+use crate::render::NETWORK_NAME;
 
 /// Interfaces of flannel and of CNI's bridge, and the one of kube-proxy's mode ipvs.
 pub const INTERFACES: [&str; 4] = ["flannel.1", "flannel-v6.1", "cni0", "kube-ipvs0"];
@@ -20,8 +21,12 @@ const TABLES: [(&str, &str); 5] = [
     ("flanneld.service", "cni_hostport"),
     ("flanneld.service", "cni_plugins_masquerade"),
 ];
-/// How the chains of iptables begin that kubelet, kube-proxy, flannel and CNI make.
-const CHAINS: [&str; 3] = ["KUBE-", "FLANNEL-", "CNI-"];
+/// How the chains of iptables begin that kubelet, kube-proxy and flannel make.
+const CHAINS: [&str; 2] = ["KUBE-", "FLANNEL-"];
+/// How those begin that CNI's programs make, for whoever runs them.
+const CNI: &str = "CNI-";
+/// Those of them that all networks share.
+const SHARED: &str = "CNI-HOSTPORT-";
 /// Where Pods and their containers have things mounted. Whoever mounts a disk of its own at a
 /// folder above keeps it.
 const MOUNTS: [&str; 4] = [
@@ -41,7 +46,7 @@ pub struct Kernel {
     pub sandboxes: usize,
     /// Interfaces, of [`INTERFACES`].
     pub interfaces: Vec<String>,
-    /// Network namespaces that begin with [`SPACE`].
+    /// Network namespaces of Pods, which begin with [`SPACE`].
     pub spaces: Vec<String>,
     /// Routes over other hosts to networks of Pods.
     pub routes: Vec<Route>,
@@ -114,36 +119,86 @@ impl Removal {
     }
 }
 
+/// A table of iptables as `iptables-save` prints it.
+#[derive(Default)]
+struct Saved<'a> {
+    name: &'a str,
+    chains: Vec<&'a str>,
+    rules: Vec<&'a str>,
+}
+
+impl<'a> Saved<'a> {
+    /// The chains that are ours. CNI's carry no name of whom they are for: that is in the
+    /// comment of the rule that leads to them. What all networks share goes with the last.
+    fn ours(&self) -> BTreeSet<&'a str> {
+        let network = format!(r#"name: \"{NETWORK_NAME}\""#);
+        let leads = |rule: &&str, chain: &str| leads(rule, |to| to == chain);
+        let is_ours = |chain: &&str| {
+            let mut rules = self.rules.iter();
+            match chain.starts_with(CNI) {
+                true => rules.any(|rule| leads(rule, chain) && rule.contains(&network)),
+                false => CHAINS.iter().any(|start| chain.starts_with(start)),
+            }
+        };
+        let all = self.chains.iter().copied();
+        let mut ours: BTreeSet<_> = all.filter(is_ours).collect();
+        let of_cni = self.chains.iter().copied();
+        let of_cni = of_cni.filter(|chain| chain.starts_with(CNI));
+        let (shared, own): (Vec<_>, Vec<_>) =
+            of_cni.partition(|chain| chain.starts_with(SHARED));
+        if own.iter().all(|chain| ours.contains(chain)) {
+            ours.extend(shared);
+        }
+        ours
+    }
+
+    /// What takes them out.
+    fn without(&self, ours: &BTreeSet<&str>) -> String {
+        let mut text = format!("*{}\n", self.name);
+        let of_others = self.rules.iter().filter(|rule| {
+            let within = rule.split(' ').next().unwrap_or_default();
+            leads(rule, |to| ours.contains(to)) && !ours.contains(within)
+        });
+        text.extend(of_others.map(|rule| format!("-D {rule}\n")));
+        text.extend(ours.iter().map(|name| format!("-F {name}\n")));
+        text.extend(ours.iter().map(|name| format!("-X {name}\n")));
+        text.push_str("COMMIT\n");
+        text
+    }
+}
+
+/// Whether a rule leads to a chain.
+fn leads(rule: &str, to: impl Fn(&str) -> bool) -> bool {
+    let words = rule.split(' ');
+    let mut pairs = words.clone().zip(words.skip(1));
+    pairs.any(|(flag, chain)| {
+        matches!(flag, "-j" | "-g" | "--jump" | "--goto") && to(chain)
+    })
+}
+
 /// What takes our chains out of what `iptables-save` prints, as `iptables-restore --noflush`
 /// takes it, and how many there are; nothing without any.
 #[must_use]
 pub fn chains(saved: &str) -> Option<(String, usize)> {
-    let ours = |name: &str| CHAINS.iter().any(|start| name.starts_with(start));
     let mut text = String::new();
     let mut count = 0;
-    let (mut names, mut rules) = (Vec::new(), Vec::new());
-    let mut table = "";
+    let mut table = Saved::default();
     for line in saved.lines() {
         if let Some(name) = line.strip_prefix('*') {
-            table = name;
+            table = Saved {
+                name,
+                ..Saved::default()
+            };
         } else if let Some(chain) = line.strip_prefix(':') {
-            let name = chain.split(' ').next().unwrap_or_default();
-            names.extend(ours(name).then_some(name));
+            table.chains.extend(chain.split(' ').next());
         } else if let Some(rule) = line.strip_prefix("-A ") {
-            let mut words = rule.split(' ');
-            let within = words.next().unwrap_or_default();
-            let leads = words.clone().zip(words.skip(1)).any(|(flag, to)| {
-                matches!(flag, "-j" | "-g" | "--jump" | "--goto") && ours(to)
-            });
-            rules.extend((leads && !ours(within)).then_some(rule));
-        } else if line == "COMMIT" && !names.is_empty() {
-            count += names.len();
-            text.push_str(&format!("*{table}\n"));
-            let rules = rules.drain(..).map(|rule| format!("-D {rule}\n"));
-            text.extend(rules);
-            text.extend(names.iter().map(|name| format!("-F {name}\n")));
-            text.extend(names.drain(..).map(|name| format!("-X {name}\n")));
-            text.push_str("COMMIT\n");
+            table.rules.push(rule);
+        } else if line == "COMMIT" {
+            let ours = table.ours();
+            if !ours.is_empty() {
+                count += ours.len();
+                text.push_str(&table.without(&ours));
+            }
         }
     }
     (count > 0).then_some((text, count))
@@ -169,5 +224,35 @@ mod tests {
         assert_eq!(chains(saved), Some((wanted.to_owned(), 1)));
         assert_eq!(chains("*nat\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n"), None);
         assert_eq!(chains(""), None);
+    }
+
+    /// As CNI's portmap writes them for this network and for one of podman's.
+    #[test]
+    fn of_cni_only_what_is_for_our_network_goes() {
+        let of = |network: &str, chain: &str| {
+            let ports = format!(
+                "-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment \"dnat name: \\\"{network}\\\" \
+                 id: \\\"5\\\"\" -m multiport --dports 80 -j CNI-DN-{chain}\n"
+            );
+            format!(
+                "-A POSTROUTING -s 10.0.0.5/32 -m comment --comment \"name: \\\"{network}\\\" \
+                 id: \\\"5\\\"\" -j CNI-{chain}\n{ports}"
+            )
+        };
+        let (ours, theirs) = (of("cbr0", "aa"), of("podman", "bb"));
+        let head = "*nat\n:POSTROUTING ACCEPT [0:0]\n:CNI-HOSTPORT-DNAT - [0:0]\n";
+        let names =
+            |chain: &str| format!(":CNI-{chain} - [0:0]\n:CNI-DN-{chain} - [0:0]\n");
+        let (aa, bb) = (names("aa"), names("bb"));
+        let both = format!("{head}{aa}{bb}{ours}{theirs}COMMIT\n");
+        let (text, count) = chains(&both).unwrap();
+        assert_eq!(count, 2, "{text}");
+        assert!(!text.contains("bb") && !text.contains("podman"), "{text}");
+        // The shared chain stays, without the rule that leads to ours.
+        assert!(!text.contains("-X CNI-HOSTPORT"), "{text}");
+        assert!(text.contains("-D CNI-HOSTPORT-DNAT -p tcp"), "{text}");
+        let alone = format!("{head}{aa}{ours}COMMIT\n");
+        assert_eq!(chains(&alone).unwrap().1, 3);
+        assert_eq!(chains(&format!("{head}{bb}{theirs}COMMIT\n")), None);
     }
 }

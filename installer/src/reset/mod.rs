@@ -15,8 +15,8 @@ use crate::agent::{Entry, LOCK};
 use crate::layout;
 
 pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
-pub use ours::has_units;
 use ours::{Ours, laid, ours, theirs, units};
+pub use ours::{has_units, kept, laid_at, was_laid};
 pub use show::{line, show};
 pub use step::{Kept, Step, Theirs};
 
@@ -89,9 +89,14 @@ const DATA: [(&str, &str); 5] = [
 ];
 
 const CONTAINERD: &str = "containerd.service";
+/// Where CNI's programs keep what they know, and the part of it that is about networks.
+const CNI: &str = "/var/lib/cni";
+const CNI_NETWORKS: &str = "/var/lib/cni/networks";
+/// What is ours where others use these programs too.
+const CNI_OURS: [&str; 2] = ["/var/lib/cni/networks/cbr0", "/var/lib/cni/flannel"];
 /// What a component keeps of Pods that are gone: of no use without them.
 const STATE: [(&str, &str); 3] = [
-    ("flanneld.service", "/var/lib/cni"),
+    ("flanneld.service", CNI),
     ("containerd.service", "/run/containerd"),
     ("flanneld.service", "/run/flannel"),
 ];
@@ -109,7 +114,8 @@ const WRITTEN: [(&str, &str); 3] = [
 /// Paths that are looked at beside those of the journal.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     let all = DATA.into_iter().chain(STATE).chain(WRITTEN);
-    all.map(|(_, path)| path).chain([LOCK])
+    let all = all.map(|(_, path)| path).chain(CNI_OURS);
+    all.chain([CNI_NETWORKS, LOCK])
 }
 
 /// The removal of everything that the journal knows of.
@@ -130,8 +136,12 @@ pub fn plan(inventory: &Inventory, data: Data) -> Removal {
     removal.kernel(inventory, &laid);
     removal.data(inventory, &laid, data);
     removal.state(inventory, &laid);
+    let before = kept(&inventory.entries);
     for (path, one) in &ours {
-        removal.thing(inventory, path, one, data);
+        match before.get(path) {
+            Some(was) => removal.back(inventory, path, one, was),
+            None => removal.thing(inventory, path, one, data),
+        }
     }
     for (unit, path) in WRITTEN {
         if let (true, Some(There::File { sha256, .. })) =

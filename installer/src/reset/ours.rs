@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Theirs;
-use crate::agent::Entry;
+use crate::agent::{Entry, Was};
 use crate::layout;
 
 /// What was laid down at a path since there was last nothing of ours. The journal notes what
@@ -63,7 +63,32 @@ pub(super) fn ours(entries: &[Entry]) -> BTreeMap<String, Ours> {
             Entry::Gone { path } => {
                 all.remove(path);
             }
-            Entry::Unit { .. } => {}
+            Entry::Kept { .. } | Entry::Unit { .. } | Entry::Read { .. } => {}
+        }
+    }
+    all
+}
+
+/// The paths at which something of ours was laid down.
+#[must_use]
+pub fn laid_at(entries: &[Entry]) -> BTreeSet<String> {
+    ours(entries).into_keys().collect()
+}
+
+/// What stood at paths before something of ours took its place, since there was last nothing of
+/// ours.
+#[must_use]
+pub fn kept(entries: &[Entry]) -> BTreeMap<String, Was> {
+    let mut all = BTreeMap::new();
+    for entry in entries {
+        match entry {
+            Entry::Kept { path, was } => drop(all.insert(path.clone(), was.clone())),
+            Entry::Gone { path } => drop(all.remove(path)),
+            Entry::Wrote { .. }
+            | Entry::Linked { .. }
+            | Entry::Made { .. }
+            | Entry::Unit { .. }
+            | Entry::Read { .. } => {}
         }
     }
     all
@@ -93,13 +118,21 @@ pub fn has_units(entries: &[Entry]) -> bool {
     !units(&ours(entries)).is_empty()
 }
 
+/// Whether a unit was ever laid down, also one that is gone: what it has written is ours.
+#[must_use]
+pub fn was_laid(entries: &[Entry], unit: &str) -> bool {
+    laid(entries).contains(unit)
+}
+
 /// Every unit that was ever laid down: what it has written may have outlasted it.
 pub(super) fn laid(entries: &[Entry]) -> BTreeSet<&str> {
     let paths = entries.iter().filter_map(|entry| match entry {
         Entry::Wrote { path, .. } => Some(path.as_str()),
         Entry::Linked { .. }
         | Entry::Made { .. }
+        | Entry::Kept { .. }
         | Entry::Unit { .. }
+        | Entry::Read { .. }
         | Entry::Gone { .. } => None,
     });
     let units =
@@ -149,7 +182,10 @@ pub(super) fn theirs(entries: &[Entry]) -> Vec<Theirs> {
                     turns.gone = true;
                 }
             }
-            Entry::Linked { .. } | Entry::Made { .. } => {}
+            Entry::Linked { .. }
+            | Entry::Made { .. }
+            | Entry::Kept { .. }
+            | Entry::Read { .. } => {}
         }
     }
     let each = all.into_iter().filter_map(|(unit, turns)| {

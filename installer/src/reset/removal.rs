@@ -1,11 +1,15 @@
 //! A removal as it is put together: each thing once, and never what is another's.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::ours::Ours;
-use super::{DATA, Data, Inventory, Kept, Removal, STATE, Step, There};
+use super::{
+    CNI, CNI_NETWORKS, CNI_OURS, DATA, Data, Inventory, Kept, Removal, STATE, Step, There,
+};
+use crate::agent::Was;
 use crate::layout;
-use crate::render::HOSTS;
+use crate::render::{HOSTS, NETWORK_NAME};
 use crate::swap::FSTAB;
 
 /// Files of others that lines of ours stand in.
@@ -51,16 +55,25 @@ impl Removal {
     /// What components keep of Pods goes with them.
     pub(super) fn state(&mut self, inventory: &Inventory, laid: &BTreeSet<&str>) {
         for (unit, path) in STATE {
-            let there = matches!(inventory.there.get(path), Some(There::Folder { .. }));
-            if !laid.contains(unit) || !there {
+            if !laid.contains(unit) {
                 continue;
             }
-            let mount = self.mount(inventory, path);
-            let path = path.to_owned();
-            match mount {
-                Some(at) => self.kept.push(Kept::Mounted { path, at }),
-                None => self.steps.push(Step::Tree { path }),
+            match path == CNI && shared(inventory) {
+                true => CNI_OURS.iter().for_each(|path| self.tree(inventory, path)),
+                false => self.tree(inventory, path),
             }
+        }
+    }
+
+    fn tree(&mut self, inventory: &Inventory, path: &str) {
+        if !matches!(inventory.there.get(path), Some(There::Folder { .. })) {
+            return;
+        }
+        let mount = self.mount(inventory, path);
+        let path = path.to_owned();
+        match mount {
+            Some(at) => self.kept.push(Kept::Mounted { path, at }),
+            None => self.steps.push(Step::Tree { path }),
         }
     }
 
@@ -123,6 +136,36 @@ impl Removal {
         }
     }
 
+    /// What stood there before comes back, over ours or where nothing stands any more.
+    pub(super) fn back(
+        &mut self,
+        inventory: &Inventory,
+        path: &str,
+        one: &Ours,
+        was: &Was,
+    ) {
+        let over = inventory.there.get(path);
+        let is_ours = match (one, over) {
+            (Ours::File { after, .. }, Some(There::File { sha256, .. })) => {
+                after.contains(sha256)
+            }
+            (Ours::Link { to }, Some(There::Link { to: there })) => to.contains(there),
+            (_, None) => true,
+            (Ours::File { .. } | Ours::Link { .. } | Ours::Folder, Some(_)) => false,
+        };
+        let path = path.to_owned();
+        match (over.is_some_and(|over| is(over, was)), is_ours) {
+            // A run that was broken off, or somebody, has brought it back.
+            (true, _) => {}
+            (false, true) => self.steps.push(Step::Back {
+                path,
+                over: over.cloned(),
+                was: was.clone(),
+            }),
+            (false, false) => self.kept.push(Kept::Changed { path }),
+        }
+    }
+
     /// A file of others, in which lines are ours: it goes only when there was none before, and
     /// nothing else is in it. What somebody has taken out himself is out.
     fn edited(&mut self, path: String, one: &Ours, there: &There) {
@@ -176,7 +219,11 @@ impl Removal {
     /// Whether a unit file of ours is gone, or goes, so that one of others by its name counts.
     pub(super) fn uncovers(&self, inventory: &Inventory, unit: &str) -> bool {
         let path = format!("{}/{unit}", layout::UNITS);
-        !inventory.there.contains_key(&path) || self.gone(&path)
+        let back =
+            |step: &Step| matches!(step, Step::Back { path: at, .. } if *at == path);
+        !inventory.there.contains_key(&path)
+            || self.gone(&path)
+            || self.steps.iter().any(back)
     }
 
     /// Whether a step before this one removes a path.
@@ -195,10 +242,36 @@ impl Removal {
             | Step::Table(_)
             | Step::Chains { .. }
             | Step::Strip { .. }
+            | Step::Back { .. }
             | Step::Reread
             | Step::Bring(_)
             | Step::Forget => false,
         })
+    }
+}
+
+/// Whether CNI's programs work for others as well: podman has networks of its own.
+fn shared(inventory: &Inventory) -> bool {
+    match inventory.there.get(CNI_NETWORKS) {
+        Some(There::Folder { names }) => names.iter().any(|name| name != NETWORK_NAME),
+        Some(There::File { .. } | There::Link { .. } | There::Other) | None => false,
+    }
+}
+
+/// Whether that stands there.
+fn is(there: &There, was: &Was) -> bool {
+    match (there, was) {
+        (There::File { sha256, .. }, Was::File { sha256: before, .. }) => {
+            sha256 == before
+        }
+        // As the agent names where a link leads.
+        (There::Link { to }, Was::Link { to: before }) => {
+            Path::new(to) == Path::new("/").join(before)
+        }
+        (
+            There::File { .. } | There::Link { .. } | There::Folder { .. } | There::Other,
+            Was::File { .. } | Was::Link { .. },
+        ) => false,
     }
 }
 

@@ -47,6 +47,7 @@ pub fn line(step: &Step) -> String {
         Step::Strip { path } => format!("take our lines out of {path}"),
         Step::File { path, .. } => format!("remove file {path}"),
         Step::Link { path, .. } => format!("remove link {path}"),
+        Step::Back { path, .. } => format!("put back what stood at {path} before"),
         Step::Tree { path } => format!("remove folder {path} with all that is in it"),
         Step::Folder { path } => format!("remove folder {path}"),
         Step::Reread => "have systemd read its units again".to_owned(),

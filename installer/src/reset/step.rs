@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::There;
 use super::kernel::{Route, Table};
+use crate::agent::Was;
 
 /// One thing to do. The agent does it only while what it says is still so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +64,15 @@ pub enum Step {
         path: String,
         /// Where it leads.
         to: String,
+    },
+    /// Put back what stood somewhere before something of ours did.
+    Back {
+        /// Where.
+        path: String,
+        /// What stands there.
+        over: Option<There>,
+        /// What stood there.
+        was: Was,
     },
     /// Remove a folder with all that is in it.
     Tree {

@@ -348,6 +348,27 @@ fn a_node_gives_up_its_pods_and_keeps_what_is_anothers() {
     );
 }
 
+/// podman's networks are kept by the same programs in the same folder.
+#[test]
+fn what_cni_knows_of_the_networks_of_others_stays() {
+    let mut node = node(&["flanneld.service"]);
+    let networks = folder(&["cbr0", "podman"]);
+    node.there
+        .insert("/var/lib/cni/networks".to_owned(), networks);
+    for ours in ["/var/lib/cni/networks/cbr0", "/var/lib/cni/flannel"] {
+        node.there.insert(ours.to_owned(), folder(&["10.244.1.2"]));
+    }
+    let told = told(&node, Data::Remove);
+    let trees: Vec<_> = told.iter().filter(|line| line.contains("/cni")).collect();
+    assert_eq!(
+        trees,
+        [
+            "remove folder /var/lib/cni/networks/cbr0 with all that is in it",
+            "remove folder /var/lib/cni/flannel with all that is in it",
+        ]
+    );
+}
+
 /// Where no kubelet was laid down, Pods and their networks are another's.
 #[test]
 fn what_others_run_pods_with_is_theirs() {

@@ -1,5 +1,7 @@
 //! Taking everything off again: what was there before is all that is there after.
 
+use std::os::unix::fs::{chown, symlink};
+
 use sternpost::reset::{self, Data, Removal};
 
 use super::*;
@@ -7,10 +9,70 @@ use super::*;
 /// A file of others in `/etc/hosts`' place, where our lines go as well.
 const HOSTS: &str = "127.0.0.1 localhost\n";
 
+/// Files of others at paths of ours, with their rights: a configuration, and a key.
+const FILES: [(&str, u32); 2] = [
+    ("etc/sternpost/vip-daemon.yaml", 0o640),
+    ("etc/kubernetes/pki/apiserver.key", 0o400),
+];
+/// Programs of others by the names of ours.
+const PROGRAM: &str = "usr/local/bin/kubectl";
+const LINK: &str = "usr/local/bin/etcdctl";
+
 fn world() -> Tried<World> {
     let world = World::new()?;
     fs::write(world.root().join("etc/hosts"), HOSTS)?;
     Ok(world)
+}
+
+/// One on which others were before.
+fn with_others() -> Tried<World> {
+    let world = world()?;
+    for (path, mode) in FILES.into_iter().chain([(PROGRAM, 0o755)]) {
+        let path = world.root().join(path);
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+        fs::write(&path, "theirs")?;
+        chown(&path, Some(501), Some(502))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+    }
+    symlink("/opt/theirs/etcdctl", world.root().join(LINK))?;
+    Ok(world)
+}
+
+/// The plan says that it takes their place, and what stood there comes back with its rights.
+pub(super) fn put_back() -> Tried {
+    let mut world = with_others()?;
+    let before = world.listing()?;
+    let material = Material::new(world.now)?;
+    let plan = world.apply(&material, FOREVER)?;
+    let mut kept = BTreeSet::new();
+    for step in &plan.steps {
+        if let Step::Keep { path } = step {
+            kept.insert(path.clone());
+        }
+    }
+    let all = FILES.map(|(path, _)| path).into_iter();
+    let wanted = all.chain([PROGRAM, LINK]).map(|path| format!("/{path}"));
+    if kept != wanted.collect() {
+        return Err(format!("{kept:?}").into());
+    }
+    let copies = world.root().join("var/lib/sternpost/before");
+    let mut found = 0;
+    for copy in fs::read_dir(&copies)? {
+        let copy = copy?.path();
+        let mode = fs::metadata(&copy)?.permissions().mode() & 0o7777;
+        if mode != 0o600 || fs::read_to_string(&copy)? != "theirs" {
+            return Err(format!("{}: {mode:o}", copy.display()).into());
+        }
+        found += 1;
+    }
+    if found == 0 || !world.apply(&material, FOREVER)?.steps.is_empty() {
+        return Err("it is kept nowhere, or again and again".into());
+    }
+    let removal = reset(&mut world, Data::Remove, FOREVER)?;
+    if !removal.kept.is_empty() {
+        return Err(reset::show("m1", &removal).into());
+    }
+    same(&before, &world.listing()?)
 }
 
 /// What the components would have written by themselves.
@@ -162,7 +224,7 @@ pub(super) fn broken_off() -> Tried {
     let material = Material::new(SystemTime::now())?;
     let mut cut = 0;
     for orders in 1..FOREVER {
-        let mut world = world()?;
+        let mut world = with_others()?;
         let before = world.listing()?;
         world.apply(&material, FOREVER)?;
         run(&world)?;

@@ -37,6 +37,8 @@ fn sound(cluster: &Cluster, host: &Host) -> Sight {
                 addresses: host.addresses.clone(),
             }],
             system: Box::new(System {
+                id: "debian".into(),
+                release: "12".into(),
                 kernel: "6.1.0-18-amd64".into(),
                 name: host.name.clone(),
                 machine_id: format!("id of {}", host.name),
@@ -114,6 +116,15 @@ const ROWS: &[Row] = &[
     ("n1", |s| s.unified = false, || Some(What::ControlGroups)),
     ("m1", |s| s.unified = false, || None),
     ("n1", |s| s.enforcing = true, || Some(What::Enforcing)),
+    ("m1", |s| s.enforcing = true, || Some(What::Enforcing)),
+    (
+        "m1",
+        |s| {
+            s.os = "Debian GNU/Linux 10".into();
+            s.release = "10".into();
+        },
+        || Some(What::System("Debian GNU/Linux 10".into())),
+    ),
     (
         "m1",
         |s| s.memory = MEMORY - 1,

@@ -128,6 +128,13 @@ impl World {
         }
     }
 
+    fn created(&mut self, path: &str, object: &Value) {
+        if path == workload::NAMESPACES {
+            let name = object.pointer("/metadata/name").unwrap();
+            self.namespace = name.as_str().map(str::to_owned);
+        }
+    }
+
     fn unloaded(&mut self, host: &str, name: &str) {
         if name == OLD_IMAGE {
             self.old_images.insert(host.to_owned());
@@ -207,10 +214,7 @@ impl Transport for Fake {
                 Err("a webhook says no")
             }
             Order::Create { path, object } => {
-                if path == workload::NAMESPACES {
-                    let name = object.pointer("/metadata/name").unwrap();
-                    world.namespace = name.as_str().map(str::to_owned);
-                }
+                world.created(&path, &object);
                 Ok(Answer::Done)
             }
             Order::Delete(path) if path.ends_with("-old") => {
@@ -236,6 +240,7 @@ impl Transport for Fake {
             | Order::Probe(_)
             | Order::Mend(_)
             | Order::Folder { .. }
+            | Order::Keep(_)
             | Order::Put(_)
             | Order::Install(_)
             | Order::Settle
