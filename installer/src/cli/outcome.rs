@@ -53,6 +53,18 @@ pub(super) fn planned(
     Ok((text, code(outcomes, pending)))
 }
 
+/// Why there are no plans.
+pub(super) fn refused(error: String, output: Output) -> Result<(String, u8), Sentence> {
+    let text = match output {
+        Output::Text => error,
+        Output::Json => {
+            let all = json!({"plans": [], "failed": {}, "refused": error});
+            serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?
+        }
+    };
+    Ok((text, exit::FAILED))
+}
+
 fn failed(host: &str, error: &str) -> String {
     format!("{host}: FAILED: {error}")
 }

@@ -26,7 +26,7 @@ pub(super) enum Event {
         /// In words.
         step: String,
     },
-    /// Every step is done, and what comes of them by itself is waited for.
+    /// What comes of the steps by itself is waited for, or the host's turn.
     #[serde(rename_all = "camelCase")]
     Waits {
         /// Where.
@@ -47,6 +47,12 @@ pub(super) enum Event {
     Failed {
         /// Which.
         host: String,
+        /// Why.
+        error: String,
+    },
+    /// No host is worked on.
+    #[serde(rename_all = "camelCase")]
+    Refused {
         /// Why.
         error: String,
     },
@@ -72,25 +78,47 @@ pub(super) enum Look {
     Json,
 }
 
-/// Shows events until there are no more, and notes them where there is a journal. One that
-/// takes no more is told of once, and holds up nothing.
-pub(super) fn show(look: Look, events: &Receiver<Event>, mut record: Option<Record>) {
-    let mut board = Board::default();
-    for event in events {
-        let noted = record.as_mut().map(|record| record.note(&event));
+/// Shows events, and notes them where there is a journal.
+#[derive(Debug)]
+pub(super) struct Printer {
+    look: Look,
+    record: Option<Record>,
+    board: Board,
+}
+
+impl Printer {
+    /// One that has shown nothing yet.
+    pub(super) fn new(look: Look, record: Option<Record>) -> Self {
+        Self {
+            look,
+            record,
+            board: Board::default(),
+        }
+    }
+
+    /// Shows events until there are no more.
+    pub(super) fn all(mut self, events: &Receiver<Event>) {
+        for event in events {
+            self.tell(&event);
+        }
+    }
+
+    /// Shows one. A journal that takes no more is told of once, and holds up nothing.
+    pub(super) fn tell(&mut self, event: &Event) {
+        let noted = self.record.as_mut().map(|record| record.note(event));
         if let Some(Err(error)) = noted {
             super::complain(&error);
-            record = None;
+            self.record = None;
         }
-        match look {
-            Look::Live => super::paint(&board.painted(&event)),
+        match self.look {
+            Look::Live => super::paint(&self.board.painted(event)),
             Look::Plain => {
-                if let Some(line) = line(&event) {
+                if let Some(line) = line(event) {
                     super::complain(&line);
                 }
             }
             // An event always has a form in JSON.
-            Look::Json => super::say(&serde_json::to_string(&event).unwrap_or_default()),
+            Look::Json => super::say(&serde_json::to_string(event).unwrap_or_default()),
         }
     }
 }
@@ -100,7 +128,7 @@ fn line(event: &Event) -> Option<String> {
     match event {
         Event::Step { host, step, .. } => Some(format!("{host}: {step}")),
         Event::Waits { host, waits_for } => Some(format!("{host}: waits: {waits_for}")),
-        Event::Done { .. } | Event::Failed { .. } => None,
+        Event::Done { .. } | Event::Failed { .. } | Event::Refused { .. } => None,
     }
 }
 
@@ -127,6 +155,8 @@ impl Board {
                 let first = error.lines().next().unwrap_or_default();
                 (host, format!("FAILED: {first}"))
             }
+            // That is said below the picture, when it has ended.
+            Event::Refused { .. } => return String::new(),
         };
         self.lines.insert(host.clone(), line);
         let mut text = String::new();

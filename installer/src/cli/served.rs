@@ -40,9 +40,19 @@ pub(super) fn served(
     stop: &dyn Fn() -> bool,
     waits: impl FnOnce(&str),
 ) -> Result<(), String> {
+    until(pace, stop, waits, || missing(way, servers))
+}
+
+/// Asks again and again until nothing is missing.
+pub(super) fn until(
+    pace: &Pace,
+    stop: &dyn Fn() -> bool,
+    waits: impl FnOnce(&str),
+    mut missing: impl FnMut() -> Option<String>,
+) -> Result<(), String> {
     let begun = Instant::now();
     let mut waits = Some(waits);
-    while let Some(missing) = missing(way, servers) {
+    while let Some(missing) = missing() {
         if stop() || begun.elapsed() >= pace.patience {
             let seconds = begun.elapsed().as_secs();
             return Err(format!(
@@ -59,7 +69,10 @@ pub(super) fn served(
 }
 
 /// What it lacks, in words.
-fn missing(way: &mut impl Transport, servers: &BTreeSet<String>) -> Option<String> {
+pub(super) fn missing(
+    way: &mut impl Transport,
+    servers: &BTreeSet<String>,
+) -> Option<String> {
     let said = match reach::told(way, Question::Balancer) {
         Ok(said) => said,
         Err(error) => return Some(error),

@@ -2,6 +2,8 @@
 
 mod run;
 mod site;
+mod turns;
+mod well;
 
 use std::io::IsTerminal;
 
@@ -12,11 +14,14 @@ use super::Sentence;
 use super::fetch::Kept;
 use super::interrupt::Interrupt;
 use super::outcome::{self, Outcomes};
-use super::progress::{Event, Look, Output};
+use super::progress::{Event, Look, Output, Printer};
 use super::reach::{self, Reach};
 use super::record;
+use crate::apply::Material;
+use crate::spec::Cluster;
+use crate::stock::Stock;
 use run::Run;
-use site::{authorities, expect, unsigned, wanted};
+use site::{Lost, Meant, Sites};
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -35,6 +40,20 @@ pub(super) struct Apply {
     output: Output,
 }
 
+/// The hosts that have answered, and why the others have not.
+struct Answered<'a> {
+    cluster: &'a Cluster,
+    sites: Sites<'a>,
+    silent: Lost,
+}
+
+/// The hosts that are worked on, and what with.
+struct Ready<'a> {
+    sites: Sites<'a>,
+    material: Material,
+    stock: Stock,
+}
+
 impl Apply {
     /// One that touches nothing.
     pub(super) fn dry(reach: Reach, kept: Kept, output: Output) -> Self {
@@ -50,56 +69,102 @@ impl Apply {
     /// What came of it, in words, and the exit code.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
         let cluster = self.reach.cluster()?;
-        let mut stock = Kept::local(&cluster)?;
+        let stock = Kept::local(&cluster)?;
         let interrupt = Interrupt::listen()
             .map_err(|error| format!("signals cannot be heard: {error}"))?;
-        let mut record = match self.dry_run {
-            true => None,
-            false => self.record.open(&cluster.name, &reach::who())?,
+        let (meant, record) = match self.dry_run {
+            true => (Meant::Shown, None),
+            false => (Meant::Done, self.record.open(&cluster.name, &reach::who())?),
         };
-        let (mut sites, mut lost) = self.reach(&cluster);
+        let mut printer = Printer::new(self.look(), record);
+        let (sites, mut lost) = site::all(&self.reach, &cluster, meant);
+        let answered = Answered {
+            cluster: &cluster,
+            sites,
+            silent: lost.clone(),
+        };
+        lost.extend(site::refused(&answered.sites));
+        lost.retain(|name, _| self.reach.chosen(name));
         for (host, error) in &lost {
             let (host, error) = (host.clone(), error.clone());
-            let event = Event::Failed { host, error };
-            if let Some(Err(error)) = record.as_mut().map(|record| record.note(&event)) {
-                super::complain(&error);
-            }
+            self.tell(&mut printer, &Event::Failed { host, error });
         }
-        let material = match authorities(&mut sites, &lost, &cluster) {
-            Ok(material) => material,
-            Err(error) => return Ok((error, exit::FAILED)),
+        let ready = match self.ready(answered, stock) {
+            Ok(ready) => ready,
+            Err(error) => return self.nothing_done(&mut printer, error),
         };
-        expect(&mut sites);
-        sites.retain(|name, _| self.reach.chosen(name));
-        lost.retain(|name, _| self.reach.chosen(name));
-        let missing = unsigned(&cluster, &sites);
-        if !missing.is_empty() {
-            return Ok((missing, exit::FAILED));
-        }
-        let wanted = wanted(&cluster, &sites);
-        if let Err(error) = self.kept.fetch(&mut stock, &cluster, &wanted) {
-            return Ok((error, exit::FAILED));
-        }
         let mut outcomes = Outcomes::new();
         for (name, error) in lost {
             outcomes.insert(name, Err(error));
         }
         let run = Run {
             cluster: &cluster,
-            stock: &stock,
-            material: &material,
+            stock: &ready.stock,
+            material: &ready.material,
             interrupt,
-            dry_run: self.dry_run,
+            meant,
         };
-        outcomes.extend(run.work(self.look(), record, sites));
+        outcomes.extend(run.work(printer, ready.sites));
         if self.dry_run {
             return outcome::planned(&outcomes, self.output);
         }
         let (text, code) = outcome::done(&outcomes);
+        Ok((self.not_told(text), code))
+    }
+
+    /// What no host can be worked on without.
+    fn ready<'a>(
+        &self,
+        answered: Answered<'a>,
+        mut stock: Stock,
+    ) -> Result<Ready<'a>, Sentence> {
+        let Answered {
+            cluster,
+            mut sites,
+            silent,
+        } = answered;
+        let material = site::authorities(&mut sites, &silent, cluster)?;
+        site::expect(&mut sites);
+        sites.retain(|name, site| site.refused.is_none() && self.reach.chosen(name));
+        let missing = site::unsigned(cluster, &sites);
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        let wanted = site::wanted(cluster, &sites);
+        self.kept.fetch(&mut stock, cluster, &wanted)?;
+        Ok(Ready {
+            sites,
+            material,
+            stock,
+        })
+    }
+
+    fn nothing_done(
+        &self,
+        printer: &mut Printer,
+        error: Sentence,
+    ) -> Result<(String, u8), Sentence> {
+        if self.dry_run {
+            return outcome::refused(error, self.output);
+        }
+        let told = error.clone();
+        self.tell(printer, &Event::Refused { error: told });
+        Ok((self.not_told(error), exit::FAILED))
+    }
+
+    /// A plan is no event.
+    fn tell(&self, printer: &mut Printer, event: &Event) {
+        if !self.dry_run {
+            printer.tell(event);
+        }
+    }
+
+    /// What is left to say in the end.
+    fn not_told(&self, text: String) -> String {
         match self.output {
-            // Each host's end was an event.
-            Output::Json => Ok((String::new(), code)),
-            Output::Text => Ok((text, code)),
+            // It was in the events.
+            Output::Json => String::new(),
+            Output::Text => text,
         }
     }
 

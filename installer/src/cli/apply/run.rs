@@ -1,5 +1,4 @@
-//! The work on all hosts at once: each is planned and done by itself, and then every api-lb has
-//! its servers. What happens is told as it does.
+//! The work of `apply`: all hosts at once, each step said before it is done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -11,25 +10,33 @@ use daemon::chain;
 
 use super::super::interrupt::Interrupt;
 use super::super::outcome::Outcomes;
-use super::super::progress::{self, Event, Look};
-use super::super::record::Record;
+use super::super::progress::{Event, Printer};
 use super::super::served::{self, Pace};
-use super::site::Site;
-use crate::agent::{Order, Put};
-use crate::apply::{self, ApplyError, Material, Target, Transport};
+use super::site::{self, Meant, Site, Sites};
+use super::turns::Turns;
+use super::well::{self, Balancer};
+use crate::apply::{self, Material, Part, Target};
 use crate::plan::{self, Plan};
 use crate::render;
-use crate::resource::Resource;
-use crate::spec::{Cluster, Role};
+use crate::resource::{self, Resource};
+use crate::spec::{Cluster, Host, Role};
 use crate::stock::Stock;
-use crate::transport::asked;
 
-/// A host on which every step is done.
-struct Worked<'a> {
+/// A host of which is known what is to be done.
+struct Planned<'a> {
     site: Site<'a>,
+    wanted: Vec<Resource>,
+    now: SystemTime,
     plan: Plan,
-    /// An api-lb runs there.
-    balances: bool,
+}
+
+impl Planned<'_> {
+    fn balancer(&self) -> Balancer {
+        match resource::runs(&self.wanted, "api-lb") {
+            true => Balancer::Runs,
+            false => Balancer::None,
+        }
+    }
 }
 
 /// What all hosts are worked on with.
@@ -38,30 +45,33 @@ pub(super) struct Run<'a> {
     pub(super) stock: &'a Stock,
     pub(super) material: &'a Material,
     pub(super) interrupt: Interrupt,
-    pub(super) dry_run: bool,
+    pub(super) meant: Meant,
 }
 
 impl Run<'_> {
-    /// All hosts at once; then every api-lb has its servers, those of the hosts that were
+    /// All hosts at once, but those that take something off a cluster that serves, which wait
+    /// for their turn; then every api-lb has its servers, those of the hosts that were
     /// finished. What happens is shown as it does.
-    pub(super) fn work(
-        &self,
-        look: Look,
-        record: Option<Record>,
-        sites: BTreeMap<String, Site<'_>>,
-    ) -> Outcomes {
+    pub(super) fn work(&self, printer: Printer, sites: Sites<'_>) -> Outcomes {
         // Each host sends a line a step; the printer takes them as fast as a terminal does.
         let (events, shown) = mpsc::sync_channel(64);
         thread::scope(|scope| {
-            scope.spawn(move || progress::show(look, &shown, record));
-            let worked = each(sites, |site| {
-                let host = site.host.name.clone();
-                let worked = self.host(site, &events);
-                worked.map_err(|error| self.failed(&host, error, &events))
+            scope.spawn(move || printer.all(&shown));
+            let planned = each(sites, |site| {
+                let host = &site.host.name;
+                let planned = self.planned(site);
+                planned.map_err(|error| self.failed(host, error, &events))
+            });
+            let turns = self.turns(&planned);
+            let worked = each(planned, |planned| {
+                let planned = planned?;
+                let host = &planned.site.host.name;
+                let worked = self.in_turn(planned, &turns, &events);
+                worked.map_err(|error| self.failed(host, error, &events))
             });
             let servers = self.servers(&worked);
             let served = each(worked, |worked| {
-                let Worked { site, plan, .. } =
+                let Planned { site, plan, .. } =
                     self.served(worked?, &servers, &events)?;
                 let (host, steps) = (site.host.name.clone(), plan.steps.len());
                 self.tell(&events, Event::Done { host, steps });
@@ -75,10 +85,10 @@ impl Run<'_> {
     /// The API servers that every api-lb has to have in the end; none when nothing was done.
     fn servers(
         &self,
-        worked: &BTreeMap<String, Result<Worked<'_>, String>>,
+        worked: &BTreeMap<String, Result<Planned<'_>, String>>,
     ) -> BTreeSet<String> {
         let finished = || worked.values().flatten();
-        if self.dry_run || finished().all(|one| one.plan.steps.is_empty()) {
+        if self.meant == Meant::Shown || finished().all(|one| one.plan.steps.is_empty()) {
             return BTreeSet::new();
         }
         let masters = finished().filter(|one| one.site.host.is(Role::ControlPlane));
@@ -88,16 +98,14 @@ impl Run<'_> {
     /// A host whose api-lb has those servers, or has none to have.
     fn served<'a>(
         &self,
-        mut worked: Worked<'a>,
+        mut worked: Planned<'a>,
         servers: &BTreeSet<String>,
         events: &SyncSender<Event>,
-    ) -> Result<Worked<'a>, String> {
-        if worked.balances && !servers.is_empty() {
+    ) -> Result<Planned<'a>, String> {
+        let balances = worked.balancer() == Balancer::Runs;
+        if balances && !servers.is_empty() {
             let host = &worked.site.host.name;
-            let waits = |waits_for: &str| {
-                let (host, waits_for) = (host.clone(), waits_for.to_owned());
-                self.tell(events, Event::Waits { host, waits_for });
-            };
+            let waits = |lacks: &str| self.waits(host, lacks, events);
             let stop = || self.interrupt.asked();
             let way = &mut worked.site.way;
             served::served(way, servers, &Pace::default(), &stop, waits)
@@ -113,43 +121,114 @@ impl Run<'_> {
     }
 
     fn tell(&self, events: &SyncSender<Event>, event: Event) {
-        if !self.dry_run {
+        if self.meant == Meant::Done {
             // The printer outlives every sender.
             let _ = events.send(event);
         }
     }
 
-    fn host<'a>(
-        &self,
-        mut site: Site<'a>,
-        events: &SyncSender<Event>,
-    ) -> Result<Worked<'a>, String> {
+    fn planned<'a>(&self, mut site: Site<'a>) -> Result<Planned<'a>, String> {
         let wanted = render::host(self.cluster, site.host, &site.known);
         let programs = self.stock.programs(site.architecture);
+        let now = SystemTime::now();
         let target = Target {
             cluster: self.cluster,
             host: &site.host.name,
             wanted: &wanted,
             programs: &programs,
-            now: SystemTime::now(),
+            now,
         };
-        let failed = |error: ApplyError| chain(&error);
-        let plan = target.plan(self.material, &mut site.way).map_err(failed)?;
-        if !self.dry_run {
-            if site.host.is(Role::ControlPlane) && !plan.steps.is_empty() {
-                keep(self.material, &mut site.way)?;
-            }
-            let about = self.about(&site.host.name, plan.steps.len(), events);
-            target
-                .apply(&plan, self.material, &mut site.way, about)
-                .map_err(failed)?;
-        }
-        let balances = wanted.iter().any(is_balancer);
-        Ok(Worked {
+        let plan = target.plan(self.material, &mut site.way);
+        let plan = plan.map_err(|error| chain(&error))?;
+        Ok(Planned {
             site,
+            wanted,
+            now,
             plan,
-            balances,
         })
+    }
+
+    /// Whose turn it is when; nobody has any where nothing is done.
+    fn turns(&self, planned: &BTreeMap<String, Result<Planned<'_>, String>>) -> Turns {
+        let part = |host: &Host| {
+            let planned = planned.get(&host.name)?.as_ref().ok()?;
+            Some((host.name.clone(), Part::of(host, &planned.plan)))
+        };
+        let hosts = match self.meant {
+            Meant::Shown => [].iter(),
+            Meant::Done => self.cluster.hosts.iter(),
+        };
+        Turns::new(apply::Turns::of(hosts.filter_map(part)))
+    }
+
+    /// A host in its turn, which ends when it is well where others wait for that.
+    fn in_turn<'a>(
+        &self,
+        mut planned: Planned<'a>,
+        turns: &Turns,
+        events: &SyncSender<Event>,
+    ) -> Result<Planned<'a>, String> {
+        let host = planned.site.host;
+        let name = &host.name;
+        let taken = turns.take(name, |before| {
+            self.waits(
+                name,
+                &format!("its turn comes after that of {before}"),
+                events,
+            );
+        });
+        let turn = taken.map_err(|failed| match self.interrupt.asked() {
+            true => "stopped before it was begun; apply again to go on".to_owned(),
+            false => not_begun(&failed),
+        })?;
+        self.host(&mut planned, events)?;
+        if turn.counts() {
+            let balancer = planned.balancer();
+            let way = &mut planned.site.way;
+            served::until(
+                &well::PACE,
+                &|| self.interrupt.asked(),
+                |lacks| self.waits(name, lacks, events),
+                || well::lacks(way, host, balancer),
+            )?;
+        }
+        turn.ended_well();
+        Ok(planned)
+    }
+
+    fn host(
+        &self,
+        planned: &mut Planned<'_>,
+        events: &SyncSender<Event>,
+    ) -> Result<(), String> {
+        let Planned {
+            site,
+            wanted,
+            now,
+            plan,
+        } = planned;
+        if self.meant == Meant::Shown {
+            return Ok(());
+        }
+        if site.host.is(Role::ControlPlane) && !plan.steps.is_empty() {
+            site::keep(self.material, &mut site.way)?;
+        }
+        let programs = self.stock.programs(site.architecture);
+        let target = Target {
+            cluster: self.cluster,
+            host: &site.host.name,
+            wanted,
+            programs: &programs,
+            now: *now,
+        };
+        let about = self.about(&site.host.name, plan.steps.len(), events);
+        let applied = target.apply(plan, self.material, &mut site.way, about);
+        applied.map_err(|error| chain(&error))
+    }
+
+    fn waits(&self, host: &str, waits_for: &str, events: &SyncSender<Event>) {
+        let (host, waits_for) = (host.to_owned(), waits_for.to_owned());
+        self.tell(events, Event::Waits { host, waits_for });
     }
 
     /// Says every step before it is done.
@@ -176,6 +255,14 @@ impl Run<'_> {
     }
 }
 
+/// Why a host that serves is left as it is.
+fn not_begun(failed: &str) -> String {
+    format!(
+        "not begun: {failed} failed, and what this host would start anew serves the cluster \
+         meanwhile; mend {failed} and apply again, or leave it out: --host names the others"
+    )
+}
+
 /// Does it to all of them at once.
 fn each<T: Send, U: Send>(
     all: BTreeMap<String, T>,
@@ -193,27 +280,4 @@ fn each<T: Send, U: Send>(
         });
         joined.collect()
     })
-}
-
-fn is_balancer(resource: &Resource) -> bool {
-    match resource {
-        Resource::Program(program) => program.name == "api-lb",
-        Resource::Folder(_)
-        | Resource::File(_)
-        | Resource::Block(_)
-        | Resource::Certificate(_)
-        | Resource::Shared(_)
-        | Resource::Unit(_) => false,
-    }
-}
-
-/// Has a master keep the authorities.
-fn keep(material: &Material, way: &mut impl Transport) -> Result<(), String> {
-    let put = Put {
-        path: apply::PLACE.to_owned(),
-        mode: 0o600,
-        owner: "root".to_owned(),
-        content: material.text(),
-    };
-    asked::done(way, Order::Put(put)).map_err(|error| error.to_string())
 }

@@ -1,5 +1,5 @@
-//! Hosts on their way to what they are to be: reached, looked at, and kept from other operators;
-//! and what has to be known of all of them before one is touched.
+//! The hosts of a run: reached, looked at, kept for this operator alone; and what holds for all
+//! of them before the first is worked on.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -9,14 +9,29 @@ use daemon::chain;
 
 use super::super::Sentence;
 use super::super::fetch;
-use super::super::reach;
-use super::Apply;
+use super::super::reach::{self, Reach};
+use crate::agent::{Order, Put};
 use crate::apply::{self, Held, Material, Transport};
 use crate::architecture::Architecture;
 use crate::render::{self, Known, Newcomers};
 use crate::spec::{Cluster, Host, Role};
 use crate::stock::Wanted;
-use crate::transport::Piped;
+use crate::transport::{Piped, asked};
+
+/// etcd would come up with it, and serve it as this cluster's.
+const STALE: &str = "/var/lib/etcd/member is there, which this host's journal knows nothing of: \
+                     it is another cluster's data; take that one down with the tool that made \
+                     it, or, when nobody needs the data, move it away: mv /var/lib/etcd \
+                     /var/lib/etcd.before; then apply again";
+
+/// Whether what is planned is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meant {
+    /// It is shown, and nothing is touched.
+    Shown,
+    /// It is done.
+    Done,
+}
 
 /// A host on its way to what it is to be.
 pub(super) struct Site<'a> {
@@ -24,68 +39,86 @@ pub(super) struct Site<'a> {
     pub(super) way: Piped,
     pub(super) architecture: Architecture,
     pub(super) known: Known,
+    /// Why it is not worked on, although it answers.
+    pub(super) refused: Option<String>,
 }
 
-impl Apply {
-    /// Every host that answers, and why the others do not.
-    pub(super) fn reach<'a>(
-        &self,
-        cluster: &'a Cluster,
-    ) -> (BTreeMap<String, Site<'a>>, BTreeMap<String, String>) {
-        let (mut sites, mut lost) = (BTreeMap::new(), BTreeMap::new());
-        thread::scope(|scope| {
-            let tries: Vec<_> = cluster
-                .hosts
-                .iter()
-                .map(|host| (host, scope.spawn(|| self.site(host))))
-                .collect();
-            for (host, site) in tries {
-                let name = host.name.clone();
-                match site
-                    .join()
-                    .unwrap_or_else(|_| Err("its thread died".to_owned()))
-                {
-                    Ok(site) => drop(sites.insert(name, site)),
-                    Err(error) => drop(lost.insert(name, error)),
-                }
-            }
-        });
-        (sites, lost)
-    }
+/// Hosts that are worked on, by their names.
+pub(super) type Sites<'a> = BTreeMap<String, Site<'a>>;
+/// Those that are not, with the reason.
+pub(super) type Lost = BTreeMap<String, String>;
 
-    fn site<'a>(&self, host: &'a Host) -> Result<Site<'a>, String> {
-        let mut way = self.reach.way(host)?;
-        let machine = reach::machine(&mut way)?;
-        let architecture = Architecture::of_machine(&machine.processor);
-        let architecture = architecture.map_err(|error| error.to_string())?;
-        let address = host.address();
-        let interface = machine.interface(address).map(str::to_owned);
-        let newcomers = match host.is(Role::Node) && !machine.joined {
-            true => Newcomers::Expected,
-            false => Newcomers::None,
-        };
-        let interface = interface.ok_or_else(|| {
-            format!("none of its interfaces has {address}; is this the right machine?")
-        })?;
-        // Another machine is not even locked.
-        if !self.dry_run {
-            reach::lock(&mut way)?;
+/// Every host that answers, and why the others do not.
+pub(super) fn all<'a>(
+    reach: &Reach,
+    cluster: &'a Cluster,
+    meant: Meant,
+) -> (Sites<'a>, Lost) {
+    let (mut sites, mut lost) = (Sites::new(), Lost::new());
+    thread::scope(|scope| {
+        let tries: Vec<_> = cluster
+            .hosts
+            .iter()
+            .map(|host| (host, scope.spawn(move || site(reach, host, meant))))
+            .collect();
+        for (host, site) in tries {
+            let name = host.name.clone();
+            match site
+                .join()
+                .unwrap_or_else(|_| Err("its thread died".to_owned()))
+            {
+                Ok(site) => drop(sites.insert(name, site)),
+                Err(error) => drop(lost.insert(name, error)),
+            }
         }
-        Ok(Site {
-            host,
-            way,
-            architecture,
-            known: Known {
-                interface,
-                resolv_conf: machine.resolv_conf,
-                newcomers,
-            },
-        })
+    });
+    (sites, lost)
+}
+
+fn site<'a>(reach: &Reach, host: &'a Host, meant: Meant) -> Result<Site<'a>, String> {
+    let mut way = reach.way(host)?;
+    let machine = reach::machine(&mut way)?;
+    let architecture = Architecture::of_machine(&machine.processor);
+    let architecture = architecture.map_err(|error| error.to_string())?;
+    let address = host.address();
+    let interface = machine.interface(address).map(str::to_owned);
+    let newcomers = match host.is(Role::Node) && !machine.joined {
+        true => Newcomers::Expected,
+        false => Newcomers::None,
+    };
+    let interface = interface.ok_or_else(|| {
+        format!("none of its interfaces has {address}; is this the right machine?")
+    })?;
+    let stale = host.is(Role::Etcd) && machine.system.has_store();
+    // Another machine is not even locked.
+    match meant {
+        Meant::Shown => {}
+        Meant::Done => reach::lock(&mut way)?,
     }
+    Ok(Site {
+        host,
+        way,
+        architecture,
+        known: Known {
+            interface,
+            resolv_conf: machine.resolv_conf,
+            newcomers,
+        },
+        refused: stale.then(|| STALE.to_owned()),
+    })
+}
+
+/// Those that are not worked on, although they answer: the others need what they know.
+pub(super) fn refused(sites: &Sites<'_>) -> Lost {
+    let refused = sites.iter().filter_map(|(name, site)| {
+        let why = site.refused.clone()?;
+        Some((name.clone(), why))
+    });
+    refused.collect()
 }
 
 /// The programs that the hosts are to hold.
-pub(super) fn wanted(cluster: &Cluster, sites: &BTreeMap<String, Site<'_>>) -> Wanted {
+pub(super) fn wanted(cluster: &Cluster, sites: &Sites<'_>) -> Wanted {
     let mut wanted = Wanted::new();
     for site in sites.values() {
         let programs = fetch::programs(cluster, site.host, &site.known);
@@ -98,7 +131,7 @@ pub(super) fn wanted(cluster: &Cluster, sites: &BTreeMap<String, Site<'_>>) -> W
 }
 
 /// What has to be signed elsewhere before the hosts are touched, a line each.
-pub(super) fn unsigned(cluster: &Cluster, sites: &BTreeMap<String, Site<'_>>) -> String {
+pub(super) fn unsigned(cluster: &Cluster, sites: &Sites<'_>) -> String {
     let mut lines = Vec::new();
     for site in sites.values() {
         let wanted = render::host(cluster, site.host, &site.known);
@@ -118,7 +151,7 @@ pub(super) fn unsigned(cluster: &Cluster, sites: &BTreeMap<String, Site<'_>>) ->
 }
 
 /// When one host is a newcomer, every master lets it in.
-pub(super) fn expect(sites: &mut BTreeMap<String, Site<'_>>) {
+pub(super) fn expect(sites: &mut Sites<'_>) {
     let expected = |site: &Site<'_>| site.known.newcomers == Newcomers::Expected;
     if sites.values().any(expected) {
         for site in sites.values_mut() {
@@ -129,8 +162,8 @@ pub(super) fn expect(sites: &mut BTreeMap<String, Site<'_>>) {
 
 /// The authorities to work with, kept by a master before anything is signed with them.
 pub(super) fn authorities(
-    sites: &mut BTreeMap<String, Site<'_>>,
-    lost: &BTreeMap<String, String>,
+    sites: &mut Sites<'_>,
+    lost: &Lost,
     cluster: &Cluster,
 ) -> Result<Material, Sentence> {
     let mut held: Vec<(String, Held)> = Vec::new();
@@ -147,4 +180,15 @@ pub(super) fn authorities(
 fn kept(way: &mut impl Transport) -> Held {
     let mut files = reach::fetched(way, vec![apply::PLACE.to_owned()])?;
     Ok(files.remove(apply::PLACE))
+}
+
+/// Has a master keep the authorities.
+pub(super) fn keep(material: &Material, way: &mut impl Transport) -> Result<(), String> {
+    let put = Put {
+        path: apply::PLACE.to_owned(),
+        mode: 0o600,
+        owner: "root".to_owned(),
+        content: material.text(),
+    };
+    asked::done(way, Order::Put(put)).map_err(|error| error.to_string())
 }
