@@ -1,0 +1,319 @@
+//! Hosts that are folders, and an operator's machine that is one as well.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use sternpost::render::{self, Known, Newcomers};
+use sternpost::resource::Resource;
+use sternpost::spec::{self, Cluster};
+use tempfile::TempDir;
+
+use super::Tried;
+
+/// Names and addresses, as the manual's first cluster has them.
+pub(super) const HOSTS: [(&str, &str); 4] = [
+    ("m1", "192.0.2.11"),
+    ("m2", "192.0.2.12"),
+    ("m3", "192.0.2.13"),
+    ("n1", "192.0.2.21"),
+];
+/// The words that describe it.
+const INIT: [&str; 11] = [
+    "init",
+    "--master",
+    "m1=192.0.2.11",
+    "--master",
+    "m2=192.0.2.12",
+    "--master",
+    "m3=192.0.2.13",
+    "--node",
+    "n1=192.0.2.21",
+    "--address",
+    "192.0.2.9/24",
+];
+/// Folders of the system that each host has to itself.
+const OWN: [&str; 5] = ["etc", "var", "run", "opt", "usr/local"];
+
+/// ssh as far as the operator's side uses it: a host's shell, among files and processes of its
+/// own. One that is down answers as ssh does.
+const SSH: &str = r#"#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+export SP_HOST=$2
+root=FOLDER/hosts/$2
+if [ ! -d "$root" ]; then
+    echo "ssh: connect to host $2 port 22: No route to host" >&2
+    exit 255
+fi
+exec unshare --mount --pid --fork --kill-child --mount-proc sh -c '
+for at in etc var run opt usr/local; do mount --bind "$1/$at" "/$at" || exit 1; done
+exec sh -c "$2"' sh "$root" "$3"
+"#;
+/// systemctl as far as the agent uses it; an API server that is given a flag it does not know
+/// does not come up.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+units=/run/units
+mkdir -p $units
+for unit; do :; done
+# The system's own.
+case "$unit" in systemd-*) exit 0 ;; esac
+case "$1" in
+show)
+    state=inactive; [ ! -e "$units/$unit.active" ] || state=active
+    enabled=disabled; [ ! -e "$units/$unit.enabled" ] || enabled=enabled
+    echo "LoadState=loaded"; echo "UnitFileState=$enabled"; echo "ActiveState=$state"
+    echo "SubState=x"; echo "NRestarts=0"; echo "Job="; echo "Result=success"
+    echo "Type=simple"; echo "ActiveEnterTimestampMonotonic=1" ;;
+start | restart)
+    echo "$SP_HOST $1 $unit" >>FOLDER/log
+    if [ "$unit" = kube-apiserver.service ] && grep -q no-such-flag "/etc/systemd/system/$unit"
+    then
+        rm -f "$units/$unit.active"
+        echo "kube-apiserver has exited" >&2
+        exit 1
+    fi
+    # Time in which another host's would come between, were it let.
+    sleep 0.05
+    : >"$units/$unit.active"
+    echo "$SP_HOST up $unit" >>FOLDER/log ;;
+stop) rm -f "$units/$unit.active" ;;
+enable) : >"$units/$unit.enabled" ;;
+disable) rm -f "$units/$unit.enabled" ;;
+esac
+"#;
+/// The last words of a unit.
+const JOURNALCTL: &str = "#!/bin/sh\necho 'unknown flag: --no-such-flag'\n";
+/// A member that is ill for as many questions as a file has lines.
+const ETCDCTL: &str = r#"#!/bin/sh
+echo "$SP_HOST asks etcdctl" >>FOLDER/log
+health=true
+if [ -s /run/ill ]; then sed -i 1d /run/ill; health=false; fi
+case "$*" in
+*"endpoint health"*)
+    for at in $(echo "$1" | sed 's/--endpoints=//; s/,/ /g'); do
+        all="$all${all:+,}{\"endpoint\":\"$at\",\"health\":$health,\"error\":\"no leader\"}"
+    done
+    echo "[$all]" ;;
+*) echo '[{"Status":{"header":{"member_id":1},"leader":1}}]' ;;
+esac
+"#;
+/// An API that is well.
+const KUBECTL: &str = r#"#!/bin/sh
+echo "$SP_HOST asks kubectl" >>FOLDER/log
+case "$*" in
+*/readyz*) printf ok ;;
+*/leases/*) echo "{\"spec\":{\"holderIdentity\":\"m1_1\",\"renewTime\":\"$(date -u +%FT%TZ)\"}}" ;;
+*) echo '{"items":[{"metadata":{"name":"n1"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}]}' ;;
+esac
+"#;
+/// An api-lb that has every server up.
+const BALANCER: &str = r#"#!/bin/sh
+echo "$SP_HOST asks api-lb" >>FOLDER/log
+echo '{"backends":[{"servers":[{"name":"m1","state":"up"},{"name":"m2","state":"up"},{"name":"m3","state":"up"}]}]}'
+"#;
+/// A vip-daemon that holds the address on the first master.
+const ADDRESS: &str = r#"#!/bin/sh
+holding=false; [ "$SP_HOST" != 192.0.2.11 ] || holding=true
+echo "{\"routers\":[{\"name\":\"k8s-api\",\"holding\":$holding}]}"
+"#;
+
+/// The operator's folder, and the hosts.
+pub(super) struct Hosts {
+    folder: TempDir,
+}
+
+impl Hosts {
+    /// Bare hosts, and the description of a cluster of them with its programs.
+    pub(super) fn new() -> Tried<Self> {
+        // Every write is synced, which memory does at once.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
+        let hosts = Self { folder };
+        for (_, address) in HOSTS {
+            hosts.add(address)?;
+        }
+        hosts.systems()?;
+        hosts.run(&INIT)?.ended(0)?;
+        hosts.programs()?;
+        Ok(hosts)
+    }
+
+    /// Where the operator's own files lie.
+    pub(super) fn desk(&self) -> PathBuf {
+        self.folder.path().join("desk")
+    }
+
+    /// A host's root.
+    pub(super) fn root(&self, address: &str) -> PathBuf {
+        self.folder.path().join("hosts").join(address)
+    }
+
+    /// One that has nothing but its system's users.
+    fn add(&self, address: &str) -> Tried {
+        let root = self.root(address);
+        for folder in OWN {
+            fs::create_dir_all(root.join(folder))?;
+        }
+        fs::create_dir_all(root.join("var/lib"))?;
+        let users = [
+            "root:x:0",
+            "etcd:x:301",
+            "kubernetes:x:302",
+            "bootstrap-signer:x:303",
+            "vip-daemon:x:304",
+            "api-lb:x:305",
+        ];
+        fs::write(root.join("etc/passwd"), users.join("\n"))?;
+        Ok(fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n")?)
+    }
+
+    /// What stands for the programs of a system, before those that are there.
+    fn systems(&self) -> Tried {
+        fs::create_dir_all(self.desk())?;
+        let system = self.folder.path().join("system");
+        for (name, script) in [
+            ("ssh", SSH),
+            ("systemctl", SYSTEMCTL),
+            ("journalctl", JOURNALCTL),
+            ("systemd-sysusers", "#!/bin/sh\n"),
+            ("systemd-tmpfiles", "#!/bin/sh\n"),
+            ("sysctl", "#!/bin/sh\n"),
+        ] {
+            self.script(&system.join(name), script)?;
+        }
+        Ok(())
+    }
+
+    fn script(&self, path: &Path, text: &str) -> Tried {
+        let text = text.replace("FOLDER", &self.folder.path().display().to_string());
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+        fs::write(path, text)?;
+        Ok(fs::set_permissions(
+            path,
+            fs::Permissions::from_mode(0o755),
+        )?)
+    }
+
+    /// A script for each program that a host is to hold, and their checksums.
+    fn programs(&self) -> Tried {
+        let cluster = self.cluster()?;
+        let known = Known {
+            interface: "lo".to_owned(),
+            resolv_conf: None,
+            newcomers: Newcomers::Expected,
+        };
+        let binaries = self.desk().join("binaries");
+        for host in &cluster.hosts {
+            let resources = render::host(&cluster, host, &known);
+            for program in resources.iter().filter_map(Resource::program) {
+                let other = format!("#!/bin/sh\n# {}\n", program.name);
+                let text = match program.name.as_str() {
+                    "etcdctl" => ETCDCTL,
+                    "kubectl" => KUBECTL,
+                    "api-lb" => BALANCER,
+                    "vip-daemon" => ADDRESS,
+                    _ => &other,
+                };
+                self.script(&binaries.join(&program.name), text)?;
+            }
+        }
+        self.shell("(cd binaries && sha256sum * > SHA256SUMS)")?
+            .ended(0)?;
+        Ok(())
+    }
+
+    /// The cluster as it is described.
+    pub(super) fn cluster(&self) -> Tried<Cluster> {
+        Ok(spec::read(&self.desk().join("cluster.yaml"))?.cluster)
+    }
+
+    /// Adds lines to the description.
+    pub(super) fn describe(&self, lines: &str) -> Tried {
+        let path = self.desk().join("cluster.yaml");
+        let text = fs::read_to_string(&path)?;
+        Ok(fs::write(path, format!("{text}\n{lines}\n"))?)
+    }
+
+    /// What the hosts have noted that was asked and started, since the last time.
+    pub(super) fn log(&self) -> Tried<Vec<String>> {
+        let path = self.folder.path().join("log");
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(&path, "")?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// Runs the command.
+    pub(super) fn run(&self, words: &[&str]) -> Tried<Run> {
+        let program = env!("CARGO_BIN_EXE_sternpost");
+        let words: Vec<_> = [program].iter().chain(words).copied().collect();
+        self.within(&words)
+    }
+
+    /// Runs a line of a manual.
+    pub(super) fn shell(&self, line: &str) -> Tried<Run> {
+        self.within(&["sh", "-c", line])
+    }
+
+    /// In a network where every host's address is somebody's.
+    fn within(&self, words: &[&str]) -> Tried<Run> {
+        let script = "ip link set lo up; for at in $ADDRESSES; do ip address add \"$at/32\" \
+                      dev lo; done; exec \"$@\"";
+        let program = Path::new(env!("CARGO_BIN_EXE_sternpost"));
+        let own = program.parent().unwrap_or(Path::new("/"));
+        let path = format!(
+            "{}/system:{}:/usr/sbin:/usr/bin:/sbin:/bin",
+            self.folder.path().display(),
+            own.display()
+        );
+        let output = Command::new("unshare")
+            .args(["--net", "sh", "-c", script, "sh"])
+            .args(words)
+            .current_dir(self.desk())
+            .env("ADDRESSES", HOSTS.map(|(_, address)| address).join(" "))
+            .env("PATH", path)
+            .env("HOME", self.folder.path())
+            .env_remove("XDG_STATE_HOME")
+            .env_remove("XDG_CACHE_HOME")
+            .env_remove("KUBECONFIG")
+            .output()?;
+        Ok(Run {
+            line: words.join(" "),
+            output,
+        })
+    }
+
+    /// What the operator's side has noted of its runs.
+    pub(super) fn record(&self) -> Tried<String> {
+        let name = self.cluster()?.name;
+        let folder = self.folder.path().join(".local/state/sternpost");
+        Ok(fs::read_to_string(folder.join(format!("{name}.jsonl")))?)
+    }
+}
+
+/// A command that has ended.
+pub(super) struct Run {
+    line: String,
+    output: Output,
+}
+
+impl Run {
+    /// All that it said, when it has ended so.
+    pub(super) fn ended(&self, code: i32) -> Tried<String> {
+        let said = self.said();
+        match self.output.status.code() {
+            Some(found) if found == code => Ok(said),
+            other => Err(format!("{}: {other:?}, not {code}:\n{said}", self.line).into()),
+        }
+    }
+
+    /// What it said where it was asked for.
+    pub(super) fn answer(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    /// All that it said.
+    pub(super) fn said(&self) -> String {
+        let told = String::from_utf8_lossy(&self.output.stderr);
+        format!("{}{told}", self.answer())
+    }
+}

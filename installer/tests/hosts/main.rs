@@ -1,0 +1,58 @@
+//! The whole command over several hosts: each is a folder with an `/etc`, a `/var` and a `/run` of
+//! its own, entered by what plays ssh, with systemd and the components played by scripts. What
+//! is shown is what the operator's side does between hosts: who is worked on when, what is
+//! said, what is kept.
+//!
+//! Leaves to others: real ssh, systemd and components, on booted machines.
+
+mod docs;
+mod hosts;
+mod secrets;
+mod turns;
+
+use lab::requirement::{Requirement, trial};
+use libtest_mimic::{Arguments, Failed};
+
+type Tried<T = ()> = Result<T, Failed>;
+type Test = fn() -> Tried;
+
+fn main() {
+    let tests: [(&str, Test); 8] = [
+        (
+            "masters_are_started_anew_one_after_the_other",
+            turns::in_turn,
+        ),
+        (
+            "the_next_master_waits_until_the_one_before_is_well",
+            turns::well,
+        ),
+        (
+            "a_master_that_fails_leaves_the_others_as_they_are",
+            turns::not_begun,
+        ),
+        (
+            "a_restart_that_was_broken_off_is_done_by_the_next_run",
+            turns::broken_off,
+        ),
+        (
+            "every_line_of_the_events_is_json_and_names_who_was_lost",
+            turns::every_event,
+        ),
+        (
+            "an_etcd_of_others_is_named_and_the_other_hosts_go_on",
+            turns::stale,
+        ),
+        ("no_secret_is_said_or_noted", secrets::nowhere),
+        ("the_manuals_commands_work_in_their_order", docs::in_order),
+    ];
+    let trials = tests.map(|(name, test)| trial(name, &[Requirement::Root], test));
+    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
+}
+
+/// What was wanted is in a text.
+fn holds(text: &str, wanted: &str) -> Tried {
+    match text.contains(wanted) {
+        true => Ok(()),
+        false => Err(format!("no {wanted:?} in\n{text}").into()),
+    }
+}
