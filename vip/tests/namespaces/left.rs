@@ -66,7 +66,7 @@ fn crashed() -> Result<(), Failed> {
     })
 }
 
-fn down(lab: &Lab, host: &str) -> Result<(), Failed> {
+pub(crate) fn down(lab: &Lab, host: &str) -> Result<(), Failed> {
     wait::until(&format!("that of {host} is down"), PATIENCE, || {
         (!is_up(&link(lab, host).ok()??)).then_some(())
     })?;

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::Test;
 use crate::hosts::{Lab, PATIENCE, VIRTUAL, assert_is};
 use crate::ipv6;
+use crate::left::down;
 
 /// The tests of this file.
 pub(crate) const TESTS: [(&str, Test); 7] = [
@@ -142,11 +143,7 @@ fn moved() -> Result<(), Failed> {
     // The other one has the interface too, and it is down.
     let _b = lab.start("b", &config(&lab, "b", 100, &address)?)?;
     lab.state("b", "backup")?;
-    assert_is(
-        "up",
-        Some(&is_up(&link(&lab, "b")?.ok_or("none")?).into()),
-        false,
-    )?;
+    down(&lab, "b")?;
     reached(&lab, "b", VIRTUAL.into())?;
     // The answers leave by eth0, which asks where b is in its own name.
     lab.ip("a", "neigh flush dev eth0")?;
@@ -178,9 +175,7 @@ fn moved() -> Result<(), Failed> {
     // Given away, it goes down a while later.
     let _a = lab.start("a", &config(&lab, "a", 200, &address)?)?;
     lab.held_by(&["a"])?;
-    wait::until("that of b is down", PATIENCE, || {
-        (!is_up(&link(&lab, "b").ok()??)).then_some(())
-    })?;
+    down(&lab, "b")?;
     lab.held_by(&["a"])?;
     reached(&lab, "b", VIRTUAL.into())
 }
