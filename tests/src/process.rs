@@ -19,6 +19,9 @@ use nix::unistd::Pid;
 use crate::error::{Doing, LabError};
 use crate::wait;
 
+/// Until the name of a program's notify socket is free again.
+const FREE: Duration = Duration::from_secs(10);
+
 /// What is to be started.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -77,7 +80,11 @@ impl Program {
         let out = out.doing(log.display())?;
         let notify_name = format!("{stem}-{host}-{}", self.name);
         let address = SocketAddr::from_abstract_name(notify_name.as_bytes());
-        let notify = address.and_then(|a| UnixDatagram::bind_addr(&a));
+        let address = address.doing("name a notify socket")?;
+        // Whatever another thread starts has a copy of the one before, until it is executed.
+        let notify = wait::until("a free notify socket", FREE, || {
+            UnixDatagram::bind_addr(&address).ok()
+        })?;
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(&self.path)
@@ -92,7 +99,7 @@ impl Program {
             .doing(format!("start {}", self.name))?;
         Ok(Process {
             label: format!("{host}/{}", self.name),
-            notify: notify.doing("notify socket")?,
+            notify,
             child,
             log,
             status: None,
