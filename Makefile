@@ -64,9 +64,10 @@ check: ## formatting, lints, documentation, licences and sources of dependencies
 	cargo deny --log-level error check bans licenses sources
 
 .PHONY: kubernetes
-kubernetes: ## build the real Kubernetes, etcd, CoreDNS and flannel for tests, once, where Go is installed
+kubernetes: ## build the real Kubernetes, etcd, containerd, CoreDNS and flannel for tests, once, where Go is installed
 	@tests/kubernetes/build.sh
 	@tests/kubernetes/network.sh
+	@tests/kubernetes/containerd.sh
 
 .PHONY: test
 test: $(target)/rungs ## all of it: check, unit, lab, booted machines; the last line counts

@@ -3,6 +3,9 @@
 //!
 //! Leaves to others: what a component then does with them.
 
+#[path = "accepted/containerd.rs"]
+mod containerd;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,6 +16,7 @@ use libtest_mimic::{Arguments, Failed};
 use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster, Host};
+use sternpost::versions::{NEWEST, OLDEST, Version};
 
 /// A description without a key that only some versions know; the binaries are of one version.
 const SPECS: [&str; 4] = ["whole", "dual", "external", "six"];
@@ -49,6 +53,21 @@ fn main() {
         "the_corefile_serves",
         &[Requirement::Network],
         corefile,
+    ));
+    trials.push(trial(
+        "configuration_of_containerd_1",
+        &[Requirement::Runtime],
+        containerd::of_one,
+    ));
+    trials.push(trial(
+        "configuration_of_containerd_2",
+        &[Requirement::Network],
+        containerd::of_two,
+    ));
+    trials.push(trial(
+        "the_image_of_pause_has_all_its_names",
+        &[Requirement::Network],
+        pause,
     ));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -205,7 +224,23 @@ fn corefile() -> Result<(), Failed> {
     }
 }
 
-fn for_every_host(
+/// Hosts of the lab reach no registry: the image that is built for them is the one that each
+/// version of Kubernetes asks for.
+fn pause() -> Result<(), Failed> {
+    let tar = requirement::network().join("pause.tar");
+    let mut command = Command::new("tar");
+    let index = command.arg("-xOf").arg(tar).arg("./index.json").output()?;
+    let index = String::from_utf8(index.stdout)?;
+    for minor in OLDEST..=NEWEST {
+        let name = Version { minor, patch: 0 }.features().pause;
+        if !index.contains(&format!("{name:?}")) {
+            return Err(format!("1.{minor}: no {name} in {index}").into());
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn for_every_host(
     mut check: impl FnMut(&Cluster, &Host, &[Resource]) -> Result<(), Failed>,
 ) -> Result<(), Failed> {
     for name in SPECS {
@@ -224,7 +259,7 @@ fn for_every_host(
     Ok(())
 }
 
-fn file(resources: &[Resource], wanted: &str) -> Option<String> {
+pub(crate) fn file(resources: &[Resource], wanted: &str) -> Option<String> {
     resources.iter().find_map(|resource| match resource {
         Resource::File(file) if file.path == wanted => Some(file.content.clone()),
         Resource::File(_)

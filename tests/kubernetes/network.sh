@@ -45,8 +45,11 @@ version=$(cd "$here/flannel" && go list -m -f '{{.Version}}' github.com/flannel-
 (cd "$here/pause" && CGO_ENABLED=0 build -ldflags "-s -w" -o "$fresh/pause" .)
 
 version=$(cd "$here/coredns" && go list -m -f '{{.Version}}' github.com/coredns/coredns)
-"$here/image.sh" "$fresh/coredns" "registry.k8s.io/coredns/coredns:$version" "$fresh/coredns.tar"
-"$here/image.sh" "$fresh/pause" "registry.k8s.io/pause:3.10.2" "$fresh/pause.tar"
+"$here/image.sh" "$fresh/coredns" "$fresh/coredns.tar" "registry.k8s.io/coredns/coredns:$version"
+# Of every version that is laid down (installer/src/versions.rs).
+# shellcheck disable=SC2046 # one word each
+"$here/image.sh" "$fresh/pause" "$fresh/pause.tar" \
+    $(printf 'registry.k8s.io/pause:%s ' 3.9 3.10 3.10.1 3.10.2)
 
 echo "$stamp" >"$fresh/stamp"
 rm -rf "$out/network"

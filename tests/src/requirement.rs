@@ -73,6 +73,9 @@ const NETWORK: [&str; 8] = [
     "portmap",
 ];
 
+/// What `make kubernetes` builds into [`containerd`].
+const CONTAINERD: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
+
 /// The capabilities a lab of namespaces takes, as bits of `CapEff`: CAP_NET_ADMIN,
 /// CAP_NET_RAW and CAP_SYS_ADMIN (capability.h).
 const CAPABILITIES: u64 = 1 << 12 | 1 << 13 | 1 << 21;
@@ -84,7 +87,7 @@ pub enum Requirement {
     Root,
     /// The real Kubernetes commands and etcd 3.6.
     Kubernetes,
-    /// CNI's programs, flannel and CoreDNS.
+    /// CNI's programs, flannel, CoreDNS and containerd 2.
     Network,
     /// The programs of other people that tests run against.
     Peers,
@@ -163,7 +166,8 @@ impl Requirement {
         let met = match self {
             Self::Root => root(),
             Self::Kubernetes => all_in(&kubernetes(), &KUBERNETES, "make kubernetes"),
-            Self::Network => all_in(&network(), &NETWORK, "make kubernetes"),
+            Self::Network => all_in(&network(), &NETWORK, "make kubernetes")
+                .and_then(|()| all_in(&containerd(), &CONTAINERD, "make kubernetes")),
             Self::Peers => all_in(&peers().join("bin"), &PEERS, "make deps"),
             Self::Runtime => all_in(&runtime(), &RUNTIME, "make deps"),
             Self::Machine => root().and_then(|()| booting()),
@@ -227,13 +231,18 @@ pub fn network() -> PathBuf {
     folder("STERNPOST_NETWORK", ".kubernetes/network")
 }
 
+/// The folder of containerd 2: `STERNPOST_CONTAINERD`, or what `make kubernetes` builds.
+pub fn containerd() -> PathBuf {
+    folder("STERNPOST_CONTAINERD", ".kubernetes/containerd")
+}
+
 /// The folder other people's packages are unpacked in: `STERNPOST_PEERS`, or what
 /// `make deps` fills. Programs are started from its `bin`; see [`peer`].
 pub fn peers() -> PathBuf {
     folder("STERNPOST_PEERS", ".deps/peers")
 }
 
-/// The folder of containerd and what goes with it: `STERNPOST_RUNTIME`, or what `make deps`
+/// The folder of containerd 1 and what goes with it: `STERNPOST_RUNTIME`, or what `make deps`
 /// fills.
 pub fn runtime() -> PathBuf {
     folder("STERNPOST_RUNTIME", ".deps/runtime/bin")
