@@ -5,6 +5,8 @@
 
 #[path = "accepted/containerd.rs"]
 mod containerd;
+#[path = "accepted/units.rs"]
+mod units;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -68,6 +70,16 @@ fn main() {
         "the_image_of_pause_has_all_its_names",
         &[Requirement::Network],
         pause,
+    ));
+    trials.push(trial(
+        "every_unit_is_one_that_systemd_knows",
+        &[Requirement::Systemd],
+        units::every_unit,
+    ));
+    trials.push(trial(
+        "a_unit_that_systemd_does_not_know_is_found_out",
+        &[Requirement::Systemd],
+        units::odd,
     ));
     libtest_mimic::run(&arguments, trials).exit();
 }

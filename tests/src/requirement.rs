@@ -106,6 +106,8 @@ pub enum Requirement {
     Openssl,
     /// Control groups with a limit of memory.
     Memory,
+    /// systemd's own word on units.
+    Systemd,
 }
 
 /// A requirement this machine does not meet.
@@ -127,7 +129,7 @@ impl std::error::Error for Missing {}
 
 impl Requirement {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Root,
         Self::Kubernetes,
         Self::Network,
@@ -139,6 +141,7 @@ impl Requirement {
         Self::Curl,
         Self::Openssl,
         Self::Memory,
+        Self::Systemd,
     ];
 
     /// Its name in `STERNPOST_REQUIRE` and in the line of a skipped test.
@@ -155,6 +158,7 @@ impl Requirement {
             Self::Curl => "curl",
             Self::Openssl => "openssl",
             Self::Memory => "memory",
+            Self::Systemd => "systemd",
         }
     }
 
@@ -176,6 +180,7 @@ impl Requirement {
             Self::Curl => in_path("curl"),
             Self::Openssl => in_path("openssl"),
             Self::Memory => root().and_then(|()| memory::possible()),
+            Self::Systemd => in_path("systemd-analyze"),
         };
         met.map_err(|reason| Missing {
             requirement: self,

@@ -33,7 +33,7 @@ use ladder::{Counts, Rung};
 use tally::Tally;
 
 /// The names `STERNPOST_REQUIRE` may hold; see `requirement.rs`.
-const REQUIREMENTS: [&str; 13] = [
+const REQUIREMENTS: [&str; 14] = [
     "root",
     "kubernetes",
     "network",
@@ -45,6 +45,7 @@ const REQUIREMENTS: [&str; 13] = [
     "curl",
     "openssl",
     "memory",
+    "systemd",
     "go",
     "calm",
 ];
