@@ -268,9 +268,8 @@ fn agent(root: &Path) -> Result<(String, u8), Sentence> {
 }
 
 fn schema() -> Result<(String, u8), Sentence> {
-    let schema = schemars::schema_for!(spec::File);
-    let text =
-        serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())?;
+    let text = serde_json::to_string_pretty(&spec::schema())
+        .map_err(|error| error.to_string())?;
     Ok((text, exit::DONE))
 }
 

@@ -18,6 +18,7 @@ mod lint;
 mod meant;
 mod networks;
 mod reader;
+mod schema;
 
 use std::path::Path;
 
@@ -32,6 +33,7 @@ pub use meant::{
     Balancer, Binaries, Cluster, Endpoint, Etcd, Folder, Form, Generation, Holds, Host,
     Networks, Notify, Place, Source, Ssh, VirtualRouter,
 };
+pub use schema::schema;
 
 /// What `kind` must say.
 pub const KIND: &str = "Cluster";
