@@ -45,7 +45,7 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
             owner: Owner::Kubernetes,
         }),
         File::public(AUDIT_POLICY, yaml::yaml(&audit::policy())).into(),
-        File::public(unit.clone(), service(&flags(cluster, host)).text()).into(),
+        File::public(unit.clone(), service(host, &flags(cluster, host)).text()).into(),
         Unit {
             name: "kube-apiserver.service".into(),
             after: Stage::Api,
@@ -233,17 +233,22 @@ pub fn encryption(key_base64: &str) -> String {
     }))
 }
 
-fn service(flags: &Flags) -> Service {
-    Service::new(
+fn service(host: &Host, flags: &Flags) -> Service {
+    let service = Service::new(
         "Kubernetes API server",
         &layout::program("kube-apiserver"),
         flags,
     )
     .unit("Documentation", "https://kubernetes.io/docs/")
     .unit("Wants", "network-online.target")
-    .unit("After", "network-online.target etcd.service")
-    .unit("StartLimitIntervalSec", "0")
-    .with(&[
+    .unit("After", "network-online.target etcd.service");
+    // Where the member beside it is its only one it leaves before that stops, in order: clients
+    // go elsewhere first (systemd.unit(5)).
+    let service = match host.is(Role::Etcd) {
+        true => service.unit("PartOf", "etcd.service"),
+        false => service,
+    };
+    service.unit("StartLimitIntervalSec", "0").with(&[
         ("Type", "notify"),
         ("User", Owner::Kubernetes.name()),
         ("Restart", "always"),
