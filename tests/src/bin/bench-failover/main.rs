@@ -18,6 +18,7 @@ mod timeline;
 
 use std::error::Error;
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
@@ -42,6 +43,9 @@ struct Arguments {
     /// Rows, separated by commas; all when absent.
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
+    /// An earlier record, of which the rows that are not measured are kept.
+    #[arg(long)]
+    keep: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
 }
@@ -58,7 +62,14 @@ fn main() -> ExitCode {
 
 fn bench(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let output = &arguments.output;
-    let record: Record = output.record(|| measure(arguments))?;
+    // Read before it is written over: it may be the same file.
+    let earlier = arguments.keep.as_ref().map(fs::read).transpose()?;
+    let earlier: Option<Record> =
+        earlier.map(|it| serde_json::from_slice(&it)).transpose()?;
+    let mut record: Record = output.record(|| measure(arguments))?;
+    if let Some(earlier) = earlier {
+        record = record.within(earlier);
+    }
     output.keep(&record)?;
     let table = record.table();
     let Some(path) = &output.page else {
@@ -95,6 +106,7 @@ fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
                         round,
                         load,
                         figures,
+                        commit: None,
                     });
                     // What was measured is kept if the next one breaks.
                     arguments.output.keep(&record)?;

@@ -1,5 +1,6 @@
 //! All rounds, kept as they were measured, and the table that is made of them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use lab::bench::{Circumstances, Spread};
@@ -38,9 +39,26 @@ pub(crate) struct Round {
     pub(crate) load: f64,
     /// What came of it.
     pub(crate) figures: Figures,
+    /// The commit, where it is another than the record's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<String>,
 }
 
 impl Record {
+    /// An earlier record with these rounds in the place of its own of the same rows.
+    pub(crate) fn within(self, mut earlier: Self) -> Self {
+        let rows: Vec<Row> = self.rounds.iter().map(|round| round.row).collect();
+        earlier.rounds.retain(|round| !rows.contains(&round.row));
+        let commit = self.circumstances.commit;
+        earlier
+            .rounds
+            .extend(self.rounds.into_iter().map(|round| Round {
+                commit: Some(commit.clone()),
+                ..round
+            }));
+        earlier
+    }
+
     /// The table, for its place in the page.
     pub(crate) fn table(&self) -> String {
         let mut text = self.circumstances.to_string();
@@ -54,6 +72,7 @@ impl Record {
                 self.line(&mut text, row, peer);
             }
         }
+        self.later(&mut text);
         self.warnings(&mut text);
         self.footprint(&mut text);
         self.timelines(&mut text);
@@ -93,6 +112,28 @@ impl Record {
             spread(|it| it.outage),
             spread(|it| it.overlap),
         );
+    }
+
+    /// Which rows are of another commit than the others.
+    fn later(&self, text: &mut String) {
+        let commits: BTreeSet<&String> = self
+            .rounds
+            .iter()
+            .filter_map(|it| it.commit.as_ref())
+            .collect();
+        for commit in commits {
+            let is_of = |row: &Row| {
+                let mut rounds = self.rounds.iter();
+                rounds.any(|it| it.row == *row && it.commit.as_ref() == Some(commit))
+            };
+            let rows = Row::ALL.into_iter().filter(is_of);
+            let rows: Vec<_> = rows.map(Row::title).collect();
+            let _ = writeln!(
+                text,
+                "\nMeasured later, commit {commit}: {}.",
+                rows.join("; ")
+            );
+        }
     }
 
     /// The cycles in the middle of each row, as the client saw them.
@@ -189,6 +230,29 @@ mod tests {
             drawn == page,
             "draw it anew: bench-failover --from docs/failover.json --page docs/failover.md"
         );
+    }
+
+    #[test]
+    fn a_row_that_is_measured_again_takes_the_place_of_its_earlier_rounds() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let read = || {
+            let json = std::fs::read_to_string(docs.join("failover.json")).unwrap();
+            serde_json::from_str::<Record>(&json).unwrap()
+        };
+        let (earlier, mut again) = (read(), read());
+        again.circumstances.commit = "abc1234".to_owned();
+        again
+            .rounds
+            .retain(|it| it.row == Row::Steady && it.round == 0);
+        let (all, new) = (earlier.rounds.len(), again.rounds.len());
+        let old = earlier.rounds.iter().filter(|it| it.row == Row::Steady);
+        let old = old.count();
+        let merged = again.within(earlier);
+        assert!(old > new && new > 0);
+        assert_eq!(merged.rounds.len(), all - old + new);
+        assert_eq!(merged.circumstances.commit, read().circumstances.commit);
+        let said = format!("Measured later, commit abc1234: {}.", Row::Steady.title());
+        assert!(merged.table().contains(&said), "{}", merged.table());
     }
 
     #[test]
