@@ -8,8 +8,8 @@ use lab::host::Host;
 use libtest_mimic::Failed;
 use serde_json::Value;
 
-use super::rig::{Box, MASTERS, Rig, Run, VIP};
 use super::{BARE, checks};
+use lab::rig::{Box, MASTERS, Rig, Run, VIP};
 
 /// One of them is a node too, for what only a node is looked at for.
 const ODD: [Box; 3] = [

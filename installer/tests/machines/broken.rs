@@ -9,8 +9,8 @@ use lab::wait;
 use libtest_mimic::Failed;
 use nix::sys::signal::{Signal, kill};
 
-use super::rig::{MASTERS, Rig, Run};
 use super::{BARE, checks};
+use lab::rig::{MASTERS, Rig, Run};
 
 /// Lines of progress between two kills, unless `STERNPOST_KILL_EVERY` says another number.
 const EVERY: usize = 40;
@@ -105,7 +105,7 @@ fn kept_out(rig: &Rig) -> Result<(), Failed> {
     let machine = rig.machine("m2")?;
     let script = "exec 9>>/var/lib/sternpost/lock; flock 9; echo 'eve on desk' >/var/lib/sternpost/lock; \
                   echo held >/run/held; sleep 60";
-    let logs = rig.logs();
+    let logs = rig.segment().logs().to_owned();
     let holder = Program::new("flock", std::path::Path::new("/bin/sh"), &logs);
     let mut holder = machine.start(&holder.args(["-c", script]))?;
     wait::until("the other operator", PATIENCE, || {

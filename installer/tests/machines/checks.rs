@@ -8,7 +8,7 @@ use lab::wait;
 use libtest_mimic::Failed;
 use serde_json::Value;
 
-use super::rig::{Box, Rig, Run, VIP};
+use lab::rig::{Box, Rig, Run, VIP};
 
 /// From the end of a run until an address has answered.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,56 +3,58 @@
 
 use std::collections::BTreeMap;
 
+use lab::host::Host;
+use lab::rig::Rig;
 use lab::wait;
 use libtest_mimic::Failed;
 
 use crate::checks::{PATIENCE, holds};
-use crate::rig::{MASTERS, Rig, Run};
 
-/// Files with their checksums, links, and folders, wherever something of ours may lie. What
-/// users are written to is named without its content: users stay.
-const LISTING: &str = "cd / && find etc opt usr/local var/lib var/log/kubernetes \
+/// Files with their checksums, links, and folders, wherever something of ours may lie; and
+/// interfaces, packet filters, routes, mounts. What users are written to is named without its
+/// content: users stay.
+const LISTING: &str = "cd / && find etc opt usr/local usr/libexec var/lib var/log/kubernetes \
     -not -path 'var/lib/systemd/*' -not -name '.pwd.lock' \
     -not -name '*-' -not -path etc/resolv.conf \\( -type d -o -type l \\) -print 2>/dev/null | sort; \
     find etc opt usr/local var/lib -type f -not -path 'var/lib/systemd/*' -not -name '.pwd.lock' \
     -not -name '*-' -not -path 'etc/*passwd' -not -path 'etc/*shadow' -not -path 'etc/*group' \
-    -exec sha256sum '{}' + | sort -k 2";
+    -exec sha256sum '{}' + | sort -k 2; \
+    ls /sys/class/net; ls -A /run/netns 2>/dev/null; nft list ruleset 2>/dev/null; \
+    ip route; cut -d ' ' -f 5 /proc/self/mountinfo | grep -v -e ^/run/systemd -e ^/run/credentials | sort";
+/// Programs of a cluster, by the 15 octets of their names that are kept.
+const PROGRAMS: &str = "etcd|kube-apiserver|kube-controller|kube-scheduler|api-lb|vip-daemon|\
+    bootstrap-signe|kubelet|kube-proxy|flanneld|containerd|containerd-shim|coredns|pause";
 
 /// What stands on each host.
-pub(crate) type Standing = BTreeMap<&'static str, String>;
+pub(crate) type Standing = BTreeMap<String, String>;
 
 pub(crate) fn standing(rig: &Rig) -> Result<Standing, Failed> {
-    let each = MASTERS
-        .iter()
-        .map(|one| Ok((one.name, rig.on(one.name, LISTING)?)));
+    let each = rig.machines.iter().map(|machine| {
+        let name = machine.name();
+        Ok((name.to_owned(), rig.on(name, LISTING)?))
+    });
     each.collect()
 }
 
-fn sternpost(rig: &Rig, command: &str, more: &[&str]) -> Result<Run, Failed> {
-    let first = [
-        command,
-        "--spec",
-        "cluster.yaml",
-        "--ssh-config",
-        "ssh_config",
-    ];
-    let all: Vec<_> = first.iter().chain(more).copied().collect();
-    rig.sternpost(&all)
-}
-
-/// `status` is without troubles, and names what somebody stops.
-pub(crate) fn seen(rig: &Rig) -> Result<(), Failed> {
+/// `status` is without troubles.
+pub(crate) fn well(rig: &Rig) -> Result<String, Failed> {
     let mut last = String::new();
     let well = wait::until("a status without troubles", PATIENCE, || {
-        let run = sternpost(rig, "status", &[]).ok()?;
+        let run = rig.asked("status", &[]).ok()?;
         last = format!("{}{}", run.printed, run.said);
         (run.code == Some(0)).then_some(())
     });
     well.map_err(|error| format!("{error}: {last}"))?;
+    Ok(last)
+}
+
+/// `status` and `verify` say that all is well, and name what somebody stops.
+pub(crate) fn seen(rig: &Rig) -> Result<(), Failed> {
+    let said = well(rig)?;
     for wanted in ["k8s-api: held by m", "3/3", "leader", "follower", " days"] {
-        holds(&last, wanted)?;
+        holds(&said, wanted)?;
     }
-    let whole = sternpost(rig, "verify", &[])?.ended(0)?;
+    let whole = rig.asked("verify", &[])?.ended(0)?;
     for wanted in [
         "good: 3/3 take a write",
         "API through",
@@ -62,36 +64,41 @@ pub(crate) fn seen(rig: &Rig) -> Result<(), Failed> {
     }
     holds(&whole.printed, "skipped: no host is to be a node")?;
     rig.on("m2", "systemctl stop kube-scheduler.service")?;
-    let run = sternpost(rig, "status", &[])?.ended(1)?;
+    let run = rig.asked("status", &[])?.ended(1)?;
     rig.on("m2", "systemctl start kube-scheduler.service")?;
     holds(&run.printed, "m2: kube-scheduler.service: inactive/dead")
 }
 
 /// `reset` leaves what stood there before, and nothing that runs.
 pub(crate) fn gone(rig: &Rig, before: &Standing) -> Result<(), Failed> {
-    let dry = sternpost(rig, "reset", &["--data", "--dry-run"])?.ended(3)?;
+    let dry = rig.asked("reset", &["--data", "--dry-run"])?.ended(3)?;
     holds(&dry.printed, "stop etcd.service")?;
-    sternpost(rig, "reset", &["--data", "--confirm", "lab"])?.ended(0)?;
+    rig.asked("reset", &["--data", "--confirm", "lab"])?
+        .ended(0)?;
     let after = standing(rig)?;
     for (host, before) in before {
         let after = after.get(host).map_or("", String::as_str);
-        let odd = |one: &str, other: &str| -> Vec<String> {
-            let lines = one
-                .lines()
-                .filter(|line| !other.lines().any(|known| known == *line));
-            lines.map(str::to_owned).collect()
-        };
-        let (more, less) = (odd(after, before), odd(before, after));
-        if !more.is_empty() || !less.is_empty() {
-            return Err(format!("{host}: left {more:#?}, taken {less:#?}").into());
-        }
-        let running =
-            "pgrep -x 'etcd|kube-apiserver|kube-scheduler|api-lb|vip-daemon' ; true";
-        let running = rig.on(host, running)?;
+        differ(before, after).map_err(|odd| format!("{host}: {odd}"))?;
+        let running = rig.on(host, &format!("pgrep -l -x '{PROGRAMS}'; true"))?;
         if !running.trim().is_empty() {
             return Err(format!("{host}: {running} still run").into());
         }
     }
-    let again = sternpost(rig, "reset", &["--data", "--dry-run"])?.ended(0)?;
+    let again = rig.asked("reset", &["--data", "--dry-run"])?.ended(0)?;
     holds(&again.printed, "m1: nothing to remove")
+}
+
+/// What lines of one are not in the other, if any.
+pub(crate) fn differ(wanted: &str, here: &str) -> Result<(), String> {
+    let odd = |one: &str, other: &str| -> Vec<String> {
+        let lines = one
+            .lines()
+            .filter(|line| !other.lines().any(|known| known == *line));
+        lines.map(str::to_owned).collect()
+    };
+    let (more, less) = (odd(here, wanted), odd(wanted, here));
+    match more.is_empty() && less.is_empty() {
+        true => Ok(()),
+        false => Err(format!("more {more:#?}, less {less:#?}")),
+    }
 }

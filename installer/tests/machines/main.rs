@@ -7,17 +7,16 @@ mod broken;
 mod checks;
 mod leave;
 mod node;
-mod rig;
 mod rolling;
 mod shares;
 mod timeline;
 mod ways;
 
 use lab::requirement::{Requirement, trial};
+use lab::rig::{self, MASTERS, Rig};
 use lab::{netns, signals};
 use libtest_mimic::{Arguments, Failed};
 
-use rig::{MASTERS, Rig, WITH_A_NODE};
 use timeline::Timeline;
 
 type Test = fn() -> Result<(), Failed>;
@@ -108,9 +107,10 @@ fn control_plane() -> Result<(), Failed> {
     reason = "how long it took belongs to the result"
 )]
 fn cluster() -> Result<(), Failed> {
-    let rig = Rig::boot("installer-node", &WITH_A_NODE)?;
+    let boxes = rig::with_nodes(1)?;
+    let rig = Rig::boot("installer-node", &boxes)?;
     rig.programs()?;
-    rig.describe(&WITH_A_NODE, node::NODES)?;
+    rig.describe(&boxes, &rig::settings()?)?;
     let mut timeline = Timeline::begin();
     let first = rig.watched(|line, _| timeline.note(line))?.ended(0)?;
     println!("bare machines to a cluster with a node: {:.1?}", first.took);

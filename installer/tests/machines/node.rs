@@ -1,85 +1,13 @@
-//! What nodes take besides: programs, settings that only a machine of the lab needs, and what
-//! must be so once they are there.
+//! What must be so once hosts for Pods are there.
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 use std::time::Duration;
 
-use lab::requirement;
+use lab::rig::Rig;
 use lab::wait;
 use libtest_mimic::Failed;
 
-use crate::rig::Rig;
-
-/// What a description with nodes says besides.
-pub(crate) const NODES: &str = "networks: {proxy: nftables}\n\
-    runtime: {containerd: 1}\n\
-    binaries: {images: [coredns.tar, pause.tar]}\n\
-    flags: {kubelet: {config-dir: /etc/lab/kubelet.d}}\n";
-
-const KUBERNETES: [&str; 2] = ["kubelet", "kube-proxy"];
-const RUNTIME: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
-const NETWORK: [&str; 7] = [
-    "bridge",
-    "coredns.tar",
-    "flanneld",
-    "host-local",
-    "loopback",
-    "pause.tar",
-    "portmap",
-];
-
-/// The kernel may have control groups of the old kind, and the disk is everybody's.
-const KUBELET: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\n\
-    kind: KubeletConfiguration\n\
-    failCgroupV1: false\n\
-    evictionHard: {memory.available: 0%, nodefs.available: 0%, nodefs.inodesFree: 0%, \
-    imagefs.available: 0%, imagefs.inodesFree: 0%}\n";
-
-/// Not every root may lower what the kernel kills first (CAP_SYS_RESOURCE): runc would fail.
-const RUNC: &str = r#"#!/bin/sh
-for word; do
-    case ${last:-} in
-    --bundle) sed -i 's/"oomScoreAdj":-[0-9]*/"oomScoreAdj":0/' "$word/config.json" ;;
-    --process) sed -i 's/"oomScoreAdj":-[0-9]*/"oomScoreAdj":0/' "$word" ;;
-    esac
-    last=$word
-done
-exec /etc/lab/runc "$@"
-"#;
-
 /// From the end of `apply` until what it has set going is there.
 const SOON: Duration = Duration::from_secs(60);
-
-/// Puts on a machine's own disk what only the lab needs.
-pub(crate) fn prepare(upper: &Path) -> Result<(), Failed> {
-    let lab = upper.join("etc/lab");
-    fs::create_dir_all(lab.join("kubelet.d"))?;
-    fs::write(lab.join("kubelet.d/10-lab.conf"), KUBELET)?;
-    for name in ["runc", "busybox"] {
-        fs::copy(requirement::runtime().join(name), lab.join(name))?;
-    }
-    Ok(())
-}
-
-/// Puts a node's programs beside the others; their names.
-pub(crate) fn programs(folder: &Path) -> Result<Vec<&'static str>, Failed> {
-    for (from, names) in [
-        (requirement::kubernetes(), KUBERNETES.as_slice()),
-        (requirement::runtime(), &RUNTIME),
-        (requirement::network(), &NETWORK),
-    ] {
-        for name in names {
-            symlink(fs::canonicalize(from.join(name))?, folder.join(name))?;
-        }
-    }
-    let runc = folder.join("runc");
-    fs::write(&runc, RUNC)?;
-    fs::set_permissions(&runc, fs::Permissions::from_mode(0o755))?;
-    let all = KUBERNETES.iter().chain(&RUNTIME).chain(&NETWORK);
-    Ok(all.chain(&["runc"]).copied().collect())
-}
 
 /// Every node of `names` is ready, and the cluster's DNS runs.
 pub(crate) fn ready(rig: &Rig, names: &[&str]) -> Result<(), Failed> {

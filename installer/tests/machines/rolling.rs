@@ -17,8 +17,8 @@ use lab::timeline::Timeline;
 use lab::{LabError, tls, wait};
 use libtest_mimic::Failed;
 
-use super::rig::{MASTERS, Rig, VIP};
 use super::{BARE, checks};
+use lab::rig::{MASTERS, Rig, VIP};
 
 /// Masters that are restarted, unless `STERNPOST_MASTERS` says another number.
 const COUNT: u64 = 1;

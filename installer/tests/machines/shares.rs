@@ -10,7 +10,7 @@ use lab::command::run;
 use lab::wait;
 use libtest_mimic::Failed;
 
-use super::rig::{Rig, Run, VIP};
+use lab::rig::{Rig, Run, VIP};
 
 /// Longer than any run of `apply`.
 const PATIENCE: Duration = Duration::from_secs(300);

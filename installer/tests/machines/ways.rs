@@ -7,8 +7,8 @@ use std::fs;
 
 use libtest_mimic::Failed;
 
-use super::rig::{MASTERS, Rig};
 use super::{BARE, checks};
+use lab::rig::{MASTERS, Rig};
 
 /// Has the user `op`, with the operator's key; and who may become root how.
 const USER: &str = "useradd --create-home --shell /bin/sh op && \

@@ -133,6 +133,24 @@ impl Machine {
     pub fn shut_down(mut self) -> Result<(), LabError> {
         // The wrapper itself takes no such order.
         let _ = kill(self.nspawn, Signal::SIGTERM);
+        self.gone()
+    }
+
+    /// Has its own systemd boot it anew. As under a unit, systemd-nspawn ends with that:
+    /// whoever started it starts it again.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn reboot(&self) -> Result<(), LabError> {
+        self.output("systemctl", &["reboot", "--no-block"])
+            .map(drop)
+    }
+
+    /// Waits until it has shut itself down.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn gone(&mut self) -> Result<(), LabError> {
         self.wrapper.ended(SHUTDOWN).map(drop)
     }
 

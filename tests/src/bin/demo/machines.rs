@@ -23,7 +23,7 @@ const WHERE: [&str; 4] = ["--spec", "cluster.yaml", "--ssh-config", "ssh_config"
 /// The first step that fails, with what was said.
 pub(crate) fn raise(logs: &Path) -> Result<Raised, LabError> {
     let begun = Instant::now();
-    let rig = Rig::boot(logs, &rig::MASTERS).map_err(failed)?;
+    let rig = Rig::logged(logs, &rig::MASTERS).map_err(failed)?;
     rig.programs().map_err(failed)?;
     rig.describe(&rig::MASTERS, MORE).map_err(failed)?;
     println!(
