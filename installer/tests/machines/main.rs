@@ -7,17 +7,17 @@ mod broken;
 mod checks;
 mod leave;
 mod node;
+mod pods;
 mod rolling;
 mod shares;
 mod timeline;
 mod ways;
+mod whole;
 
 use lab::requirement::{Requirement, trial};
-use lab::rig::{self, MASTERS, Rig};
+use lab::rig::{MASTERS, Rig};
 use lab::{netns, signals};
 use libtest_mimic::{Arguments, Failed};
-
-use timeline::Timeline;
 
 type Test = fn() -> Result<(), Failed>;
 
@@ -63,8 +63,16 @@ fn main() {
         Requirement::Network,
         Requirement::Runtime,
     ];
-    let name = "machines::a_cluster_with_a_node_comes_up_over_ssh";
-    trials.push(trial(name, &needs, cluster));
+    let tests: [(&str, Test); 2] = [
+        ("a_cluster_with_a_node_from_init_to_reset", whole::life),
+        (
+            "pods_on_every_node_are_asked_and_nothing_is_left",
+            pods::asked,
+        ),
+    ];
+    trials.extend(
+        tests.map(|(name, test)| trial(format!("machines::{name}"), &needs, test)),
+    );
     let mut arguments = Arguments::from_args();
     // Each boots machines of its own, and is measured.
     arguments.test_threads.get_or_insert(1);
@@ -100,28 +108,4 @@ fn control_plane() -> Result<(), Failed> {
     checks::nothing_left(&rig)?;
     leave::seen(&rig)?;
     leave::gone(&rig, &before)
-}
-
-#[expect(
-    clippy::print_stdout,
-    reason = "how long it took belongs to the result"
-)]
-fn cluster() -> Result<(), Failed> {
-    let boxes = rig::with_nodes(1)?;
-    let rig = Rig::boot("installer-node", &boxes)?;
-    rig.programs()?;
-    rig.describe(&boxes, &rig::settings()?)?;
-    let mut timeline = Timeline::begin();
-    let first = rig.watched(|line, _| timeline.note(line))?.ended(0)?;
-    println!("bare machines to a cluster with a node: {:.1?}", first.took);
-    if let Some(up) = timeline.done("start kube-apiserver") {
-        println!("API servers up after {up:.1?}");
-    }
-    println!("{timeline}");
-    node::ready(&rig, &["n1"])?;
-    node::resolves(&rig, "n1")?;
-    let second = rig.apply(&[])?.ended(0)?;
-    println!("again: {:.1?}", second.took);
-    checks::nothing_done(&second, &rig)?;
-    checks::nothing_left(&rig)
 }

@@ -1,0 +1,101 @@
+//! The life of a cluster with hosts for Pods, each command of it once: init, preflight, plan,
+//! apply, verify with a Pod on every node, apply again, diagnose, reset.
+//!
+//! Leaves to `pods`: what two nodes have with each other, and what goes wrong.
+
+use std::fs;
+
+use lab::rig::{self, Box, Rig, VIP};
+use libtest_mimic::Failed;
+
+use super::timeline::Timeline;
+use super::{checks, leave, node, pods};
+
+/// Hosts for Pods, unless `STERNPOST_NODES` says another number.
+const NODES: u64 = 1;
+
+#[expect(
+    clippy::print_stdout,
+    reason = "how long it took belongs to the result"
+)]
+pub(crate) fn life() -> Result<(), Failed> {
+    let boxes = rig::with_nodes(NODES)?;
+    let nodes = boxes.iter().filter(|one| one.is_node());
+    let nodes: Vec<_> = nodes.map(|one| one.name).collect();
+    let rig = Rig::boot("installer-node", &boxes)?;
+    rig.programs()?;
+    let before = leave::standing(&rig)?;
+    begun(&rig, &boxes)?;
+    let looked = passable(&rig)?;
+    println!("preflight: {looked}");
+    let plan = rig.asked("plan", &[])?.ended(3)?;
+    checks::holds(&plan.printed, "start kubelet.service")?;
+    checks::no_secret(&plan)?;
+    let mut timeline = Timeline::begin();
+    let first = rig.watched(|line, _| timeline.note(line))?.ended(0)?;
+    checks::no_secret(&first)?;
+    let verified = pods::whole(&rig, &nodes)?;
+    println!(
+        "bare machines to a cluster with {} node(s): {:.1?}; verify is green {:.1?} later",
+        nodes.len(),
+        first.took,
+        verified.took
+    );
+    if let Some(up) = timeline.done("start kube-apiserver") {
+        println!("API servers up after {up:.1?}");
+    }
+    println!("{timeline}");
+    node::resolves(&rig, nodes.first().ok_or("no node")?)?;
+    let second = rig.apply(&[])?.ended(0)?;
+    println!("again: {:.1?}", second.took);
+    checks::nothing_done(&second, &rig)?;
+    checks::nothing_left(&rig)?;
+    leave::well(&rig)?;
+    let found = rig.asked("diagnose", &["--to", "all.tar.gz"])?.ended(0)?;
+    let of = format!("of {} host(s), secrets masked", boxes.len());
+    checks::holds(&found.printed, &of)?;
+    leave::gone(&rig, &before)
+}
+
+/// What `init` writes, and what only machines of the lab need besides.
+fn begun(rig: &Rig, boxes: &[Box]) -> Result<(), Failed> {
+    let address = format!("{VIP}/24");
+    let mut words = vec!["init".to_owned(), "--version".to_owned(), rig::version()?];
+    words.extend(["--address".to_owned(), address]);
+    for one in boxes {
+        let flag = if one.is_node() { "--node" } else { "--master" };
+        words.extend([flag.to_owned(), format!("{}={}", one.name, one.address())]);
+    }
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let run = rig.sternpost(&words)?.ended(0)?;
+    checks::holds(&run.printed, "next: sternpost preflight")?;
+    let path = rig.folder.join("cluster.yaml");
+    let text = rig::completed(&fs::read_to_string(&path)?)?;
+    fs::write(&path, text)?;
+    Ok(())
+}
+
+/// Nothing speaks against the hosts but what all machines of a lab have from its kernel:
+/// swap, and control groups of the old kind.
+fn passable(rig: &Rig) -> Result<String, Failed> {
+    let run = rig.asked("preflight", &[])?;
+    let kernel = |line: &&str| {
+        line.contains("control groups are of version 1") || line.contains("swap")
+    };
+    let blocks = run
+        .printed
+        .lines()
+        .filter(|line| line.contains(": blocks: "));
+    let (known, odd): (Vec<_>, Vec<_>) = blocks.partition(kernel);
+    if !odd.is_empty() {
+        return Err(format!("{odd:#?} in\n{}", run.printed).into());
+    }
+    let known = known.len();
+    let run = run.ended(i32::from(known > 0))?;
+    let row = |line: &&str| line.contains("tcp/10250") && line.contains("ok ");
+    if run.printed.contains("CLOSED") || !run.printed.lines().any(|line| row(&line)) {
+        return Err(format!("something does not pass:\n{}", run.printed).into());
+    }
+    let took = run.took;
+    Ok(format!("{took:.1?}, {known} of the lab's kernel"))
+}
