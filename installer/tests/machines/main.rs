@@ -3,6 +3,7 @@
 //! Leaves to `tests/apply.rs`: every single place where a run can be broken off.
 
 mod bad;
+mod befallen;
 mod broken;
 mod checks;
 mod leave;
@@ -28,7 +29,7 @@ fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
     let needs = [Requirement::Machine, Requirement::Kubernetes];
-    let tests: [(&str, Test); 6] = [
+    let tests: [(&str, Test); 7] = [
         (
             "a_control_plane_comes_up_over_ssh_and_a_second_time_nothing_changes",
             control_plane,
@@ -48,6 +49,10 @@ fn main() {
         (
             "each_bad_host_is_named_with_the_way_out_and_holds_up_no_other",
             bad::hosts,
+        ),
+        (
+            "what_befalls_a_host_meanwhile_is_named_and_gone_on_from",
+            befallen::hosts,
         ),
         (
             "masters_are_restarted_and_no_new_connection_fails",
