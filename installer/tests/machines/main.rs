@@ -6,6 +6,7 @@ mod bad;
 mod befallen;
 mod broken;
 mod checks;
+mod kills;
 mod leave;
 mod node;
 mod pods;
@@ -29,7 +30,7 @@ fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
     let needs = [Requirement::Machine, Requirement::Kubernetes];
-    let tests: [(&str, Test); 7] = [
+    let tests: [(&str, Test); 8] = [
         (
             "a_control_plane_comes_up_over_ssh_and_a_second_time_nothing_changes",
             control_plane,
@@ -53,6 +54,10 @@ fn main() {
         (
             "what_befalls_a_host_meanwhile_is_named_and_gone_on_from",
             befallen::hosts,
+        ),
+        (
+            "killed_at_any_moment_on_either_side_it_ends_in_the_same_place",
+            kills::at_any_moment,
         ),
         (
             "masters_are_restarted_and_no_new_connection_fails",
