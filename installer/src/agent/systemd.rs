@@ -11,8 +11,9 @@ use thiserror::Error;
 use super::steady::{self, Standing, TRIES};
 use crate::facts::Unit;
 
-/// Lines of a unit's journal that are shown with a failure.
-const LINES: &str = "20";
+/// Lines of a unit's journal that are looked through after a failure: a program that panics says
+/// where it was in dozens of them, behind the one that says why.
+const LINES: &str = "100";
 
 /// What starts and stops services.
 pub trait Services {

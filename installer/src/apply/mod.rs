@@ -92,11 +92,16 @@ pub enum ApplyError {
     Answer(String),
 }
 
-/// What a unit said last, and what that, or the error itself, most likely means.
+/// Of what a unit said last, so many lines are shown.
+const SHOWN: usize = 20;
+
+/// What a unit said last, and what that, what it said before, or the error itself, most likely
+/// means.
 fn lines(error: &str, said: &[String]) -> String {
-    let mut text: String = said.iter().map(|line| format!("\n    {line}")).collect();
-    let cause = cause::cause(said).or_else(|| cause::cause(&[error.to_owned()]));
-    if let Some(cause) = cause {
+    let (_, last) = said.split_at(said.len().saturating_sub(SHOWN));
+    let mut text: String = last.iter().map(|line| format!("\n    {line}")).collect();
+    let errors = [error.to_owned()];
+    if let Some(cause) = [last, said, &errors[..]].into_iter().find_map(cause::cause) {
         text.push_str("\n  likely cause: ");
         text.push_str(cause);
     }
@@ -244,5 +249,31 @@ fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {
         | Answer::Collected(_)
         | Answer::Probed(_)
         | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last words come first; what a trace has pushed out of sight still counts.
+    #[test]
+    fn a_cause_is_found_before_what_is_shown() {
+        let full = "write /var/lib/etcd/0.tmp: no space left on device";
+        let trace = || vec!["goroutine 1".to_owned(); SHOWN];
+        let flag = "unknown flag: --a".to_owned();
+        for (last, wanted) in [
+            (trace(), "the disk is full"),
+            ([trace(), vec![flag]].concat(), "a flag in the description"),
+        ] {
+            let said = [vec![full.to_owned()], last].concat();
+            let text = lines("it failed", &said);
+            let cause = text.split_once("likely cause: ").map(|(_, cause)| cause);
+            let fits = cause.is_some_and(|cause| cause.starts_with(wanted));
+            assert!(fits && !text.contains(full), "{text}");
+        }
+        assert_eq!(lines("it failed", &trace()).lines().count(), SHOWN + 1);
+        let text = lines("No space left on device", &[]);
+        assert!(text.contains("the disk is full"), "{text}");
     }
 }
