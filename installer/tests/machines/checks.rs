@@ -11,7 +11,7 @@ use serde_json::Value;
 use lab::rig::{Box, Rig, Run, VIP};
 
 /// From the end of a run until an address has answered.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) fn holds(text: &str, wanted: &str) -> Result<(), Failed> {
     match text.contains(wanted) {
@@ -44,8 +44,21 @@ pub(crate) fn answers(rig: &Rig, host: &str) -> Result<(), Failed> {
     answered.map_err(|error| format!("{error}: {last}").into())
 }
 
-/// One master has the virtual address, and no more than one.
+/// One master has the virtual address, and no more than one: the same twice, since they are
+/// asked one after the other and it may be on its way.
 pub(crate) fn one_holder(rig: &Rig) -> Result<(), Failed> {
+    let mut before = None;
+    wait::until("one holder, twice in a row", PATIENCE, || {
+        let now = holder(rig).ok();
+        let same = now.is_some() && now == before;
+        before = now;
+        same.then_some(())
+    })
+    .or_else(|_late| holder(rig).map(drop))
+}
+
+/// The one master that has the virtual address.
+fn holder(rig: &Rig) -> Result<&str, Failed> {
     let wanted = format!("{VIP}/24");
     let mut holders = Vec::new();
     for machine in &rig.machines {
@@ -57,7 +70,7 @@ pub(crate) fn one_holder(rig: &Rig) -> Result<(), Failed> {
         }
     }
     match holders.as_slice() {
-        [_] => Ok(()),
+        [one] => Ok(one),
         holders => Err(format!("{VIP} is at {holders:?}").into()),
     }
 }

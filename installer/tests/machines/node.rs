@@ -7,7 +7,7 @@ use lab::wait;
 use libtest_mimic::Failed;
 
 /// From the end of `apply` until what it has set going is there.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(180);
 
 /// Every node of `names` is ready, and the cluster's DNS runs.
 pub(crate) fn ready(rig: &Rig, names: &[&str]) -> Result<(), Failed> {
