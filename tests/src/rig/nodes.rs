@@ -11,7 +11,7 @@ use super::version;
 use crate::requirement;
 
 const KUBERNETES: [&str; 2] = ["kubelet", "kube-proxy"];
-const RUNTIME: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
+const CONTAINERD: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
 const NETWORK: [&str; 7] = [
     "bridge",
     "coredns.tar",
@@ -23,7 +23,8 @@ const NETWORK: [&str; 7] = [
 ];
 
 /// From this minor version on kube-proxy sets nftables, and a kubelet reads a folder of
-/// further files; both are young or not there before.
+/// further files; both are young or not there before. Older ones get the older containerd too,
+/// so that each generation is run.
 const NFTABLES: u16 = 31;
 /// A line of the description that `sternpost init` writes, among its networks.
 const PODS: &str = "  pods: [\"10.244.0.0/16\"]\n";
@@ -90,13 +91,15 @@ fn proxy() -> Result<&'static str, Failed> {
 
 /// All but the networks.
 fn rest() -> Result<String, Failed> {
-    let kubelet = match has_nftables()? {
-        true => "config-dir: /etc/lab/kubelet.d".to_owned(),
-        false => format!("eviction-hard: \"{EVICTION}\""),
+    let (kubelet, runtime) = match has_nftables()? {
+        true => ("config-dir: /etc/lab/kubelet.d".to_owned(), ""),
+        false => {
+            let flag = format!("eviction-hard: \"{EVICTION}\"");
+            (flag, "runtime: {containerd: 1}\n")
+        }
     };
     Ok(format!(
-        "runtime: {{containerd: 1}}\n\
-         binaries: {{images: [coredns.tar, pause.tar]}}\n\
+        "{runtime}binaries: {{images: [coredns.tar, pause.tar]}}\n\
          flags: {{kubelet: {{{kubelet}}}}}\n"
     ))
 }
@@ -151,9 +154,13 @@ fn iptables(upper: &Path) -> Result<(), Failed> {
 
 /// Puts a node's programs beside the others; their names.
 pub(super) fn programs(folder: &Path) -> Result<Vec<&'static str>, Failed> {
+    let containerd = match has_nftables()? {
+        true => requirement::containerd(),
+        false => requirement::runtime(),
+    };
     for (from, names) in [
         (requirement::kubernetes(), KUBERNETES.as_slice()),
-        (requirement::runtime(), &RUNTIME),
+        (containerd, &CONTAINERD),
         (requirement::network(), &NETWORK),
     ] {
         for name in names {
@@ -163,6 +170,6 @@ pub(super) fn programs(folder: &Path) -> Result<Vec<&'static str>, Failed> {
     let runc = folder.join("runc");
     fs::write(&runc, RUNC)?;
     fs::set_permissions(&runc, fs::Permissions::from_mode(0o755))?;
-    let all = KUBERNETES.iter().chain(&RUNTIME).chain(&NETWORK);
+    let all = KUBERNETES.iter().chain(&CONTAINERD).chain(&NETWORK);
     Ok(all.chain(&["runc"]).copied().collect())
 }
