@@ -92,8 +92,8 @@ demo-netns: ## the same with masters in network namespaces, which boot nothing
 	$(target)/lab/demo --on netns $(ARGS)
 
 # The counts of the tests that it runs, and the Kubernetes that it runs them on.
-e2e := STERNPOST_MOMENTS=$(or $(KILLS),500) STERNPOST_KILLS=50 STERNPOST_KILL_EVERY=1 STERNPOST_MASTERS=3 STERNPOST_NODES=2
-oldest := STERNPOST_MASTERS=3 STERNPOST_NODES=2 STERNPOST_K8S_BIN=$(CURDIR)/.kubernetes/oldest
+e2e := STERNPOST_FULL=1 STERNPOST_MOMENTS=$(or $(KILLS),500) STERNPOST_KILLS=50 STERNPOST_KILL_EVERY=1 STERNPOST_MASTERS=3 STERNPOST_NODES=2
+oldest := STERNPOST_FULL=1 STERNPOST_MASTERS=3 STERNPOST_NODES=2 STERNPOST_K8S_BIN=$(CURDIR)/.kubernetes/oldest
 
 .PHONY: e2e
 e2e: ## clusters on booted machines in full: 3 masters and 2 nodes, where the time goes, kills (-9) at every step, of an agent at KILLS=500 moments and of either side of SSH at 50, all masters restarted under load, the oldest Kubernetes too

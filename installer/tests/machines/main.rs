@@ -4,6 +4,7 @@
 
 mod bad;
 mod befallen;
+mod bounds;
 mod broken;
 mod checks;
 mod kills;
@@ -11,17 +12,91 @@ mod leave;
 mod node;
 mod pods;
 mod rolling;
+mod secrets;
 mod shares;
 mod timeline;
 mod ways;
 mod whole;
+
+use std::env;
 
 use lab::requirement::{Requirement, trial};
 use lab::rig::{MASTERS, Rig};
 use lab::{netns, signals};
 use libtest_mimic::{Arguments, Failed};
 
-type Test = fn() -> Result<(), Failed>;
+type Test = (
+    &'static str,
+    &'static [Requirement],
+    fn() -> Result<(), Failed>,
+);
+
+/// What control planes take, and what Pods take besides.
+const MASTER: &[Requirement] = &[Requirement::Machine, Requirement::Kubernetes];
+const NODE: &[Requirement] = &[
+    Requirement::Machine,
+    Requirement::Kubernetes,
+    Requirement::Network,
+    Requirement::Runtime,
+];
+
+const TESTS: &[Test] = &[
+    (
+        "a_control_plane_comes_up_over_ssh_and_a_second_time_nothing_changes",
+        MASTER,
+        control_plane,
+    ),
+    (
+        "killed_again_and_again_it_ends_in_the_same_place",
+        MASTER,
+        broken::killed,
+    ),
+    (
+        "a_stop_a_second_operator_and_a_dead_host_are_gone_on_from",
+        MASTER,
+        broken::stopped,
+    ),
+    (
+        "who_is_not_root_becomes_it_and_a_host_behind_another_is_reached",
+        MASTER,
+        ways::taken,
+    ),
+    (
+        "each_bad_host_is_named_with_the_way_out_and_holds_up_no_other",
+        MASTER,
+        bad::hosts,
+    ),
+    (
+        "masters_are_restarted_and_no_new_connection_fails",
+        MASTER,
+        rolling::restarts,
+    ),
+    (
+        "a_cluster_with_a_node_from_init_to_reset",
+        NODE,
+        whole::life,
+    ),
+];
+
+/// Minutes each, and of what the others show in part: where [`FULL`] is set, as `make e2e` does.
+const LONG: &[Test] = &[
+    (
+        "what_befalls_a_host_meanwhile_is_named_and_gone_on_from",
+        MASTER,
+        befallen::hosts,
+    ),
+    (
+        "killed_at_any_moment_on_either_side_it_ends_in_the_same_place",
+        MASTER,
+        kills::at_any_moment,
+    ),
+    (
+        "pods_on_every_node_are_asked_and_nothing_is_left",
+        NODE,
+        pods::asked,
+    ),
+];
+const FULL: &str = "STERNPOST_FULL";
 
 /// Nothing that Pods need.
 const BARE: &str = "networks: {betweenPods: none, proxy: none}\n";
@@ -29,60 +104,15 @@ const BARE: &str = "networks: {betweenPods: none, proxy: none}\n";
 fn main() {
     netns::sweep();
     signals::clean_up_on_interrupt();
-    let needs = [Requirement::Machine, Requirement::Kubernetes];
-    let tests: [(&str, Test); 8] = [
-        (
-            "a_control_plane_comes_up_over_ssh_and_a_second_time_nothing_changes",
-            control_plane,
-        ),
-        (
-            "killed_again_and_again_it_ends_in_the_same_place",
-            broken::killed,
-        ),
-        (
-            "a_stop_a_second_operator_and_a_dead_host_are_gone_on_from",
-            broken::stopped,
-        ),
-        (
-            "who_is_not_root_becomes_it_and_a_host_behind_another_is_reached",
-            ways::taken,
-        ),
-        (
-            "each_bad_host_is_named_with_the_way_out_and_holds_up_no_other",
-            bad::hosts,
-        ),
-        (
-            "what_befalls_a_host_meanwhile_is_named_and_gone_on_from",
-            befallen::hosts,
-        ),
-        (
-            "killed_at_any_moment_on_either_side_it_ends_in_the_same_place",
-            kills::at_any_moment,
-        ),
-        (
-            "masters_are_restarted_and_no_new_connection_fails",
-            rolling::restarts,
-        ),
-    ];
-    let mut trials: Vec<_> = tests
-        .map(|(name, test)| trial(format!("machines::{name}"), &needs, test))
-        .into();
-    let needs = [
-        Requirement::Machine,
-        Requirement::Kubernetes,
-        Requirement::Network,
-        Requirement::Runtime,
-    ];
-    let tests: [(&str, Test); 2] = [
-        ("a_cluster_with_a_node_from_init_to_reset", whole::life),
-        (
-            "pods_on_every_node_are_asked_and_nothing_is_left",
-            pods::asked,
-        ),
-    ];
-    trials.extend(
-        tests.map(|(name, test)| trial(format!("machines::{name}"), &needs, test)),
-    );
+    let mut trials = Vec::new();
+    for (name, needs, test) in TESTS {
+        trials.push(trial(format!("machines::{name}"), needs, *test));
+    }
+    if env::var_os(FULL).is_some() {
+        for (name, needs, test) in LONG {
+            trials.push(trial(format!("machines::{name}"), needs, *test));
+        }
+    }
     let mut arguments = Arguments::from_args();
     // Each boots machines of its own, and is measured.
     arguments.test_threads.get_or_insert(1);

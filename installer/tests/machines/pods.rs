@@ -1,7 +1,6 @@
 //! A cluster with nodes, asked by Pods on them: all is well, a wire is cut, the operator stops,
 //! what holds the address dies, a host is gone; and in the end nothing is left of it.
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::checks::{self, holds};
+use super::secrets::Secrets;
 use super::{leave, node};
 
 /// Two of each: an address that can move, and Pods that are on different nodes.
@@ -194,36 +194,12 @@ fn collected(rig: &mut Rig) -> Result<(), Failed> {
     }
     let all = untarred(&["-xzOf"], &file)?;
     holds(&all, "\"name\": \"planted\"")?;
-    let secrets = secrets(rig)?;
-    let found = secrets.iter().find(|one| all.contains(one.as_str()));
-    if let Some(found) = found {
-        return Err(format!("{found} is in the collection").into());
-    }
-    if all.contains("PRIVATE KEY-----") {
-        return Err("a key is in the collection".into());
-    }
+    let secrets = Secrets::of(rig)?.and(PLANTED);
+    secrets.are_not_in("the collection", &all)?;
     rig.on("n1", "sed -i '/password: /d' /etc/hosts")?;
     node::kubectl(rig, "delete pod planted --force --grace-period=0")?;
     let last = BOXES.last().ok_or("no n2")?;
     rig.boot_again(last)
-}
-
-/// What nobody is to see: the planted word, the token of the day, lines of every key.
-fn secrets(rig: &Rig) -> Result<BTreeSet<String>, Failed> {
-    let token = "sed -n 's/.*token-secret: *//p' /etc/kubernetes/addons/05-join.yaml";
-    let keys =
-        "cat /etc/kubernetes/pki/*.key /etc/kubernetes/encryption.yaml | grep -v -- ---";
-    let token = rig.on("m1", token)?;
-    let mut secrets = BTreeSet::from([PLANTED.to_owned()]);
-    secrets.extend([token.trim().trim_matches('"').to_owned()]);
-    let long = |line: &&str| line.len() > 30;
-    let lines = rig.on("m1", keys)?;
-    secrets.extend(lines.lines().filter(long).map(str::to_owned));
-    secrets.remove("");
-    match secrets.len() {
-        ..4 => Err(format!("only {} secrets were found", secrets.len()).into()),
-        4.. => Ok(secrets),
-    }
 }
 
 fn untarred(arguments: &[&str], file: &Path) -> Result<String, Failed> {

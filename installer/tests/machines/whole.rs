@@ -4,21 +4,29 @@
 //! Leaves to `pods`: what two nodes have with each other, and what goes wrong.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use lab::rig::{self, Box, Rig, VIP};
 use libtest_mimic::Failed;
 
+use super::bounds::Bounds;
+use super::secrets::{CommandLines, Secrets};
 use super::timeline::Timeline;
 use super::{checks, leave, node, pods};
 
 /// Hosts for Pods, unless `STERNPOST_NODES` says another number.
 const NODES: u64 = 1;
+/// From bare machines until all is verified, with two nodes.
+const GREEN: Duration = Duration::from_secs(60);
+/// A run that finds nothing to do.
+const AGAIN: Duration = Duration::from_secs(5);
 
 #[expect(
     clippy::print_stdout,
     reason = "how long it took belongs to the result"
 )]
 pub(crate) fn life() -> Result<(), Failed> {
+    let mut bounds = Bounds::begin()?;
     let boxes = rig::with_nodes(NODES)?;
     let nodes = boxes.iter().filter(|one| one.is_node());
     let nodes: Vec<_> = nodes.map(|one| one.name).collect();
@@ -30,13 +38,18 @@ pub(crate) fn life() -> Result<(), Failed> {
     println!("preflight: {looked}");
     let plan = rig.asked("plan", &[])?.ended(3)?;
     checks::holds(&plan.printed, "start kubelet.service")?;
-    checks::no_secret(&plan)?;
-    let mut timeline = Timeline::begin();
-    let first = rig.watched(|line, _| timeline.note(line))?.ended(0)?;
-    checks::no_secret(&first)?;
+    let bare = Instant::now();
+    let (mut timeline, mut lines) = (Timeline::begin(), CommandLines::default());
+    let first = rig.watched(|line, _| {
+        timeline.note(line);
+        lines.look();
+    })?;
+    let first = first.ended(0)?;
     let verified = pods::whole(&rig, &nodes)?;
+    let green = bare.elapsed();
     println!(
-        "bare machines to a cluster with {} node(s): {:.1?}; verify is green {:.1?} later",
+        "bare machines to a cluster with {} node(s): {:.1?}, and to a green verify, which takes \
+         {:.1?}: {green:.1?}",
         nodes.len(),
         first.took,
         verified.took
@@ -45,16 +58,22 @@ pub(crate) fn life() -> Result<(), Failed> {
         println!("API servers up after {up:.1?}");
     }
     println!("{timeline}");
+    bounds.hold("bare to verified", green, GREEN);
     node::resolves(&rig, nodes.first().ok_or("no node")?)?;
     let second = rig.apply(&[])?.ended(0)?;
     println!("again: {:.1?}", second.took);
+    bounds.hold("a second time", second.took, AGAIN);
     checks::nothing_done(&second, &rig)?;
     checks::nothing_left(&rig)?;
     leave::well(&rig)?;
     let found = rig.asked("diagnose", &["--to", "all.tar.gz"])?.ended(0)?;
     let of = format!("of {} host(s), secrets masked", boxes.len());
     checks::holds(&found.printed, &of)?;
-    leave::gone(&rig, &before)
+    let secrets = Secrets::of(&rig)?;
+    secrets.are_nowhere(&rig, &[&plan, &first, &verified, &second, &found])?;
+    lines.are_without(&secrets)?;
+    leave::gone(&rig, &before)?;
+    bounds.kept()
 }
 
 /// What `init` writes, and what only machines of the lab need besides.
