@@ -52,5 +52,10 @@ pub(crate) fn taken() -> Result<(), Failed> {
     for host in ["m1", "m2", "m3"] {
         checks::holds(&run.printed, &format!("{host}: "))?;
     }
+    rig.apply(&[])?.ended(0)?;
+    checks::serving(&rig)?;
+    checks::one_cluster(&rig)?;
+    let again = rig.apply(&[])?.ended(0)?;
+    checks::nothing_done(&again, &rig)?;
     checks::nothing_left(&rig)
 }
