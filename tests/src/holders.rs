@@ -102,6 +102,24 @@ pub fn sole_since(events: &[Event], host: &str) -> Option<Instant> {
     (last.holders.len() == 1 && last.holders.contains(host)).then_some(last.from)
 }
 
+/// When another than `lost` took the address, whose cable was cut between these two: who had
+/// it before and let it go by then has nothing to do with that.
+#[must_use]
+pub fn taken_over(
+    events: &[Event],
+    lost: &str,
+    (struck, cut): (Instant, Instant),
+) -> Option<Instant> {
+    let others = events.iter().filter(|event| event.host != lost);
+    let others: Vec<Event> = others.cloned().collect();
+    let after = |span: &&Span| span.to.is_none_or(|to| to > cut);
+    spans(&others)
+        .iter()
+        .filter(after)
+        .find(|span| !span.holders.is_empty())
+        .map(|span| span.from.max(struck))
+}
+
 /// When, in `from..to`, the address left a host: what was open on that host then is lost.
 #[must_use]
 pub fn moves(
@@ -184,6 +202,44 @@ mod tests {
         ]);
         assert_eq!(overlap(&events, zero, zero + ms(530)), ms(30));
         assert_eq!(current(&events).len(), 2);
+    }
+
+    #[test]
+    fn who_takes_over_has_it_when_the_cable_is_gone_or_later() {
+        for (rows, expected) in [
+            (vec![(0, "a", What::Holds)], None),
+            (
+                vec![(0, "a", What::Holds), (130, "b", What::Holds)],
+                Some(130),
+            ),
+            // The lab noted the cut after it had begun to count.
+            (
+                vec![(105, "b", What::Holds), (130, "c", What::Holds)],
+                Some(105),
+            ),
+            // One that had been late to hear the owner.
+            (vec![(90, "b", What::Holds), (95, "b", What::LetsGo)], None),
+            (
+                vec![
+                    (90, "b", What::Holds),
+                    (105, "b", What::LetsGo),
+                    (140, "b", What::Holds),
+                ],
+                Some(140),
+            ),
+            // It had not let go, and is told again that it has it.
+            (
+                vec![(90, "b", What::Holds), (400, "b", What::Holds)],
+                Some(100),
+            ),
+        ] {
+            let (zero, mut events) = record(&rows);
+            let struck = zero + ms(100);
+            let took = taken_over(&events, "a", (struck, zero + ms(110)));
+            assert_eq!(took, expected.map(|at| zero + ms(at)), "{rows:?}");
+            events.retain(|event| event.host == "a");
+            assert_eq!(taken_over(&events, "a", (struck, zero + ms(110))), None);
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@
 
 pub mod bench;
 pub mod binaries;
+mod caught_up;
 pub mod client;
 pub mod command;
 pub mod control_plane;

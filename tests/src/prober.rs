@@ -230,7 +230,7 @@ fn probe(
         // No route or no neighbour: a probe that was not answered.
         drop(socket.send_to(&number.to_be_bytes(), target));
         number += 1;
-        due = next(due, Instant::now());
+        due = next(due, sent);
         loop {
             take(socket, record);
             let left = due.saturating_duration_since(Instant::now());
@@ -243,10 +243,12 @@ fn probe(
 }
 
 /// The next slot of the schedule; slots that a stall has swallowed are left out, the first
-/// send after it still shows how late it is.
-fn next(due: Instant, now: Instant) -> Instant {
-    let behind = now.saturating_duration_since(due);
-    if behind <= GAP * 2 { due + EVERY } else { now }
+/// send after it still shows how late it is. A stall while a probe is on its way out is one of
+/// the next: it is behind by what has passed since `sent`.
+fn next(due: Instant, sent: Instant) -> Instant {
+    let behind = sent.saturating_duration_since(due);
+    let from = if behind <= GAP * 2 { due } else { sent };
+    from + EVERY
 }
 
 fn take(socket: &UdpSocket, record: &Mutex<Vec<Probe>>) {
@@ -292,6 +294,18 @@ mod tests {
             EVERY * 3
         );
         assert_eq!(outage(&probes(&[])), Duration::MAX);
+    }
+
+    #[test]
+    fn the_schedule_begins_anew_behind_what_a_stall_has_swallowed() {
+        let due = Instant::now();
+        for (sent, expected) in [
+            (Duration::ZERO, EVERY),
+            (GAP * 2, EVERY),
+            (GAP * 3, GAP * 3 + EVERY),
+        ] {
+            assert_eq!(next(due, due + sent), due + expected, "{sent:?}");
+        }
     }
 
     #[test]

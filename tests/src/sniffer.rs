@@ -15,7 +15,8 @@ use std::time::Instant;
 use nix::net::if_::if_nametoindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket,
+    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt,
+    socket, sockopt,
 };
 use pnet_packet::Packet;
 use pnet_packet::arp::{ArpOperations, ArpPacket};
@@ -24,6 +25,7 @@ use pnet_packet::ip::IpNextHeaderProtocols;
 use pnet_packet::ipv6::Ipv6Packet;
 use vrrp::packet::{Advert, Envelope, ipv4, parse};
 
+use crate::caught_up::CaughtUp;
 use crate::error::{Doing, LabError};
 use crate::host::Host;
 use crate::segment::Segment;
@@ -32,6 +34,9 @@ use crate::segment::Segment;
 const OUTGOING: u8 = 4;
 /// How often the thread looks whether it is to end.
 const LOOK: u16 = 50;
+/// Room for what was not read yet, in bytes: a prober's thousand probes a second, with their
+/// answers and each twice, of a few seconds. A frame that finds none is lost, and was never said.
+const UNREAD: usize = 16 << 20;
 /// The longest frame of interest: an advert with 20 IPv6 addresses fits.
 const FRAME: usize = 512;
 
@@ -67,6 +72,7 @@ pub enum Frame {
 #[derive(Debug)]
 pub struct Sniffer {
     record: Arc<Mutex<Vec<Seen>>>,
+    read: CaughtUp,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -85,27 +91,33 @@ impl Sniffer {
         let (socket, ports) = segment.bridge().run(move || open(&names))??;
         let record = Arc::<Mutex<Vec<Seen>>>::default();
         let ending = Arc::new(AtomicBool::new(false));
-        let (to, end) = (record.clone(), ending.clone());
+        let read = CaughtUp::default();
+        let (to, up_to, end) = (record.clone(), read.clone(), ending.clone());
         let thread = thread::Builder::new()
             .name("sniffer".into())
-            .spawn(move || listen(&socket, &ports, &to, &end))
+            .spawn(move || listen(&socket, &ports, &to, &up_to, &end))
             .doing("start a thread")?;
         Ok(Self {
             record,
+            read,
             ending,
             thread: Some(thread),
         })
+    }
+
+    /// Whether all that had come by then is among what was seen.
+    #[must_use]
+    pub fn is_read(&self, until: Instant) -> bool {
+        self.read.is_past(until)
     }
 
     /// What came in `from..to`.
     #[must_use]
     pub fn seen(&self, from: Instant, to: Instant) -> Vec<Seen> {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        record
-            .iter()
-            .filter(|s| (from..to).contains(&s.at))
-            .cloned()
-            .collect()
+        let first = record.partition_point(|s| s.at < from);
+        let last = record.partition_point(|s| s.at < to);
+        record.get(first..last).unwrap_or_default().to_vec()
     }
 }
 
@@ -132,13 +144,16 @@ fn open(names: &[String]) -> Result<(OwnedFd, Ports), LabError> {
         SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
         SockProtocol::EthAll,
     );
-    Ok((socket.doing("packet socket")?, ports))
+    let socket = socket.doing("packet socket")?;
+    setsockopt(&socket, sockopt::RcvBufForce, &UNREAD).doing("have room for frames")?;
+    Ok((socket, ports))
 }
 
 fn listen(
     socket: &OwnedFd,
     ports: &Ports,
     record: &Mutex<Vec<Seen>>,
+    read: &CaughtUp,
     ending: &AtomicBool,
 ) {
     crate::schedule::prefer();
@@ -147,6 +162,7 @@ fn listen(
         let mut wait = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
         // An error shows again at the read, which then finds nothing.
         let _ = poll(&mut wait, PollTimeout::from(LOOK));
+        let began = Instant::now();
         while let Ok((length, Some(from))) =
             recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer)
         {
@@ -170,6 +186,7 @@ fn listen(
                     .push(seen);
             }
         }
+        read.note(began);
     }
 }
 

@@ -20,6 +20,7 @@ use nix::sys::socket::{
     socket,
 };
 
+use crate::caught_up::CaughtUp;
 use crate::error::{Doing, LabError};
 use crate::holders::{Event, What};
 use crate::host::{Host, NamespaceHost};
@@ -35,6 +36,7 @@ type Record = Arc<Mutex<Vec<Event>>>;
 #[derive(Debug)]
 pub struct Timeline {
     record: Record,
+    read: CaughtUp,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -49,6 +51,7 @@ impl Timeline {
         hosts: &[Arc<NamespaceHost>],
     ) -> Result<Self, LabError> {
         let record = Record::default();
+        let read = CaughtUp::default();
         let ending = Arc::new(AtomicBool::new(false));
         let mut sockets = Vec::new();
         for host in hosts {
@@ -58,6 +61,7 @@ impl Timeline {
             address: address.into(),
             sockets,
             record: record.clone(),
+            read: read.clone(),
             ending: ending.clone(),
         };
         let thread = thread::Builder::new()
@@ -66,6 +70,7 @@ impl Timeline {
             .doing("start a thread")?;
         Ok(Self {
             record,
+            read,
             ending,
             thread: Some(thread),
         })
@@ -76,7 +81,13 @@ impl Timeline {
         note(&self.record, host, what);
     }
 
-    /// Everything up to now.
+    /// Whether all that the kernels had told by then is in the record.
+    #[must_use]
+    pub fn is_read(&self, until: Instant) -> bool {
+        self.read.is_past(until)
+    }
+
+    /// Everything up to now that was read.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         self.record
@@ -99,6 +110,7 @@ struct Watcher {
     address: IpAddr,
     sockets: Vec<(String, OwnedFd)>,
     record: Record,
+    read: CaughtUp,
     ending: Arc<AtomicBool>,
 }
 
@@ -111,11 +123,13 @@ impl Watcher {
                 .iter()
                 .map(|(_, s)| PollFd::new(s.as_fd(), PollFlags::POLLIN))
                 .collect();
-            if poll(&mut waits, PollTimeout::from(LOOK)).is_ok_and(|ready| ready > 0) {
-                self.sockets
-                    .iter()
-                    .for_each(|(host, socket)| self.drain(host, socket));
-            }
+            // An error shows again at the read, which then finds nothing.
+            let _ = poll(&mut waits, PollTimeout::from(LOOK));
+            let began = Instant::now();
+            self.sockets
+                .iter()
+                .for_each(|(host, socket)| self.drain(host, socket));
+            self.read.note(began);
         }
     }
 

@@ -6,7 +6,6 @@
 //! The owner has priority 255, so that it is back at once and each cycle is one down
 //! interval long. A thousand cycles of each cell on a virtual clock are in `vrrp`'s tests.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::num::NonZero;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use lab::daemons::{VipConfig, vip_daemon};
 use lab::held_up::{Machine, Mark};
-use lab::holders::{Event, What, current, overlap};
+use lab::holders::{Event, What, current, overlap, sole_since, taken_over};
 use lab::host::Host;
 use lab::prober::{Prober, lateness, outage};
 use lab::process::{Process, Program};
@@ -40,8 +39,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CONVERGED: Duration = Duration::from_millis(50);
 /// Announcements are repeated until 200 ms after the last sign of a rival.
 const SETTLED: Duration = Duration::from_millis(400);
-/// So long an announcement is repeated, at least.
-const REPEATED: Duration = Duration::from_millis(200);
 /// Cycles of each cell; `STERNPOST_CYCLES` asks for more.
 const CYCLES: u32 = 20;
 /// Cells at a time, where there are as many cores: those of 1 s wait most of the time.
@@ -111,6 +108,16 @@ struct Seen {
     both: Duration,
 }
 
+/// What a race has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rest {
+    winner: String,
+    /// Since when it has the address alone.
+    alone: Instant,
+    /// Since when nobody else has announced it.
+    word: Instant,
+}
+
 struct Lab {
     // Whoever asks goes first, then the processes, then their hosts.
     prober: Prober,
@@ -164,41 +171,68 @@ impl Lab {
         let mut owner = self.segment.host(OWNER.0)?.start(&self.program)?;
         owner.ready(PATIENCE)?;
         self.owner = Some(owner);
-        self.held_by_one(&[OWNER.0]).map(drop)
+        self.held_by_owner()
     }
 
     /// The owner dies, one Backup settles, the owner returns.
     fn cycle(&mut self, phase: Duration) -> Result<Seen, Failed> {
         // Both have heard the same advert last, whichever it is.
         wait::pass(SETTLED + phase, || false);
+        self.held_by_owner()?;
         let struck = self.machine.mark();
         self.segment.cut(OWNER.0)?;
         self.timeline.reach(OWNER.0, What::Cut);
+        let cut = Instant::now();
         self.owner = None;
         let host = self.segment.host(OWNER.0)?;
         host.kill_all();
         // Its kernel is dead too, and a namespace is not.
         let vip = format!("{VIP}/32");
         host.output("ip", &["addr", "flush", "dev", "eth0", "to", &vip])?;
-        let elected = wait::until("an election", PATIENCE, || {
-            let events = self.timeline.events();
-            // The owner renews until its cable is gone.
-            let new = |event: &&Event| {
-                let backup = event.host != OWNER.0 && event.at >= struck.at;
-                backup && event.what == What::Holds
-            };
-            events.iter().find(new).map(|event| event.at)
-        })?;
-        wait::pass(SETTLED, || false);
-        let winner = self.held_by_one(&[BACKUPS[0].0, BACKUPS[1].0])?;
-        let end = Instant::now();
-        let gap = self.converged(&struck, elected, end, &winner);
-        let spoke = self.last_word(&struck, &winner, elected, end);
-        let both = overlap(&self.timeline.events(), elected, end);
+        let rest = self.at_rest(&struck)?;
+        let (end, events) = (Instant::now(), self.timeline.events());
+        let elected = taken_over(&events, OWNER.0, (struck.at, cut));
+        let elected = elected.ok_or("nobody was elected")?;
+        let spoke = self.machine.within(
+            &struck,
+            &format!("{} has it alone, its word comes last after", rest.winner),
+            rest.word.saturating_duration_since(rest.alone),
+            SETTLED,
+        );
+        let gap = self.converged(&struck, elected, end, &rest.winner);
+        let both = overlap(&events, elected, end);
         self.segment.heal(OWNER.0)?;
         self.timeline.reach(OWNER.0, What::Healed);
         self.start_owner()?;
         spoke.and(gap).map(|gap| Seen { gap, both })
+    }
+
+    /// Waits until one Backup alone has the address, whoever announced it last is that one, and
+    /// nobody has said another thing for as long as a race takes to settle. Until when that is
+    /// so depends on the machine; that it comes to be so does not.
+    fn at_rest(&self, struck: &Mark) -> Result<Rest, Failed> {
+        let look = || came_to(&self.timeline.events(), &self.words(struck));
+        let found = wait::until("a Backup at rest", PATIENCE, || {
+            let rest = look().ok()?;
+            let quiet = rest.alone.max(rest.word) + SETTLED;
+            let is_read = self.timeline.is_read(quiet) && self.sniffer.is_read(quiet);
+            // What was read only just now may say otherwise.
+            (is_read && look().as_ref() == Ok(&rest)).then_some(rest)
+        });
+        found.map_err(|late| {
+            let why = look().err().unwrap_or_default();
+            format!("{late}: {why}").into()
+        })
+    }
+
+    /// Who of the Backups has announced the address since, and when.
+    fn words(&self, struck: &Mark) -> Vec<(String, Instant)> {
+        let seen = self.sniffer.seen(struck.at, Instant::now());
+        let words = seen.into_iter().filter(|seen| announces(&seen.what));
+        words
+            .filter(|seen| seen.from != OWNER.0)
+            .map(|seen| (seen.from, seen.at))
+            .collect()
     }
 
     /// The client's gap from the election on, within its bound.
@@ -242,35 +276,38 @@ impl Lab {
         (format!("{answers:?}"), format!("{said:?}"))
     }
 
-    /// Whoever announced last must be the one that holds it.
-    fn last_word(
-        &self,
-        struck: &Mark,
-        winner: &str,
-        from: Instant,
-        to: Instant,
-    ) -> Result<(), Failed> {
-        let seen = self.sniffer.seen(from, to);
-        let mut words = seen.iter().filter(|seen| announces(&seen.what));
-        let last = words.next_back().ok_or("nobody announced it")?;
-        if last.from == winner {
-            return Ok(());
-        }
-        let said = format!("{winner} won, {} had the last word", last.from);
-        Err(self.machine.missed(struck, &said, REPEATED))
-    }
-
-    /// Waits until exactly one holds the address, and it is one of these.
-    fn held_by_one(&self, hosts: &[&str]) -> Result<String, Failed> {
-        let found = wait::until(&format!("one of {hosts:?} holds it"), PATIENCE, || {
-            let holders: BTreeSet<String> = current(&self.timeline.events());
-            let one = holders.first().filter(|_| holders.len() == 1)?;
-            hosts.contains(&one.as_str()).then(|| one.clone())
+    /// Waits until the owner has the address, and no other.
+    fn held_by_owner(&self) -> Result<(), Failed> {
+        let asked = Instant::now();
+        wait::until("the owner alone holds it", PATIENCE, || {
+            let is_read = self.timeline.is_read(asked);
+            let holders = current(&self.timeline.events());
+            (is_read && holders.iter().eq([OWNER.0])).then_some(())
         })?;
-        Ok(found)
+        Ok(())
     }
 }
 
+/// Who has the address by these events, and by these words: who announced it, and when.
+fn came_to(events: &[Event], words: &[(String, Instant)]) -> Result<Rest, String> {
+    let sole = |(name, _): &(&'static str, Ipv4Addr)| {
+        sole_since(events, name).map(|since| (*name, since))
+    };
+    let (winner, alone) = BACKUPS
+        .iter()
+        .find_map(sole)
+        .ok_or_else(|| format!("{:?} hold it", current(events)))?;
+    let own = words.iter().rev().take_while(|(from, _)| from == winner);
+    let (_, word) = own.last().ok_or_else(|| {
+        let last = words.last().map_or("nobody", |(from, _)| from);
+        format!("{winner} holds it, {last} announced it last")
+    })?;
+    Ok(Rest {
+        winner: winner.to_owned(),
+        alone,
+        word: *word,
+    })
+}
 fn announces(frame: &Frame) -> bool {
     match frame {
         Frame::GratuitousArp(address) => *address == VIP,
