@@ -123,7 +123,7 @@ impl Plan {
 /// What the first rest of this server's checks is shorter by: up to half of the interval. All
 /// servers are checked at once when the program starts; from the second check on they would
 /// otherwise keep coming together, and hold up whatever shares the core.
-fn head_start(server: ServerId, interval: Duration) -> Duration {
+pub(crate) fn head_start(server: ServerId, interval: Duration) -> Duration {
     // Multiples of the golden ratio lie far apart, however many there are (Knuth, TAOCP 6.4).
     let part = u128::from(server.0.wrapping_mul(0x9e37_79b1));
     let nanos = (interval.as_nanos() * part) >> 33;

@@ -248,6 +248,10 @@ impl Control {
             let watch = self.watches.get(&server);
             watch.into_iter().for_each(|watch| watch.pace(interval));
         }
+        for server in consequences.iter().filter_map(|all| all.witness) {
+            let watch = self.watches.get(&server);
+            watch.into_iter().for_each(Watch::hurry);
+        }
         let changes = consequences.iter().filter_map(|all| all.change.as_ref());
         if changes.clone().next().is_some() {
             self.publish().await;

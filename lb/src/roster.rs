@@ -11,6 +11,8 @@
 //!
 //! [`Snapshot`]: crate::pool::Snapshot
 
+#[cfg(test)]
+mod cut_tests;
 mod hear;
 mod keep;
 mod leave;
@@ -156,6 +158,8 @@ pub struct Consequence {
     pub cuts: Vec<(ServerId, Which)>,
     /// When it is checked again.
     pub interval: Option<(ServerId, Duration)>,
+    /// Who is checked at once beside it.
+    pub witness: Option<ServerId>,
 }
 
 /// A server's state has changed.

@@ -47,12 +47,17 @@ fn main() {
         trial(
             "watch::of_a_host_that_is_gone_is_reset_within_3_s_among_others",
             &[Requirement::Root],
-            || blackholed("watch-among-others", RATE, AMONG_OTHERS),
+            || blackholed("watch-among-others", SETTLE, RATE, AMONG_OTHERS),
         ),
         trial(
             "watch::of_a_host_that_is_gone_is_reset_by_the_checks_alone",
             &[Requirement::Root],
-            || blackholed("watch-alone", 0, ALONE),
+            || blackholed("watch-alone", SETTLE, 0, ALONE),
+        ),
+        trial(
+            "watch::of_a_host_that_goes_right_after_the_start_is_reset_as_soon",
+            &[Requirement::Root],
+            || blackholed("watch-start", Duration::ZERO, 0, ALONE),
         ),
         trial(
             "watch::that_is_owed_nothing_outlives_a_server_that_hangs",
@@ -70,7 +75,8 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(logs: &Path) -> Result<Self, Failed> {
+    /// All of it, once the proxy has run for so long.
+    fn new(logs: &Path, settle: Duration) -> Result<Self, Failed> {
         let programs = Programs {
             ours: binaries::own("api-lb")?,
             backend: binaries::own("bench-failures")?,
@@ -83,7 +89,7 @@ impl Scene {
         wait::until("every server is up", PATIENCE, || {
             (servers_up(&host)? == servers.len()).then_some(())
         })?;
-        wait::pass(SETTLE, || false);
+        wait::pass(settle, || false);
         let watches = host.run(|| {
             let each = (0..WATCHES).map(|_| Watch::open());
             each.collect::<std::io::Result<Vec<_>>>()
@@ -159,18 +165,25 @@ fn answers(watch: &mut TcpStream) -> std::io::Result<()> {
     watch.read_exact(&mut [0; ANSWER])
 }
 
-fn blackholed(name: &str, rate: u32, bound: Duration) -> Result<(), Failed> {
-    sound(name, &binaries::logs(name), |logs| gone(logs, rate, bound))
+fn blackholed(
+    name: &str,
+    settle: Duration,
+    rate: u32,
+    bound: Duration,
+) -> Result<(), Failed> {
+    sound(name, &binaries::logs(name), |logs| {
+        gone(Scene::new(logs, settle)?, rate, bound)
+    })
 }
 
 /// A host hears nothing any more: its watches are reset, those of others go on.
 #[expect(clippy::print_stdout, reason = "when it was belongs to the result")]
-fn gone(logs: &Path, rate: u32, bound: Duration) -> Result<Verdict, Failed> {
+fn gone(scene: Scene, rate: u32, bound: Duration) -> Result<Verdict, Failed> {
     let Scene {
         stage,
         watches,
         proxy,
-    } = Scene::new(logs)?;
+    } = scene;
     let demand = Demand {
         rate,
         storm: 0,
@@ -220,7 +233,7 @@ fn hung() -> Result<(), Failed> {
         stage,
         watches,
         proxy: _proxy,
-    } = Scene::new(&binaries::logs("watch-hung"))?;
+    } = Scene::new(&binaries::logs("watch-hung"), SETTLE)?;
     stage.pause(VICTIM);
     let saw = Watch::wait_all(watches, Instant::now())?;
     stage.resume(VICTIM);

@@ -35,12 +35,14 @@ impl Roster {
         let change = back.record(id, checked.report, now);
         let interval = back.interval(id);
         let cuts = back.cuts(id, !outcome.passed());
+        let witness = back.witness(id, outcome.reach());
         let is_usable = |member: &Member| member.state.is_usable();
         self.was_ever_usable |= back.members.iter().any(is_usable);
         Consequence {
             change,
             cuts,
             interval,
+            witness,
         }
     }
 
@@ -130,6 +132,25 @@ impl Back {
                 Some((member.server.id, which?))
             })
             .collect()
+    }
+}
+
+impl Back {
+    /// Who is to be checked at once, so that it is known by this server's next result whether
+    /// it is silent alone: two checks of others may be further apart than two of its own that
+    /// run into their time, and then nobody had been asked. One will do, the last that was
+    /// heard; none for a server whose connections are gone.
+    fn witness(&self, checked: ServerId, reach: Reach) -> Option<ServerId> {
+        let member = self.members.iter().find(|m| m.server.id == checked)?;
+        let is_silent = matches!(reach, Reach::Unreachable | Reach::Silent);
+        if !is_silent || member.is_cut || member.state == State::Disabled {
+            return None;
+        }
+        let others = self.members.iter().filter(|m| m.server.id != checked);
+        others
+            .filter(|other| other.state.is_usable())
+            .max_by_key(|other| other.heard.answer)
+            .map(|other| other.server.id)
     }
 }
 
@@ -245,6 +266,33 @@ mod tests {
             let consequence = roster.record(&passed(0), now);
             assert_eq!(consequence.cuts, []);
             assert_eq!(roster.view().backends[0].members[0].state, state);
+        }
+    }
+
+    #[test]
+    fn who_was_heard_last_is_asked_whether_a_server_is_silent_alone() {
+        use probe::Outcome::{ConnectTimeout, Passed, Refused};
+        let (mut roster, servers) = two();
+        let mut asked = |n: usize, outcome| {
+            let now = SystemTime::UNIX_EPOCH;
+            roster.record(&checked(&servers[n], outcome), now).witness
+        };
+        let witness = Some(servers[1].id);
+        for (n, outcome, expected, what) in [
+            (0, Refused, None, "nobody else is usable"),
+            (0, Passed, None, "it answers"),
+            (1, Passed, None, "it answers"),
+            (0, ConnectTimeout, witness, "the first"),
+            (0, ConnectTimeout, witness, "nobody was asked meanwhile"),
+            (1, Passed, None, "the witness"),
+            (0, ConnectTimeout, witness, "silent alone, once"),
+            (1, Passed, None, "the witness"),
+            (0, ConnectTimeout, None, "cut"),
+            (0, Passed, None, "it answers"),
+            (0, Passed, None, "it is up"),
+            (0, ConnectTimeout, witness, "again"),
+        ] {
+            assert_eq!(asked(n, outcome), expected, "{what}");
         }
     }
 
