@@ -52,8 +52,51 @@ impl fmt::Display for Round {
     }
 }
 
-/// In turns with kube-controller-manager's approver and signer without limits. So many
-/// rounds of each as `STERNPOST_ROUNDS` says.
+/// Whom a round is about.
+#[derive(Clone, Copy)]
+enum Who {
+    Ours,
+    /// kube-controller-manager's approver and signer without limits.
+    Theirs,
+}
+
+impl Who {
+    /// Who goes first finds caches colder and a store smaller: that alternates.
+    const fn order(round: usize) -> [Self; 2] {
+        match round % 2 {
+            0 => [Self::Ours, Self::Theirs],
+            _ => [Self::Theirs, Self::Ours],
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Theirs => "theirs",
+        }
+    }
+
+    /// One round, with a process that is started for it.
+    async fn plays(self, cluster: &Cluster, settings: &str, label: &str) -> Res<Round> {
+        let label = format!("{}-{label}", self.name());
+        match self {
+            Self::Ours => {
+                let daemon = cluster.daemon("a", settings).await?;
+                let taken = round(cluster, &daemon, &label).await;
+                taken.map_err(|error| format!("{error}\n{}", cluster.log("a")).into())
+            }
+            Self::Theirs => {
+                let peer = cluster
+                    .controller_manager("csrapproving,csrsigning")
+                    .await?;
+                round(cluster, &peer, &label).await
+            }
+        }
+    }
+}
+
+/// In turns with kube-controller-manager, after a round of each that warms the API server and
+/// etcd up. So many rounds of each as `STERNPOST_ROUNDS` says.
 pub(crate) async fn issued() -> Tried {
     const SLOWER: u32 = 3;
     let rounds: usize = match std::env::var("STERNPOST_ROUNDS") {
@@ -65,21 +108,20 @@ pub(crate) async fn issued() -> Tried {
     cluster.grant(&SIGNS)?;
     token(&cluster.client(None).await?, "abc123").await?;
     let settings = format!("{SETTINGS}{}", signing(&cluster, "ca"));
+    for who in Who::order(0) {
+        let taken = who.plays(&cluster, &settings, "warm-up").await?;
+        println!("{:<6} {taken}; a warm-up, not counted", who.name());
+    }
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for i in 0..rounds {
-        let daemon = cluster.daemon("a", &settings).await?;
-        let taken = round(&cluster, &daemon, &format!("ours-{i}")).await;
-        let taken = taken.map_err(|error| format!("{error}\n{}", cluster.log("a")))?;
-        println!("ours   {taken}");
-        ours.push(taken);
-        drop(daemon);
-        let peer = cluster
-            .controller_manager("csrapproving,csrsigning")
-            .await?;
-        let taken = round(&cluster, &peer, &format!("theirs-{i}")).await?;
-        println!("theirs {taken}");
-        theirs.push(taken);
-        drop(peer);
+        for who in Who::order(i) {
+            let taken = who.plays(&cluster, &settings, &i.to_string()).await?;
+            println!("{:<6} {taken}", who.name());
+            match who {
+                Who::Ours => ours.push(taken),
+                Who::Theirs => theirs.push(taken),
+            }
+        }
     }
     let (our, their) = (median(&ours, |one| one.p99), median(&theirs, |one| one.p99));
     let ratio = |of: fn(&Round) -> Duration| {
