@@ -41,7 +41,7 @@ struct Arguments {
     #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// Rows, separated by commas; all when absent.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = Row::ALL.map(Row::name))]
     rows: Vec<String>,
     /// An earlier record, of which the rows that are not measured are kept.
     #[arg(long)]

@@ -22,10 +22,10 @@ use table::{Record, Run};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Scenes, separated by commas; all when absent.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = Scene::ALL.map(Scene::name))]
     scenes: Vec<String>,
     /// Peers, separated by commas; all when absent.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = Peer::ALL.map(Peer::name))]
     peers: Vec<String>,
     /// Faults of a few seconds, as in the tests.
     #[arg(long)]

@@ -46,10 +46,10 @@ struct Arguments {
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
     /// Rows, separated by commas; all when absent.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = Row::ALL.map(Row::name))]
     rows: Vec<String>,
     /// Peers, separated by commas; all when absent.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = Peer::ALL.map(Peer::name))]
     peers: Vec<String>,
     /// Only with the proxy on one core, or only with all cores shared.
     #[arg(long, value_parser = ["one", "all"])]
@@ -273,4 +273,30 @@ fn versions(peers: &Path) -> [(&'static str, Command); 2] {
         command.arg("-v");
         (name, command)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_rows_and_peers_that_there_are_can_be_asked_for() {
+        let asked = |args: &[&str]| {
+            Arguments::try_parse_from([&["bench-lb"], args].concat())
+                .map_err(|error| error.to_string())
+        };
+        let known = asked(&["--rows", "down1,idle", "--peers", "ours"]).unwrap();
+        assert_eq!(known.rows, ["down1", "idle"]);
+        for args in [["--rows", "down1,donw16"], ["--peers", "hapoxy"]] {
+            let said = asked(&args).unwrap_err();
+            let (all, own): (Vec<_>, _) = match args[0] {
+                "--rows" => (Row::ALL.map(Row::name).to_vec(), "donw16"),
+                _ => (Peer::ALL.map(Peer::name).to_vec(), "hapoxy"),
+            };
+            assert!(said.contains(own), "{said}");
+            for name in all {
+                assert!(said.contains(name), "{name} is not in {said}");
+            }
+        }
+    }
 }
