@@ -12,11 +12,12 @@
 //! machine is calm enough to measure on ([`too_disturbed`]).
 
 mod calm;
+mod places;
 
 use std::env;
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use libtest_mimic::{Failed, Trial};
 
@@ -24,6 +25,9 @@ use crate::machine::possible;
 use crate::memory;
 use calm::verdict;
 pub use calm::{too_disturbed, undisturbed};
+pub use places::{
+    browser, containerd, kubernetes, machine, monitoring, network, peer, peers, runtime,
+};
 
 /// The programs `make deps` unpacks into [`peers`].
 const PEERS: [&str; 7] = [
@@ -222,63 +226,6 @@ pub fn trial(
                 .with_ignored_flag(true)
         }
     }
-}
-
-/// The folder of the real Kubernetes commands and etcd: `STERNPOST_K8S_BIN`, or what
-/// `make kubernetes` builds.
-pub fn kubernetes() -> PathBuf {
-    folder("STERNPOST_K8S_BIN", ".kubernetes/bin")
-}
-
-/// The folder of CNI's programs, flannel, CoreDNS and images: `STERNPOST_NETWORK`, or what
-/// `make kubernetes` builds.
-pub fn network() -> PathBuf {
-    folder("STERNPOST_NETWORK", ".kubernetes/network")
-}
-
-/// The folder of containerd 2: `STERNPOST_CONTAINERD`, or what `make kubernetes` builds.
-pub fn containerd() -> PathBuf {
-    folder("STERNPOST_CONTAINERD", ".kubernetes/containerd")
-}
-
-/// The folder other people's packages are unpacked in: `STERNPOST_PEERS`, or what
-/// `make deps` fills. Programs are started from its `bin`; see [`peer`].
-pub fn peers() -> PathBuf {
-    folder("STERNPOST_PEERS", ".deps/peers")
-}
-
-/// The folder of containerd 1 and what goes with it: `STERNPOST_RUNTIME`, or what `make deps`
-/// fills.
-pub fn runtime() -> PathBuf {
-    folder("STERNPOST_RUNTIME", ".deps/runtime/bin")
-}
-
-/// The program `name` among the [`peers`].
-pub fn peer(name: &str) -> PathBuf {
-    peers().join("bin").join(name)
-}
-
-/// The root file system of booted machines: `STERNPOST_MACHINE`, or what `make deps`
-/// makes. Only ever the lower layer of an overlay.
-pub fn machine() -> PathBuf {
-    folder("STERNPOST_MACHINE", ".deps/machine")
-}
-
-/// The folder of the browser: `STERNPOST_BROWSER`, or what `make deps` fills.
-pub fn browser() -> PathBuf {
-    folder("STERNPOST_BROWSER", ".deps/browser/bin")
-}
-
-/// The folder of what reads our metrics elsewhere: `STERNPOST_MONITORING`, or what `make deps`
-/// fills.
-pub fn monitoring() -> PathBuf {
-    folder("STERNPOST_MONITORING", ".deps/monitoring/bin")
-}
-
-fn folder(variable: &str, default: &str) -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let workspace = tests.parent().unwrap_or(tests);
-    env::var_os(variable).map_or_else(|| workspace.join(default), PathBuf::from)
 }
 
 fn names_contain(names: &str, wanted: &str) -> bool {
