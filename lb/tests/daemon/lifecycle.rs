@@ -20,6 +20,14 @@ async fn start(head: &str) -> (Lb, std::net::SocketAddr, Echo, TcpStream) {
     (lb, bind, server, client)
 }
 
+async fn ends_well(mut lb: Lb) {
+    let status = tokio::task::spawn_blocking(move || lb.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_waits_for_the_last_connection() {
     let (mut lb, bind, _server, mut client) =
@@ -40,11 +48,7 @@ async fn a_drain_waits_for_the_last_connection() {
     assert_eq!(client.read_u8().await.unwrap(), b'x');
     client.shutdown().await.unwrap();
     assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
-    let status = tokio::task::spawn_blocking(move || lb.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(status.code(), Some(0));
+    ends_well(lb).await;
 }
 
 /// The address moves only after somebody has seen /readyz; clients come until then.
@@ -67,11 +71,7 @@ async fn clients_are_served_while_the_address_moves() {
     let lasted = signalled.elapsed();
     assert!(served > 0, "nobody was served");
     assert!(lasted >= Duration::from_secs(3), "closed after {lasted:?}");
-    let status = tokio::task::spawn_blocking(move || lb.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(status.code(), Some(0));
+    ends_well(lb).await;
 }
 
 /// An address that moves late, since the host is busy: nobody finds the listener closed while
@@ -90,11 +90,7 @@ async fn the_listeners_close_once_clients_have_stopped_coming() {
     }
     assert_eq!(lb.get("/status").await.unwrap()["phase"], "leaving");
     lb.line(|line| line["message"] == "draining").unwrap();
-    let status = tokio::task::spawn_blocking(move || lb.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(status.code(), Some(0));
+    ends_well(lb).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,11 +100,7 @@ async fn a_second_signal_ends_at_once_before_the_listeners_close() {
     lb.line(|line| line["message"] == "leaving").unwrap();
     assert!(TcpStream::connect(bind).await.is_ok());
     lb.signal(Signal::SIGTERM).unwrap();
-    let status = tokio::task::spawn_blocking(move || lb.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(status.code(), Some(0));
+    ends_well(lb).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,11 +113,7 @@ async fn a_second_signal_ends_at_once() {
     lb.signal(Signal::SIGTERM).unwrap();
     assert!(client.read_u8().await.is_err());
     assert_eq!(lb.end(address).unwrap(), "shutdown");
-    let status = tokio::task::spawn_blocking(move || lb.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(status.code(), Some(0));
+    ends_well(lb).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,10 +124,6 @@ async fn a_drain_ends_with_its_time() {
     assert!(client.read_u8().await.is_err());
     assert_eq!(lb.end(client.local_addr().unwrap()).unwrap(), "shutdown");
     let socket = lb.socket();
-    let status = tokio::task::spawn_blocking(move || lb.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(status.code(), Some(0));
+    ends_well(lb).await;
     assert!(!socket.exists());
 }

@@ -1,21 +1,25 @@
 //! Where it listens, and what a client is told where nobody does.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fs, net};
 
 use daemon::admin::{Admin, BindError, Listen};
 use daemon::client::{self, ClientError};
 
+fn only(socket: &Path) -> Listen {
+    Listen {
+        tcp: vec![],
+        socket: Some(socket.to_owned()),
+        ..Listen::default()
+    }
+}
+
 #[tokio::test]
 async fn a_socket_left_behind_is_taken_over_and_a_living_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sock");
-    let listen = Listen {
-        tcp: vec![],
-        socket: Some(path.clone()),
-        ..Listen::default()
-    };
+    let listen = only(&path);
     // A crash: the listener is gone, its file is not.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
@@ -34,11 +38,7 @@ async fn a_socket_left_behind_is_taken_over_and_a_living_one_is_not() {
 async fn a_successor_s_socket_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sock");
-    let listen = Listen {
-        tcp: vec![],
-        socket: Some(path.clone()),
-        ..Listen::default()
-    };
+    let listen = only(&path);
     let first = Admin::bind(&listen).unwrap();
     fs::remove_file(&path).unwrap();
     let second = Admin::bind(&listen).unwrap();

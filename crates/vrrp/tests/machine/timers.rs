@@ -14,6 +14,14 @@ fn with_priority(priority: u8) -> Settings {
     }
 }
 
+/// It takes over a second after the first advert of a lower priority.
+fn delayed() -> Settings {
+    Settings {
+        preempt: Preempt::After(Duration::from_millis(1000)),
+        ..settings()
+    }
+}
+
 #[test]
 fn t6_m9_the_start_waits_a_full_down_interval() {
     let table = "
@@ -213,7 +221,6 @@ fn t9_an_owner_preempts_whatever_is_set() {
 
 #[test]
 fn t9_preempt_delay_follows_a_lower_active_for_so_long() {
-    let delayed = Preempt::After(Duration::from_millis(1000));
     let table = "
         0    | start            | initialize>backup started | backup | 360.9375
         100  | heard .13 50 100 | - | backup | 460.9375
@@ -222,18 +229,11 @@ fn t9_preempt_delay_follows_a_lower_active_for_so_long() {
         1100 | heard .13 50 100 | (LowerDiscarded) | backup | 1460.937499
         @    | deadline         | advert 100, acquire, announce, backup>active preempted | active | 1480.937499
     ";
-    check(
-        Settings {
-            preempt: delayed,
-            ..settings()
-        },
-        table,
-    );
+    check(delayed(), table);
 }
 
 #[test]
 fn t9_preempt_delay_begins_anew_after_a_higher_advert() {
-    let delayed = Preempt::After(Duration::from_millis(1000));
     let table = "
         0    | start             | initialize>backup started | backup | 360.9375
         100  | heard .13 50 100  | - | backup | 460.9375
@@ -242,26 +242,14 @@ fn t9_preempt_delay_begins_anew_after_a_higher_advert() {
         2199 | heard .13 50 100  | - | backup | 2559.9375
         2200 | heard .13 50 100  | (LowerDiscarded) | backup | 2559.9375
     ";
-    check(
-        Settings {
-            preempt: delayed,
-            ..settings()
-        },
-        table,
-    );
+    check(delayed(), table);
     // A lower Active that falls silent is not waited for.
     let table = "
         0    | start             | initialize>backup started | backup | 360.9375
         100  | heard .13 50 100  | - | backup | 460.9375
         @    | deadline          | advert 100, acquire, announce, backup>active activeDown | active | 480.9375
     ";
-    check(
-        Settings {
-            preempt: delayed,
-            ..settings()
-        },
-        table,
-    );
+    check(delayed(), table);
 }
 
 /// T10: the machine sees differences only, so no jump of the wall clock reaches it.
