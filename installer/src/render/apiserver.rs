@@ -250,6 +250,9 @@ fn service(host: &Host, flags: &Flags) -> Service {
     };
     service.unit("StartLimitIntervalSec", "0").with(&[
         ("Type", "notify"),
+        // A slow host that is killed on its way begins from nothing, again and again; kubeadm
+        // waits as long.
+        ("TimeoutStartSec", "4min"),
         ("User", Owner::Kubernetes.name()),
         ("Restart", "always"),
         ("RestartSec", "1s"),
