@@ -94,6 +94,10 @@ pub fn kept(entries: &[Entry]) -> BTreeMap<String, Was> {
     all
 }
 
+/// Holds the sessions of clients until they are over, and goes after what those lead to: they are
+/// over then, and no master waits while the others take a majority of etcd away from it.
+const BALANCER: &str = "api-lb.service";
+
 /// Our units, those that were laid down last first: what needs others goes before them.
 pub(super) fn units(ours: &BTreeMap<String, Ours>) -> Vec<String> {
     let mut units: Vec<_> = ours
@@ -108,6 +112,7 @@ pub(super) fn units(ours: &BTreeMap<String, Ours>) -> Vec<String> {
         })
         .collect();
     units.sort_by(|one, other| other.cmp(one));
+    units.sort_by_key(|(_, name)| name == BALANCER);
     units.into_iter().map(|(_, name)| name).collect()
 }
 

@@ -201,19 +201,23 @@ fn folders_go_from_the_inside_and_only_when_they_are_empty() {
 }
 
 #[test]
-fn units_end_in_the_order_against_that_in_which_they_came() {
+fn units_end_in_the_order_against_that_in_which_they_came_and_the_balancer_last() {
     let unit = |name: &str| wrote(&format!("/etc/systemd/system/{name}"), None, "1");
     let entries = vec![
         unit("etcd.service"),
         unit("kube-apiserver.service"),
+        unit("api-lb.service"),
         unit("etcd.service"),
+        unit("kube-scheduler.service"),
     ];
     let said = shown(entries, &[], &[], Data::Keep);
     assert_eq!(
         said,
         [
+            "stop kube-scheduler.service",
             "stop kube-apiserver.service",
             "stop etcd.service",
+            "stop api-lb.service",
             "have systemd read its units again",
             "remove the journal"
         ]
