@@ -44,6 +44,7 @@ pub(crate) fn asked() -> Result<(), Failed> {
     collected(&mut rig)?;
     rig.apply(&[])?.ended(0)?;
     node::ready(&rig, &NODES)?;
+    given_up(&rig)?;
     leave::gone(&rig, &before)
 }
 
@@ -200,6 +201,19 @@ fn collected(rig: &mut Rig) -> Result<(), Failed> {
     node::kubectl(rig, "delete pod planted --force --grace-period=0")?;
     let last = BOXES.last().ok_or("no n2")?;
     rig.boot_again(last)
+}
+
+/// A node is given up: its Pods move to the other one, and the cluster forgets it.
+fn given_up(rig: &Rig) -> Result<(), Failed> {
+    let [stays, goes] = NODES;
+    let words = ["--host", goes, "--drain", "--data", "--confirm", "lab"];
+    rig.asked("reset", &words)?.ended(0)?;
+    let nodes = node::kubectl(rig, "get nodes -o name")?;
+    holds(&nodes, stays)?;
+    if nodes.contains(goes) {
+        return Err(format!("{goes} is still known: {nodes}").into());
+    }
+    node::ready(rig, &[stays])
 }
 
 fn untarred(arguments: &[&str], file: &Path) -> Result<String, Failed> {
