@@ -11,15 +11,18 @@ use libtest_mimic::Failed;
 use crate::checks::{PATIENCE, holds};
 
 /// Files with their checksums, links, and folders, wherever something of ours may lie; and
-/// interfaces, packet filters, routes, mounts. What users are written to is named without its
-/// content: users stay.
+/// interfaces, packet filters, routes, mounts. Of packet filters what iptables makes for itself
+/// whenever it runs, also to look, is left out: its tables and chains without a rule. What users
+/// are written to is named without its content: users stay.
 const LISTING: &str = "cd / && find etc opt usr/local usr/libexec var/lib var/log/kubernetes \
     -not -path 'var/lib/systemd/*' -not -name '.pwd.lock' \
     -not -name '*-' -not -path etc/resolv.conf \\( -type d -o -type l \\) -print 2>/dev/null | sort; \
     find etc opt usr/local var/lib -type f -not -path 'var/lib/systemd/*' -not -name '.pwd.lock' \
     -not -name '*-' -not -path 'etc/*passwd' -not -path 'etc/*shadow' -not -path 'etc/*group' \
     -exec sha256sum '{}' + | sort -k 2; \
-    ls /sys/class/net; ls -A /run/netns 2>/dev/null; nft list ruleset 2>/dev/null; \
+    ls /sys/class/net; ls -A /run/netns 2>/dev/null; \
+    nft list ruleset 2>/dev/null | grep -v -x -E '[[:space:]]*(table ip6? (filter|nat|mangle|raw) [{]|\
+    chain (INPUT|OUTPUT|FORWARD|PREROUTING|POSTROUTING) [{]|type .* hook .* policy accept;|[}])?'; \
     ip route; cut -d ' ' -f 5 /proc/self/mountinfo | grep -v -e ^/run/systemd -e ^/run/credentials | sort";
 /// Programs of a cluster, by the 15 octets of their names that are kept.
 const PROGRAMS: &str = "etcd|kube-apiserver|kube-controller|kube-scheduler|api-lb|vip-daemon|\
