@@ -260,7 +260,7 @@ fn imported(path: &Path, strict: bool) -> Result<(String, u8), Sentence> {
 
 fn agent(root: &Path) -> Result<(String, u8), Sentence> {
     let orders = BufReader::new(std::io::stdin());
-    let mut agent = Agent::new(root, Systemd);
+    let mut agent = Agent::new(root, Systemd::default());
     let abandon = || std::process::exit(exit::FAILED.into());
     let served = attend(&mut agent, orders, std::io::stdout().lock(), abandon);
     served.map_err(|error| error.to_string())?;
