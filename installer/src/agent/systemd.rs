@@ -185,21 +185,16 @@ impl Services for Systemd {
     }
 
     fn said(&mut self, unit: &str) -> Vec<String> {
+        // Backwards: with --since it counts lines from there on otherwise, not from the end.
         let mut journalctl = Command::new("journalctl");
-        journalctl.args([
-            "--no-pager",
-            "--output=cat",
-            "--lines",
-            LINES,
-            "--unit",
-            unit,
-        ]);
+        journalctl.args(["--no-pager", "--output=cat", "--reverse"]);
+        journalctl.args(["--lines", LINES, "--unit", unit]);
         journalctl.args(self.told.get(unit).and_then(|told| since(*told)));
         let Ok(output) = journalctl.output() else {
             return Vec::new();
         };
         let text = String::from_utf8_lossy(&output.stdout);
-        text.lines().map(str::to_owned).collect()
+        text.lines().rev().map(str::to_owned).collect()
     }
 }
 
