@@ -15,17 +15,18 @@ use lab::prober::{self, GAP, Probe, Prober};
 use lab::process::{Process, Program};
 use lab::segment::Segment;
 use lab::timeline::Timeline;
-use lab::{command, schedule, wait};
+use lab::{binaries, command, schedule, wait};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::bare;
 use crate::group::{Daemons, MASTERS, Peer, VIP};
 use crate::row::{Event, Row};
 use crate::timeline::{self, Stretch};
 
 const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 77, 0, 50));
 /// The preferred one, to which things happen.
-const OWNER: &str = "a";
+pub(crate) const OWNER: &str = "a";
 /// Busy loops for each core.
 const LOOPS: usize = 4;
 /// Above every down interval, and keepalived's start before it.
@@ -99,6 +100,9 @@ fn staged(row: Row, peer: Peer, round: u32, logs: &Path) -> Result<Figures, LabE
     let masters = MASTERS.map(|(name, address, _)| (name, address));
     let hosts: Vec<_> = masters.into_iter().chain([CLIENT]).collect();
     let segment = Segment::new(&logs, &hosts)?;
+    if peer == Peer::Bare {
+        return bare::run(row, &segment);
+    }
     let timeline = Timeline::watch(VIP, segment.hosts())?;
     let client = segment.host(CLIENT.0)?.clone();
     let names = MASTERS.map(|(name, ..)| name);
@@ -119,6 +123,7 @@ fn staged(row: Row, peer: Peer, round: u32, logs: &Path) -> Result<Figures, LabE
         Event::Return => "b",
         Event::HostDeath
         | Event::Stop
+        | Event::Yield
         | Event::Kill
         | Event::Delete
         | Event::Flap
@@ -199,6 +204,7 @@ impl Stage {
                 self.segment.host(OWNER)?.kill_all();
             }
             Event::Stop => self.daemons.process(OWNER)?.signal(Signal::SIGTERM),
+            Event::Yield => self.give_away()?,
             Event::Return => self.daemons.start(&self.segment, OWNER)?,
             Event::Kill => self.daemons.process(OWNER)?.kill(),
             Event::Delete => self.ip(&format!("addr del {VIP}/24 dev eth0"))?,
@@ -225,6 +231,15 @@ impl Stage {
             Event::Nothing => {}
         }
         Ok(())
+    }
+
+    /// As an operator does, on the owner.
+    fn give_away(&self) -> Result<(), LabError> {
+        let program = binaries::own("vip-daemon")?;
+        let host = self.segment.host(OWNER)?;
+        let (program, socket) = (program.display(), host.file("vip.sock"));
+        let words = ["yield", "--socket", &socket.display().to_string()];
+        host.output(&program.to_string(), &words).map(drop)
     }
 
     /// On the client's host: what they take, they take from the whole machine.

@@ -40,6 +40,8 @@ const READY: Duration = Duration::from_secs(10);
 pub(crate) enum Peer {
     Ours,
     Keepalived,
+    /// No daemon: the datagrams of one, sent and received, and nothing else.
+    Bare,
 }
 
 impl Peer {
@@ -47,6 +49,7 @@ impl Peer {
         match self {
             Self::Ours => "ours",
             Self::Keepalived => "keepalived",
+            Self::Bare => "nothing but the sends",
         }
     }
 }
@@ -83,6 +86,7 @@ impl Daemons {
         let program = match self.peer {
             Peer::Ours => self.ours(host, priority, segment.logs())?,
             Peer::Keepalived => self.theirs(host, priority, segment.logs())?,
+            Peer::Bare => return Ok(()),
         };
         let mut process = host.start(&program)?;
         if self.peer == Peer::Ours {

@@ -10,6 +10,7 @@
 
 #![expect(clippy::print_stderr, reason = "a program for people")]
 
+mod bare;
 mod cycle;
 mod group;
 mod row;
@@ -32,7 +33,7 @@ use row::Row;
 use table::{Record, Round};
 
 /// Cycles for one that is not void.
-const ATTEMPTS: u32 = 2;
+const ATTEMPTS: u32 = 4;
 
 /// Compares failovers with keepalived's.
 #[derive(Debug, Parser)]
@@ -93,7 +94,7 @@ fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
     for round in 0..arguments.rounds {
         let rows = Row::ALL.into_iter().filter(wanted);
         for row in rows.filter(|row| row.is_in(round)) {
-            for peer in order(round) {
+            for peer in order(row.peers(), round) {
                 let (name, of) = (row.name(), peer.name());
                 for _ in 0..ATTEMPTS {
                     let load = usage::load()?;
@@ -120,12 +121,12 @@ fn measure(arguments: &Arguments) -> Result<Record, Box<dyn Error>> {
     Ok(record)
 }
 
-/// Each round begins with the other peer.
-fn order(round: u32) -> [Peer; 2] {
-    match round % 2 {
-        0 => [Peer::Ours, Peer::Keepalived],
-        _ => [Peer::Keepalived, Peer::Ours],
-    }
+/// Each round begins with another peer.
+fn order(peers: &[Peer], round: u32) -> Vec<Peer> {
+    let mut order = peers.to_vec();
+    let first = usize::try_from(round).unwrap_or_default() % peers.len().max(1);
+    order.rotate_left(first);
+    order
 }
 
 fn versions() -> Result<[(&'static str, Command); 2], Box<dyn Error>> {

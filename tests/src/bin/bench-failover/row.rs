@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::group::Peer;
+
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -13,6 +15,10 @@ pub(crate) enum Row {
     DeathV3Hundredth,
     StopV2,
     StopV3Tenth,
+    StopV3Hundredth,
+    YieldV2,
+    YieldV3Tenth,
+    YieldV3Hundredth,
     Returns,
     Killed,
     Deleted,
@@ -22,6 +28,7 @@ pub(crate) enum Row {
     Recreated,
     TrackedV2,
     TrackedV3,
+    TrackedV3Hundredth,
     Overload,
     OverloadRealtime,
     Steady,
@@ -34,6 +41,8 @@ pub(crate) enum Event {
     HostDeath,
     /// SIGTERM to its daemon.
     Stop,
+    /// Its daemon is told to give the address to another, and runs on.
+    Yield,
     /// The preferred node starts again.
     Return,
     /// kill -9 of its daemon.
@@ -90,12 +99,16 @@ const V3_HUNDREDTH: Speech = Speech {
 };
 
 impl Row {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::DeathV2,
         Self::DeathV3Tenth,
         Self::DeathV3Hundredth,
         Self::StopV2,
         Self::StopV3Tenth,
+        Self::StopV3Hundredth,
+        Self::YieldV2,
+        Self::YieldV3Tenth,
+        Self::YieldV3Hundredth,
         Self::Returns,
         Self::Killed,
         Self::Deleted,
@@ -105,6 +118,7 @@ impl Row {
         Self::Recreated,
         Self::TrackedV2,
         Self::TrackedV3,
+        Self::TrackedV3Hundredth,
         Self::Overload,
         Self::OverloadRealtime,
         Self::Steady,
@@ -118,6 +132,10 @@ impl Row {
             Self::DeathV3Hundredth => "death-v3-10ms",
             Self::StopV2 => "stop-v2",
             Self::StopV3Tenth => "stop-v3-100ms",
+            Self::StopV3Hundredth => "stop-v3-10ms",
+            Self::YieldV2 => "yield-v2",
+            Self::YieldV3Tenth => "yield-v3-100ms",
+            Self::YieldV3Hundredth => "yield-v3-10ms",
             Self::Returns => "returns",
             Self::Killed => "killed",
             Self::Deleted => "deleted",
@@ -127,6 +145,7 @@ impl Row {
             Self::Recreated => "recreated",
             Self::TrackedV2 => "tracked-v2",
             Self::TrackedV3 => "tracked-v3-100ms",
+            Self::TrackedV3Hundredth => "tracked-v3-10ms",
             Self::Overload => "overload",
             Self::OverloadRealtime => "overload-realtime",
             Self::Steady => "steady",
@@ -141,6 +160,10 @@ impl Row {
             Self::DeathV3Hundredth => "host death, v3 every 10 ms",
             Self::StopV2 => "graceful stop, v2 every 1 s",
             Self::StopV3Tenth => "graceful stop, v3 every 100 ms",
+            Self::StopV3Hundredth => "graceful stop, v3 every 10 ms",
+            Self::YieldV2 => "`yield`, v2 every 1 s",
+            Self::YieldV3Tenth => "`yield`, v3 every 100 ms",
+            Self::YieldV3Hundredth => "`yield`, v3 every 10 ms",
             Self::Returns => "preferred node returns, v3 every 100 ms",
             Self::Killed => "`kill -9` of the daemon, v3 every 100 ms",
             Self::Deleted => "virtual address deleted by somebody, v2 every 1 s",
@@ -150,6 +173,7 @@ impl Row {
             Self::Recreated => "interface deleted, made again after 1 s, v2 every 1 s",
             Self::TrackedV2 => "tracked endpoint dies, v2 every 1 s",
             Self::TrackedV3 => "tracked endpoint dies, v3 every 100 ms",
+            Self::TrackedV3Hundredth => "tracked endpoint dies, v3 every 10 ms",
             Self::Overload => {
                 "4 busy loops a core for 20 s, v3 every 10 ms, no real time"
             }
@@ -165,7 +189,8 @@ impl Row {
             Self::DeathV2 | Self::DeathV3Tenth | Self::DeathV3Hundredth => {
                 Event::HostDeath
             }
-            Self::StopV2 | Self::StopV3Tenth => Event::Stop,
+            Self::StopV2 | Self::StopV3Tenth | Self::StopV3Hundredth => Event::Stop,
+            Self::YieldV2 | Self::YieldV3Tenth | Self::YieldV3Hundredth => Event::Yield,
             Self::Returns => Event::Return,
             Self::Killed => Event::Kill,
             Self::Deleted => Event::Delete,
@@ -173,7 +198,9 @@ impl Row {
             Self::SourceAway => Event::SourceAway,
             Self::Flushed => Event::Flush,
             Self::Recreated => Event::Recreate,
-            Self::TrackedV2 | Self::TrackedV3 => Event::EndpointDies,
+            Self::TrackedV2 | Self::TrackedV3 | Self::TrackedV3Hundredth => {
+                Event::EndpointDies
+            }
             Self::Overload | Self::OverloadRealtime => Event::Overload,
             Self::Steady => Event::Nothing,
         }
@@ -183,6 +210,7 @@ impl Row {
         match self {
             Self::DeathV2
             | Self::StopV2
+            | Self::YieldV2
             | Self::Deleted
             | Self::Flap
             | Self::SourceAway
@@ -191,10 +219,14 @@ impl Row {
             | Self::TrackedV2 => V2,
             Self::DeathV3Tenth
             | Self::StopV3Tenth
+            | Self::YieldV3Tenth
             | Self::Returns
             | Self::Killed
             | Self::TrackedV3 => V3_TENTH,
             Self::DeathV3Hundredth
+            | Self::StopV3Hundredth
+            | Self::YieldV3Hundredth
+            | Self::TrackedV3Hundredth
             | Self::Overload
             | Self::OverloadRealtime
             | Self::Steady => V3_HUNDREDTH,
@@ -210,6 +242,10 @@ impl Row {
             | Self::DeathV3Hundredth
             | Self::StopV2
             | Self::StopV3Tenth
+            | Self::StopV3Hundredth
+            | Self::YieldV2
+            | Self::YieldV3Tenth
+            | Self::YieldV3Hundredth
             | Self::Returns
             | Self::Killed
             | Self::Deleted
@@ -219,6 +255,7 @@ impl Row {
             | Self::Recreated
             | Self::TrackedV2
             | Self::TrackedV3
+            | Self::TrackedV3Hundredth
             | Self::Steady => Scheduling::AsItComes,
         }
     }
@@ -230,6 +267,7 @@ impl Row {
             Event::Overload => round.is_multiple_of(3),
             Event::HostDeath
             | Event::Stop
+            | Event::Yield
             | Event::Return
             | Event::Kill
             | Event::Delete
@@ -242,6 +280,26 @@ impl Row {
         }
     }
 
+    /// Through whom it is measured: keepalived has no word for giving an address away and
+    /// running on, and the sends alone are what an advert costs the kernel.
+    pub(crate) const fn peers(self) -> &'static [Peer] {
+        match self.event() {
+            Event::Yield => &[Peer::Ours],
+            Event::Nothing => &[Peer::Ours, Peer::Keepalived, Peer::Bare],
+            Event::HostDeath
+            | Event::Stop
+            | Event::Return
+            | Event::Kill
+            | Event::Delete
+            | Event::Flap
+            | Event::SourceAway
+            | Event::Flush
+            | Event::Recreate
+            | Event::EndpointDies
+            | Event::Overload => &[Peer::Ours, Peer::Keepalived],
+        }
+    }
+
     /// How long is looked, from the event on: past the slowest way in which either peer
     /// settles, the second announcement of keepalived (5 s) aside.
     pub(crate) fn watched(self) -> Duration {
@@ -249,7 +307,7 @@ impl Row {
         match self.event() {
             Event::HostDeath | Event::Return => down + Duration::from_millis(300),
             // Of priority 0 the skew is left, a second at most.
-            Event::Stop | Event::Delete => Duration::from_millis(1500),
+            Event::Stop | Event::Yield | Event::Delete => Duration::from_millis(1500),
             Event::Kill => Duration::from_secs(3),
             // keepalived's move, and its move back.
             Event::Flap | Event::SourceAway | Event::Flush => {

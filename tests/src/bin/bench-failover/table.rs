@@ -68,11 +68,12 @@ impl Record {
         text += "\n\n| what happens to the owner | peer | cycles (void) | outage, ms | two holders, ms | moves | another answers after, ms |\n\
                  |---|---|---|---|---|---|---|\n";
         for row in Row::ALL {
-            for peer in [Peer::Ours, Peer::Keepalived] {
+            for &peer in row.peers() {
                 self.line(&mut text, row, peer);
             }
         }
         self.later(&mut text);
+        self.voided(&mut text);
         self.warnings(&mut text);
         self.footprint(&mut text);
         self.timelines(&mut text);
@@ -138,15 +139,14 @@ impl Record {
 
     /// The cycles in the middle of each row, as the client saw them.
     fn timelines(&self, text: &mut String) {
-        let peers = [Peer::Ours, Peer::Keepalived];
         let rows = Row::ALL.into_iter().map(|row| {
-            let middle = peers.map(|peer| {
+            let middle = row.peers().iter().map(|&peer| {
                 let sound = self.of(row, peer).filter(|it| !it.void(row));
                 let mut sound: Vec<_> = sound.collect();
                 sound.sort_by(|one, other| one.outage.total_cmp(&other.outage));
                 sound.get(sound.len() / 2).map(|it| (peer, *it))
             });
-            let middle: Vec<_> = middle.into_iter().flatten().collect();
+            let middle: Vec<_> = middle.flatten().collect();
             timeline::drawn(row, &middle)
         });
         let rows: Vec<_> = rows.filter(|row| !row.is_empty()).collect();
@@ -176,24 +176,36 @@ impl Record {
         }
     }
 
+    /// What the owner takes of its host, and the machine of a daemon's part in it.
     fn footprint(&self, text: &mut String) {
-        for peer in [Peer::Ours, Peer::Keepalived] {
+        for &peer in Row::Steady.peers() {
             let steady = || self.of(Row::Steady, peer);
-            let memory = steady().filter_map(|it| it.memory);
             #[expect(clippy::cast_precision_loss, reason = "megabytes with one decimal")]
-            let memory = spread(memory.map(|bytes| bytes as f64 / 1e6));
-            let cpu = spread(steady().filter_map(|it| it.cpu));
-            if steady().count() > 0 {
-                let _ = writeln!(
-                    text,
-                    "\nOwner at adverts every 10 ms, {}: {:.1} MB resident in all its processes, \
-                     {:.2} % of one core (medians).",
-                    peer.name(),
-                    memory.median,
-                    cpu.median
-                );
-            }
+            let memory = steady().filter_map(|it| Some(it.memory? as f64 / 1e6));
+            let memory = Spread::of(memory);
+            let Some(cpu) = Spread::of(steady().filter_map(|it| it.cpu)) else {
+                continue;
+            };
+            let memory = memory.map_or_else(String::new, |memory| {
+                format!("{} MB resident in all its processes, ", written(memory))
+            });
+            let Spread { low, median, high } = cpu;
+            let _ = writeln!(
+                text,
+                "\nOwner at adverts every 10 ms, {}: {memory}{low:.2} / {median:.2} / {high:.2} % \
+                 of one core.",
+                peer.name(),
+            );
         }
+    }
+
+    /// What the machine has disturbed; 5 % is what it may.
+    fn voided(&self, text: &mut String) {
+        let all = self.rounds.len();
+        let void = self.rounds.iter().filter(|it| it.figures.void(it.row));
+        let void = void.count();
+        let share = 100 * void / all.max(1);
+        let _ = writeln!(text, "\nVoid: {void} of {all} cycles ({share} %).");
     }
 }
 
