@@ -39,12 +39,13 @@ build: ## build the daemons and the lab as tests and the demo run them (optimise
 	$(MAKE) -s static PROFILE=lab
 
 # vip-daemon alone: what the others ask of libraries that they share would be in it, and is half
-# a megabyte of memory on every host.
+# a megabyte of memory on every host. Built small, which is another half and costs no time: nearly
+# all it does is done by the kernel (docs/decisions/what-an-advert-costs.md).
 .PHONY: release
 release: ## build the daemons as they ship (optimised across crates)
 	@$(needs) rust cc
 	cargo build --locked --release -p api-lb -p bootstrap-signer
-	cargo build --locked --release -p vip-daemon
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo build --locked --release -p vip-daemon
 	$(MAKE) -s static PROFILE=release
 
 # Flags behind -- are those of the program alone: a procedural macro cannot be linked so.
