@@ -96,6 +96,11 @@ fn standing(router: &Router, record: &Record) -> Option<String> {
              does."
                 .to_owned(),
         ),
+        Some(Out::Undecided) => Some(
+            "A check without a weight has no answer yet: it takes the addresses only if \
+             nobody else does."
+                .to_owned(),
+        ),
         None if priority == base => Some(format!("Its priority is {base}.")),
         None => Some(format!(
             "Its priority is {priority}: {base} as configured, changed by its checks."

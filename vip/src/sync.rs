@@ -82,19 +82,24 @@ impl Book {
         Around {
             falls: self.beside(router).map(|(_, it)| it.falls).sum(),
             faulty: self.beside(router).any(|(_, it)| it.faulty),
+            failed: outs().any(|out| out == Out::Fault),
             out: outs().next().map(|_| Out::Together),
         }
     }
 
-    /// The state of the whole: Active only when every member is.
+    /// The state of the whole, as others are told of it: Active only when every member is;
+    /// at fault, too, while a check without a weight keeps them from it.
     pub fn state(&self) -> State {
         let all = |state| self.0.values().all(|it| it.state == state);
+        let failed = || self.0.values().any(|it| it.out == Some(Out::Fault));
         if self.0.values().any(|it| it.state == State::Fault) {
             State::Fault
         } else if all(State::Initialize) {
             State::Initialize
         } else if all(State::Active) {
             State::Active
+        } else if failed() {
+            State::Fault
         } else {
             State::Backup
         }
@@ -120,6 +125,8 @@ pub struct Around {
     pub falls: u64,
     /// One of them is unable.
     pub faulty: bool,
+    /// One of them stays out since a check fails.
+    pub failed: bool,
     /// One of them stays out.
     pub out: Option<Out>,
 }
@@ -251,6 +258,34 @@ mod tests {
     }
 
     #[test]
+    fn n4_a_failed_check_of_any_is_the_group_s_fault_unless_all_are_active() {
+        use State::{Active, Backup, Fault, Initialize};
+        for (a, b, out, whole) in [
+            (Backup, Backup, Out::Fault, Fault),
+            (Active, Backup, Out::Fault, Fault),
+            (Backup, Initialize, Out::Fault, Fault),
+            (Active, Active, Out::Fault, Active),
+            (Initialize, Initialize, Out::Fault, Initialize),
+            (Backup, Backup, Out::Released, Backup),
+        ] {
+            let mut book = Book::default();
+            book.set_members(&["a".to_owned(), "b".to_owned()]);
+            for (name, state, out) in [("a", a, Some(out)), ("b", b, None)] {
+                let absent = Stance::ABSENT;
+                book.post(
+                    name,
+                    Stance {
+                        state,
+                        out,
+                        ..absent
+                    },
+                );
+            }
+            assert_eq!(book.state(), whole, "{a} {b} {out:?}");
+        }
+    }
+
+    #[test]
     fn faults_falls_and_staying_out_of_the_others_count_and_ours_do_not() {
         let mut book = book([(State::Active, false), (State::Active, false)]);
         let bad = Stance {
@@ -262,7 +297,7 @@ mod tests {
         book.post("a", bad);
         assert_eq!(book.around("a"), Around::default());
         let seen = book.around("b");
-        assert_eq!((seen.falls, seen.faulty), (3, true));
+        assert_eq!((seen.falls, seen.faulty, seen.failed), (3, true, true));
         let own = Standing {
             priority: Priority::new(200),
             out: None,

@@ -106,7 +106,10 @@ impl<E: Effects> Driver<E> {
         let standing = self.beside_others(own);
         let before = std::mem::replace(&mut self.standing, standing);
         if before == standing {
-            return;
+            return self.tell_checked();
+        }
+        if standing.out.is_none() {
+            self.able = standing.priority;
         }
         let router = &self.name;
         let out = standing.out.map(Out::name);

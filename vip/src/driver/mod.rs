@@ -18,6 +18,7 @@ mod setup;
 #[cfg(test)]
 mod tests;
 mod together;
+mod told;
 mod truth;
 
 use std::collections::BTreeMap;
@@ -29,10 +30,10 @@ use daemon::limit::Limiter;
 use daemon::metrics::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use vrrp::State;
 use vrrp::acceptance::Expected;
 use vrrp::fsm::{self, Event, Leftover};
 use vrrp::packet::{AddressesError, Checksum};
+use vrrp::{Priority, State};
 
 use crate::channel::{Client, Group};
 use crate::claim::Fence;
@@ -49,7 +50,7 @@ use handover::{Cause, Handing, answered};
 pub use handover::{Handed, Yield};
 use holdoff::HoldOff;
 pub use inputs::{ADVERTS, CLAIMANTS, COMMANDS, Command, Ended, Inputs, Lost, NOTICES};
-pub use record::{Counts, Heard, OVERFLOW, Record};
+pub use record::{Counts, Heard, OVERFLOW, Record, Told};
 use together::{Together, Turn};
 use truth::Inquiry;
 pub use truth::Mac;
@@ -79,6 +80,10 @@ pub struct Driver<E> {
     own: Standing,
     /// What is left of that beside the other routers of its group.
     standing: Standing,
+    /// Its priority when no check makes it stay out, as last known.
+    able: Priority,
+    /// The state that others were told last.
+    told: State,
     /// Its own link, or its own addresses, make it unable.
     faulty: bool,
     together: Option<Together>,
@@ -138,6 +143,8 @@ impl<E: Effects> Driver<E> {
     /// When the router's addresses do not fit into an advert.
     pub fn new(setup: Setup<'_>, effects: E) -> Result<Self, AddressesError> {
         let router = setup.router;
+        // One that is opened anew was told of by the one before it.
+        let told = setup.record.borrow().told.state;
         Ok(Self {
             name: router.name.clone(),
             interface: setup.interface,
@@ -155,6 +162,11 @@ impl<E: Effects> Driver<E> {
             fence: Fence::Open,
             own: setup.standing,
             standing: setup.standing,
+            able: match setup.standing.out {
+                None => setup.standing.priority,
+                Some(_) => router.priority,
+            },
+            told,
             faulty: false,
             together: setup.seat.map(Together::new),
             renew_at: None,

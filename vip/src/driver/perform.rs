@@ -11,7 +11,7 @@ use vrrp::fsm::{Action, Actions, Event, Note, Reason};
 use super::{Driver, Effects, Failure, RENEW, Record};
 use crate::claim::{self, Verdict, Wish};
 use crate::flight::{Decision, What};
-use crate::notify::{Move, Subject};
+use crate::notify::Move;
 
 /// How long a router whose interface refused an address stays at fault.
 const RETRY: Duration = Duration::from_secs(5);
@@ -25,6 +25,7 @@ impl<E: Effects> Driver<E> {
         let decision = decision.led_to(self.machine.state(), &actions);
         self.flight.record(What::Decision(decision), now);
         self.perform(actions);
+        self.tell_checked();
         self.tell_group();
         self.publish();
     }
@@ -89,22 +90,11 @@ impl<E: Effects> Driver<E> {
         let (router, reason_name) = (&self.name, reason.name());
         tracing::info!(router, %from, %to, reason = reason_name, "state changed");
         self.fell(from, to, reason);
-        self.tell(Move {
-            subject: Subject::Router(self.name.clone()),
-            from,
-            to,
-            reason,
-            priority: self.machine.priority(),
-        });
         self.record.send_modify(|record| {
             record.since = Instant::now();
             record.reason = reason;
-            *record
-                .counts
-                .transitions
-                .entry((to.name(), reason_name))
-                .or_default() += 1;
         });
+        self.tell_moved(to, reason);
     }
 
     /// A full queue costs a notice, never an election.

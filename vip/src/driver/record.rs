@@ -20,6 +20,8 @@ pub struct Record {
     pub since: Instant,
     /// Why it went there.
     pub reason: Reason,
+    /// What others are told of it.
+    pub told: Told,
     /// The priority it advertises with.
     pub priority: Priority,
     /// Why it stays out, if it does.
@@ -44,6 +46,18 @@ pub struct Record {
     pub unanswered: Vec<IpAddr>,
     /// Counts since the start.
     pub counts: Counts,
+}
+
+/// Where a router stands in the words of its users: one that stays a Backup because a check
+/// without a weight fails is at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Where it stands.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// Why it went there.
+    pub reason: Reason,
 }
 
 /// Another router's last advert.
@@ -96,6 +110,11 @@ impl Record {
             state: State::Initialize,
             since: now,
             reason: Reason::Stopped,
+            told: Told {
+                state: State::Initialize,
+                since: now,
+                reason: Reason::Stopped,
+            },
             priority,
             out: None,
             running: false,

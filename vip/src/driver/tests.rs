@@ -8,6 +8,7 @@ mod handover;
 mod heard;
 mod interface;
 mod together;
+mod told;
 
 use std::net::Ipv4Addr;
 use std::pin::Pin;
@@ -22,6 +23,7 @@ use super::*;
 use crate::config::{Address, Announce, Preempt, Travel};
 use crate::guard::Held;
 use crate::linux::{Claimant, Link, Notice, Present, Role, Succession};
+use crate::notify::{MOVES, line};
 use crate::track::Out;
 
 const INTERFACE: u32 = 7;
@@ -142,6 +144,7 @@ struct Bench {
     commands: mpsc::Sender<Command>,
     publish: watch::Sender<Record>,
     record: watch::Receiver<Record>,
+    moves: Mutex<mpsc::Receiver<Move>>,
     task: JoinHandle<Ended>,
 }
 
@@ -206,6 +209,7 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
     let (standing, standing_input) = watch::channel(fit);
     let (commands, command_inputs) = mpsc::channel(COMMANDS);
     let (publish, record) = watch::channel(Record::new(fit.priority, Instant::now()));
+    let (tell, moves) = mpsc::channel(MOVES);
     let setup = Setup {
         router: &router,
         interface: INTERFACE,
@@ -215,7 +219,7 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
         record: publish.clone(),
         channel,
         flight: Arc::default(),
-        moves: None,
+        moves: Some(tell),
         seat,
         lateness: Arc::new(Histogram::new(daemon::metrics::NETWORK)),
     };
@@ -239,6 +243,7 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
         commands,
         publish,
         record,
+        moves: Mutex::new(moves),
         task,
     }
 }
@@ -308,6 +313,14 @@ impl Bench {
 
     fn state(&self) -> State {
         self.record.borrow().state
+    }
+
+    /// What was told since the last call, as the FIFO has it.
+    fn told(&self) -> Vec<String> {
+        let mut moves = self.moves.lock().unwrap();
+        let all = std::iter::from_fn(|| moves.try_recv().ok());
+        all.map(|moved| line(&moved).trim_end().to_owned())
+            .collect()
     }
 }
 

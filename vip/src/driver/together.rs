@@ -69,7 +69,7 @@ impl<E: Effects> Driver<E> {
         if around.faulty != before.faulty {
             self.link(self.running);
         }
-        if around.out != before.out {
+        if (around.out, around.failed) != (before.out, before.failed) {
             self.stand(self.own);
         }
         if around.falls > before.falls && self.machine.state() == State::Active {
@@ -89,6 +89,12 @@ impl<E: Effects> Driver<E> {
     pub(super) fn faulty_beside(&self) -> bool {
         let together = self.together.as_ref();
         together.is_some_and(|together| together.around.faulty)
+    }
+
+    /// Does a check without a weight of another router of the group fail?
+    pub(super) fn failed_beside(&self) -> bool {
+        let together = self.together.as_ref();
+        together.is_some_and(|together| together.around.failed)
     }
 
     /// The timer has fired: may the router act?

@@ -75,7 +75,7 @@ fn gauges(out: &mut Text, member: &Member) {
     );
     for state in State::ALL {
         let labels = [("router", router), ("state", state.name())];
-        states = states.sample(&labels, record.state == state);
+        states = states.sample(&labels, record.told.state == state);
     }
     let labels = [("router", router)];
     for (name, help, value) in [
@@ -126,7 +126,7 @@ fn gauges(out: &mut Text, member: &Member) {
         "vip_daemon_state_since_seconds",
         "When the router went into its state, in seconds since 1970.",
     )
-    .sample(&labels, seconds(wall(record.since)));
+    .sample(&labels, seconds(wall(record.told.since)));
     let mut checks = out.gauge(
         "vip_daemon_check_passed",
         "1 while the tracked check counts as passed.",

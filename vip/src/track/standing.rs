@@ -20,6 +20,8 @@ pub struct Standing {
 pub enum Out {
     /// A check of weight 0 fails.
     Fault,
+    /// A check of weight 0 has no verdict yet.
+    Undecided,
     /// `vip-daemon release`.
     Released,
     /// Another router of its sync group stays out.
@@ -31,6 +33,7 @@ impl Out {
     pub fn name(self) -> &'static str {
         match self {
             Self::Fault => "fault",
+            Self::Undecided => "undecided",
             Self::Released => "released",
             Self::Together => "together",
         }
@@ -49,13 +52,17 @@ pub fn standing(
         Effect::Weight(weight) if (*weight < 0) == fails(*verdict) => *weight,
         Effect::Weight(_) | Effect::Fault => 0,
     });
-    let fault = verdicts
+    let mut faults = verdicts
         .iter()
-        .any(|(effect, verdict)| *effect == Effect::Fault && fails(*verdict));
-    let out = match (released, fault) {
-        (true, _) => Some(Out::Released),
-        (false, true) => Some(Out::Fault),
-        (false, false) => None,
+        .filter(|(effect, verdict)| *effect == Effect::Fault && fails(*verdict))
+        .map(|(_, verdict)| verdict.map_or(Out::Undecided, |_| Out::Fault));
+    let out = match released {
+        true => Some(Out::Released),
+        // One that fails says more than one that is not known yet.
+        false => faults
+            .clone()
+            .find(|out| *out == Out::Fault)
+            .or(faults.next()),
     };
     let priority = match out {
         Some(_) => Priority::MIN,
@@ -137,7 +144,13 @@ mod tests {
         for (base, verdicts, released, expected) in [
             (200, &[(Fault, Some(Up))][..], false, (200, None)),
             (200, &[(Fault, Some(Down))], false, (1, Some(Out::Fault))),
-            (200, &[(Fault, None)], false, (1, Some(Out::Fault))),
+            (200, &[(Fault, None)], false, (1, Some(Out::Undecided))),
+            (
+                200,
+                &[(Fault, None), (Fault, Some(Down))],
+                false,
+                (1, Some(Out::Fault)),
+            ),
             (255, &[(Fault, Some(Down))], false, (1, Some(Out::Fault))),
             (200, &[(Fault, Some(Up))], true, (1, Some(Out::Released))),
             (200, &[(Fault, Some(Down))], true, (1, Some(Out::Released))),

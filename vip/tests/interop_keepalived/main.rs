@@ -4,6 +4,7 @@
 mod contest;
 mod octets;
 mod pair;
+mod told;
 mod virtual_mac;
 mod yields;
 
@@ -87,6 +88,12 @@ fn main() {
             }));
         }
     }
+    trials.push(named(
+        "told",
+        "n3_n4_a_failed_check_is_told_as_they_tell_it",
+        &needs,
+        told::alike,
+    ));
     libtest_mimic::run(&arguments, trials).exit();
 }
 

@@ -2,18 +2,20 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use lab::host::Host;
-use lab::process::Program;
+use lab::process::{Process, Program};
 use lab::wait;
 use libtest_mimic::Failed;
 
 use crate::Test;
-use crate::hosts::{BINARY, Lab, PATIENCE};
+use crate::hosts::{BINARY, Lab, PATIENCE, assert_is};
 use crate::scene::{INTERVALS, KEY, Scene};
 
-pub(crate) const TESTS: [(&str, Test); 2] = [
+pub(crate) const TESTS: [(&str, Test); 3] = [
     ("n1_n3_notify_scripts_run_in_keepalived_s_order", notified),
+    ("k3_n3_a_failed_check_is_told_as_a_fault", failed),
     ("a_transition_is_explained_recorded_and_dumped", recorded),
 ];
 
@@ -64,34 +66,109 @@ fn recorded() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A host with a scripts' unit, and a program that writes down what it is told.
+struct Told {
+    lab: Lab,
+    file: PathBuf,
+    more: String,
+}
+
+impl Told {
+    fn new(label: &str) -> Result<Self, Failed> {
+        let lab = Lab::new(label)?;
+        let host = lab.segment.host("a")?;
+        let (script, file) = (host.file("told.sh"), host.file("told.txt"));
+        let text = format!("#!/bin/sh\necho \"$@\" >> {}\n", file.display());
+        fs::write(&script, text)?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        let (script, socket) = (script.display(), host.file("scripts.sock"));
+        let more = format!(
+            "  notify: {{any: [{script}], master: [{script}, m], backup: [{script}, b], \
+             fault: [{script}, f], stop: [{script}, s]}}\n\
+             scripts: {{socket: {}}}\n",
+            socket.display()
+        );
+        Ok(Self { lab, file, more })
+    }
+
+    /// Its unit, and the daemon.
+    fn start(&self, track: &str) -> Result<[Process; 2], Failed> {
+        let config = self
+            .lab
+            .config("a", 101, &format!("{track}{}", self.more))?;
+        let path = config.display().to_string();
+        let unit = Program::new("vip-scripts", BINARY.as_ref(), self.lab.segment.logs());
+        let host = self.lab.segment.host("a")?;
+        let mut unit = host.start(&unit.args(["scripts", "--config", &path]))?;
+        unit.ready(PATIENCE)?;
+        Ok([self.lab.start("a", &config)?, unit])
+    }
+
+    /// Waits until every script has run, in order.
+    fn ran(&self, expected: &str) -> Result<(), Failed> {
+        wait::until("every script has run, in order", PATIENCE, || {
+            (fs::read_to_string(&self.file).ok()? == expected).then_some(())
+        })
+        .map_err(|error| format!("{error}: {:?}", fs::read_to_string(&self.file)))?;
+        Ok(())
+    }
+}
+
 fn notified() -> Result<(), Failed> {
-    let lab = Lab::new("notify")?;
-    let host = lab.segment.host("a")?;
-    let (script, told) = (host.file("told.sh"), host.file("told.txt"));
-    let file = told.display();
-    fs::write(&script, format!("#!/bin/sh\necho \"$@\" >> {file}\n"))?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-    let (script, socket) = (script.display(), host.file("scripts.sock"));
-    let notify = format!(
-        "  notify: {{any: [{script}], master: [{script}, m], backup: [{script}, b], \
-         stop: [{script}, s]}}\n\
-         scripts: {{socket: {}}}\n",
-        socket.display()
-    );
-    let config = lab.config("a", 101, &notify)?;
-    let path = config.display().to_string();
-    let unit = Program::new("vip-scripts", BINARY.as_ref(), lab.segment.logs());
-    let mut unit = host.start(&unit.args(["scripts", "--config", &path]))?;
-    unit.ready(PATIENCE)?;
-    let mut daemon = lab.start("a", &config)?;
-    lab.held_by(&["a"])?;
+    let told = Told::new("notify")?;
+    let [mut daemon, mut unit] = told.start("")?;
+    told.lab.held_by(&["a"])?;
     daemon.stop(PATIENCE)?;
-    let expected = "b\nINSTANCE api BACKUP 101\nm\nINSTANCE api MASTER 101\n\
-                    s\nINSTANCE api STOP 101\n";
-    wait::until("every script has run, in order", PATIENCE, || {
-        (fs::read_to_string(&told).ok()? == expected).then_some(())
-    })
-    .map_err(|error| format!("{error}: {:?}", fs::read_to_string(&told)))?;
+    told.ran(
+        "b\nINSTANCE api BACKUP 101\nm\nINSTANCE api MASTER 101\n\
+         s\nINSTANCE api STOP 101\n",
+    )?;
     unit.stop(PATIENCE)?;
+    Ok(())
+}
+
+/// An Active, then a Backup, whose check without a weight fails: its scripts, `status` and
+/// the metrics say fault until it passes.
+fn failed() -> Result<(), Failed> {
+    let told = Told::new("notify-fault")?;
+    let lab = &told.lab;
+    let good = lab.segment.host("a")?.file("good");
+    fs::write(&good, "")?;
+    let track = format!(
+        "  track: [{{file: {{path: {}}}, interval: 50ms, fall: 1, rise: 1, \
+         init: passed}}]\n",
+        good.display()
+    );
+    let other = lab.config("b", 200, "")?;
+    let [mut daemon, mut unit] = told.start(&track)?;
+    lab.held_by(&["a"])?;
+    fs::remove_file(&good)?;
+    // Alone, it takes the addresses again.
+    let alone = "b\nINSTANCE api BACKUP 101\n\
+                 m\nINSTANCE api MASTER 101\nf\nINSTANCE api FAULT 101\n\
+                 m\nINSTANCE api MASTER 1\n";
+    told.ran(alone)?;
+    let mut above = lab.start("b", &other)?;
+    lab.held_by(&["b"])?;
+    let at_fault = format!("{alone}f\nINSTANCE api FAULT 101\n");
+    told.ran(&at_fault)?;
+    let router = lab.router("a")?;
+    for (key, wanted) in [("state", "fault"), ("reason", "fault"), ("out", "fault")] {
+        assert_is(key, router.get(key), wanted)?;
+    }
+    let ask = "exec 3<>/dev/tcp/127.0.0.1/9010; \
+               printf 'GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' >&3; \
+               cat <&3";
+    let metrics = lab.segment.host("a")?.output("bash", &["-c", ask])?;
+    let line = "vip_daemon_router_state{router=\"api\",state=\"fault\"} 1";
+    if !metrics.contains(line) {
+        return Err(format!("the metrics do not say fault:\n{metrics}").into());
+    }
+    fs::write(&good, "")?;
+    told.ran(&format!("{at_fault}b\nINSTANCE api BACKUP 101\n"))?;
+    lab.state("a", "backup")?;
+    for process in [&mut daemon, &mut unit, &mut above] {
+        process.stop(PATIENCE)?;
+    }
     Ok(())
 }

@@ -1,0 +1,75 @@
+//! What others are told of a router's state: scripts, the FIFO, events, `status`, metrics.
+//!
+//! keepalived's users know one FAULT: the router cannot serve. For the state machine a
+//! failed check without a weight is none: such a router listens on as a Backup, and takes
+//! the addresses when nobody else does. What is told is the FAULT that scripts wait for,
+//! as long as it does not hold the addresses.
+
+use tokio::time::Instant;
+use vrrp::State;
+use vrrp::fsm::Reason;
+
+use super::{Driver, Effects};
+use crate::notify::{Move, Subject};
+use crate::track::Out;
+
+impl<E: Effects> Driver<E> {
+    /// The state that is told for one of the machine's.
+    fn outward(&self, state: State) -> State {
+        let failed = match self.standing.out {
+            Some(Out::Fault) => true,
+            Some(Out::Together) => self.failed_beside(),
+            // What nobody knows yet is no fault that anybody is told of.
+            Some(Out::Released | Out::Undecided) | None => false,
+        };
+        match state {
+            State::Backup if failed => State::Fault,
+            State::Initialize | State::Backup | State::Active | State::Fault => state,
+        }
+    }
+
+    /// Tells of a transition of the machine, unless others know of the state already.
+    pub(super) fn tell_moved(&mut self, to: State, reason: Reason) {
+        let outward = self.outward(to);
+        let reason = match (to, outward) {
+            (State::Backup, State::Fault) => Reason::Fault,
+            _told_as_it_is => reason,
+        };
+        self.tell_state(outward, reason);
+    }
+
+    /// Tells of what has become of the checks of a router that stays what it is.
+    pub(super) fn tell_checked(&mut self) {
+        let outward = self.outward(self.machine.state());
+        let reason = match outward {
+            State::Fault => Reason::Fault,
+            State::Initialize | State::Backup | State::Active => Reason::Recovered,
+        };
+        self.tell_state(outward, reason);
+    }
+
+    fn tell_state(&mut self, to: State, reason: Reason) {
+        let from = std::mem::replace(&mut self.told, to);
+        if from == to {
+            return;
+        }
+        self.tell(Move {
+            subject: Subject::Router(self.name.clone()),
+            from,
+            to,
+            reason,
+            // Scripts know the priority of a router at fault as what it will be again.
+            priority: match to {
+                State::Backup | State::Active => self.machine.priority(),
+                State::Fault | State::Initialize => self.able,
+            },
+        });
+        self.record.send_modify(|record| {
+            record.told.state = to;
+            record.told.since = Instant::now();
+            record.told.reason = reason;
+            let transitions = &mut record.counts.transitions;
+            *transitions.entry((to.name(), reason.name())).or_default() += 1;
+        });
+    }
+}
