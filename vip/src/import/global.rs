@@ -1,6 +1,7 @@
 //! `global_defs`: what it says for every router, and what it says of keepalived itself.
 
 use super::report::Report;
+use super::shared::groupless;
 use super::words::Directive;
 
 /// What routers inherit.
@@ -69,7 +70,12 @@ fn inherited(at: &Directive, defaults: &mut Defaults, report: &mut Report) -> bo
         }
         "script_user" => {
             defaults.script_user = Some(value);
-            "script.user of every script"
+            let how = "script.user of every script";
+            if let Some(group) = at.words.get(2) {
+                report.unsupported(at, groupless(how, group));
+                return true;
+            }
+            how
         }
         "notify_fifo" | "vrrp_notify_fifo" => {
             defaults.fifo = Some(value);

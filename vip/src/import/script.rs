@@ -1,10 +1,12 @@
 //! `vrrp_script`, `vrrp_track_process`, `vrrp_track_file`: what `track_…` lists name.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::draft::{Track, number, quoted};
-use super::native::native;
+use super::native::{Native, native, process};
 use super::report::Report;
+use super::shared::groupless;
 use super::words::Directive;
 
 /// What can be tracked by name.
@@ -89,20 +91,22 @@ impl Definitions {
         };
         definition.used = true;
         let (weight, reverse) = weighed(at, definition.weight, definition.reverse);
-        let rest = match kind {
-            Kind::Script | Kind::Process => definition.rest(),
-            // keepalived is told of each change.
-            Kind::File => vec!["interval: 100ms".to_owned()],
-        };
-        let (target, how) = match kind {
-            Kind::Script => command(definition, user),
+        let (target, how, rest) = match kind {
+            Kind::Script => command(definition, user, report),
             Kind::Process => {
-                let process = native(&format!("pidof {}", definition.what));
-                process.map(|(target, _)| (target, String::new()))?
+                let Some(process) = process(&definition.what) else {
+                    let what = "only a program's name is looked for, not its arguments: \
+                                nothing is checked";
+                    report.unsupported(at, what);
+                    return None;
+                };
+                (process.target, String::new(), definition.rest(None))
             }
             Kind::File => {
                 let path = quoted(&definition.what);
-                (format!("fileValue: {{path: {path}}}"), String::new())
+                // keepalived is told of each change.
+                let rest = vec!["interval: 100ms".to_owned()];
+                (format!("fileValue: {{path: {path}}}"), String::new(), rest)
             }
         };
         report.honoured(at, format!("track {target}{how}"));
@@ -180,6 +184,10 @@ fn define(block: &Directive, report: &mut Report) -> (String, Definition) {
             }
             "user" => {
                 definition.user = Some(value);
+                if let Some(group) = at.words.get(2) {
+                    report.unsupported(at, groupless("script.user", group));
+                    continue;
+                }
                 "script.user"
             }
             "init_fail" => {
@@ -196,9 +204,23 @@ fn define(block: &Directive, report: &mut Report) -> (String, Definition) {
     (block.value().to_owned(), definition)
 }
 
-fn command(definition: &Definition, user: Option<&str>) -> (String, String) {
-    if let Some((target, how)) = native(&definition.what) {
-        return (target, format!(" ({how})"));
+/// What is checked, how that is reported, and the keys beside it.
+fn command(
+    definition: &Definition,
+    user: Option<&str>,
+    report: &mut Report,
+) -> (String, String, Vec<String>) {
+    if let Some(native) = native(&definition.what) {
+        let Native {
+            target,
+            how,
+            timeout,
+            trap,
+        } = native;
+        if let Some(trap) = trap {
+            report.trap(definition.line, trap);
+        }
+        return (target, format!(" ({how})"), definition.rest(timeout));
     }
     let words: Vec<_> = split(&definition.what)
         .iter()
@@ -209,7 +231,7 @@ fn command(definition: &Definition, user: Option<&str>) -> (String, String) {
     let user = quoted(user);
     let target = format!("script: {{command: [{}], user: {user}}}", words.join(", "));
     let how = "; enable vip-daemon-scripts.service";
-    (target, how.to_owned())
+    (target, how.to_owned(), definition.rest(None))
 }
 
 /// A command line as keepalived splits it: by spaces, quotes hold together.
@@ -233,10 +255,20 @@ pub(super) fn split(command: &str) -> Vec<String> {
 
 impl Definition {
     /// keepalived's defaults, where they are not ours: a second, once, good at the start.
-    fn rest(&self) -> Vec<String> {
+    /// A command that gives up by itself, `own`, does so before it is stopped.
+    fn rest(&self, own: Option<Duration>) -> Vec<String> {
         let duration = |text: &String| super::instance::seconds(text);
         let interval = self.interval.as_ref().and_then(duration);
-        let timeout = self.timeout.as_ref().and_then(duration);
+        let said = self.timeout.as_ref().or(self.interval.as_ref());
+        let said = said.map_or("1", String::as_str).parse::<f64>();
+        let given = said
+            .ok()
+            .and_then(|it| Duration::try_from_secs_f64(it).ok());
+        let own = own.filter(|own| given.is_none_or(|given| *own < given));
+        let timeout = match own {
+            Some(own) => Some(format!("{}ms", own.as_millis())),
+            None => self.timeout.as_ref().and_then(duration),
+        };
         let number = |text: &Option<String>| number(text.as_deref().unwrap_or("1"));
         let mut rest = vec![
             format!("interval: {}", interval.unwrap_or_else(|| "1s".to_owned())),

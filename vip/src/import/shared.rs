@@ -80,13 +80,8 @@ pub(super) fn programs(
         report.not_needed(at, why);
         return true;
     }
-    let command = match at.words.get(1..) {
-        // A quoted command with its arguments, and perhaps a user after it.
-        Some([command, user @ ..]) if command.contains(' ') || user.is_empty() => {
-            split(command)
-        }
-        Some([program, ..]) => vec![program.clone()],
-        Some([]) | None => Vec::new(),
+    let Some(((command, more), user)) = told(at, user, into, report) else {
+        return true;
     };
     if command
         .first()
@@ -98,12 +93,46 @@ pub(super) fn programs(
     }
     let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
     let notify = format!("{key}: [{}]", words.join(", "));
-    let how = format!("notify.{key}; enable vip-daemon-scripts.service");
-    report.honoured(at, how);
     if into.is_empty() {
-        let user = user.unwrap_or("root");
-        into.push(format!("user: {}", quoted(user)));
+        into.push(user);
+    }
+    let how = format!("notify.{key}");
+    match more {
+        None => report.honoured(at, how + "; enable vip-daemon-scripts.service"),
+        Some(group) => report.unsupported(at, groupless(&how, group)),
     }
     into.push(notify);
     true
+}
+
+/// A command, and the group that stands behind its user.
+type Command<'a> = (Vec<String>, Option<&'a str>);
+
+/// `COMMAND [USER [GROUP]]`: the command and its group, and its user as flow YAML; nothing
+/// where another of the same router or group already runs as somebody else.
+fn told<'a>(
+    at: &'a Directive,
+    default: Option<&str>,
+    into: &[String],
+    report: &mut Report,
+) -> Option<(Command<'a>, String)> {
+    let mut words = at.words.iter().skip(1).map(String::as_str);
+    // A quoted command has its arguments in it.
+    let command = split(words.next().unwrap_or_default());
+    let user = words.next().or(default).unwrap_or("root");
+    let written = format!("user: {}", quoted(user));
+    if into.first().is_some_and(|known| *known != written) {
+        let what = format!(
+            "not written: it runs as {user}, and the one before it as another; a router's \
+             programs run as one user (notify.user)"
+        );
+        report.unsupported(at, what);
+        return None;
+    }
+    Some(((command, words.next()), written))
+}
+
+/// What is lost with a group behind a user.
+pub(super) fn groupless(key: &str, group: &str) -> String {
+    format!("written as {key}, without group {group}: it has its user's first group")
 }
