@@ -191,6 +191,9 @@ fn reason(reason: Reason) -> &'static str {
         Reason::Yielded => "it gave them away, as it was told to or as a check failed",
         Reason::HandedOver => "the router that held them handed them over",
         Reason::Together => "it moved with the other routers of its sync group",
+        Reason::StrangerFirst => {
+            "a router that is configured otherwise had them before, and is not displaced"
+        }
     }
 }
 

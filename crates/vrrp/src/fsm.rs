@@ -22,6 +22,7 @@
 //! | ours or higher | down interval, with the Active's interval (VRRPv3) |
 //! | lower, we do not preempt (`Never`, delayed, yielded) | the same |
 //! | lower, we preempt | runs on |
+//! | our addresses, from a stranger ([`Event::Stranger`]) | at least the stranger's down interval |
 //!
 //! What an Active does about it:
 //!
@@ -30,6 +31,7 @@
 //! | higher, or equal from a higher address | release, Backup |
 //! | lower, or equal from a lower address | advert and announcement at once, announcements after 20 ms and 200 ms |
 //! | priority 0 | the same |
+//! | our addresses, from a stranger, within its down interval of our promotion | release, Backup |
 //!
 //! A promotion is announced at once, after 20 ms and after 200 ms, and as
 //! [`Announcing`] says.

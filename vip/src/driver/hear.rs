@@ -67,7 +67,9 @@ impl<E: Effects> Driver<E> {
             && !advert.priority.is_release()
             && advert.addresses.iter().any(ours);
         match self.misconfigured_peer {
-            MisconfiguredPeer::HoldBack if rival => self.handle(Event::Stranger),
+            MisconfiguredPeer::HoldBack if rival => self.handle(Event::Stranger {
+                interval: advert.interval,
+            }),
             MisconfiguredPeer::HoldBack | MisconfiguredPeer::Ignore => {}
         }
     }

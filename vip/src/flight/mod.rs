@@ -111,7 +111,7 @@ impl Decision {
             | Event::Fault
             | Event::Recover
             | Event::Foreign
-            | Event::Stranger
+            | Event::Stranger { .. }
             | Event::AddressLost
             | Event::Yield { .. }
             | Event::Take
@@ -162,7 +162,7 @@ fn name(event: &Event<'_>) -> &'static str {
         Event::Fault => "fault",
         Event::Recover => "recover",
         Event::Foreign => "foreign",
-        Event::Stranger => "stranger",
+        Event::Stranger { .. } => "stranger",
         Event::AddressLost => "addressLost",
         Event::Yield { .. } => "yield",
         Event::Take => "take",

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lab::wait;
 use libtest_mimic::Failed;
@@ -26,8 +27,14 @@ const ANOTHER: &str = "version: 2, auth: {passFile: ANOTHER}";
 const UNICAST: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.12]}";
 const OTHER_PEERS: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.13]}";
 
-/// What the owner has, what the other one has, and how that names the owner's adverts.
-const WAYS: [(&str, &str, &str); 6] = [
+const SLOWEST: &str = "version: 2, advertInterval: 5s";
+
+/// What the owner has, what the other one has, and how that names the owner's adverts. In two
+/// the owner's next advert comes long after the other one would take a follower's silence for
+/// its end.
+const WAYS: [(&str, &str, &str); 8] = [
+    (V2, V3, "peer speaks VRRPv2"),
+    (SLOWEST, V2, "peer advertises every 5s"),
     (V3, V2, "peer speaks VRRPv3"),
     (V2, SLOWER, "peer advertises every 1s"),
     (PASSWORD, ANOTHER, "peer has another password"),
@@ -56,6 +63,10 @@ fn config(lab: &Lab, host: &str, priority: u8, more: &str) -> Result<PathBuf, Fa
     Ok(path)
 }
 
+/// Longer than two intervals of the slowest owner.
+const LONG: Duration = Duration::from_secs(11);
+const SHORT: Duration = Duration::from_secs(4);
+
 fn named() -> Result<(), Failed> {
     for (number, (owner, other, alarm)) in WAYS.into_iter().enumerate() {
         let lab = Lab::new(&format!("misfit_{number}"))?;
@@ -67,9 +78,19 @@ fn named() -> Result<(), Failed> {
             let router = lab.router("b").ok()?;
             (router.pointer("/alarm")? == wanted.as_str()).then_some(())
         })?;
-        let router = lab.router("b")?;
-        assert_is("state", router.pointer("/state"), "backup")?;
+        // Started between two adverts of a slower owner it may have taken the addresses.
+        lab.state("b", "backup")?;
         lab.held_by(&["a"])?;
+        let before = lab.timeline.events().len();
+        let long = if owner == SLOWEST { LONG } else { SHORT };
+        wait::pass(long, || lab.timeline.events().len() > before);
+        let since = lab.timeline.events().split_off(before);
+        if since.iter().any(|event| event.host == "b") {
+            return Err(
+                format!("{owner}, {other}: b did not hold back: {since:?}").into()
+            );
+        }
+        assert_is("state", lab.router("b")?.pointer("/state"), "backup")?;
     }
     Ok(())
 }

@@ -15,16 +15,15 @@ impl Step<'_> {
             Event::Advert { from, advert } => self.heard(&mut backup, from, advert),
             Event::Take => return self.promote(State::Backup, Reason::HandedOver),
             Event::Rise => return self.promote(State::Backup, Reason::Together),
-            Event::Deadline if self.now >= backup.down => return self.silence(backup),
+            Event::Deadline if self.now >= backup.due() => return self.silence(backup),
             Event::Priority(priority) => self.rebase(&mut backup, priority),
             Event::Yield { hold } => backup.held = Some(self.now + hold),
             // What is left of a run before this one is no longer whole, or gone: it is
             // let go of, so that nothing renews it.
             Event::Foreign | Event::AddressLost => self.drop_leftover(&mut backup),
-            Event::Stranger => {
+            Event::Stranger { interval } => {
                 self.drop_leftover(&mut backup);
-                backup.down = self.now + self.down(backup.following);
-                backup.then = Reason::ActiveDown;
+                self.hold_back(&mut backup, interval);
             }
             Event::Fault => {
                 self.drop_leftover(&mut backup);
@@ -64,6 +63,13 @@ impl Step<'_> {
         self.follow(backup, advert.interval);
     }
 
+    /// It is silent only when it has missed as many adverts of its own as we wait for. A
+    /// faster one that is heard after a slower one, or that we follow, shortens nothing.
+    pub(super) fn hold_back(&self, backup: &mut Backup, interval: AdvertInterval) {
+        let silent = self.now + self.down(interval.max(backup.following));
+        backup.stranger = Some(backup.stranger.map_or(silent, |at| at.max(silent)));
+    }
+
     /// The Active stops: the highest of the Backups is the first to take over.
     fn released(&self, backup: &mut Backup) {
         backup.down = self.now + self.skew(backup.following);
@@ -99,7 +105,7 @@ impl Step<'_> {
     /// The timer has fired. A loop that is late by an interval has not heard what an
     /// Active said in it: it listens once before it takes over.
     fn silence(&mut self, mut backup: Backup) -> Mode {
-        let late = self.now.saturating_duration_since(backup.down);
+        let late = self.now.saturating_duration_since(backup.due());
         if late < backup.following.duration() || backup.then == Reason::NobodyElse {
             return self.promote(State::Backup, backup.then);
         }

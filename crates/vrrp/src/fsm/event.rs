@@ -37,7 +37,10 @@ pub enum Event<'a> {
     Foreign,
     /// A router that is configured otherwise, and so is not listened to, advertises our
     /// addresses: taking them would put them on two hosts.
-    Stranger,
+    Stranger {
+        /// The interval that its adverts name, by which its silence is measured.
+        interval: AdvertInterval,
+    },
     /// One of our addresses was taken off the interface by someone.
     AddressLost,
     /// Step down on purpose: an Active releases, and for `hold` follows whoever
@@ -125,11 +128,13 @@ pub enum Reason {
     HandedOver,
     /// With the routers that move together with it.
     Together,
+    /// A router that is configured otherwise had the addresses before.
+    StrangerFirst,
 }
 
 impl Reason {
     /// Every reason, for counters that list them all.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Started,
         Self::Stopped,
         Self::ActiveDown,
@@ -145,6 +150,7 @@ impl Reason {
         Self::Yielded,
         Self::HandedOver,
         Self::Together,
+        Self::StrangerFirst,
     ];
 
     /// camelCase name for logs, metrics and JSON.
@@ -165,6 +171,7 @@ impl Reason {
             Self::Yielded => "yielded",
             Self::HandedOver => "handedOver",
             Self::Together => "together",
+            Self::StrangerFirst => "strangerFirst",
         }
     }
 }

@@ -43,11 +43,14 @@ pub(super) struct Backup {
     pub(super) delayed: Option<Instant>,
     /// Told to leave a lower Active alone until then.
     pub(super) held: Option<Instant>,
+    /// A stranger has advertised our addresses, and is not silent before then.
+    pub(super) stranger: Option<Instant>,
     pub(super) leftover: Leftover,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Active {
+    pub(super) since: Instant,
     /// The last advert.
     pub(super) sent: Instant,
     /// Adver_Timer.
@@ -70,7 +73,7 @@ impl Mode {
         match self {
             Self::Initialize | Self::Fault(FaultEnds::WhenTold) => None,
             Self::Fault(FaultEnds::At(end)) => Some(*end),
-            Self::Backup(backup) => Some(backup.down),
+            Self::Backup(backup) => Some(backup.due()),
             Self::Active(active) => {
                 let announce = active.announcements.deadline();
                 Some(announce.map_or(active.next, |at| at.min(active.next)))
@@ -93,14 +96,21 @@ impl Backup {
             following: rules.interval,
             delayed: None,
             held: None,
+            stranger: None,
             leftover: Leftover::None,
         }
+    }
+
+    /// When everybody that was heard counts as silent.
+    pub(super) fn due(&self) -> Instant {
+        self.stranger.map_or(self.down, |at| at.max(self.down))
     }
 }
 
 impl Active {
     pub(super) fn since(rules: &Settings, now: Instant) -> Self {
         Self {
+            since: now,
             sent: now,
             next: now + rules.interval.duration(),
             announcements: Announcements::after_promotion(rules.announcing, now),

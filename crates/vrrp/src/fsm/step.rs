@@ -66,7 +66,7 @@ impl Step<'_> {
             | Event::Fault
             | Event::Recover
             | Event::Foreign
-            | Event::Stranger
+            | Event::Stranger { .. }
             | Event::AddressLost
             | Event::Yield { .. }
             | Event::Take
@@ -98,7 +98,7 @@ impl Step<'_> {
                 | Event::Deadline
                 | Event::Recover
                 | Event::Foreign
-                | Event::Stranger
+                | Event::Stranger { .. }
                 | Event::AddressLost
                 | Event::Yield { .. }
                 | Event::Take

@@ -117,7 +117,9 @@ fn happen(router: &mut Router, version: Version, event: &str, at: Instant) -> Ac
         ["fault"] => Event::Fault,
         ["recover"] => Event::Recover,
         ["foreign"] => Event::Foreign,
-        ["stranger"] => Event::Stranger,
+        ["stranger", every] => Event::Stranger {
+            interval: interval(Version::V3, every.parse().unwrap()),
+        },
         ["take"] => Event::Take,
         ["rise"] => Event::Rise,
         ["fall"] => Event::Fall,

@@ -1,18 +1,88 @@
 //! What a router is told to do, by its operator, its group or the Active, and who keeps it
 //! from acting.
 
-use crate::table::{check, settings};
+use crate::table::{check, settings, settings_v2};
 
 #[test]
 fn w7_a_backup_holds_back_while_a_stranger_advertises_its_addresses() {
     let table = "
         0   | start leftover   | initialize>backup started | backup | 360.9375
-        50  | stranger         | release | backup | 410.9375
-        150 | stranger         | - | backup | 510.9375
+        50  | stranger 100     | release | backup | 410.9375
+        150 | stranger 10      | - | backup | 510.9375
         @   | deadline         | advert 100, acquire, announce, backup>active activeDown | active | 530.9375
-        515 | stranger         | (NoMatter) | active | 530.9375
     ";
     check(settings(), table);
+}
+
+/// One that advertises every second is not silent after 341 ms.
+#[test]
+fn w7_a_stranger_is_waited_for_as_long_as_its_own_interval_asks() {
+    let table = "
+        0     | start            | initialize>backup started | backup | 360.9375
+        50    | stranger 1000    | - | backup | 3659.375
+        360.9375 | deadline      | (NoMatter) | backup | 3659.375
+        1050  | stranger 1000    | - | backup | 4659.375
+        1100  | heard .13 200 100 | - | backup | 4659.375
+        1200  | heard .13 0 100  | - | backup | 4659.375
+        1300  | stranger 100     | - | backup | 4659.375
+        @     | deadline         | advert 100, acquire, announce, backup>active activeReleased | active | 4679.375
+    ";
+    check(settings(), table);
+    // Of two that are followed, the slower is waited for.
+    let table = "
+        0     | start             | initialize>backup started | backup | 360.9375
+        50    | stranger 100      | - | backup | 410.9375
+        60    | heard .13 200 1000 | (follow 1s) | backup | 3669.375
+        70    | stranger 100      | - | backup | 3679.375
+    ";
+    check(settings(), table);
+}
+
+/// Whoever is heard so soon after a promotion was there before.
+#[test]
+fn w7_an_active_that_came_second_steps_back_before_a_stranger() {
+    let promoted = "
+        0        | start         | initialize>backup started | backup | 360.9375
+        @        | deadline      | advert 100, acquire, announce, backup>active activeDown | active | 380.9375
+        @        | deadline      | announce | active | 460.9375
+    ";
+    for (rows, settings) in [
+        (
+            "
+        460.9375 | deadline      | advert 100 | active | 560.9375
+        500      | stranger 100  | release, active>backup strangerFirst | backup | 860.9375
+        600      | stranger 1000 | - | backup | 4209.375
+        @        | deadline      | advert 100, acquire, announce, backup>active activeDown | active | 4229.375",
+            settings(),
+        ),
+        (
+            "
+        460.9375 | deadline      | advert 100 | active | 560.9375
+        @        | deadline      | advert 100, announce | active | 660.9375
+        660.937499 | stranger 100 | release, active>backup strangerFirst | backup | 1021.874999",
+            settings(),
+        ),
+        (
+            "
+        460.9375 | deadline      | advert 100 | active | 560.9375
+        @        | deadline      | advert 100, announce | active | 660.9375
+        660.9375 | stranger 100  | (NoMatter) | active | 660.9375
+        @        | deadline      | advert 100 | active | 760.9375
+        722      | stranger 1000 | release, active>backup strangerFirst | backup | 4331.375",
+            settings(),
+        ),
+    ] {
+        check(settings, &format!("{promoted}{rows}"));
+    }
+    // A faster one that comes a little later has not been there before.
+    let table = "
+        0        | start         | initialize>backup started | backup | 3609.375
+        @        | deadline      | advert 100, acquire, announce, backup>active activeDown | active | 3629.375
+        @        | deadline      | announce | active | 3809.375
+        @        | deadline      | announce | active | 4609.375
+        3910     | stranger 100  | (NoMatter) | active | 4609.375
+    ";
+    check(settings_v2(), table);
 }
 
 #[test]
