@@ -19,12 +19,21 @@ pub struct Expected {
     pub auth: Auth,
     /// Our addresses.
     pub addresses: Addresses,
+    /// Those that we hold with them and do not advertise.
+    pub excluded: Vec<IpAddr>,
     /// Address that our own adverts come from.
     pub source: IpAddr,
     /// How adverts travel.
     pub path: Path,
     /// Where keepalived's habits are spoken.
     pub dialects: Dialects,
+}
+
+impl Expected {
+    /// Is it one that we hold, advertised or not?
+    pub fn holds(&self, ip: &IpAddr) -> bool {
+        self.addresses.contains(ip) || self.excluded.contains(ip)
+    }
 }
 
 /// How adverts travel.
@@ -54,7 +63,8 @@ pub enum Senders {
 /// What is odd about an advert that is accepted all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Notice {
-    /// The peer has another set of addresses: after a move some would be nowhere.
+    /// The peer has another set of addresses, some of ours among them: after a move others
+    /// would be nowhere.
     #[error("peer has other addresses")]
     OtherAddresses,
     /// The peer has another interval (VRRPv3), which a Backup adopts.
@@ -136,6 +146,10 @@ fn addresses(advert: &Advert, expected: &Expected) -> Result<Option<Notice>, Ref
     }
     if advert.addresses.same_set(&expected.addresses) {
         return Ok(None);
+    }
+    // Who shares none of them is no peer of ours: to follow it would leave ours nowhere.
+    if !advert.addresses.iter().any(|ip| expected.holds(ip)) {
+        return Err(Refusal::OtherGroup);
     }
     if expected.dialects.has(Dialect::OtherAddresses) {
         return Ok(Some(Notice::OtherAddresses));

@@ -21,8 +21,9 @@ pub enum Dialect {
     /// Unicast adverts are accepted with any TTL or hop limit: keepalived 2.2.7 sends IPv6
     /// unicast with 64. The RFCs ask for 255 and know no unicast.
     AnyUnicastTtl,
-    /// Other addresses in an advert are noted, not refused (keepalived from 2.3.4 on; up
-    /// to 2.3.2 it refuses, and both routers are Active for ever).
+    /// Other addresses in an advert are noted, not refused, as long as one of ours is among
+    /// them (keepalived from 2.3.4 on, even without that; up to 2.3.2 it refuses, and both
+    /// routers are Active for ever). Without any it is another group's.
     OtherAddresses,
     /// An Active that hears a lower priority advertises and announces at once in VRRPv2
     /// too. RFC 3768 discards; RFC 9568 section 6.4.3 has made the advert a must.

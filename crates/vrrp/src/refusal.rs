@@ -82,6 +82,10 @@ pub enum Refusal {
     /// Addresses of the other family, or another set of them where that is refused.
     #[error("peer has other addresses")]
     Addresses,
+    /// None of its addresses is ours: another group that was given our VRID. Both work
+    /// beside each other, until a virtual hardware address or a peer confuses them.
+    #[error("another group has our VRID; give one of the two another")]
+    OtherGroup,
 }
 
 impl Refusal {
@@ -112,6 +116,7 @@ impl Refusal {
             Self::Password => "password",
             Self::Interval(_) => "interval",
             Self::Addresses => "addresses",
+            Self::OtherGroup => "otherGroup",
         }
     }
 
@@ -127,6 +132,7 @@ impl Refusal {
             | Self::Password
             | Self::Interval(_)
             | Self::Addresses
+            | Self::OtherGroup
             | Self::OwnSource => true,
             Self::IpTruncated
             | Self::IpHeader

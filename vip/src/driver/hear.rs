@@ -61,7 +61,7 @@ impl<E: Effects> Driver<E> {
     /// Nobody can tell whether it holds the addresses that it advertises; if we took them
     /// too, both would have them for ever.
     fn hold_back(&mut self, refusal: Refusal, advert: &Advert) {
-        let ours = |address| self.expected.addresses.contains(address);
+        let ours = |address| self.expected.holds(address);
         let rival = refusal.is_misconfiguration()
             && refusal != Refusal::OwnSource
             && !advert.priority.is_release()

@@ -53,6 +53,7 @@ pub(super) fn expected(
         interval: router.interval,
         auth: router.auth,
         addresses: Addresses::new(addresses)?,
+        excluded: router.excluded.iter().map(VirtualAddress::ip).collect(),
         source,
         path: match &router.travel {
             Travel::Multicast => Path::Multicast,

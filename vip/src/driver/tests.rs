@@ -341,6 +341,14 @@ fn of_another_group() -> Datagram {
 }
 
 fn datagram_of(vrid: Vrid, priority: u8) -> Datagram {
+    datagram_about(vrid, priority, vec![VIRTUAL])
+}
+
+fn datagram_with(priority: u8, addresses: Vec<IpAddr>) -> Datagram {
+    datagram_about(router().vrid, priority, addresses)
+}
+
+fn datagram_about(vrid: Vrid, priority: u8, addresses: Vec<IpAddr>) -> Datagram {
     let router = router();
     let envelope = Envelope::multicast(PEER);
     let advert = Advert {
@@ -349,7 +357,7 @@ fn datagram_of(vrid: Vrid, priority: u8) -> Datagram {
         priority: Priority::new(priority),
         interval: router.interval,
         auth: Auth::None,
-        addresses: Addresses::new(vec![VIRTUAL]).unwrap(),
+        addresses: Addresses::new(addresses).unwrap(),
     };
     let payload = emit(&advert, &envelope, Checksum::PseudoHeader);
     assert_eq!(Family::of(PEER), Family::V4);

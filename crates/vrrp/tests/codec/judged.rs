@@ -14,6 +14,7 @@ fn expected(version: Version, millis: u64, path: Path) -> Expected {
         interval: ours.interval,
         auth: Auth::None,
         addresses: ours.addresses,
+        excluded: vec![ip("10.55.0.102")],
         source: ip(M1),
         path,
         dialects: Dialects::KEEPALIVED,
@@ -158,6 +159,16 @@ fn other_addresses_are_noted_or_refused_by_dialect() {
         judge(&theirs, &group, &ours),
         Ok(vec![Notice::OtherAddresses])
     );
+    let theirs = advert(Version::V3, 100, 101, &["10.55.0.102"]);
+    assert_eq!(
+        judge(&theirs, &group, &ours),
+        Ok(vec![Notice::OtherAddresses]),
+        "one that we hold and do not advertise"
+    );
+    let stranger = advert(Version::V3, 100, 250, &["10.55.0.200"]);
+    let refusal = judge(&stranger, &group, &ours).unwrap_err();
+    assert_eq!(refusal, Refusal::OtherGroup, "none of ours");
+    assert!(refusal.is_misconfiguration());
     let strict = ours.dialects.without(Dialect::OtherAddresses);
     let ours = Expected {
         dialects: strict,

@@ -131,6 +131,31 @@ async fn w7_a_peer_with_our_addresses_that_is_configured_otherwise_is_left_alone
     assert_eq!(bench.state(), State::Active, "it is silent");
 }
 
+/// A neighbour's group with our VRID: to follow it would leave our addresses nowhere.
+#[tokio::test(start_paused = true)]
+async fn w8_a_list_without_any_of_ours_changes_nothing() {
+    let other = VIRTUAL.to_string().replace("100", "200").parse().unwrap();
+    let bench = bench(clear());
+    for state in [State::Backup, State::Active, State::Active] {
+        let stranger = datagram_with(250, vec![other]);
+        bench.adverts.send(Ok(stranger)).await.unwrap();
+        settle().await;
+        assert_eq!(bench.state(), state);
+        advance(Duration::from_millis(330)).await;
+        settle().await;
+    }
+    let record = bench.record.borrow().clone();
+    assert!(record.holding);
+    assert_eq!(record.counts.refused.get("otherGroup"), Some(&3));
+    let alarm = record.alarm.unwrap();
+    assert!(alarm.contains("another group has our VRID"), "{alarm}");
+    // With one of ours among them it is a peer, and the higher one.
+    let peer = datagram_with(250, vec![other, VIRTUAL]);
+    bench.adverts.send(Ok(peer)).await.unwrap();
+    settle().await;
+    assert_eq!(bench.state(), State::Backup);
+}
+
 /// An advert of priority 150 for that envelope.
 fn reply(envelope: &Envelope) -> Vec<u8> {
     let received = parse(&datagram(150).payload, &Envelope::multicast(PEER)).unwrap();
