@@ -40,7 +40,9 @@ pub fn explain(
             group.unwrap_or_default()
         ));
     }
-    if !record.running {
+    if let Some(lacks) = &record.lacks {
+        words.push(format!("It waits until that is there: {lacks}."));
+    } else if !record.running {
         words.push(format!("Interface {} is down or gone.", router.interface));
     }
     for address in &record.unanswered {
@@ -292,6 +294,19 @@ mod tests {
             let words = told.unwrap_or_default();
             assert_eq!(words.contains("(no right)"), needs, "{words}");
         }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_said_instead_of_a_link_that_is_down() {
+        let mut record = record(State::Fault, 200, None, Instant::now());
+        (record.running, record.lacks) = (false, Some("no interface eth7".to_owned()));
+        let told = explain(&router(""), &record, &seen(Verdict::Up), Instant::now());
+        let told = told.join("\n");
+        assert!(
+            told.contains("until that is there: no interface eth7."),
+            "{told}"
+        );
+        assert!(!told.contains("is down or gone"), "{told}");
     }
 
     #[test]

@@ -126,10 +126,12 @@ impl Fleet {
             .collect()
     }
 
-    /// Starts all routers of `config`, or none.
+    /// Starts all routers of `config`, or none. One whose interface or source address is not
+    /// there waits for it, at fault, beside the others.
     ///
     /// # Errors
-    /// That of the first router that does not start; those before it are stopped again.
+    /// That of the first router that does not start for another reason; those before it are
+    /// stopped again.
     pub async fn start(&self, config: &Config) -> Result<(), StartError> {
         let routers = &config.routers;
         self.gather(&config.sync_groups);
@@ -218,9 +220,14 @@ impl Fleet {
             let lives = |member: &Arc<Member>| lives_on(&member.router, router);
             !running.iter().any(lives)
         });
-        anew.filter_map(|router| Linux::trial(router, &self.guard.line()).err())
-            .map(StartError::Open)
-            .collect()
+        let failed = anew.filter_map(|router| {
+            let error = Linux::trial(router, &self.guard.line()).err()?;
+            // One that waits goes on waiting: there is nothing that it would give up.
+            let mut running = running.iter();
+            let waits = running.any(|it| it.lacks() && it.router.name == router.name);
+            (!(waits && error.may_come())).then_some(error)
+        });
+        failed.map(StartError::Open).collect()
     }
 
     /// Stops every router: priority 0, then the address is removed, then the guard ends.

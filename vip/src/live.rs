@@ -4,6 +4,8 @@
 //! Runs as one task on the adverts' thread, with two feeders of its own: one reads
 //! adverts, one the kernel's notices. Ends when its driver is told to stop.
 
+mod absent;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +92,14 @@ impl Life {
                 let _ = opened.send(Ok(()));
                 open
             }
+            Err(error) if error.may_come() => {
+                self.stand_by(&error);
+                let _ = opened.send(Ok(()));
+                match self.reopened(None).await {
+                    Some(open) => open,
+                    None => return self.clean().await,
+                }
+            }
             Err(error) => {
                 self.clean().await;
                 let _ = opened.send(Err(error));
@@ -109,10 +119,13 @@ impl Life {
             self.commands = inputs.commands;
             match ended {
                 Ended::Stopped | Ended::Abandoned => return self.clean().await,
-                Ended::Lost(lost) => match self.reopened(lost).await {
-                    Some(again) => open = again,
-                    None => return self.clean().await,
-                },
+                Ended::Lost(lost) => {
+                    self.step_out(lost);
+                    match self.reopened(Some(lost)).await {
+                        Some(again) => open = again,
+                        None => return self.clean().await,
+                    }
+                }
             }
         }
     }
@@ -204,26 +217,17 @@ impl Life {
         })
     }
 
-    /// Waits until everything can be opened again, or for the end.
-    async fn reopened(&mut self, lost: Lost) -> Option<Open> {
-        let router = &self.router.name;
-        let (interface, lost_name) = (&self.router.interface, lost.name());
-        tracing::warn!(
-            router,
-            interface,
-            lost = lost_name,
-            "stepped out; waiting for it"
-        );
+    /// Waits until everything can be opened, or for the end.
+    async fn reopened(&mut self, lost: Option<Lost>) -> Option<Open> {
         let mut monitor = Monitor::open(self.guard.ledger()).ok();
         // What failed by itself may fail again at once.
-        let mut pause = lost == Lost::Feeder;
+        let mut pause = lost == Some(Lost::Feeder);
         loop {
             if !std::mem::take(&mut pause) {
-                match self.open().await {
-                    Ok(open) => return Some(open),
-                    Err(error) => {
-                        tracing::debug!(router = self.router.name, "{}", chain(&error));
-                    }
+                let opened = self.open().await;
+                self.lacks(opened.as_ref().err());
+                if let Ok(open) = opened {
+                    return Some(open);
                 }
             }
             tokio::select! {

@@ -5,11 +5,13 @@
 //! routers were Active, and makes them so at once: its first advert follows the last one of
 //! the old program within some ten milliseconds, far inside the peers' down interval.
 //!
-//! Before anything is given up, the new program has to read the configuration: one that
-//! does not run, or refuses it, leaves the old one running.
+//! Before anything is given up, the new program has to read the configuration, and to open
+//! what its routers need beside those that run: one that does not run, refuses the file, or
+//! cannot start a router, leaves the old one running.
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -27,7 +29,7 @@ use crate::fleet::Fleet;
 /// Where the new program finds what was.
 const VARIABLE: &str = "VIP_DAEMON_RESUME";
 
-/// How long the new program may take to read the configuration.
+/// How long the new program may take to read the configuration and try its routers.
 const CHECK: Duration = Duration::from_secs(10);
 
 /// What the new program goes on with.
@@ -106,7 +108,9 @@ pub async fn upgrade(fleet: &Fleet, config: &Path) -> UpgradeError {
         Ok(program) => program,
         Err(error) => return error,
     };
-    if let Err(error) = check(&program, config).await {
+    let waits = fleet.members().into_iter().filter(|member| member.lacks());
+    let waits: Vec<_> = waits.map(|member| member.router.name.clone()).collect();
+    if let Err(error) = check(&program, config, &waits).await {
         return error;
     }
     let resume = serde_json::to_string(&Resume::now(fleet)).unwrap_or_default();
@@ -120,8 +124,20 @@ pub async fn upgrade(fleet: &Fleet, config: &Path) -> UpgradeError {
     UpgradeError::Run(program, error)
 }
 
-async fn check(program: &Path, config: &Path) -> Result<(), UpgradeError> {
-    let arguments = ["check".as_ref(), "--config".as_ref(), config.as_os_str()];
+/// The new program reads the file, and opens what its routers need: of those that `wait` for
+/// an interface in the old one it may be missing, of others a name is wrong in a file that
+/// nobody has loaded yet.
+async fn check(
+    program: &Path,
+    config: &Path,
+    waits: &[String],
+) -> Result<(), UpgradeError> {
+    let mut arguments: Vec<&OsStr> =
+        ["check", "--here", "--config"].map(AsRef::as_ref).to_vec();
+    arguments.push(config.as_os_str());
+    for router in waits {
+        arguments.extend(["--waits", router].map(OsStr::new));
+    }
     let said = daemon::upgrade::trial(program, &arguments, Stdio::null(), CHECK).await;
     said.map(drop)
 }
@@ -150,9 +166,9 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_does_not_do_leaves_the_old_one() {
         let config = Path::new("/no/such/file.yaml");
-        let error = check(Path::new("/no/such/program"), config).await;
+        let error = check(Path::new("/no/such/program"), config, &[]).await;
         assert!(matches!(error, Err(UpgradeError::Run(..))));
-        let error = check(Path::new("/bin/false"), config).await;
+        let error = check(Path::new("/bin/false"), config, &[]).await;
         assert!(matches!(error, Err(UpgradeError::Refuses { .. })));
     }
 }

@@ -8,6 +8,9 @@ use daemon::{chain, exit, log};
 
 use super::on_runtime;
 use crate::config::Config;
+use crate::guard::Line;
+use crate::ledger::Ledger;
+use crate::linux::Linux;
 use crate::{guard, import, run};
 
 pub(super) fn daemon(path: &Path) -> u8 {
@@ -62,6 +65,30 @@ pub(super) fn scripts(path: &Path) -> u8 {
 }
 
 pub(super) fn check(path: &Path) -> u8 {
+    checked(path, |_| Ok(()))
+}
+
+/// Opens what every router needs, and lets go of it again; those that `wait` may lack what
+/// comes by itself.
+pub(super) fn check_here(path: &Path, waits: &[String]) -> u8 {
+    checked(path, |config| {
+        let line = Line::unguarded(Ledger::open(&config.socket, config.mark));
+        let tried = on_runtime(async {
+            config.routers.iter().try_for_each(|router| {
+                match Linux::trial(router, &line) {
+                    Err(error) if error.may_come() && waits.contains(&router.name) => {
+                        complain(&format!("warning: {}", chain(&error)));
+                        Ok(())
+                    }
+                    tried => tried.map_err(|error| chain(&error)),
+                }
+            })
+        });
+        tried.map_err(|error| error.to_string())?
+    })
+}
+
+fn checked(path: &Path, more: impl FnOnce(&Config) -> Result<(), String>) -> u8 {
     match Config::read(path) {
         Ok(config) => {
             config
@@ -79,6 +106,9 @@ pub(super) fn check(path: &Path) -> u8 {
                     router.name, router.interval
                 ));
             });
+            if let Err(lacks) = more(&config) {
+                return fail(exit::FAILED, &lacks);
+            }
             say(&format!(
                 "{}: good, {} router(s)",
                 path.display(),

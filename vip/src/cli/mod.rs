@@ -27,7 +27,17 @@ enum Command {
     /// Run in the foreground until a signal ends it; SIGHUP reads the file again.
     Run(ConfigFile),
     /// Say whether a configuration file is good, and touch nothing.
-    Check(ConfigFile),
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Whether its routers could start on this machine, too. Needs the rights of the
+        /// daemon.
+        #[arg(long)]
+        here: bool,
+        /// With `--here`: this router may wait for its interface; may be repeated.
+        #[arg(long, value_name = "ROUTER", requires = "here")]
+        waits: Vec<String>,
+    },
     /// Give the addresses that this node holds to another, without a hole.
     ///
     /// With a `channel`, the successor is told first; without one, or with a keepalived as
@@ -137,7 +147,10 @@ impl Cli {
     pub fn execute(self) -> u8 {
         match self.command {
             Command::Run(file) => file::daemon(&file.config),
-            Command::Check(file) => file::check(&file.config),
+            Command::Check {
+                file, here: false, ..
+            } => file::check(&file.config),
+            Command::Check { file, waits, .. } => file::check_here(&file.config, &waits),
             Command::Yield {
                 socket,
                 to,

@@ -26,6 +26,8 @@ pub struct Record {
     pub priority: Priority,
     /// Why it stays out, if it does.
     pub out: Option<Out>,
+    /// What it waits for before it can be opened: its interface, or an address there.
+    pub lacks: Option<String>,
     /// Whether the interface is up and has a carrier.
     pub running: bool,
     /// Whether the addresses are on the interface by our hand.
@@ -117,6 +119,7 @@ impl Record {
             },
             priority,
             out: None,
+            lacks: None,
             running: false,
             holding: false,
             waits_for: Vec::new(),
@@ -128,5 +131,17 @@ impl Record {
             unanswered: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// Others are told of a change of state that has just happened.
+    pub fn tell(&mut self, state: State, reason: Reason) {
+        let since = Instant::now();
+        self.told = Told {
+            state,
+            since,
+            reason,
+        };
+        let key = (state.name(), reason.name());
+        *self.counts.transitions.entry(key).or_default() += 1;
     }
 }

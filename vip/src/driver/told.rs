@@ -5,7 +5,6 @@
 //! the addresses when nobody else does. What is told is the FAULT that scripts wait for,
 //! as long as it does not hold the addresses.
 
-use tokio::time::Instant;
 use vrrp::State;
 use vrrp::fsm::Reason;
 
@@ -64,12 +63,6 @@ impl<E: Effects> Driver<E> {
                 State::Fault | State::Initialize => self.able,
             },
         });
-        self.record.send_modify(|record| {
-            record.told.state = to;
-            record.told.since = Instant::now();
-            record.told.reason = reason;
-            let transitions = &mut record.counts.transitions;
-            *transitions.entry((to.name(), reason.name())).or_default() += 1;
-        });
+        self.record.send_modify(|record| record.tell(to, reason));
     }
 }

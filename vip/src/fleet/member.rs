@@ -55,6 +55,11 @@ impl Member {
         !self.task.is_finished()
     }
 
+    /// Does it wait for its interface, or for an address there?
+    pub fn lacks(&self) -> bool {
+        self.record.borrow().lacks.is_some()
+    }
+
     /// Gives the addresses away; `None` when the router has ended.
     pub async fn hand_over(&self, to: Option<Name>, hold: Duration) -> Option<Handed> {
         let (done, answer) = oneshot::channel();

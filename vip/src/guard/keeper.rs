@@ -47,6 +47,12 @@ pub struct Line {
 }
 
 impl Line {
+    /// Without a guard: for a trial that puts nothing anywhere.
+    pub fn unguarded(ledger: Ledger) -> Self {
+        let (_, guard) = watch::channel(None);
+        Self { guard, ledger }
+    }
+
     /// The address is about to be put there or renewed. Where its mark will say whose it is
     /// the guard is told before the kernel: dying in between leaves nothing behind.
     pub fn intend(&self, held: Held, grace: Duration) -> Known {

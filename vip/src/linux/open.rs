@@ -18,7 +18,7 @@ pub enum OpenError {
     /// There is no such interface.
     #[error(
         "router {router}: there is no interface {interface} (there are: {present}); \
-         correct `interface` or `device`, or start after it exists"
+         correct `interface` or `device`, unless it comes later"
     )]
     NoInterface {
         /// The router.
@@ -93,6 +93,23 @@ pub enum OpenError {
     /// The kernel could not be asked.
     #[error(transparent)]
     Netlink(#[from] RequestError),
+}
+
+impl OpenError {
+    /// Is it something that may come by itself, such as an interface that is made late in a
+    /// boot, or an address that DHCP has not brought yet?
+    pub fn may_come(&self) -> bool {
+        match self {
+            Self::NoInterface { .. }
+            | Self::NoSource { .. }
+            | Self::ForeignSource { .. } => true,
+            Self::Taken { .. }
+            | Self::NoEthernet { .. }
+            | Self::NotPermitted { .. }
+            | Self::Socket { .. }
+            | Self::Netlink(_) => false,
+        }
+    }
 }
 
 /// What the peers of a unicast group are asked.

@@ -82,6 +82,7 @@ pub(super) fn router(fleet: &Fleet, member: &Member) -> Value {
         "configuredPriority": config.priority.get(),
         "syncGroup": config.sync_group,
         "waitsFor": record.waits_for,
+        "lacks": record.lacks,
         "out": record.out.map(Out::name),
         "heard": record.heard.as_ref().map(heard),
         "alarm": record.alarm,

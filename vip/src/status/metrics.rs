@@ -7,6 +7,7 @@ use vrrp::State;
 
 use super::{seconds, wall};
 use crate::channel::Client;
+use crate::driver::Record;
 use crate::fleet::{Fleet, Member};
 use crate::track::Out;
 
@@ -78,7 +79,28 @@ fn gauges(out: &mut Text, member: &Member) {
         states = states.sample(&labels, record.told.state == state);
     }
     let labels = [("router", router)];
-    for (name, help, value) in [
+    for (name, help, value) in levels(member, &record) {
+        out.gauge(name, help).sample(&labels, value);
+    }
+    out.gauge(
+        "vip_daemon_state_since_seconds",
+        "When the router went into its state, in seconds since 1970.",
+    )
+    .sample(&labels, seconds(wall(record.told.since)));
+    let mut checks = out.gauge(
+        "vip_daemon_check_passed",
+        "1 while the tracked check counts as passed.",
+    );
+    for (track, seen) in member.router.tracks.iter().zip(member.tracker.seen()) {
+        let name = track.target.name();
+        let labels = [("router", router), ("check", name.as_str())];
+        checks = checks.sample(&labels, seen.verdict == Some(Verdict::Up));
+    }
+}
+
+/// What goes up and down, as name, help and value.
+fn levels(member: &Member, record: &Record) -> [(&'static str, &'static str, u64); 9] {
+    [
         (
             "vip_daemon_holding",
             "1 while the addresses are on the interface by our hand.",
@@ -110,6 +132,11 @@ fn gauges(out: &mut Text, member: &Member) {
             u64::from(!record.waits_for.is_empty()),
         ),
         (
+            "vip_daemon_lacks_interface",
+            "1 while the router waits for its interface, or for an address there.",
+            u64::from(record.lacks.is_some()),
+        ),
+        (
             "vip_daemon_unanswered_addresses",
             "Addresses that another router advertises and nobody answers for.",
             u64::try_from(record.unanswered.len()).unwrap_or(u64::MAX),
@@ -119,23 +146,7 @@ fn gauges(out: &mut Text, member: &Member) {
             "1 once a peer was heard that is configured otherwise.",
             u64::from(record.alarm.is_some()),
         ),
-    ] {
-        out.gauge(name, help).sample(&labels, value);
-    }
-    out.gauge(
-        "vip_daemon_state_since_seconds",
-        "When the router went into its state, in seconds since 1970.",
-    )
-    .sample(&labels, seconds(wall(record.told.since)));
-    let mut checks = out.gauge(
-        "vip_daemon_check_passed",
-        "1 while the tracked check counts as passed.",
-    );
-    for (track, seen) in member.router.tracks.iter().zip(member.tracker.seen()) {
-        let name = track.target.name();
-        let labels = [("router", router), ("check", name.as_str())];
-        checks = checks.sample(&labels, seen.verdict == Some(Verdict::Up));
-    }
+    ]
 }
 
 fn counters(out: &mut Text, member: &Member) {

@@ -2,6 +2,7 @@
 //! the command line make of the daemon. Elections and failover times on the wire are the
 //! scenarios of the lab.
 
+mod absent;
 mod excluded;
 mod footprint;
 mod guard;
@@ -42,6 +43,7 @@ fn main() {
         .into_iter()
         .chain(live::TESTS)
         .chain(start::TESTS)
+        .chain(absent::TESTS)
         .chain(excluded::TESTS)
         .chain(footprint::TESTS)
         .chain(guard::TESTS)

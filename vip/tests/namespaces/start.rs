@@ -154,7 +154,8 @@ fn missing() -> Result<(), Failed> {
     let without = ["setpriv", "--bounding-set", "-net_raw"];
 
     fs::write(&config, good.replace("interface: eth0", "interface: eth7"))?;
-    refused(&run(&started)?, 1, "there is no interface eth7")?;
+    let check = [BINARY, "check", "--here", "--config", &path];
+    refused(&run(&check)?, 1, "there is no interface eth7")?;
     fs::write(&config, good.replace("priority: 200", "priority: 0"))?;
     refused(
         &run(&started)?,
