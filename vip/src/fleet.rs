@@ -3,17 +3,19 @@
 //! Lives on the control runtime. Each [`Member`] is one router on the adverts' thread
 //! together with its checks, which stay here.
 
+mod hush;
 mod member;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use daemon::chain;
 use daemon::metrics::{Histogram, NETWORK};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::ask::Board;
 use crate::channel::{Client, Entry};
@@ -24,13 +26,18 @@ use crate::guard::{Facts, Keeper};
 use crate::ledger;
 use crate::linux::{Before, Linux, OpenError};
 use crate::live::Life;
-use crate::notify::{Subject, Teller};
+use crate::notify::{Move, Subject, Teller};
 use crate::sync::{Book, Seat};
 use crate::thread::Thread;
 use crate::track::Tracker;
 use crate::upgrade::Resume;
+use hush::Hush;
 pub use member::Member;
 use member::{adjusted, checks, lives_on, stop};
+
+/// What a router needs at most to be Active again where it was: microseconds, on a thread
+/// that goes before everything else.
+const TAKE: Duration = Duration::from_millis(100);
 
 /// Why a router did not start.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +69,8 @@ pub struct Fleet {
     teller: Teller,
     /// What the program before this one left; used up by the first start.
     resume: Mutex<Resume>,
+    /// Where transitions go meanwhile.
+    hush: Mutex<Option<Hush>>,
 }
 
 impl Fleet {
@@ -86,6 +95,7 @@ impl Fleet {
             flights,
             teller,
             resume: Mutex::new(resume),
+            hush: Mutex::new(None),
         }
     }
 
@@ -136,6 +146,7 @@ impl Fleet {
         let routers = &config.routers;
         self.gather(&config.sync_groups);
         self.teller.add(told(config));
+        self.hush();
         sweep(routers.clone()).await;
         let mut started = Vec::new();
         for router in routers {
@@ -151,7 +162,29 @@ impl Fleet {
         self.teller.set(told(config).collect());
         let mut resume = self.resume.lock().unwrap_or_else(PoisonError::into_inner);
         *resume = Resume::default();
+        let hush = self
+            .hush
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        hush.into_iter().for_each(Hush::settle);
         Ok(())
+    }
+
+    /// After another program, nobody is told of what only brings back what was.
+    fn hush(&self) {
+        let resume = self.resume.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = resume.states();
+        let line = self.teller.line().filter(|_| !before.is_empty());
+        let mut hush = self.hush.lock().unwrap_or_else(PoisonError::into_inner);
+        *hush = line.map(|line| Hush::begin(before, line));
+    }
+
+    /// Where a router that starts puts its transitions.
+    fn line(&self) -> Option<mpsc::Sender<Move>> {
+        let hush = self.hush.lock().unwrap_or_else(PoisonError::into_inner);
+        let hushed = hush.as_ref().map(|hush| hush.moves.clone());
+        hushed.or_else(|| self.teller.line())
     }
 
     /// Makes what runs what `config` says. Routers that did not change keep their state;
@@ -266,10 +299,10 @@ impl Fleet {
         let tracker = Arc::new(Tracker::new(router, false));
         let was = {
             let resume = self.resume.lock().unwrap_or_else(PoisonError::into_inner);
-            resume.of(&router.name)
+            resume.of(&router.name).cloned()
         };
-        if let Some(was) = was {
-            tracker.resume(was);
+        if let Some(was) = &was {
+            tracker.resume(router, was);
         }
         let initial = Record::new(tracker.standing().priority, Instant::now());
         let (publish, record) = watch::channel(initial);
@@ -285,7 +318,7 @@ impl Fleet {
             before: Before::default(),
             channel: self.channel.clone(),
             flight: Arc::clone(tracker.flight()),
-            moves: self.teller.line(),
+            moves: self.line(),
             seat: self.seat(router),
         };
         let flight = Arc::clone(tracker.flight());
@@ -300,9 +333,11 @@ impl Fleet {
             .await
             .map_err(|_| StartError::Ended(router.name.clone()))??;
         if was.is_some_and(|was| was.active) {
-            let (taken, _) = oneshot::channel();
-            // One that has ended already is seen by whoever looks at its task.
+            let (taken, is_active) = oneshot::channel();
+            // One that has ended already is seen by whoever looks at its task, and one that
+            // cannot be Active by whoever is told of it.
             let _ = commands.send(Command::Take(taken)).await;
+            drop(timeout(TAKE, is_active).await);
         }
         Ok(Member {
             router: router.clone(),

@@ -25,6 +25,7 @@ use tokio::time::sleep;
 use vrrp::State;
 
 use crate::fleet::Fleet;
+use crate::notify::Subject;
 
 /// Where the new program finds what was.
 const VARIABLE: &str = "VIP_DAEMON_RESUME";
@@ -37,12 +38,15 @@ const CHECK: Duration = Duration::from_secs(10);
 #[serde(rename_all = "camelCase")]
 pub struct Resume {
     routers: BTreeMap<String, Was>,
+    /// How the sync groups stood, by name.
+    #[serde(default)]
+    groups: BTreeMap<String, String>,
     /// The guard of the program before, a child of this process.
     guard: Option<u32>,
 }
 
 /// How a router stood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Was {
     /// It held its addresses.
@@ -51,6 +55,25 @@ pub struct Was {
     pub released: bool,
     /// What it advertised with.
     pub priority: u8,
+    /// The state that others were told of, by name.
+    #[serde(default)]
+    pub state: String,
+    /// Why its own checks, or a person, kept it out, by name.
+    #[serde(default)]
+    pub out: Option<String>,
+    /// What its checks had come to.
+    #[serde(default)]
+    pub checks: Vec<Found>,
+}
+
+/// What a check had come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// What was asked, as `status` names it.
+    pub check: String,
+    /// Whether it counted as passed.
+    pub passed: bool,
 }
 
 impl Resume {
@@ -68,22 +91,42 @@ impl Resume {
 
     /// How this router stood.
     #[must_use]
-    pub fn of(&self, router: &str) -> Option<Was> {
-        self.routers.get(router).copied()
+    pub fn of(&self, router: &str) -> Option<&Was> {
+        self.routers.get(router)
+    }
+
+    /// Where everybody stood, as far as this program knows the names.
+    pub fn states(&self) -> BTreeMap<Subject, State> {
+        let routers = self.routers.iter();
+        let routers =
+            routers.map(|(name, was)| (Subject::Router(name.clone()), &was.state));
+        let groups = self.groups.iter();
+        let groups = groups.map(|(name, state)| (Subject::Group(name.clone()), state));
+        let known = |state: &str| State::ALL.into_iter().find(|it| it.name() == state);
+        let all = routers.chain(groups);
+        all.filter_map(|(subject, state)| Some((subject, known(state)?)))
+            .collect()
     }
 
     fn now(fleet: &Fleet) -> Self {
         let was = fleet.members().into_iter().map(|member| {
             let record = member.record.borrow();
+            let own = member.tracker.standing();
             let was = Was {
                 active: record.state == State::Active,
                 released: member.tracker.released(),
-                priority: record.priority.get(),
+                priority: own.priority.get(),
+                state: record.told.state.name().to_owned(),
+                out: own.out.map(|out| out.name().to_owned()),
+                checks: member.tracker.found(&member.router),
             };
             (member.router.name.clone(), was)
         });
+        let groups = fleet.groups().into_iter();
+        let groups = groups.map(|(name, book)| (name, book.state().name().to_owned()));
         Self {
             routers: was.collect(),
+            groups: groups.collect(),
             guard: fleet.guard().pid,
         }
     }
@@ -152,15 +195,33 @@ mod tests {
             active: true,
             released: false,
             priority: 80,
+            state: "active".to_owned(),
+            out: None,
+            checks: vec![Found {
+                check: "tcp 10.0.0.1:1".to_owned(),
+                passed: false,
+            }],
         };
         let resume = Resume {
-            routers: BTreeMap::from([("api".to_owned(), was)]),
+            routers: BTreeMap::from([("api".to_owned(), was.clone())]),
+            groups: BTreeMap::from([("gateway".to_owned(), "backup".to_owned())]),
             guard: Some(7),
         };
         let text = serde_json::to_string(&resume).unwrap();
         let read: Resume = serde_json::from_str(&text).unwrap();
         assert_eq!(read, resume);
-        assert_eq!((read.of("api"), read.of("web")), (Some(was), None));
+        assert_eq!((read.of("api"), read.of("web")), (Some(&was), None));
+        let states = [
+            (Subject::Router("api".to_owned()), State::Active),
+            (Subject::Group("gateway".to_owned()), State::Backup),
+        ];
+        assert_eq!(read.states(), BTreeMap::from(states));
+        // As a version before this one wrote it.
+        let older = r#"{"routers": {"api": {"active": true, "released": false, "priority": 80}},
+            "guard": null}"#;
+        let read: Resume = serde_json::from_str(older).unwrap();
+        assert!(read.of("api").is_some_and(|was| was.active));
+        assert!(read.states().is_empty());
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! One check of a router, asked again and again on the control runtime, never on the
 //! adverts' thread.
 
-use probe::Tally;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::tracker::{Last, Tracker};
@@ -24,7 +23,6 @@ pub async fn follow(
         Ok(asking) => asking,
         Err(error) => return error,
     };
-    let mut tally = Tally::new(track.rise, track.fall);
     let mut ticks = interval(track.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -51,10 +49,9 @@ pub async fn follow(
             };
             let (effect, verdict) = weighed(value, track.effect);
             tracker.weigh(position, effect, verdict);
-        } else if let Some(verdict) = tally.record(good) {
+        } else if let Some(verdict) = tracker.judge(position, good) {
             let check = track.target.name();
             tracing::info!(router, check, outcome, ?verdict, "tracked check changed");
-            tracker.record(position, verdict);
         }
     }
 }

@@ -29,6 +29,13 @@ pub enum Out {
 }
 
 impl Out {
+    const ALL: [Self; 4] = [Self::Fault, Self::Undecided, Self::Released, Self::Together];
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|out| out.name() == name)
+    }
+
     /// Name for logs, metrics and JSON.
     pub fn name(self) -> &'static str {
         match self {

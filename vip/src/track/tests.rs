@@ -1,12 +1,11 @@
 //! The tracker and its checks together.
 
-use probe::Verdict::{Down, Up};
 use vrrp::Priority;
 
 use super::*;
 use crate::ask::Board;
 use crate::config::{Config, Router};
-use crate::upgrade::Was;
+use crate::upgrade::{Found, Was};
 
 const CONFIG: &str = "apiVersion: sternpost/v1\nkind: VipDaemon\nrouters:\n\
     - {name: api, interface: eth0, vrid: 51, priority: 200, addresses: [10.55.0.100], \
@@ -18,7 +17,14 @@ fn router(tracks: &str) -> Router {
 }
 
 fn check(port: u16, weight: i32) -> String {
-    format!("{{tcp: {{address: '127.0.0.1:{port}'}}, weight: {weight}}}")
+    format!(
+        "{{tcp: {{address: '127.0.0.1:{port}'}}, weight: {weight}, fall: 1, rise: 1}}"
+    )
+}
+
+fn now(tracker: &Tracker) -> (u8, Option<Out>) {
+    let standing = tracker.standing();
+    (standing.priority.get(), standing.out)
 }
 
 #[test]
@@ -26,36 +32,114 @@ fn a_new_check_moves_nothing_before_it_has_a_verdict() {
     let before = router(&format!("[{}]", check(1, -50)));
     let after = router(&format!("[{}, {}]", check(2, 0), check(1, -50)));
     let tracker = Tracker::new(&before, false);
-    let now = |tracker: &Tracker| {
-        let standing = tracker.standing();
-        (standing.priority.get(), standing.out)
-    };
     assert_eq!(now(&tracker), (150, None));
-    tracker.record(0, Up);
+    tracker.judge(0, true);
     assert_eq!(now(&tracker), (200, None));
     tracker.reconfigure(&before, &after);
     assert_eq!(now(&tracker), (200, None));
-    tracker.record(0, Down);
+    tracker.judge(0, false);
     assert_eq!(now(&tracker), (1, Some(Out::Fault)));
-    tracker.record(0, Up);
+    tracker.judge(0, true);
+    assert_eq!(now(&tracker), (200, None));
+}
+
+/// A file that says `init: passed`, as every imported one does, changes nothing about that:
+/// the check failed, and has no other result yet.
+#[test]
+fn what_counts_before_a_result_gives_no_priority_back() {
+    let track = |port: u16, more: &str| {
+        format!(
+            "[{{tcp: {{address: '127.0.0.1:{port}'}}, weight: -50, init: passed, \
+             fall: 2{more}}}]"
+        )
+    };
+    let before = router(&track(1, ""));
+    let tracker = Tracker::new(&before, false);
+    assert_eq!(now(&tracker), (200, None));
+    tracker.judge(0, false);
+    assert_eq!(now(&tracker), (150, None));
+    // The same question under another limit keeps its verdict.
+    let after = router(&track(1, ", timeout: 3s"));
+    tracker.reconfigure(&before, &after);
+    assert_eq!(now(&tracker), (150, None));
+    // Another question has none: what held goes on.
+    let other = router(&track(2, ""));
+    tracker.reconfigure(&after, &other);
+    assert_eq!(now(&tracker), (150, None));
+    tracker.judge(0, true);
     assert_eq!(now(&tracker), (200, None));
 }
 
 #[test]
+fn one_failure_after_a_reload_is_one_failure() {
+    let tracks = |more: &str| {
+        format!("[{{tcp: {{address: '127.0.0.1:1'}}, weight: 0, fall: 3{more}}}]")
+    };
+    let before = router(&tracks(""));
+    let tracker = Tracker::new(&before, false);
+    tracker.judge(0, true);
+    tracker.judge(0, false);
+    let after = router(&tracks(", interval: 5s"));
+    tracker.reconfigure(&before, &after);
+    tracker.judge(0, false);
+    assert_eq!(now(&tracker), (200, None));
+    tracker.judge(0, false);
+    assert_eq!(now(&tracker), (1, Some(Out::Fault)));
+}
+
+#[test]
 fn a_new_program_goes_on_with_what_the_old_one_had() {
-    let tracker = Tracker::new(&router(&format!("[{}]", check(1, -50))), false);
-    let was = |released| Was {
+    let router = router("[{tcp: {address: '127.0.0.1:1'}, weight: -50, init: passed}]");
+    let old = Tracker::new(&router, false);
+    assert_eq!(
+        old.found(&router),
+        [],
+        "what counts before a result is none"
+    );
+    let was = |released, priority, checks: &[bool]| Was {
         active: true,
         released,
-        priority: 200,
+        priority,
+        state: "active".to_owned(),
+        out: None,
+        checks: checks
+            .iter()
+            .map(|passed| Found {
+                check: router.tracks[0].target.name(),
+                passed: *passed,
+            })
+            .collect(),
     };
-    tracker.resume(was(false));
-    assert_eq!(tracker.standing().priority, Priority::new(200));
-    tracker.record(0, Down);
-    assert_eq!(tracker.standing().priority, Priority::new(150));
-    let tracker = Tracker::new(&router("[]"), false);
-    tracker.resume(was(true));
-    assert_eq!(tracker.standing().out, Some(Out::Released));
+    // Without a verdict, and with each.
+    for (checks, result, first, second) in [
+        (&[][..], false, 150, 150),
+        (&[], true, 200, 200),
+        (&[true], false, 200, 150),
+        (&[false], true, 150, 200),
+    ] {
+        let tracker = Tracker::new(&router, false);
+        tracker.resume(&router, &was(false, 150, checks));
+        assert_eq!(now(&tracker), (150, None), "{checks:?}");
+        tracker.judge(0, result);
+        assert_eq!(now(&tracker), (first, None), "{checks:?}");
+        tracker.judge(0, result);
+        assert_eq!(now(&tracker), (second, None), "{checks:?}");
+        let found = was(false, 150, &[result]).checks;
+        assert_eq!(tracker.found(&router), found);
+    }
+    let tracker = Tracker::new(&router, false);
+    tracker.resume(&router, &was(true, 1, &[]));
+    assert_eq!(now(&tracker), (1, Some(Out::Released)));
+    // At fault it stays until the check has said otherwise.
+    let tracker = Tracker::new(&router, false);
+    let fault = Was {
+        out: Some("fault".to_owned()),
+        ..was(false, 1, &[])
+    };
+    tracker.resume(&router, &fault);
+    assert_eq!(now(&tracker), (1, Some(Out::Fault)));
+    tracker.judge(0, true);
+    assert_eq!(now(&tracker), (200, None));
 }
 
 #[test]

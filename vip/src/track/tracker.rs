@@ -4,14 +4,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use probe::Verdict;
+use probe::{Tally, Verdict};
 use tokio::sync::watch;
 use vrrp::Priority;
 
 use super::{Out, Standing, standing};
 use crate::config::{Effect, Initial, Router, Target, Track};
 use crate::flight::Flight;
-use crate::upgrade::Was;
+use crate::upgrade::{Found, Was};
 
 /// The verdicts on one router, and whether it was told to stay out.
 pub struct Tracker {
@@ -22,12 +22,24 @@ pub struct Tracker {
 
 struct State {
     base: Priority,
-    checks: Vec<(Effect, Option<Verdict>)>,
-    last: Vec<Option<Last>>,
+    checks: Vec<Check>,
     released: bool,
     /// A reload has brought checks without a verdict: what holds goes on holding until
     /// all have one, so that a new check does not move the address by being new.
     settling: bool,
+}
+
+/// One check.
+#[derive(Debug, Clone)]
+struct Check {
+    effect: Effect,
+    /// What counts: what the tally has come to, or what counts before.
+    verdict: Option<Verdict>,
+    /// Results in a row; kept over a reload, so that one failure is not a verdict then.
+    tally: Tally,
+    /// It has had a result. What counts before that is no reason to move anything.
+    is_known: bool,
+    last: Option<Last>,
 }
 
 /// The last result of one check, for `status`.
@@ -53,14 +65,12 @@ pub struct Seen {
 impl Tracker {
     /// For a router without a verdict yet.
     pub fn new(router: &Router, released: bool) -> Self {
-        let checks: Vec<_> = router.tracks.iter().map(initial).collect();
-        let standing = standing(router.priority, &checks, released);
-        let last = vec![None; checks.len()];
+        let checks: Vec<_> = router.tracks.iter().map(Check::new).collect();
+        let standing = standing(router.priority, &verdicts(&checks), released);
         Self {
             state: Mutex::new(State {
                 base: router.priority,
                 checks,
-                last,
                 released,
                 settling: false,
             }),
@@ -74,17 +84,38 @@ impl Tracker {
         self.standing.subscribe()
     }
 
-    /// Goes on where the program before left off: what it advertised with holds until
-    /// every check has a verdict.
-    pub fn resume(&self, was: Was) {
+    /// Goes on where the program before left off: what its checks had come to counts, and
+    /// what it advertised with holds until every check has had a result.
+    pub fn resume(&self, router: &Router, was: &Was) {
         self.with(|state| {
             state.released = was.released;
-            state.settling = state.checks.iter().any(|(_, verdict)| verdict.is_none());
+            for (check, track) in state.checks.iter_mut().zip(&router.tracks) {
+                let name = track.target.name();
+                if let Some(found) = was.checks.iter().find(|it| it.check == name) {
+                    check.tally.record(found.passed);
+                    check.verdict = check.tally.verdict();
+                }
+            }
+            state.settling = state.checks.iter().any(|check| !check.is_known);
         });
         let priority = Priority::new(was.priority);
-        let out = was.released.then_some(Out::Released);
+        let out = was.out.as_deref().and_then(Out::named);
+        let out = was.released.then_some(Out::Released).or(out);
         self.standing.send_replace(Standing { priority, out });
         self.change(|_| {});
+    }
+
+    /// What the checks of `router` have come to, for the next program.
+    pub fn found(&self, router: &Router) -> Vec<Found> {
+        self.with(|state| {
+            let all = router.tracks.iter().zip(&state.checks);
+            let found = all.filter_map(|(track, check)| {
+                let passed = check.tally.verdict()? == Verdict::Up;
+                let check = track.target.name();
+                Some(Found { check, passed })
+            });
+            found.collect()
+        })
     }
 
     /// Where everything about the router is recorded.
@@ -107,35 +138,40 @@ impl Tracker {
         self.change(|state| state.released = released);
     }
 
-    /// Takes in a change of one check's verdict.
-    pub fn record(&self, position: usize, verdict: Verdict) {
+    /// Takes in one result of a check; its verdict, where that has changed.
+    pub fn judge(&self, position: usize, good: bool) -> Option<Verdict> {
+        let mut changed = None;
         self.change(|state| {
-            if let Some((_, known)) = state.checks.get_mut(position) {
-                *known = Some(verdict);
+            if let Some(check) = state.checks.get_mut(position) {
+                changed = check.tally.record(good);
+                check.verdict = changed.or(check.verdict);
+                check.is_known = true;
             }
         });
+        changed
     }
 
     /// Takes in what a number has come to.
     pub fn weigh(&self, position: usize, effect: Effect, verdict: Verdict) {
         self.change(|state| {
-            if let Some(known) = state.checks.get_mut(position) {
-                *known = (effect, Some(verdict));
+            if let Some(check) = state.checks.get_mut(position) {
+                check.effect = effect;
+                check.verdict = Some(verdict);
+                check.is_known = true;
             }
         });
     }
 
-    /// Takes on another priority and other checks without a stop: checks that stay keep
-    /// their verdict.
+    /// Takes on another priority and other checks without a stop: those that ask the same
+    /// keep what they have come to, whatever limits and weight they have.
     pub fn reconfigure(&self, before: &Router, after: &Router) {
         self.change(|state| {
             let known = |track: &Track| {
-                let position = before.tracks.iter().position(|old| old == track);
+                let position = before.tracks.iter().position(|old| asks_same(old, track));
                 let known = position.and_then(|position| state.checks.get(position));
-                known.copied().unwrap_or_else(|| initial(track))
+                known.map_or_else(|| Check::new(track), |known| known.under(track))
             };
             state.checks = after.tracks.iter().map(known).collect();
-            state.last = vec![None; state.checks.len()];
             state.base = after.priority;
             state.settling = true;
         });
@@ -144,8 +180,8 @@ impl Tracker {
     /// Takes in one result of a check.
     pub(super) fn saw(&self, position: usize, last: Last) {
         self.with(|state| {
-            if let Some(known) = state.last.get_mut(position) {
-                *known = Some(last);
+            if let Some(known) = state.checks.get_mut(position) {
+                known.last = Some(last);
             }
         });
     }
@@ -153,22 +189,22 @@ impl Tracker {
     /// Every check in the order of the file.
     pub fn seen(&self) -> Vec<Seen> {
         self.with(|state| {
-            let both = state.checks.iter().zip(&state.last);
-            both.map(|((effect, verdict), last)| Seen {
-                effect: *effect,
-                verdict: *verdict,
-                last: last.clone(),
-            })
-            .collect()
+            let all = state.checks.iter().map(|check| Seen {
+                effect: check.effect,
+                verdict: check.verdict,
+                last: check.last.clone(),
+            });
+            all.collect()
         })
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         let standing = self.with(|state| {
             change(state);
-            state.settling &= state.checks.iter().any(|(_, verdict)| verdict.is_none());
+            state.settling &= state.checks.iter().any(|check| !check.is_known);
             let settled = !state.settling;
-            settled.then(|| standing(state.base, &state.checks, state.released))
+            let verdicts = verdicts(&state.checks);
+            settled.then(|| standing(state.base, &verdicts, state.released))
         });
         let Some(standing) = standing else {
             return;
@@ -185,11 +221,48 @@ impl Tracker {
     }
 }
 
-/// What a check counts as before its first result. A number counts as nothing.
-fn initial(track: &Track) -> (Effect, Option<Verdict>) {
-    match (&track.target, track.initial) {
-        (Target::FileValue(_), _) => (Effect::Weight(0), None),
-        (_, Initial::Failed) => (track.effect, None),
-        (_, Initial::Passed) => (track.effect, Some(Verdict::Up)),
+impl Check {
+    /// Before its first result. A number counts as nothing.
+    fn new(track: &Track) -> Self {
+        let (effect, verdict) = match (&track.target, track.initial) {
+            (Target::FileValue(_), _) => (Effect::Weight(0), None),
+            (_, Initial::Failed) => (track.effect, None),
+            (_, Initial::Passed) => (track.effect, Some(Verdict::Up)),
+        };
+        Self {
+            effect,
+            verdict,
+            tally: Tally::new(track.rise, track.fall),
+            is_known: false,
+            last: None,
+        }
     }
+
+    /// The same, as another file describes it.
+    fn under(&self, track: &Track) -> Self {
+        if !self.is_known {
+            return Self::new(track);
+        }
+        let weighed = matches!(track.target, Target::FileValue(_));
+        let effect = if weighed { self.effect } else { track.effect };
+        Self {
+            effect,
+            tally: self.tally.with_limits(track.rise, track.fall),
+            last: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// Would the answer of the one be the other's? What a number came to has its weight in it.
+fn asks_same(one: &Track, other: &Track) -> bool {
+    let weighed = matches!(one.target, Target::FileValue(_));
+    one.target == other.target
+        && one.sense == other.sense
+        && (!weighed || one.effect == other.effect)
+}
+
+fn verdicts(checks: &[Check]) -> Vec<(Effect, Option<Verdict>)> {
+    let all = checks.iter();
+    all.map(|check| (check.effect, check.verdict)).collect()
 }

@@ -47,6 +47,14 @@ fn upgraded() -> Result<(), Failed> {
         if let Some(event) = new.iter().find(moved) {
             return Err(format!("the address did not stay: {event:?}").into());
         }
+        // Nobody is told of a state that stays.
+        for host in ["a", "b"] {
+            let told = scene.lab.command(host, &["events", "--past"])?;
+            let expected = if host == "a" { 0 } else { 1 };
+            if told.lines().count() != expected {
+                return Err(format!("{host} told of:\n{told}").into());
+            }
+        }
         let router = scene.lab.router("a")?;
         assert_is("reason", router.pointer("/reason"), "handedOver")?;
         assert_is("priority", router.pointer("/priority"), 200)?;
