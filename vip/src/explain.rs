@@ -10,7 +10,7 @@ use vrrp::State;
 use vrrp::fsm::Reason;
 
 use crate::config::{Effect, Preempt, Router};
-use crate::driver::{Heard, Record};
+use crate::driver::Record;
 use crate::track::{Out, Seen};
 
 /// Explains `router` as it is at `now`.
@@ -60,8 +60,11 @@ pub fn explain(
     for (deed, error) in &record.failing {
         words.push(format!("The kernel refuses to {deed}: {error}."));
     }
-    if let Some(alarm) = &record.alarm {
-        words.push(format!("A peer is configured otherwise: {alarm}."));
+    if let Some(alarm) = record.alarm(now) {
+        let (what, when) = (&alarm.what, ago(alarm.at, now));
+        words.push(format!(
+            "A peer is configured otherwise: {what}, last {when} ago."
+        ));
     }
     words
 }
@@ -135,11 +138,15 @@ fn checks(router: &Router, tracks: &[Seen]) -> Vec<String> {
 
 /// What is heard of others, and what that means.
 fn others(router: &Router, record: &Record, now: Instant) -> Option<String> {
+    if let Some(rival) = record.held_back_by(now) {
+        let (from, when) = (rival.from, ago(rival.at, now));
+        return Some(format!(
+            "It holds back: {from} advertises its addresses, last heard {when} ago, and is \
+             configured otherwise, so that nobody could decide between the two."
+        ));
+    }
     let heard = record.heard.as_ref();
-    let patience = |heard: &Heard| heard.interval.duration() * 4;
-    let fresh =
-        heard.filter(|heard| now.saturating_duration_since(heard.at) < patience(heard));
-    let Some(heard) = fresh else {
+    let Some(heard) = heard.filter(|heard| heard.is_fresh(now)) else {
         return match record.state {
             State::Active => Some("No other router advertises.".to_owned()),
             State::Backup => {
@@ -213,6 +220,7 @@ fn ago(at: Instant, now: Instant) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::driver::{Complaint, Heard};
     use crate::track::Last;
     use vrrp::{AdvertInterval, Priority};
 
@@ -297,6 +305,22 @@ mod tests {
     }
 
     #[test]
+    fn who_is_held_back_from_is_said_until_it_is_silent() {
+        let now = Instant::now();
+        let mut record = record(State::Backup, 200, Some(100), now);
+        record.rival = record.heard.take();
+        for (later, words) in [(3999, "It holds back: 10.55.0.12"), (4000, "take over")] {
+            let at = now + Duration::from_millis(later);
+            let told = explain(&router(""), &record, &seen(Verdict::Up), at).join("\n");
+            assert!(
+                told.contains(words),
+                "{later}: wanted {words}, told:\n{told}"
+            );
+            assert_eq!(told.contains("about to take over"), later == 4000);
+        }
+    }
+
+    #[test]
     fn what_is_waited_for_is_said_instead_of_a_link_that_is_down() {
         let mut record = record(State::Fault, 200, None, Instant::now());
         (record.running, record.lacks) = (false, Some("no interface eth7".to_owned()));
@@ -317,7 +341,8 @@ mod tests {
         record.unanswered = vec![[10, 55, 0, 101].into()];
         record.waits_for = vec!["inside".to_owned()];
         record.running = false;
-        record.alarm = Some("10.55.0.13: another password".to_owned());
+        let what = "10.55.0.13: another password".to_owned();
+        record.complaint = Some(Complaint::now(what, AdvertInterval::DEFAULT));
         record.foreign = vec!["10.55.0.100/24".parse().unwrap()];
         record.failing.insert("renew", "no".to_owned());
         let told = explain(&router(""), &record, &seen(Verdict::Up), now).join("\n");

@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 
 use tokio::time::Instant;
-use vrrp::Refusal;
 use vrrp::acceptance::{self, Notice as Odd};
 use vrrp::fsm::Event;
 use vrrp::packet::{Advert, Checksum, ChecksumStyle, parse};
+use vrrp::{AdvertInterval, Refusal};
 
 use crate::flight::What;
 
-use super::{Datagram, Driver, Effects, Heard};
+use super::{Complaint, Datagram, Driver, Effects, Heard};
 use crate::config::MisconfiguredPeer;
 
 /// Peers whose way of computing checksums is remembered.
@@ -21,7 +21,7 @@ impl<E: Effects> Driver<E> {
         for heard in batch.drain(..) {
             match heard {
                 Ok(datagram) => self.datagram(&datagram),
-                Err(refusal) => self.refuse(refusal, None),
+                Err(refusal) => self.refuse(refusal, None, None),
             }
         }
     }
@@ -30,24 +30,20 @@ impl<E: Effects> Driver<E> {
         let envelope = &datagram.envelope;
         let received = match parse(&datagram.payload, envelope) {
             Ok(received) => received,
-            Err(refusal) => return self.refuse(refusal, Some(envelope.source)),
+            Err(refusal) => return self.refuse(refusal, Some(envelope.source), None),
         };
         match acceptance::judge(&received.advert, envelope, &self.expected) {
             Err(refusal) => {
-                self.refuse(refusal, Some(envelope.source));
-                return self.hold_back(refusal, &received.advert);
+                let (from, advert) = (envelope.source, &received.advert);
+                self.refuse(refusal, Some(from), Some(advert.interval));
+                return self.hold_back(refusal, from, advert);
             }
-            Ok(odd) => self.odd(&odd, envelope.source),
+            Ok(odd) => self.odd(&odd, envelope.source, received.advert.interval),
         }
         if self.checksums.len() < PEERS || self.checksums.contains_key(&envelope.source) {
             self.checksums.insert(envelope.source, received.checksum);
         }
-        let heard = Heard {
-            from: envelope.source,
-            priority: received.advert.priority,
-            interval: received.advert.interval,
-            at: Instant::now(),
-        };
+        let heard = heard(envelope.source, &received.advert);
         self.keep(|record| {
             record.counts.accepted += 1;
             record.heard = Some(heard);
@@ -60,28 +56,38 @@ impl<E: Effects> Driver<E> {
 
     /// Nobody can tell whether it holds the addresses that it advertises; if we took them
     /// too, both would have them for ever.
-    fn hold_back(&mut self, refusal: Refusal, advert: &Advert) {
+    fn hold_back(&mut self, refusal: Refusal, from: IpAddr, advert: &Advert) {
         let ours = |address| self.expected.holds(address);
         let rival = refusal.is_misconfiguration()
             && refusal != Refusal::OwnSource
             && !advert.priority.is_release()
             && advert.addresses.iter().any(ours);
         match self.misconfigured_peer {
-            MisconfiguredPeer::HoldBack if rival => self.handle(Event::Stranger {
-                interval: advert.interval,
-            }),
+            MisconfiguredPeer::HoldBack if rival => {
+                self.keep(|record| record.rival = Some(heard(from, advert)));
+                self.handle(Event::Stranger {
+                    interval: advert.interval,
+                });
+            }
             MisconfiguredPeer::HoldBack | MisconfiguredPeer::Ignore => {}
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal, from: Option<IpAddr>) {
+    /// `interval`: of what could be read.
+    fn refuse(
+        &mut self,
+        refusal: Refusal,
+        from: Option<IpAddr>,
+        interval: Option<AdvertInterval>,
+    ) {
         // Other groups on the same network are nobody's fault and need no line.
         let silent = matches!(refusal, Refusal::OtherVrid(_));
-        let alarm = refusal.is_misconfiguration();
+        let alarm = interval.filter(|_| refusal.is_misconfiguration());
         self.keep(|record| {
             *record.counts.refused.entry(refusal.name()).or_default() += 1;
-            if alarm {
-                record.alarm = Some(alarm_text(&refusal, from));
+            if let Some(interval) = alarm {
+                let what = alarm_text(&refusal, from);
+                record.complaint = Some(Complaint::now(what, interval));
             }
         });
         if silent {
@@ -102,14 +108,15 @@ impl<E: Effects> Driver<E> {
         }
     }
 
-    fn odd(&mut self, odd: &[Odd], from: IpAddr) {
+    fn odd(&mut self, odd: &[Odd], from: IpAddr, interval: AdvertInterval) {
         for odd in odd {
             let kind = match odd {
                 Odd::OtherAddresses => "otherAddresses",
                 Odd::OtherInterval(_) => "otherInterval",
             };
             self.keep(|record| {
-                record.alarm = Some(alarm_text(odd, Some(from)));
+                let what = alarm_text(odd, Some(from));
+                record.complaint = Some(Complaint::now(what, interval));
             });
             if let Some(suppressed) = self.may_say(kind) {
                 let router = &self.name;
@@ -124,6 +131,15 @@ impl<E: Effects> Driver<E> {
         let first = heard.next();
         let agreed = first.filter(|first| heard.all(|other| other == *first));
         ChecksumStyle::Auto.choose(self.expected.dialects, agreed)
+    }
+}
+
+fn heard(from: IpAddr, advert: &Advert) -> Heard {
+    Heard {
+        from,
+        priority: advert.priority,
+        interval: advert.interval,
+        at: Instant::now(),
     }
 }
 

@@ -50,7 +50,7 @@ use handover::{Cause, Handing, answered};
 pub use handover::{Handed, Yield};
 use holdoff::HoldOff;
 pub use inputs::{ADVERTS, CLAIMANTS, COMMANDS, Command, Ended, Inputs, Lost, NOTICES};
-pub use record::{Counts, Heard, OVERFLOW, Record, Told};
+pub use record::{Complaint, Counts, Heard, OVERFLOW, Record, Told};
 use together::{Together, Turn};
 use truth::Inquiry;
 pub use truth::Mac;

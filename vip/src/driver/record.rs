@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use vrrp::fsm::Reason;
@@ -10,6 +11,12 @@ use vrrp::{AdvertInterval, Priority, State};
 
 use crate::config::Address;
 use crate::track::Out;
+
+/// Intervals without an advert, after which its sender counts as gone.
+const PATIENCE: u32 = 4;
+
+/// At least so long a complaint stands: as long as somebody needs to see it.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// State and counts of one router.
 #[derive(Debug, Clone)]
@@ -40,8 +47,10 @@ pub struct Record {
     pub foreign: Vec<Address>,
     /// Effects that failed when they were last tried, and why.
     pub failing: BTreeMap<&'static str, String>,
-    /// A peer that is configured otherwise, as last heard.
-    pub alarm: Option<String>,
+    /// A peer that is configured otherwise, as last heard; see [`Record::alarm`].
+    pub complaint: Option<Complaint>,
+    /// The router that was held back from last.
+    pub rival: Option<Heard>,
     /// The last time somebody else said to have our address, in words, and when.
     pub conflict: Option<(String, Instant)>,
     /// Addresses that an Active advertises and nobody answers for.
@@ -73,6 +82,33 @@ pub struct Heard {
     pub interval: AdvertInterval,
     /// When.
     pub at: Instant,
+}
+
+impl Heard {
+    /// May it still be there? A Backup waits for three adverts and its skew.
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < self.interval.duration() * PATIENCE
+    }
+}
+
+/// A peer that is configured otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// Who, and in which way.
+    pub what: String,
+    /// When it was heard last.
+    pub at: Instant,
+    /// When it is over, if nothing of the kind is heard again.
+    pub until: Instant,
+}
+
+impl Complaint {
+    /// About an advert of a router that sends one every `interval`.
+    pub fn now(what: String, interval: AdvertInterval) -> Self {
+        let at = Instant::now();
+        let until = at + QUIET.max(interval.duration() * PATIENCE);
+        Self { what, at, until }
+    }
 }
 
 /// Counts since the start of the daemon.
@@ -126,11 +162,24 @@ impl Record {
             heard: None,
             foreign: Vec::new(),
             failing: BTreeMap::new(),
-            alarm: None,
+            complaint: None,
+            rival: None,
             conflict: None,
             unanswered: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// A peer that is configured otherwise, unless it has been silent, or set right, for so
+    /// long that the next advert of its old kind would have come.
+    pub fn alarm(&self, now: Instant) -> Option<&Complaint> {
+        self.complaint.as_ref().filter(|it| now < it.until)
+    }
+
+    /// The router that a Backup holds back from at `now`.
+    pub fn held_back_by(&self, now: Instant) -> Option<&Heard> {
+        let backup = self.state == State::Backup;
+        self.rival.as_ref().filter(|it| backup && it.is_fresh(now))
     }
 
     /// Others are told of a change of state that has just happened.

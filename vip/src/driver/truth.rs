@@ -134,9 +134,7 @@ impl<E: Effects> Driver<E> {
     /// Is an Active heard at all? One that waits for its sync group may hear none.
     fn advertised(&self, now: Instant) -> bool {
         let heard = self.record.borrow().heard;
-        heard.is_some_and(|heard| {
-            now.saturating_duration_since(heard.at) < heard.interval.duration() * 4
-        })
+        heard.is_some_and(|heard| heard.is_fresh(now))
     }
 
     /// An Active advertises, and nobody answers for these addresses: clients reach nothing.

@@ -56,6 +56,8 @@ pub(super) fn router(fleet: &Fleet, member: &Member) -> Value {
     let config = &member.router;
     let addresses: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
     let excluded: Vec<_> = config.excluded.iter().map(ToString::to_string).collect();
+    let now = Instant::now();
+    let alarm = record.alarm(now);
     let seen = member.tracker.seen();
     let tracks: Vec<_> = config
         .tracks
@@ -85,7 +87,9 @@ pub(super) fn router(fleet: &Fleet, member: &Member) -> Value {
         "lacks": record.lacks,
         "out": record.out.map(Out::name),
         "heard": record.heard.as_ref().map(heard),
-        "alarm": record.alarm,
+        "alarm": alarm.map(|it| &it.what),
+        "alarmAt": alarm.map(|it| rfc3339(wall(it.at))),
+        "heldBackBy": record.held_back_by(now).map(|it| it.from),
         "conflict": record.conflict.as_ref().map(conflict),
         "unanswered": record.unanswered,
         "foreign": record.foreign.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -143,8 +143,8 @@ fn levels(member: &Member, record: &Record) -> [(&'static str, &'static str, u64
         ),
         (
             "vip_daemon_peer_misconfigured",
-            "1 once a peer was heard that is configured otherwise.",
-            u64::from(record.alarm.is_some()),
+            "1 while a peer is heard that is configured otherwise, and a minute longer.",
+            u64::from(record.alarm(Instant::now()).is_some()),
         ),
     ]
 }

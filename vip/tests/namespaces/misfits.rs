@@ -81,11 +81,17 @@ fn named() -> Result<(), Failed> {
         // Started between two adverts of a slower owner it may have taken the addresses.
         lab.state("b", "backup")?;
         lab.held_by(&["a"])?;
+        let told = lab.command("b", &["explain"])?;
+        if !told.contains(&format!("It holds back: {A} advertises its addresses")) {
+            return Err(format!("{owner}, {other}: explain says: {told}").into());
+        }
         let before = lab.timeline.events().len();
         let long = if owner == SLOWEST { LONG } else { SHORT };
-        wait::pass(long, || lab.timeline.events().len() > before);
-        let since = lab.timeline.events().split_off(before);
-        if since.iter().any(|event| event.host == "b") {
+        let since = || lab.timeline.events().split_off(before);
+        let took = || since().iter().any(|event| event.host == "b");
+        wait::pass(long, took);
+        if took() {
+            let since = since();
             return Err(
                 format!("{owner}, {other}: b did not hold back: {since:?}").into()
             );

@@ -34,8 +34,36 @@ async fn a_peer_configured_otherwise_raises_an_alarm() {
     };
     bench.adverts.send(Ok(unicast)).await.unwrap();
     settle().await;
-    let alarm = bench.record.borrow().alarm.clone().unwrap();
-    assert_eq!(alarm, "10.55.0.12: unicast advert, multicast is configured");
+    let said = || {
+        let record = bench.record.borrow();
+        record.alarm(Instant::now()).map(|it| it.what.clone())
+    };
+    let alarm = "10.55.0.12: unicast advert, multicast is configured";
+    assert_eq!(said().as_deref(), Some(alarm));
+    // Set right, the peer says nothing of the kind again.
+    for at in [30_000, 59_990] {
+        bench.until(at).await;
+        bench.hears(150).await;
+        assert_eq!(said().as_deref(), Some(alarm), "{at}");
+    }
+    bench.until(60_000).await;
+    assert_eq!(said(), None);
+}
+
+/// One every 30 s is not over after a minute.
+#[tokio::test(start_paused = true)]
+async fn an_alarm_lasts_for_four_intervals_of_whoever_it_is_about() {
+    let bench = bench(clear());
+    let mut rare = datagram(150);
+    let mut advert = parse(&rare.payload, &rare.envelope).unwrap().advert;
+    advert.interval = AdvertInterval::new(Version::V3, Duration::from_secs(30)).unwrap();
+    rare.payload = emit(&advert, &rare.envelope, Checksum::PseudoHeader);
+    bench.adverts.send(Ok(rare)).await.unwrap();
+    for (at, alarmed) in [(1, true), (119_000, true), (120_001, false)] {
+        bench.until(at).await;
+        let record = bench.record.borrow().clone();
+        assert_eq!(record.alarm(Instant::now()).is_some(), alarmed, "{at}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,9 +154,13 @@ async fn w7_a_peer_with_our_addresses_that_is_configured_otherwise_is_left_alone
         advance(Duration::from_millis(100)).await;
     }
     assert_eq!(bench.deeds(), []);
-    assert!(bench.record.borrow().alarm.is_some());
+    let record = || bench.record.borrow().clone();
+    assert!(record().alarm(Instant::now()).is_some());
+    let rival = record().held_back_by(Instant::now()).map(|it| it.from);
+    assert_eq!(rival, Some(PEER));
     bench.until(2500).await;
     assert_eq!(bench.state(), State::Active, "it is silent");
+    assert!(record().held_back_by(Instant::now()).is_none());
 }
 
 /// A neighbour's group with our VRID: to follow it would leave our addresses nowhere.
@@ -147,7 +179,7 @@ async fn w8_a_list_without_any_of_ours_changes_nothing() {
     let record = bench.record.borrow().clone();
     assert!(record.holding);
     assert_eq!(record.counts.refused.get("otherGroup"), Some(&3));
-    let alarm = record.alarm.unwrap();
+    let alarm = &record.alarm(Instant::now()).unwrap().what;
     assert!(alarm.contains("another group has our VRID"), "{alarm}");
     // With one of ours among them it is a peer, and the higher one.
     let peer = datagram_with(250, vec![other, VIRTUAL]);
