@@ -33,7 +33,7 @@ use crate::track::Tracker;
 use crate::upgrade::Resume;
 use hush::Hush;
 pub use member::Member;
-use member::{adjusted, checks, lives_on, stop};
+use member::{adjusted, changes_live, checks, lives_on, stop};
 
 /// What a router needs at most to be Active again where it was: microseconds, on a thread
 /// that goes before everything else.
@@ -188,8 +188,8 @@ impl Fleet {
     }
 
     /// Makes what runs what `config` says. Routers that did not change keep their state;
-    /// where only the priority or the checks did, the address stays too; others stop in
-    /// good order and start anew. When one that is to start cannot, nothing changes: an
+    /// where only the priority, the checks or what [`changes_live`] knows did, the address
+    /// stays too; others stop in good order and start anew. When one that is to start cannot, nothing changes: an
     /// address is not given up for a router that will not run.
     ///
     /// # Errors
@@ -206,9 +206,7 @@ impl Fleet {
         let mut after = Vec::new();
         let mut fresh = Vec::new();
         for router in routers {
-            let known = before
-                .iter()
-                .position(|member| lives_on(&member.router, router));
+            let known = going_on(&before, router).await;
             match known.map(|position| before.swap_remove(position)) {
                 Some(member) if member.router == *router => after.push(member),
                 Some(member) => {
@@ -349,6 +347,18 @@ impl Fleet {
             checks,
         })
     }
+}
+
+/// Which of those that run becomes `router` without an election; it is so from here on.
+async fn going_on(running: &[Arc<Member>], router: &Router) -> Option<usize> {
+    let all = || running.iter().enumerate();
+    let known = all().find(|(_, member)| lives_on(&member.router, router));
+    if let Some((position, _)) = known {
+        return Some(position);
+    }
+    let (position, member) =
+        all().find(|(_, member)| changes_live(&member.router, router))?;
+    member.change(router).await.then_some(position)
 }
 
 /// Clears what a run with another configuration has left in the kernel; without it, each

@@ -5,33 +5,33 @@
 //! adverts, one the kernel's notices. Ends when its driver is told to stop.
 
 mod absent;
+mod change;
+mod feed;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::chain;
 use daemon::metrics::Histogram;
-use futures_util::FutureExt;
-use futures_util::future::select_all;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use vrrp::Refusal;
 
 use crate::channel::Client;
 use crate::config::Router;
 use crate::driver::{
-    ADVERTS, CLAIMANTS, Command, Datagram, Driver, Ended, Inputs, Lost, NOTICES,
-    OVERFLOW, Record, Setup,
+    ADVERTS, CLAIMANTS, Command, Datagram, Driver, Ended, Inputs, Lost, NOTICES, Record,
+    Setup,
 };
 use crate::flight::Flight;
 use crate::guard::Line;
-use crate::linux::{
-    Alarm, Before, Claimant, Linux, Monitor, Notice, OpenError, Receiver, Witness,
-};
+use crate::linux::{Alarm, Before, Claimant, Linux, Monitor, Notice, OpenError};
 use crate::notify::Move;
 use crate::sync::Seat;
 use crate::track::Standing;
+use change::Place;
+use feed::{Ears, Feeders, watch_kernel};
 
 /// Between two attempts to open a router again that no notice of the kernel leads to.
 const RETRY: Duration = Duration::from_secs(1);
@@ -72,15 +72,8 @@ struct Open {
     notices: mpsc::Receiver<Notice>,
     claimants: mpsc::Receiver<Claimant>,
     alarm: Alarm,
-    _feeders: Feeders,
-}
-
-struct Feeders(Vec<AbortHandle>);
-
-impl Drop for Feeders {
-    fn drop(&mut self) {
-        self.0.iter().for_each(AbortHandle::abort);
-    }
+    ears: Ears,
+    _monitor: Feeders,
 }
 
 impl Life {
@@ -114,11 +107,22 @@ impl Life {
                 standing: self.standing,
                 commands: self.commands,
             };
-            let ended = open.driver.run(&mut inputs, &mut open.alarm).await;
+            let mut ended = open.driver.run(&mut inputs, &mut open.alarm).await;
+            while ended == Ended::Asked {
+                let place = Place {
+                    router: &mut self.router,
+                    guard: &self.guard,
+                    record: &self.record,
+                };
+                place.change(&mut open.driver, &mut open.ears);
+                ended = open.driver.go_on(&mut inputs, &mut open.alarm).await;
+            }
             self.standing = inputs.standing;
             self.commands = inputs.commands;
             match ended {
-                Ended::Stopped | Ended::Abandoned => return self.clean().await,
+                Ended::Stopped | Ended::Abandoned | Ended::Asked => {
+                    return self.clean().await;
+                }
                 Ended::Lost(lost) => {
                     self.step_out(lost);
                     match self.reopened(Some(lost)).await {
@@ -171,9 +175,6 @@ impl Life {
                 "the address lies in no network of the interface"
             );
         }
-        let receivers = linux.receivers()?;
-        let lowering = linux.lowering();
-        let witnesses = linux.witnesses()?;
         let setup = Setup {
             router: &self.router,
             interface: linux.link().index,
@@ -188,32 +189,23 @@ impl Life {
             seat: self.seat.clone(),
         };
         let alarm = Alarm::new().map_err(|source| self.failed(source))?;
+        let (advert_sender, adverts) = mpsc::channel(ADVERTS);
+        let (claimant_sender, claimants) = mpsc::channel(CLAIMANTS);
+        let mouths = (&advert_sender, &claimant_sender);
+        let ears = Ears::open(&self.router.name, &linux, mouths, &self.record)?;
         let driver = Driver::new(setup, linux)
             .map_err(|error| self.failed(std::io::Error::other(error)))?;
-        let (advert_sender, adverts) = mpsc::channel(ADVERTS);
         let (notice_sender, notices) = mpsc::channel(NOTICES);
         let name = self.router.name.clone();
-        let mut tasks = vec![tokio::spawn(watch_kernel(name, monitor, notice_sender))];
-        tasks.extend(lowering.map(tokio::spawn));
-        let hearing = receivers.into_iter().map(|receiver| {
-            let (name, record) = (self.router.name.clone(), self.record.clone());
-            Box::pin(hear(name, receiver, advert_sender.clone(), record))
-        });
-        // When one ends, all do, and the driver learns of it.
-        tasks.push(tokio::spawn(select_all(hearing).map(drop)));
-        let (claimant_sender, claimants) = mpsc::channel(CLAIMANTS);
-        for witness in witnesses {
-            let name = self.router.name.clone();
-            tasks.push(tokio::spawn(listen(name, witness, claimant_sender.clone())));
-        }
-        let feeders = Feeders(tasks.iter().map(|task| task.abort_handle()).collect());
+        let monitor = tokio::spawn(watch_kernel(name, monitor, notice_sender));
         Ok(Open {
             driver,
             adverts,
             notices,
             claimants,
             alarm,
-            _feeders: feeders,
+            ears,
+            _monitor: Feeders(vec![monitor.abort_handle()]),
         })
     }
 
@@ -238,6 +230,11 @@ impl Life {
                             // Whoever asked may have stopped waiting.
                             let _ = done.send(());
                             return None;
+                        }
+                        Some(Command::Change(change)) => {
+                            self.router = change.router;
+                            // Whoever asked may have stopped waiting.
+                            let _ = change.done.send(true);
                         }
                         // Dropped: it holds nothing, and can take nothing.
                         Some(Command::Yield(_) | Command::Take(_)) => {}
@@ -267,83 +264,5 @@ async fn change(monitor: &mut Option<Monitor>) {
     };
     if failed {
         *monitor = None;
-    }
-}
-
-/// Feeds adverts to the driver. When its queue is full, what comes is dropped and
-/// counted: the next advert says the same.
-async fn hear(
-    router: String,
-    receiver: Receiver,
-    adverts: mpsc::Sender<Result<Datagram, Refusal>>,
-    record: watch::Sender<Record>,
-) {
-    loop {
-        match receiver.next().await {
-            Ok(heard) => {
-                if let Err(mpsc::error::TrySendError::Full(_)) = adverts.try_send(heard) {
-                    record.send_if_modified(|record| {
-                        *record.counts.refused.entry(OVERFLOW).or_default() += 1;
-                        // Of no count is anybody told.
-                        false
-                    });
-                }
-            }
-            // The link is down: it is the monitor that says so, and that it is back.
-            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
-            Err(error) => {
-                tracing::error!(router, "cannot receive adverts: {error}");
-                return;
-            }
-        }
-        if adverts.is_closed() {
-            return;
-        }
-    }
-}
-
-/// Feeds whoever says to have our addresses to the driver. When its queue is full, what
-/// comes is dropped: whoever means it says it again.
-async fn listen(router: String, witness: Witness, claimants: mpsc::Sender<Claimant>) {
-    loop {
-        match witness.next().await {
-            Ok(claimant) => {
-                if let Err(mpsc::error::TrySendError::Closed(_)) =
-                    claimants.try_send(claimant)
-                {
-                    return;
-                }
-            }
-            // The link is down: it is the monitor that says so, and that it is back.
-            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
-            Err(error) => {
-                tracing::warn!(
-                    router,
-                    "cannot listen to ARP or neighbour discovery any more: {error}"
-                );
-                return;
-            }
-        }
-    }
-}
-
-/// Feeds the kernel's notices to the driver; waits when it is busy, the kernel keeps them.
-async fn watch_kernel(
-    router: String,
-    mut monitor: Monitor,
-    notices: mpsc::Sender<Notice>,
-) {
-    loop {
-        match monitor.next().await {
-            Ok(notice) => {
-                if notices.send(notice).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::error!(router, "cannot watch the kernel: {error}");
-                return;
-            }
-        }
     }
 }

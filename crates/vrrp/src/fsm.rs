@@ -93,6 +93,19 @@ impl Router {
         step.actions
     }
 
+    /// Takes on other habits without an election: whether it preempts counts from the next
+    /// advert of another, and when it announces from `now` on.
+    pub fn adjust(&mut self, preempt: Preempt, announcing: Announcing, now: Instant) {
+        let is_other = self.settings.preempt != preempt;
+        self.settings.preempt = preempt;
+        self.settings.announcing = announcing;
+        match &mut self.mode {
+            Mode::Active(active) => active.announcements.adjust(announcing, now),
+            Mode::Backup(backup) if is_other => backup.delayed = None,
+            Mode::Backup(_) | Mode::Initialize | Mode::Fault(_) => {}
+        }
+    }
+
     /// When [`Event::Deadline`] is due. It changes with every event; `None` while there
     /// is nothing to wait for.
     pub fn deadline(&self) -> Option<Instant> {

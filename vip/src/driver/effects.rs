@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use vrrp::Priority;
 use vrrp::packet::{Checksum, Envelope};
 
-use crate::config::Address;
+use crate::config::{Address, Router};
 use crate::linux::{Link, RequestError};
 
 /// The deeds of one router. Each returns at once: a driver that waits is a driver that
@@ -41,6 +41,13 @@ pub trait Effects {
     /// # Errors
     /// [`Failure::Netlink`].
     fn release(&mut self) -> Result<(), Failure>;
+
+    /// Takes those addresses off the interface that `router` does not hold, or elsewhere, or
+    /// otherwise.
+    ///
+    /// # Errors
+    /// [`Failure::Netlink`].
+    fn release_but(&mut self, router: &Router) -> Result<(), Failure>;
 
     /// Sends one burst of announcements.
     ///

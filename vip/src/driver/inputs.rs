@@ -4,6 +4,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use vrrp::Refusal;
 
 use super::{Datagram, Yield};
+use crate::config::Router;
 use crate::linux::{Claimant, Notice};
 use crate::track::Standing;
 
@@ -43,6 +44,17 @@ pub enum Command {
     Yield(Yield),
     /// The Active has let go of the addresses for us; answered when they are held.
     Take(oneshot::Sender<()>),
+    /// Go on as another file describes the router.
+    Change(Box<Change>),
+}
+
+/// The same router as another file describes it.
+#[derive(Debug)]
+pub struct Change {
+    /// As it is to be.
+    pub router: Router,
+    /// Told whether it is: if not, everything is as before.
+    pub done: oneshot::Sender<bool>,
 }
 
 /// Why a driver ended.
@@ -52,6 +64,8 @@ pub enum Ended {
     Stopped,
     /// It has to be opened anew.
     Lost(Lost),
+    /// Not at all: it is to go on with other effects, see [`super::Driver::change`].
+    Asked,
     /// Nobody can tell it anything any more.
     Abandoned,
 }

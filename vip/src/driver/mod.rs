@@ -6,6 +6,7 @@
 
 mod alarm;
 mod catchup;
+mod change;
 mod effects;
 mod handover;
 mod hear;
@@ -49,7 +50,9 @@ pub use effects::{Datagram, Effects, Failure, Survey};
 use handover::{Cause, Handing, answered};
 pub use handover::{Handed, Yield};
 use holdoff::HoldOff;
-pub use inputs::{ADVERTS, CLAIMANTS, COMMANDS, Command, Ended, Inputs, Lost, NOTICES};
+pub use inputs::{
+    ADVERTS, CLAIMANTS, COMMANDS, Change, Command, Ended, Inputs, Lost, NOTICES,
+};
 pub use record::{Complaint, Counts, Heard, OVERFLOW, Record, Told};
 use together::{Together, Turn};
 use truth::Inquiry;
@@ -108,6 +111,8 @@ pub struct Driver<E> {
     handing: Option<Handing>,
     flight: Arc<Flight>,
     moves: Option<mpsc::Sender<Move>>,
+    /// What it was asked to become.
+    change: Option<Box<Change>>,
 }
 
 /// What a driver needs beside its effects.
@@ -186,17 +191,23 @@ impl<E: Effects> Driver<E> {
             handing: None,
             flight: setup.flight,
             moves: setup.moves,
+            change: None,
         })
     }
 
-    /// Runs until told to stop; `alarm` wakes it when it is time.
-    pub async fn run(mut self, inputs: &mut Inputs, alarm: &mut impl Alarm) -> Ended {
+    /// Starts, and runs until told to stop; `alarm` wakes it when it is time.
+    pub async fn run(&mut self, inputs: &mut Inputs, alarm: &mut impl Alarm) -> Ended {
         if let Some(lost) = self.start() {
             return self.lose(lost);
         }
         if let Some(ended) = self.beside() {
             return ended;
         }
+        self.go_on(inputs, alarm).await
+    }
+
+    /// Runs on, after [`Ended::Asked`].
+    pub async fn go_on(&mut self, inputs: &mut Inputs, alarm: &mut impl Alarm) -> Ended {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             if let Err(error) = alarm.set(self.wake()) {
@@ -303,6 +314,10 @@ impl<E: Effects> Driver<E> {
                     let _ = done.send(());
                 }
                 None
+            }
+            Some(Command::Change(change)) => {
+                self.change = Some(change);
+                Some(Ended::Asked)
             }
         }
     }

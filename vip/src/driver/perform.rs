@@ -68,7 +68,7 @@ impl<E: Effects> Driver<E> {
     }
 
     /// Puts the addresses there, if the claim allows; false when the kernel refuses.
-    fn acquire(&mut self) -> bool {
+    pub(super) fn acquire(&mut self) -> bool {
         match claim::decide(Wish::Hold, self.fence) {
             Verdict::Leave => true,
             Verdict::Hold => {

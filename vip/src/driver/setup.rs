@@ -14,23 +14,31 @@ use crate::linux::LIFETIME;
 use crate::track::Standing;
 
 pub(super) fn settings(router: &Router, source: IpAddr, standing: Standing) -> Settings {
+    let (preempt, announcing) = habits(router);
     Settings {
         version: router.version,
         priority: standing.priority,
         interval: router.interval,
         source,
         patience: patience(router.interval),
-        preempt: match router.preempt {
-            Preempt::Never => fsm::Preempt::Never,
-            Preempt::After(Duration::ZERO) => fsm::Preempt::AtOnce,
-            Preempt::After(delay) => fsm::Preempt::After(delay),
-        },
-        announcing: Announcing {
-            second: router.announce.again,
-            refresh: router.announce.refresh,
-        },
+        preempt,
+        announcing,
         dialects: Dialects::KEEPALIVED,
     }
+}
+
+/// What changes without an election.
+pub(super) fn habits(router: &Router) -> (fsm::Preempt, Announcing) {
+    let preempt = match router.preempt {
+        Preempt::Never => fsm::Preempt::Never,
+        Preempt::After(Duration::ZERO) => fsm::Preempt::AtOnce,
+        Preempt::After(delay) => fsm::Preempt::After(delay),
+    };
+    let announcing = Announcing {
+        second: router.announce.again,
+        refresh: router.announce.refresh,
+    };
+    (preempt, announcing)
 }
 
 /// How late an advert may be so that the addresses cannot have run out: the renewal before it

@@ -3,12 +3,14 @@
 //!
 //! Tokio's timers tick in milliseconds and round up, and so do these times.
 
+mod change;
 mod election;
 mod handover;
 mod heard;
 mod interface;
 mod together;
 mod told;
+mod wire;
 
 use std::net::Ipv4Addr;
 use std::pin::Pin;
@@ -16,8 +18,8 @@ use std::sync::Mutex;
 
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Sleep, advance, sleep_until};
-use vrrp::packet::{Addresses, Advert, Auth, Envelope, emit, parse};
-use vrrp::{AdvertInterval, Family, Priority, Refusal, State, Version, Vrid};
+use vrrp::packet::{Auth, Envelope, emit, parse};
+use vrrp::{AdvertInterval, Priority, Refusal, State, Version, Vrid};
 
 use super::*;
 use crate::config::{Address, Announce, Preempt, Travel};
@@ -25,6 +27,7 @@ use crate::guard::Held;
 use crate::linux::{Claimant, Link, Notice, Present, Role, Succession};
 use crate::notify::{MOVES, line};
 use crate::track::Out;
+use wire::{datagram, datagram_with, link, of_another_group, present};
 
 const INTERFACE: u32 = 7;
 /// Another one that addresses are put on.
@@ -40,10 +43,11 @@ enum Deed {
     Acquire,
     Renew,
     Release,
+    ReleaseBut(usize),
     Announce,
     Probe,
 }
-use Deed::{Acquire, Advertise, Announce as Burst, Probe, Release, Renew};
+use Deed::{Acquire, Advertise, Announce as Burst, Probe, Release, ReleaseBut, Renew};
 
 struct World {
     deeds: Mutex<Vec<(u128, Deed)>>,
@@ -89,6 +93,11 @@ impl Effects for Recorded {
 
     fn release(&mut self) -> Result<(), Failure> {
         self.record(Release);
+        Ok(())
+    }
+
+    fn release_but(&mut self, router: &Router) -> Result<(), Failure> {
+        self.record(ReleaseBut(router.held().count()));
         Ok(())
     }
 
@@ -223,8 +232,9 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
         seat,
         lateness: Arc::new(Histogram::new(daemon::metrics::NETWORK)),
     };
-    let driver =
-        Driver::new(setup, Recorded(Arc::clone(&world), BTreeMap::new())).unwrap();
+    let recorded = || Recorded(Arc::clone(&world), BTreeMap::new());
+    let mut driver = Driver::new(setup, recorded()).unwrap();
+    let another = recorded();
     let mut inputs = Inputs {
         adverts: advert_inputs,
         notices: notice_inputs,
@@ -233,7 +243,17 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
         commands: command_inputs,
     };
     let mut alarm = Box::pin(sleep_until(Instant::now()));
-    let task = tokio::spawn(async move { driver.run(&mut inputs, &mut alarm).await });
+    let task = tokio::spawn(async move {
+        let ended = driver.run(&mut inputs, &mut alarm).await;
+        let Some(change) = driver.asked() else {
+            return ended;
+        };
+        driver
+            .change(&change.router, another, BTreeMap::new())
+            .unwrap();
+        change.done.send(true).unwrap();
+        driver.go_on(&mut inputs, &mut alarm).await
+    });
     Bench {
         world,
         adverts,
@@ -328,63 +348,5 @@ impl Bench {
 async fn settle() {
     for _ in 0..16 {
         yield_now().await;
-    }
-}
-
-fn datagram(priority: u8) -> Datagram {
-    datagram_of(router().vrid, priority)
-}
-
-/// Of another group on the same network.
-fn of_another_group() -> Datagram {
-    datagram_of(Vrid::new(52).unwrap(), 150)
-}
-
-fn datagram_of(vrid: Vrid, priority: u8) -> Datagram {
-    datagram_about(vrid, priority, vec![VIRTUAL])
-}
-
-fn datagram_with(priority: u8, addresses: Vec<IpAddr>) -> Datagram {
-    datagram_about(router().vrid, priority, addresses)
-}
-
-fn datagram_about(vrid: Vrid, priority: u8, addresses: Vec<IpAddr>) -> Datagram {
-    let router = router();
-    let envelope = Envelope::multicast(PEER);
-    let advert = Advert {
-        version: router.version,
-        vrid,
-        priority: Priority::new(priority),
-        interval: router.interval,
-        auth: Auth::None,
-        addresses: Addresses::new(addresses).unwrap(),
-    };
-    let payload = emit(&advert, &envelope, Checksum::PseudoHeader);
-    assert_eq!(Family::of(PEER), Family::V4);
-    Datagram { envelope, payload }
-}
-
-fn link(running: bool) -> Link {
-    Link {
-        index: INTERFACE,
-        name: "eth0".to_owned(),
-        mac: None,
-        up: running,
-        running,
-        role: Role::Host,
-        succession: Succession::Promoted,
-    }
-}
-
-fn present() -> Present {
-    let held = Held {
-        interface: INTERFACE,
-        address: virtual_address(),
-    };
-    Present {
-        ours: true,
-        secondary: true,
-        label: Some("eth0".to_owned()),
-        ..Present::shown(held, Some(86), 1)
     }
 }

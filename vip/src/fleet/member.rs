@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::ask::Board;
 use crate::channel::message::Name;
 use crate::config::Router;
-use crate::driver::{Command, Handed, Record, Yield};
+use crate::driver::{Change, Command, Handed, Record, Yield};
 use crate::track::{Tracker, follow};
 
 /// A release is one advert and one netlink request per address: milliseconds. A router
@@ -68,6 +68,20 @@ impl Member {
         answer.await.ok()
     }
 
+    /// Has the router go on as another file describes it; false where it cannot.
+    pub(super) async fn change(&self, router: &Router) -> bool {
+        let (done, answer) = oneshot::channel();
+        let change = Change {
+            router: router.clone(),
+            done,
+        };
+        let asked = async {
+            let sent = self.commands.send(Command::Change(Box::new(change))).await;
+            sent.is_ok() && answer.await.unwrap_or(false)
+        };
+        timeout(STOP, asked).await.unwrap_or(false)
+    }
+
     /// Priority 0, then the addresses are removed.
     async fn stop(&self) {
         let (done, answer) = oneshot::channel();
@@ -101,6 +115,26 @@ pub(super) fn lives_on(running: &Router, wanted: &Router) -> bool {
         ..wanted.clone()
     };
     same == *running
+}
+
+/// Can it, with other sockets and frames for the same driver? Peers must go on hearing it,
+/// and take it for the same router.
+pub(super) fn changes_live(running: &Router, wanted: &Router) -> bool {
+    let same = Router {
+        addresses: running.addresses.clone(),
+        excluded: running.excluded.clone(),
+        announce: running.announce,
+        preempt: running.preempt,
+        misconfigured_peer: running.misconfigured_peer,
+        ..wanted.clone()
+    };
+    let ip = |of: &Router| -> Vec<_> { of.addresses.iter().map(|it| it.ip()).collect() };
+    let (before, after) = (ip(running), ip(wanted));
+    lives_on(running, &same)
+        && running.virtual_mac.is_none()
+        && running.family() == wanted.family()
+        // Without any in common, peers would take it for a router of another group.
+        && after.iter().any(|address| before.contains(address))
 }
 
 /// The same router as another file describes it: what runs, goes on.

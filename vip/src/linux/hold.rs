@@ -185,9 +185,23 @@ impl Hold {
     /// # Errors
     /// [`Failure::Netlink`], of the first that the kernel refuses.
     pub(super) fn release(&mut self, home: &Home) -> Result<(), Failure> {
+        let released = self.release_but(home, |_| false);
+        home.wants(Turn::Down);
+        released
+    }
+
+    /// Takes off what is ours, but for what stays.
+    ///
+    /// # Errors
+    /// [`Failure::Netlink`], of the first that the kernel refuses.
+    pub(super) fn release_but(
+        &mut self,
+        home: &Home,
+        stays: impl Fn(&VirtualAddress) -> bool,
+    ) -> Result<(), Failure> {
         let mut outcome = Ok(());
         for what in &home.addresses {
-            if self.foreign.contains(&what.address) {
+            if self.foreign.contains(&what.address) || stays(what) {
                 continue;
             }
             let removed = self.netlink.remove(home.link.index, what.address);
@@ -196,7 +210,6 @@ impl Hold {
             }
             outcome = outcome.and(removed.map_err(Failure::Netlink));
         }
-        home.wants(Turn::Down);
         outcome
     }
 

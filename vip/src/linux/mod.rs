@@ -28,7 +28,7 @@ use std::net::IpAddr;
 use vrrp::Priority;
 use vrrp::packet::{Advert, Checksum};
 
-use crate::config::{Address, AdvertsFrom, Router};
+use crate::config::{Address, AdvertsFrom, Router, VirtualAddress};
 use crate::driver::{Effects, Failure, Survey};
 use crate::guard::Line;
 use crate::ledger::Ledger;
@@ -263,6 +263,21 @@ impl Effects for Linux {
         let mut outcome = Ok(());
         for home in &self.homes {
             outcome = outcome.and(self.hold.release(home));
+        }
+        outcome
+    }
+
+    fn release_but(&mut self, router: &Router) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        for home in &self.homes {
+            let stays = |what: &VirtualAddress| {
+                let name = |router: &Router| {
+                    let device = what.device.as_deref();
+                    device.unwrap_or(router.home()).to_owned()
+                };
+                router.held().any(|it| it == what) && name(router) == home.link.name
+            };
+            outcome = outcome.and(self.hold.release_but(home, stays));
         }
         outcome
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use lab::endpoint::Endpoint;
-use lab::holders::What;
+use lab::holders::{Event, What};
 use lab::wait;
 use libtest_mimic::Failed;
 use nix::sys::signal::Signal;
@@ -16,7 +16,7 @@ use crate::Test;
 use crate::hosts::{A, Lab, PATIENCE, assert_is};
 use crate::machine::{Machine, Measured, bounded};
 
-pub(crate) const TESTS: [(&str, Test); 7] = [
+pub(crate) const TESTS: [(&str, Test); 8] = [
     (
         "release_moves_the_address_and_resume_brings_it_back",
         released,
@@ -26,6 +26,10 @@ pub(crate) const TESTS: [(&str, Test); 7] = [
         released_alone,
     ),
     ("reload_keeps_what_did_not_change", reload),
+    (
+        "a_reload_adds_and_removes_addresses_without_an_election",
+        reload_addresses,
+    ),
     ("a_broken_file_changes_nothing_and_is_named", reload_broken),
     ("a_router_that_cannot_start_changes_nothing", reload_unable),
     ("k3_a_tracked_endpoint_that_dies_moves_the_address", tracked),
@@ -78,6 +82,53 @@ fn reload() -> Result<(), Failed> {
     if new.iter().any(|event| event.what == What::LetsGo) {
         return Err("the address went away".into());
     }
+    let now = lab.router("a")?.pointer("/since").cloned();
+    let apart = time_of_day(since.as_ref())?.abs_diff(time_of_day(now.as_ref())?);
+    if apart > Duration::from_millis(100) {
+        return Err(format!("active since {since:?}, then since {now:?}").into());
+    }
+    Ok(())
+}
+
+/// And all that goes with them; two owners' lists differ while node by node is changed.
+fn reload_addresses() -> Result<(), Failed> {
+    let lab = Lab::new("reload_addresses")?;
+    let config = lab.config("a", 200, "")?;
+    let daemon = lab.start("a", &config)?;
+    lab.held_by(&["a"])?;
+    let _b = lab.start("b", &lab.config("b", 100, "")?)?;
+    lab.state("b", "backup")?;
+    let since = lab.router("a")?.pointer("/since").cloned();
+    let before = lab.timeline.events().len();
+    let good = fs::read_to_string(&config)?;
+    let more = "[\"10.55.0.101/24\", \"10.55.0.100/24\"]\n  excluded: [10.55.0.102]\n  \
+                announce: {refresh: 1s}\n  preempt: false\n  misconfiguredPeer: ignore";
+    for (text, are_there) in [
+        (good.replace("[\"10.55.0.100/24\"]", more), true),
+        (good.clone(), false),
+    ] {
+        fs::write(&config, text)?;
+        daemon.signal(Signal::SIGHUP);
+        for address in ["10.55.0.101/24", "10.55.0.102/32"] {
+            let what = format!("{address} there: {are_there}");
+            wait::until(&what, PATIENCE, || {
+                let shown = lab.ip("a", "address show dev eth0").ok()?;
+                (shown.contains(address) == are_there).then_some(())
+            })?;
+        }
+        // Longer than the down interval of the other one, and than a lifetime.
+        wait::pass(Duration::from_millis(1200), || false);
+        let shown = lab.ip("a", "address show dev eth0")?;
+        if shown.contains("10.55.0.102/32") != are_there {
+            return Err(format!("not kept so:\n{shown}").into());
+        }
+    }
+    let events = lab.timeline.events().split_off(before);
+    let moved = |event: &&Event| event.host == "b" || event.what == What::LetsGo;
+    if let Some(event) = events.iter().find(moved) {
+        return Err(format!("the address did not stay: {event:?}").into());
+    }
+    lab.state("b", "backup")?;
     let now = lab.router("a")?.pointer("/since").cloned();
     let apart = time_of_day(since.as_ref())?.abs_diff(time_of_day(now.as_ref())?);
     if apart > Duration::from_millis(100) {

@@ -51,6 +51,13 @@ impl Announcements {
         }
     }
 
+    /// From here on in these distances; what is due before stays due.
+    pub(super) fn adjust(&mut self, announcing: Announcing, now: Instant) {
+        self.refresh = announcing.refresh;
+        let next = announcing.refresh.map(|every| now + every);
+        self.regular = [self.regular, next].into_iter().flatten().min();
+    }
+
     /// There is a sign of another Active. Is it to be answered at once?
     pub(super) fn contradicted(&mut self, now: Instant) -> bool {
         let fresh = Window {

@@ -1,0 +1,54 @@
+//! A router that goes on as another file describes it: the state machine, what it has heard
+//! and what it holds stay, whatever is done is done by other effects.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use tokio::time::Instant;
+use vrrp::packet::AddressesError;
+
+use super::{Change, Driver, Effects, setup};
+use crate::config::{Router, VirtualAddress};
+
+impl<E: Effects> Driver<E> {
+    /// What it was asked to become.
+    pub fn asked(&mut self) -> Option<Box<Change>> {
+        self.change.take()
+    }
+
+    /// Where its adverts come from, and the number of its interface: what cannot change.
+    pub fn stands_on(&self) -> (IpAddr, u32) {
+        (self.source, self.interface)
+    }
+
+    /// Is `router` from here on, by `effects`. What it holds and should not is let go of;
+    /// what it should hold and does not is put there and announced.
+    ///
+    /// # Errors
+    /// When the addresses do not fit into an advert; then nothing is changed.
+    pub fn change(
+        &mut self,
+        router: &Router,
+        effects: E,
+        others: BTreeMap<u32, String>,
+    ) -> Result<(), AddressesError> {
+        self.expected = setup::expected(router, self.source)?;
+        let mut before = std::mem::replace(&mut self.effects, effects);
+        self.others = others;
+        self.held = router.held().map(VirtualAddress::ip).collect();
+        self.misconfigured_peer = router.misconfigured_peer;
+        self.group = router.group();
+        let (preempt, announcing) = setup::habits(router);
+        let now = Instant::now();
+        self.machine.adjust(preempt, announcing, now.into_std());
+        if self.renew_at.is_some() {
+            let released = before.release_but(router);
+            self.outcome("release", released);
+            self.acquire();
+            let announced = self.effects.announce();
+            self.outcome("announce", announced);
+        }
+        tracing::info!(router = self.name, "goes on as the file describes it");
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! A router that another file describes otherwise, while it runs.
+
+use super::*;
+use crate::config::VirtualAddress;
+
+/// A second address, other announcements, no preemption.
+fn other() -> Router {
+    let second = Address {
+        ip: "10.55.0.101".parse().unwrap(),
+        prefix: 24,
+    };
+    Router {
+        addresses: vec![virtual_address().into(), VirtualAddress::from(second)],
+        preempt: Preempt::Never,
+        announce: Announce {
+            refresh: Some(Duration::from_secs(1)),
+            ..router().announce
+        },
+        misconfigured_peer: MisconfiguredPeer::Ignore,
+        ..router()
+    }
+}
+
+async fn becomes(bench: &Bench, router: Router) {
+    let (done, changed) = oneshot::channel();
+    let change = Change { router, done };
+    let command = Command::Change(Box::new(change));
+    bench.commands.send(command).await.unwrap();
+    assert!(changed.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_active_goes_on_with_other_addresses_and_makes_no_election() {
+    let bench = bench(clear());
+    bench.until(700).await;
+    assert_eq!(bench.state(), State::Active);
+    let since = bench.record.borrow().since;
+    bench.deeds();
+    becomes(&bench, other()).await;
+    assert_eq!(
+        bench.deeds(),
+        [(700, ReleaseBut(2)), (700, Acquire), (700, Burst)]
+    );
+    bench.until(1799).await;
+    let bursts = bench.deeds();
+    assert!(bursts.contains(&(1700, Burst)), "refreshed: {bursts:?}");
+    assert!(!bursts.iter().any(|(_, deed)| *deed == Release));
+    let record = bench.record.borrow().clone();
+    assert_eq!((record.state, record.since), (State::Active, since));
+    // A peer that has taken the change on, and one that has not: both are of the group.
+    let second = "10.55.0.101".parse().unwrap();
+    for addresses in [vec![VIRTUAL, second], vec![VIRTUAL]] {
+        let lower = datagram_with(100, addresses);
+        bench.adverts.send(Ok(lower)).await.unwrap();
+        settle().await;
+    }
+    let counts = bench.record.borrow().counts.clone();
+    assert_eq!((counts.accepted, counts.refused.len()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_may_no_more_preempt_follows_a_lower_active() {
+    for (router, state) in [(router(), State::Active), (other(), State::Backup)] {
+        let bench = bench(clear());
+        bench.hears(100).await;
+        bench.until(50).await;
+        becomes(&bench, router).await;
+        assert_eq!(bench.deeds(), [], "it holds nothing");
+        for at in (100..1000).step_by(100) {
+            bench.until(at).await;
+            if bench.state() == State::Backup {
+                bench.hears(100).await;
+            }
+        }
+        assert_eq!(bench.state(), state);
+    }
+}
