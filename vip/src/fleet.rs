@@ -99,6 +99,12 @@ impl Fleet {
         }
     }
 
+    /// Does every router that should run, run? One that has ended by itself, or a thread that
+    /// is stuck, needs the restart that follows silence.
+    pub fn is_alive(&self) -> bool {
+        self.thread.turns() && self.members().iter().all(|member| member.alive())
+    }
+
     /// Whether the adverts' thread is real-time, or why not.
     pub fn realtime(&self) -> &std::io::Result<()> {
         self.thread.realtime()

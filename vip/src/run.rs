@@ -134,8 +134,7 @@ async fn obey(
                 Signal::Reload => reload(path, fleet, identity, log).await,
             },
             () = watchdog(period) => {
-                // A router that ended by itself needs the restart that follows silence.
-                if fleet.members().iter().all(|member| member.alive()) {
+                if fleet.is_alive() {
                     notify::watchdog();
                 }
             }

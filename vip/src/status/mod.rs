@@ -50,7 +50,7 @@ struct Release {
 
 impl Surface for Status {
     fn alive(&self) -> bool {
-        self.fleet.members().iter().all(|member| member.alive())
+        self.fleet.is_alive()
     }
 
     fn ready(&self) -> Result<(), String> {
