@@ -2,6 +2,8 @@
 //! drivers' [`Ask`]s; ends with the adverts' thread, on which it runs.
 
 mod handing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -132,7 +134,7 @@ impl Link {
         let client = self.client.clone();
         self.hello();
         loop {
-            let due = self.offerings.iter().map(|offering| offering.until).min();
+            let due = self.offerings.iter().map(Offering::due).min();
             let tell = self.told_at + if self.is_news { LOOK } else { HELLO };
             tokio::select! {
                 biased;

@@ -17,6 +17,10 @@ use crate::driver::Command;
 /// than a millisecond; meanwhile the address stays where it is.
 const PATIENCE: Duration = Duration::from_millis(15);
 
+/// After it an offer that has no answer is made once more: one lost datagram is not to cost
+/// the peers' skew, and whoever got the first has long answered.
+const AGAIN: Duration = Duration::from_millis(5);
+
 /// Peers that are asked for one handover: the next best one may be better off.
 const CANDIDATES: usize = 2;
 
@@ -31,7 +35,9 @@ pub(super) struct Offering {
     to: Name,
     /// Who is asked next.
     next: Vec<Name>,
-    pub(super) until: Instant,
+    /// When it is made to the same peer again.
+    again: Option<Instant>,
+    until: Instant,
     answer: oneshot::Sender<Result<Go, Declined>>,
 }
 
@@ -40,6 +46,24 @@ pub(super) struct Promise {
     to: Name,
     group: Group,
     until: Instant,
+}
+
+impl Offering {
+    /// When something is due.
+    pub(super) fn due(&self) -> Instant {
+        self.again.map_or(self.until, |again| again.min(self.until))
+    }
+
+    /// To the next one.
+    fn to(self, to: Name) -> Self {
+        let now = Instant::now();
+        Self {
+            to,
+            again: Some(now + AGAIN),
+            until: now + PATIENCE,
+            ..self
+        }
+    }
 }
 
 impl Link {
@@ -74,11 +98,16 @@ impl Link {
         let offering = Offering {
             id: Id(id),
             group: ask.group,
-            to,
+            to: to.clone(),
             next,
-            until: Instant::now() + PATIENCE,
+            again: None,
+            until: Instant::now(),
             answer: ask.answer,
         };
+        self.offer(offering.to(to));
+    }
+
+    fn offer(&mut self, offering: Offering) {
         self.send(&offering.to, Body::Offer(offering.id, offering.group));
         self.offerings.push(offering);
     }
@@ -123,6 +152,14 @@ impl Link {
         let late: Vec<_> = self.offerings.extract_if(.., late).collect();
         late.into_iter()
             .for_each(|offering| self.offer_next(offering));
+        let unheard = |offering: &mut Offering| {
+            let again = offering.again.take_if(|again| *again <= now);
+            again.map(|_| (offering.to.clone(), offering.id, offering.group))
+        };
+        let again: Vec<_> = self.offerings.iter_mut().filter_map(unheard).collect();
+        for (to, id, group) in again {
+            self.send(&to, Body::Offer(id, group));
+        }
     }
 
     fn offer_next(&mut self, mut offering: Offering) {
@@ -131,10 +168,7 @@ impl Link {
             let _ = offering.answer.send(Err(Declined::NotAccepted));
             return;
         };
-        offering.to = to;
-        offering.until = Instant::now() + PATIENCE;
-        self.send(&offering.to, Body::Offer(offering.id, offering.group));
-        self.offerings.push(offering);
+        self.offer(offering.to(to));
     }
 
     /// A peer wants to give its addresses to us.
