@@ -15,7 +15,7 @@ use vrrp::{AdvertInterval, Family, Priority, Version, Vrid};
 use super::reader::{Reader, Secrets};
 use crate::channel::message::KEY;
 
-use super::{Announce, Config, Preempt, Router, Travel, file};
+use super::{Announce, Checksum, Config, Preempt, Router, Travel, file};
 
 const ADMIN: SocketAddr =
     SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
@@ -102,6 +102,8 @@ impl Reader<'_> {
         let family = family.map(|address| Family::of(address.ip()));
         let travel = self.travel(family, file.unicast.as_ref(), &at.key("unicast"));
         let auth = self.auth(version?, file.auth.as_ref(), &at.key("auth"));
+        let one_way = version? == Version::V2 || family == Some(Family::V6);
+        let checksum = self.checksum(file.checksum, one_way, at);
         let announce = self.announce(&file.announce, &at.key("announce"));
         let tracks = self.tracks(&file.track, &at.key("track"));
         let notify = self.notify(&file.notify, &at.key("notify"));
@@ -140,6 +142,7 @@ impl Reader<'_> {
             virtual_mac: virtual_mac?,
             preempt: preempt?,
             misconfigured_peer: file.misconfigured_peer,
+            checksum: checksum?,
             auth: auth?,
             announce: announce?,
             tracks: tracks?,
@@ -194,6 +197,20 @@ impl Reader<'_> {
                 "is not an interval of VRRPv3; allowed: 10ms to 40950ms in steps of 10ms",
             ),
         }
+    }
+
+    /// `one_way`: the protocol has only one.
+    fn checksum(
+        &mut self,
+        style: Checksum,
+        one_way: bool,
+        at: &KeyPath,
+    ) -> Option<Checksum> {
+        if one_way && style != Checksum::Auto {
+            let problem = "is for version: 3 over IPv4; elsewhere there is one way";
+            return self.refuse(&at.key("checksum"), problem);
+        }
+        Some(style)
     }
 
     /// `family`: of the addresses, where these could be read.

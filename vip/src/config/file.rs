@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use config::{Address as Endpoint, Period};
 use daemon::log;
 use serde::Deserialize;
+use vrrp::packet::ChecksumStyle;
 
 pub use virtual_address::{Placed, VirtualAddress};
 
@@ -92,6 +93,9 @@ pub struct Router {
     /// What a misconfigured peer does to us.
     #[serde(default)]
     pub misconfigured_peer: MisconfiguredPeer,
+    /// How VRRPv3 over IPv4 is sent.
+    #[serde(default)]
+    pub checksum: Checksum,
     /// VRRPv2's password.
     pub auth: Option<Auth>,
     /// Gratuitous ARP.
@@ -170,6 +174,40 @@ pub enum MisconfiguredPeer {
     HoldBack,
     /// It is named, and otherwise not there.
     Ignore,
+}
+
+/// `routers[].checksum`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Checksum {
+    /// As the peers do where they agree, else as keepalived.
+    #[default]
+    Auto,
+    /// With the pseudo-header.
+    Pseudo,
+    /// Without it.
+    Rfc9568,
+}
+
+impl Checksum {
+    /// As in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Pseudo => "pseudo",
+            Self::Rfc9568 => "rfc9568",
+        }
+    }
+}
+
+impl From<Checksum> for ChecksumStyle {
+    fn from(checksum: Checksum) -> Self {
+        match checksum {
+            Checksum::Auto => Self::Auto,
+            Checksum::Pseudo => Self::Pseudo,
+            Checksum::Rfc9568 => Self::Rfc9568,
+        }
+    }
 }
 
 /// `routers[].unicast`.

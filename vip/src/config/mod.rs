@@ -28,7 +28,7 @@ use crate::channel::{self, Group};
 use reader::Secrets;
 
 pub use address::{Address, AddressError};
-pub use file::MisconfiguredPeer;
+pub use file::{Checksum, MisconfiguredPeer};
 pub use place::{Scope, VirtualAddress};
 pub use target::{Script, Target, TargetError};
 pub use virtual_mac::{AdvertsFrom, VirtualMac};
@@ -101,6 +101,8 @@ pub struct Router {
     pub preempt: Preempt,
     /// What a misconfigured peer does to us.
     pub misconfigured_peer: MisconfiguredPeer,
+    /// How VRRPv3 over IPv4 is sent.
+    pub checksum: Checksum,
     /// VRRPv2's password.
     pub auth: Auth,
     /// Gratuitous ARP.

@@ -37,6 +37,7 @@ impl<E: Effects> Driver<E> {
         self.others = others;
         self.held = router.held().map(VirtualAddress::ip).collect();
         self.misconfigured_peer = router.misconfigured_peer;
+        self.style = router.checksum.into();
         self.group = router.group();
         let (preempt, announcing) = setup::habits(router);
         let now = Instant::now();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use tokio::time::Instant;
 use vrrp::acceptance::{self, Notice as Odd};
 use vrrp::fsm::Event;
-use vrrp::packet::{Advert, Checksum, ChecksumStyle, parse};
+use vrrp::packet::{Advert, Checksum, parse};
 use vrrp::{AdvertInterval, Refusal};
 
 use crate::flight::What;
@@ -42,6 +42,7 @@ impl<E: Effects> Driver<E> {
         }
         if self.checksums.len() < PEERS || self.checksums.contains_key(&envelope.source) {
             self.checksums.insert(envelope.source, received.checksum);
+            self.count_checksum(envelope.source, received.checksum);
         }
         let heard = heard(envelope.source, &received.advert);
         self.keep(|record| {
@@ -51,6 +52,17 @@ impl<E: Effects> Driver<E> {
         self.handle(Event::Advert {
             from: envelope.source,
             advert: &received.advert,
+        });
+    }
+
+    fn count_checksum(&self, from: IpAddr, checksum: Checksum) {
+        self.keep(|record| {
+            let known = record.checksums.entry(from).or_default();
+            *match checksum {
+                Checksum::PseudoHeader => &mut known.pseudo,
+                Checksum::PseudoHeaderOfGroup => &mut known.pseudo_of_group,
+                Checksum::Message => &mut known.rfc9568,
+            } += 1;
         });
     }
 
@@ -125,12 +137,13 @@ impl<E: Effects> Driver<E> {
         }
     }
 
-    /// How our next advert's checksum is computed: as the peers do, when they agree.
+    /// How our next advert's checksum is computed: as the file says, or as the peers do,
+    /// when they agree.
     pub(super) fn checksum(&self) -> Checksum {
         let mut heard = self.checksums.values().copied();
         let first = heard.next();
         let agreed = first.filter(|first| heard.all(|other| other == *first));
-        ChecksumStyle::Auto.choose(self.expected.dialects, agreed)
+        self.style.choose(self.expected.dialects, agreed)
     }
 }
 

@@ -33,7 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use vrrp::acceptance::Expected;
 use vrrp::fsm::{self, Event, Leftover};
-use vrrp::packet::{AddressesError, Checksum};
+use vrrp::packet::{AddressesError, Checksum, ChecksumStyle};
 use vrrp::{Priority, State};
 
 use crate::channel::{Client, Group};
@@ -53,7 +53,7 @@ use holdoff::HoldOff;
 pub use inputs::{
     ADVERTS, CLAIMANTS, COMMANDS, Change, Command, Ended, Inputs, Lost, NOTICES,
 };
-pub use record::{Complaint, Counts, Heard, OVERFLOW, Record, Told};
+pub use record::{Checksums, Complaint, Counts, Heard, OVERFLOW, Record, Told};
 use together::{Together, Turn};
 use truth::Inquiry;
 pub use truth::Mac;
@@ -102,6 +102,7 @@ pub struct Driver<E> {
     /// Adverts lost to a full queue when that was last looked at.
     overflown: u64,
     misconfigured_peer: MisconfiguredPeer,
+    style: ChecksumStyle,
     checksums: BTreeMap<IpAddr, Checksum>,
     record: watch::Sender<Record>,
     lateness: Arc<Histogram>,
@@ -182,6 +183,7 @@ impl<E: Effects> Driver<E> {
             contradicted: None,
             overflown: 0,
             misconfigured_peer: router.misconfigured_peer,
+            style: router.checksum.into(),
             checksums: BTreeMap::new(),
             record: setup.record,
             lateness: setup.lateness,

@@ -43,6 +43,8 @@ pub struct Record {
     pub waits_for: Vec<String>,
     /// The Active that was heard last, its priority, and when.
     pub heard: Option<Heard>,
+    /// How the checksums of other routers were computed.
+    pub checksums: BTreeMap<IpAddr, Checksums>,
     /// Virtual addresses that are on this host by another's hand.
     pub foreign: Vec<Address>,
     /// Effects that failed when they were last tried, and why.
@@ -89,6 +91,18 @@ impl Heard {
     pub fn is_fresh(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) < self.interval.duration() * PATIENCE
     }
+}
+
+/// Adverts of one router by the way in which their checksum was computed; over IPv6, and in
+/// VRRPv2, there is one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Checksums {
+    /// With the pseudo-header.
+    pub pseudo: u64,
+    /// With that of the group, also to one peer: keepalived's `old_unicast_checksum`.
+    pub pseudo_of_group: u64,
+    /// Over the message alone.
+    pub rfc9568: u64,
 }
 
 /// A peer that is configured otherwise.
@@ -160,6 +174,7 @@ impl Record {
             holding: false,
             waits_for: Vec::new(),
             heard: None,
+            checksums: BTreeMap::new(),
             foreign: Vec::new(),
             failing: BTreeMap::new(),
             complaint: None,

@@ -53,6 +53,7 @@ struct World {
     deeds: Mutex<Vec<(u128, Deed)>>,
     survey: Mutex<Survey>,
     refuses: Mutex<bool>,
+    checksum: Checksum,
     greetings: Mutex<u32>,
     began: Instant,
 }
@@ -73,7 +74,7 @@ impl Effects for Recorded {
         priority: Priority,
         checksum: Checksum,
     ) -> Result<(), Failure> {
-        assert_eq!(checksum, Checksum::PseudoHeader);
+        assert_eq!(checksum, self.0.checksum);
         self.record(Advertise(priority.get()));
         Ok(())
     }
@@ -172,6 +173,7 @@ fn router() -> Router {
         virtual_mac: None,
         preempt: Preempt::After(Duration::ZERO),
         misconfigured_peer: MisconfiguredPeer::HoldBack,
+        checksum: crate::config::Checksum::Auto,
         auth: Auth::None,
         announce: Announce {
             burst: 5,
@@ -200,11 +202,22 @@ fn bench_with(survey: Survey, channel: Option<Client>) -> Bench {
 }
 
 fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Bench {
-    let router = router();
+    bench_as(&router(), Checksum::PseudoHeader, survey, channel, seat)
+}
+
+/// `checksum`: of all that it sends.
+fn bench_as(
+    router: &Router,
+    checksum: Checksum,
+    survey: Survey,
+    channel: Option<Client>,
+    seat: Option<Seat>,
+) -> Bench {
     let world = Arc::new(World {
         deeds: Mutex::default(),
         survey: Mutex::new(survey),
         refuses: Mutex::new(false),
+        checksum,
         greetings: Mutex::new(0),
         began: Instant::now(),
     });
@@ -220,7 +233,7 @@ fn bench_of(survey: Survey, channel: Option<Client>, seat: Option<Seat>) -> Benc
     let (publish, record) = watch::channel(Record::new(fit.priority, Instant::now()));
     let (tell, moves) = mpsc::channel(MOVES);
     let setup = Setup {
-        router: &router,
+        router,
         interface: INTERFACE,
         others: BTreeMap::from([(ANOTHER, "eth1".to_owned())]),
         source: OURS,

@@ -126,6 +126,7 @@ pub(super) fn changes_live(running: &Router, wanted: &Router) -> bool {
         announce: running.announce,
         preempt: running.preempt,
         misconfigured_peer: running.misconfigured_peer,
+        checksum: running.checksum,
         ..wanted.clone()
     };
     let ip = |of: &Router| -> Vec<_> { of.addresses.iter().map(|it| it.ip()).collect() };

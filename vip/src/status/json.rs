@@ -87,6 +87,8 @@ pub(super) fn router(fleet: &Fleet, member: &Member) -> Value {
         "lacks": record.lacks,
         "out": record.out.map(Out::name),
         "heard": record.heard.as_ref().map(heard),
+        "checksum": config.checksum.name(),
+        "checksums": checksums(&record),
         "alarm": alarm.map(|it| &it.what),
         "alarmAt": alarm.map(|it| rfc3339(wall(it.at))),
         "heldBackBy": record.held_back_by(now).map(|it| it.from),
@@ -149,6 +151,18 @@ fn check(track: &crate::config::Track, seen: &Seen) -> Value {
         "outcome": seen.last.as_ref().map(|last| last.outcome),
         "tookSeconds": seen.last.as_ref().map(|last| last.took.as_secs_f64()),
     })
+}
+
+/// By peer, how many of its adverts were computed in which way.
+fn checksums(record: &Record) -> Value {
+    let all = record.checksums.iter().map(|(peer, heard)| {
+        let ways = json!({
+            "pseudo": heard.pseudo, "pseudoOfGroup": heard.pseudo_of_group,
+            "rfc9568": heard.rfc9568,
+        });
+        (peer.to_string(), ways)
+    });
+    Value::Object(all.collect())
 }
 
 fn conflict((what, at): &(String, Instant)) -> Value {

@@ -67,6 +67,41 @@ async fn an_alarm_lasts_for_four_intervals_of_whoever_it_is_about() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c6_what_is_configured_is_sent_and_what_is_heard_is_counted() {
+    use crate::config::Checksum as Style;
+    let (pseudo, message) = (Checksum::PseudoHeader, Checksum::Message);
+    for (style, heard, sent) in [
+        (Style::Auto, None, pseudo),
+        (Style::Auto, Some(message), message),
+        (Style::Pseudo, Some(message), pseudo),
+        (Style::Rfc9568, None, message),
+        (Style::Rfc9568, Some(pseudo), message),
+    ] {
+        let router = Router {
+            checksum: style,
+            ..router()
+        };
+        // Whatever is sent is compared with it.
+        let bench = bench_as(&router, sent, clear(), None, None);
+        if let Some(checksum) = heard {
+            let mut lower = datagram(150);
+            let advert = parse(&lower.payload, &lower.envelope).unwrap().advert;
+            lower.payload = emit(&advert, &lower.envelope, checksum);
+            bench.adverts.send(Ok(lower)).await.unwrap();
+        }
+        bench.until(700).await;
+        assert_eq!(bench.state(), State::Active, "{style:?} {heard:?}");
+        let counted = bench.record.borrow().checksums.get(&PEER).copied();
+        let expected = heard.map(|heard| Checksums {
+            pseudo: u64::from(heard == pseudo),
+            pseudo_of_group: 0,
+            rfc9568: u64::from(heard == message),
+        });
+        assert_eq!(counted, expected, "{style:?} {heard:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_active_that_hears_another_host_answer_announces_again() {
     let bench = bench(clear());
     bench.until(630).await;
