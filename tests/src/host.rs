@@ -3,7 +3,7 @@
 //! Two kinds stand behind one trait: a network namespace (made in milliseconds, shares the
 //! machine's files and pids) and a booted machine (systemd as PID 1, takes seconds).
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
@@ -148,9 +148,39 @@ impl Host for NamespaceHost {
     }
 }
 
+/// The IPv6 address that a machine has besides, and whoever asks for it: that of 10.79.0.11 is
+/// fd00:79::11, in the same digits (fd00::/8 is for whoever takes it, RFC 4193).
+#[must_use]
+pub fn six(address: Ipv4Addr) -> Ipv6Addr {
+    let [_, network, _, last] = address.octets().map(digits);
+    Ipv6Addr::new(0xfd00, network, 0, 0, 0, 0, 0, last)
+}
+
+/// Decimal digits as hexadecimal ones.
+fn digits(octet: u8) -> u16 {
+    let octet = u16::from(octet);
+    octet / 100 * 0x100 + octet / 10 % 10 * 0x10 + octet % 10
+}
+
 /// The hardware address that belongs to an address of the lab.
 #[must_use]
 pub fn mac(address: Ipv4Addr) -> [u8; 6] {
     let [.., last] = address.octets();
     [2, 0, 0, 0, 0, last]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_addresses_have_the_same_digits() {
+        for (four, wanted) in [
+            ([10, 79, 0, 11], "fd00:79::11"),
+            ([10, 79, 0, 100], "fd00:79::100"),
+            ([10, 7, 0, 254], "fd00:7::254"),
+        ] {
+            assert_eq!(six(four.into()).to_string(), wanted);
+        }
+    }
 }

@@ -25,7 +25,7 @@ use nix::unistd::Pid;
 
 use crate::command::run;
 use crate::error::{Doing, LabError};
-use crate::host::{Host, NamespaceHost};
+use crate::host::{Host, NamespaceHost, six};
 use crate::process::{Process, Program};
 use crate::requirement;
 use crate::segment::Segment;
@@ -262,7 +262,8 @@ const NO_RESOLVER: &str = "nameserver 192.0.2.1\n";
 fn prepare(etc: &Path, address: Ipv4Addr) -> Result<(), LabError> {
     let [a, b, c, _] = address.octets();
     // Nobody is there; a Service's address needs a route before it is another.
-    let gateway = format!("[Network]\nGateway={}\n", Ipv4Addr::new(a, b, c, 1));
+    let gateway = Ipv4Addr::new(a, b, c, 1);
+    let gateway = format!("[Network]\nGateway={gateway}\nGateway={}\n", six(gateway));
     fs::create_dir_all(etc.join("lab")).doing(etc.display())?;
     for (file, text) in [
         ("lab/inside.sh", INSIDE),
@@ -289,7 +290,8 @@ fn wanted(etc: &Path, unit: &str, units: &Path) -> Result<(), LabError> {
     symlink(units.join(unit), link).doing(unit)
 }
 
-/// Name, identity, address, and the service that sets the address.
+/// Name, identity, an address of each family, and the service that sets them. Nobody else can
+/// have them: what is asked for before they are used would only be waited for.
 fn identify(etc: &Path, name: &str, address: Ipv4Addr) -> Result<(), LabError> {
     let write = |file: &str, text: String| {
         let path = etc.join(file);
@@ -303,7 +305,9 @@ fn identify(etc: &Path, name: &str, address: Ipv4Addr) -> Result<(), LabError> {
     write(
         "systemd/network/10-host0.network",
         format!(
-            "[Match]\nName=host0\n[Network]\nAddress={address}/24\nKeepConfiguration=static\n"
+            "[Match]\nName=host0\n[Network]\nAddress={address}/24\nKeepConfiguration=static\n\
+             IPv6AcceptRA=no\n[Address]\nAddress={}/64\nDuplicateAddressDetection=none\n",
+            six(address)
         ),
     )?;
     let units = Path::new("/lib/systemd/system");

@@ -1,9 +1,10 @@
 //! Machines to boot, as a description lists them.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use libtest_mimic::Failed;
 
+use crate::host::six;
 use crate::machine::Purpose;
 use crate::moments::setting;
 
@@ -45,6 +46,12 @@ impl Box {
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
         Ipv4Addr::new(10, 79, 0, self.last)
+    }
+
+    /// The one of IPv6.
+    #[must_use]
+    pub fn six(&self) -> Ipv6Addr {
+        six(self.address())
     }
 
     /// Whether Pods run there.

@@ -2,6 +2,7 @@
 //! of the installer and for the demo.
 
 mod boxes;
+mod families;
 mod nodes;
 mod run;
 
@@ -20,17 +21,16 @@ use nix::unistd::Pid;
 
 use crate::command;
 use crate::error::LabError;
-use crate::host::{Host, NamespaceHost};
+use crate::host::{Host, NamespaceHost, six};
 use crate::machine::Machine;
 use crate::segment::Segment;
 use crate::{binaries, requirement, wait};
 
 pub use boxes::{Box, MASTERS, NODES, with_nodes};
-pub use nodes::{completed, settings};
+pub use families::{Families, VIP, VIP_SIX};
+pub use nodes::{completed, settings, settings_of};
 pub use run::{Run, Running};
 
-/// The virtual address.
-pub const VIP: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 100);
 const OPERATOR: (&str, Ipv4Addr) = ("operator", Ipv4Addr::new(10, 79, 0, 50));
 /// From systemd's word that a machine is up until its sshd answers.
 const SSHD: Duration = Duration::from_secs(90);
@@ -96,6 +96,8 @@ impl Rig {
         }
         let machines = together(&segment, boxes)?;
         let operator = segment.host(OPERATOR.0)?.clone();
+        let own = format!("{}/64", six(OPERATOR.1));
+        operator.output("ip", &["address", "add", &own, "dev", "eth0"])?;
         let rig = Self {
             machines,
             operator,
@@ -153,22 +155,37 @@ impl Rig {
         Ok(())
     }
 
-    /// Writes the description of a cluster on `boxes`, with `more` at its end.
+    /// Writes the description of a cluster on `boxes`, with `more` in it, by their addresses of
+    /// IPv4.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn describe(&self, boxes: &[Box], more: &str) -> Result<(), Failed> {
+        self.described(Families::Four, boxes, more)
+    }
+
+    /// The same, by their addresses of some families.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn described(
+        &self,
+        families: Families,
+        boxes: &[Box],
+        more: &str,
+    ) -> Result<(), Failed> {
         let mut text = format!(
             "apiVersion: sternpost/v1\nkind: Cluster\nname: lab\n\
              kubernetes: {{version: {}}}\n\
-             endpoint: {{addresses: [\"{VIP}/24\"]}}\n{more}hosts:\n",
-            version()?
+             endpoint: {{addresses: {}}}\n{more}hosts:\n",
+            version()?,
+            families.endpoint()
         );
         for one in boxes {
             text.push_str(&format!(
-                "- {{name: {}, addresses: [\"{}\"], roles: [{}], ssh: {{user: root}}}}\n",
+                "- {{name: {}, addresses: {}, roles: [{}], ssh: {{user: root}}}}\n",
                 one.name,
-                one.address(),
+                families.of(one),
                 one.roles
             ));
         }

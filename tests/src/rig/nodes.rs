@@ -7,7 +7,7 @@ use std::path::Path;
 
 use libtest_mimic::Failed;
 
-use super::version;
+use super::{Families, version};
 use crate::requirement;
 
 const KUBERNETES: [&str; 2] = ["kubelet", "kube-proxy"];
@@ -26,8 +26,8 @@ const NETWORK: [&str; 7] = [
 /// further files; both are young or not there before. Older ones get the older containerd too,
 /// so that each generation is run.
 const NFTABLES: u16 = 31;
-/// A line of the description that `sternpost init` writes, among its networks.
-const PODS: &str = "  pods: [\"10.244.0.0/16\"]\n";
+/// How a line of the description begins that `sternpost init` writes, among its networks.
+const PODS: &str = "  pods: [";
 /// The kernel may have control groups of the old kind, and the disk is everybody's.
 const KUBELET: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\n\
     kind: KubeletConfiguration\n\
@@ -64,8 +64,19 @@ exec /etc/lab/runc "$@"
 /// # Errors
 /// When nobody knows which Kubernetes it is.
 pub fn settings() -> Result<String, Failed> {
-    let proxy = proxy()?;
-    Ok(format!("networks: {{proxy: {proxy}}}\n{}", rest()?))
+    settings_of(Families::Four)
+}
+
+/// The same, where its networks are of some families.
+///
+/// # Errors
+/// When nobody knows which Kubernetes it is.
+pub fn settings_of(families: Families) -> Result<String, Failed> {
+    let (networks, proxy) = (families.networks(), proxy()?);
+    Ok(format!(
+        "networks: {{{networks}proxy: {proxy}}}\n{}",
+        rest()?
+    ))
 }
 
 /// A description by `sternpost init`, with what nodes of the lab need, and the lab's name.
@@ -73,12 +84,14 @@ pub fn settings() -> Result<String, Failed> {
 /// # Errors
 /// When it is not one, or nobody knows which Kubernetes it is.
 pub fn completed(description: &str) -> Result<String, Failed> {
-    let Some((before, after)) = description.split_once(PODS) else {
+    let mut lines = description.lines();
+    let pods = lines.find(|line| line.starts_with(PODS));
+    let Some((before, after)) = pods.and_then(|pods| description.split_once(pods)) else {
         return Err(format!("no {PODS:?} in\n{description}").into());
     };
-    let (proxy, rest) = (proxy()?, rest()?);
+    let (pods, proxy, rest) = (pods.unwrap_or_default(), proxy()?, rest()?);
     Ok(format!(
-        "{before}{PODS}  proxy: {proxy}\n{after}\nname: lab\n{rest}"
+        "{before}{pods}\n  proxy: {proxy}{after}\nname: lab\n{rest}"
     ))
 }
 
