@@ -94,10 +94,17 @@ pub fn description(answers: &Answers) -> String {
              balancer: {mode: none}\n\n",
         ),
     }
-    text.push_str(
+    // Of the family that API servers listen on.
+    let first = answers.masters.first();
+    let (services, pods) = match first.is_some_and(|master| master.address.is_ipv6()) {
+        true => ("fd00:10:96::/112", "fd00:10:244::/48"),
+        false => ("10.96.0.0/16", "10.244.0.0/16"),
+    };
+    let _ = write!(
+        text,
         "# Networks that exist inside the cluster alone; neither may overlap the other or the hosts.\n\
-         networks:\n  services: [\"10.96.0.0/16\"]\n  pods: [\"10.244.0.0/16\"]\n\n\
-         # Roles: etcd (an odd number), controlPlane, node. A host may have several.\nhosts:\n",
+         networks:\n  services: [\"{services}\"]\n  pods: [\"{pods}\"]\n\n\
+         # Roles: etcd (an odd number), controlPlane, node. A host may have several.\nhosts:\n"
     );
     for (hosts, roles) in [
         (&answers.masters, "etcd, controlPlane"),
@@ -134,9 +141,16 @@ mod tests {
             masters: named(&["m1=192.0.2.11"]),
             ..three.clone()
         };
+        let six = Answers {
+            version: version(),
+            address: Some("2001:db8::9/64".parse().unwrap()),
+            masters: named(&["m1=2001:db8::11", "m2=2001:db8::12", "m3=2001:db8::13"]),
+            nodes: named(&["n1=2001:db8::21"]),
+        };
         for (answers, server) in [
             (three, "https://192.0.2.9:6443"),
             (one, "https://192.0.2.11:6443"),
+            (six, "https://[2001:db8::9]:6443"),
         ] {
             let text = description(&answers);
             let spec = crate::spec::parse("cluster.yaml", &text).unwrap();

@@ -11,6 +11,7 @@ use sternpost::versions::{NEWEST, OLDEST, Version};
 use traps::TRAPS;
 
 const WHOLE: &str = include_str!("spec/whole.yaml");
+const SIX: &str = include_str!("spec/six.yaml");
 
 /// The whole file with one piece replaced; the piece must be there.
 fn with(piece: &str, instead: &str) -> String {
@@ -188,6 +189,30 @@ fn the_examples_of_the_manual_are_good() {
     assert_eq!(shown, spec::parse("short", short).unwrap().cluster);
     let fetched = spec::parse("manual", examples[2]).unwrap().cluster;
     assert_eq!(fetched.binaries.sources.len(), 4);
+    assert_eq!(examples[3], SIX);
+    assert_eq!(spec::parse("manual", SIX).unwrap().warnings.len(), 1);
+}
+
+/// Without a balancer clients find the one API server, which listens on its host's first
+/// address alone; they dial each address, or the name.
+#[test]
+fn clients_dial_where_somebody_listens() {
+    let servers = |text: &str| {
+        let cluster = spec::parse("cluster.yaml", text).unwrap().cluster;
+        (cluster.server(), cluster.servers())
+    };
+    let urls = |all: &[&str]| all.iter().map(|url| (*url).to_owned()).collect();
+    let name = "https://api.example.org:6443";
+    assert_eq!(servers(SIX), (name.to_owned(), urls(&[name])));
+    let both = SIX.replace("  name: api.example.org\n", "");
+    let first = "https://[2001:db8::9]:6443";
+    let wanted = urls(&[first, "https://192.0.2.9:6443"]);
+    assert_eq!(servers(&both), (first.to_owned(), wanted));
+    let one = "apiVersion: sternpost/v1\nkind: Cluster\nkubernetes: {version: 1.36.3}\n\
+               balancer: {mode: none}\nhosts:\n\
+               - {name: m1, addresses: [192.0.2.1, \"2001:db8::1\"], roles: [etcd, controlPlane]}\n";
+    let first = "https://192.0.2.1:6443";
+    assert_eq!(servers(one), (first.to_owned(), urls(&[first])));
 }
 
 /// The files that a description names are read with it, and each that cannot be is named with

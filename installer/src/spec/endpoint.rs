@@ -69,8 +69,9 @@ impl Reader<'_> {
                     &addresses_at,
                 );
                 let mut masters = hosts.iter().filter(|host| host.is(Role::ControlPlane));
-                let addresses = masters.next().map(|host| host.addresses.clone());
-                (addresses.unwrap_or_default(), Balancer::None)
+                // Its API server listens on its first address alone.
+                let address = masters.next().map(Host::address);
+                (address.into_iter().collect(), Balancer::None)
             }
         };
         let port = self.port(file, at);

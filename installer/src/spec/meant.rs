@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -252,12 +252,16 @@ impl Cluster {
     /// What clients dial: the name if there is one, else the first address.
     #[must_use]
     pub fn server(&self) -> String {
-        let port = self.endpoint.port;
-        match (&self.endpoint.name, self.endpoint.addresses.first()) {
-            (Some(name), _) => format!("https://{name}:{port}"),
-            (None, Some(IpAddr::V6(address))) => format!("https://[{address}]:{port}"),
-            (None, Some(address)) => format!("https://{address}:{port}"),
-            (None, None) => format!("https://localhost:{port}"),
+        let first = self.servers().into_iter().next();
+        first.unwrap_or_else(|| format!("https://localhost:{}", self.endpoint.port))
+    }
+
+    /// All that clients can dial: the name if there is one, else each address.
+    #[must_use]
+    pub fn servers(&self) -> Vec<String> {
+        match &self.endpoint.name {
+            Some(name) => vec![format!("https://{name}:{}", self.endpoint.port)],
+            None => self.endpoint.urls(),
         }
     }
 
@@ -275,6 +279,18 @@ impl Cluster {
     ) -> impl Iterator<Item = (&str, &str)> {
         let flags = self.flags.get(&component).into_iter().flatten();
         flags.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl Endpoint {
+    /// `https://ADDRESS:PORT` of each address.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        let url = |address: &IpAddr| {
+            let at = SocketAddr::new(*address, self.port);
+            format!("https://{at}")
+        };
+        self.addresses.iter().map(url).collect()
     }
 }
 

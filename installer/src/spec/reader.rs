@@ -54,6 +54,19 @@ impl Reader<'_> {
                 "is no address of a host: unspecified, loopback and multicast ones are not",
             );
         }
+        let IpAddr::V6(six) = address else {
+            return Some(address);
+        };
+        if six.is_unicast_link_local() {
+            let problem = "is of one link alone, and says not of which; write a global address, \
+                           or one of fd00::/8";
+            return self.refuse(at, problem);
+        }
+        if let Some(four) = six.to_ipv4_mapped() {
+            let problem =
+                format!("is an IPv4 address in clothes of IPv6; write \"{four}\"");
+            return self.refuse(at, problem);
+        }
         Some(address)
     }
 

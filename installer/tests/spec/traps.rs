@@ -108,6 +108,16 @@ pub(crate) const TRAPS: &[(&str, &str, &str)] = &[
         "13: hosts[1].addresses[0]: \"192.168.220.100\" is an address of hosts[0] too",
     ),
     (
+        "\"192.168.220.200\"",
+        "\"192.168.220.200\", \"fe80::1\"",
+        "15: hosts[3].addresses[1]: \"fe80::1\" is of one link alone, and says not of which; write a global address",
+    ),
+    (
+        "192.168.220.200",
+        "::ffff:192.168.220.200",
+        "15: hosts[3].addresses[0]: \"::ffff:192.168.220.200\" is an IPv4 address in clothes of IPv6; write \"192.168.220.200\"",
+    ),
+    (
         "192.168.220.200",
         "172.30.1.1",
         "15: hosts[3].addresses[0]: \"172.30.1.1\" lies in networks.pods (172.30.0.0/16)",
