@@ -143,6 +143,10 @@ pub fn needed(cluster: &Cluster) -> Vec<Flow> {
             for (purpose, way) in between(cluster, from, to) {
                 add(purpose, way, from, to, to.address());
             }
+            for address in virtually(cluster, to) {
+                let way = Way::Tcp(cluster.endpoint.port);
+                add(Purpose::Address, way, from, to, address);
+            }
             for address in carried(cluster, from, to) {
                 add(Purpose::Pods, Way::Udp(VXLAN), from, to, address);
             }
@@ -177,7 +181,6 @@ fn between(cluster: &Cluster, from: &Host, to: &Host) -> Vec<(Purpose, Way)> {
                 if from_master || (pods && port != APISERVER_PORT) {
                     ways.push(api);
                 }
-                ways.push((Purpose::Address, Way::Tcp(port)));
                 if from_master {
                     ways.push((Purpose::Channel, Way::Udp(layout::CHANNEL_PORT)));
                 }
@@ -192,6 +195,18 @@ fn between(cluster: &Cluster, from: &Host, to: &Host) -> Vec<(Purpose, Way)> {
         ways.push((Purpose::Kubelet, Way::Tcp(KUBELET)));
     }
     ways
+}
+
+/// The addresses of whoever may hold the virtual ones: one of each family of these.
+fn virtually(cluster: &Cluster, to: &Host) -> Vec<IpAddr> {
+    match &cluster.balancer {
+        Balancer::Own(router) if to.is(Role::ControlPlane) => {
+            families(router.addresses.iter().map(ipnet::IpNet::addr), to)
+        }
+        Balancer::Own(_) | Balancer::Local | Balancer::External | Balancer::None => {
+            Vec::new()
+        }
+    }
 }
 
 /// The addresses that flannel carries packets between Pods to: one of each family that Pods
@@ -212,14 +227,9 @@ fn carried(cluster: &Cluster, from: &Host, to: &Host) -> Vec<IpAddr> {
 
 /// The addresses that adverts go to: one of each family of the virtual addresses.
 fn advertised(cluster: &Cluster, from: &Host, to: &Host) -> Vec<IpAddr> {
-    let masters = from.is(Role::ControlPlane) && to.is(Role::ControlPlane);
-    match &cluster.balancer {
-        Balancer::Own(router) if masters => {
-            families(router.addresses.iter().map(ipnet::IpNet::addr), to)
-        }
-        Balancer::Own(_) | Balancer::Local | Balancer::External | Balancer::None => {
-            Vec::new()
-        }
+    match from.is(Role::ControlPlane) {
+        true => virtually(cluster, to),
+        false => Vec::new(),
     }
 }
 
@@ -302,6 +312,31 @@ mod tests {
         assert_eq!(pair(&all, "n1", "e1"), [""; 0]);
         let routed = of(dual);
         assert_eq!(pair(&routed, "m1", "n1"), ["Kubelet tcp/10250 192.0.2.31"]);
+    }
+
+    /// Whoever holds the virtual addresses is called at its own of each family of theirs.
+    #[test]
+    fn a_virtual_address_of_each_family_has_ways_of_both() {
+        let all = of(include_str!("../../tests/spec/six.yaml"));
+        assert_eq!(
+            pair(&all, "m1", "m2"),
+            [
+                "Api tcp/6443 2001:db8::22",
+                "Address tcp/6443 192.0.2.22",
+                "Address tcp/6443 2001:db8::22",
+                "Adverts protocol 112 192.0.2.22",
+                "Adverts protocol 112 2001:db8::22",
+                "Channel udp/8112 2001:db8::22",
+            ]
+        );
+        assert_eq!(
+            pair(&all, "n1", "m1"),
+            [
+                "Address tcp/6443 192.0.2.21",
+                "Address tcp/6443 2001:db8::21"
+            ]
+        );
+        assert_eq!(pair(&all, "m1", "n1"), ["Kubelet tcp/10250 2001:db8::31"]);
     }
 
     /// They are led past the balancer, whatever port it has.

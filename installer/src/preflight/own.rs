@@ -50,9 +50,9 @@ pub(super) fn own(
     let machine = &sight.machine;
     let system = &machine.system;
     let mut found = Vec::new();
-    if machine.interface(host.address()).is_none() {
-        found.push(What::OtherMachine(host.address().to_string()));
-    }
+    let mut addresses = host.addresses.iter();
+    let absent = addresses.find(|address| machine.interface(**address).is_none());
+    found.extend(absent.map(|address| What::OtherMachine(address.to_string())));
     if host.is(Role::Node) {
         found.extend(node(cluster, system));
     }

@@ -284,6 +284,19 @@ fn what_blocks_comes_first_and_another_machine_is_named() {
 }
 
 #[test]
+fn a_host_without_its_address_of_either_family_is_another_machine() {
+    let text = include_str!("../../../tests/spec/six.yaml");
+    let cluster = spec::parse("cluster.yaml", text).unwrap().cluster;
+    for (place, wanted) in [(0, "2001:db8::31"), (1, "192.0.2.31")] {
+        let mut round = round(&cluster);
+        let sight = round.sights.get_mut("n1").unwrap();
+        sight.machine.interfaces[0].addresses.remove(place);
+        let findings = preflight(&cluster, &round);
+        assert_eq!(findings[0].what, What::OtherMachine(wanted.into()));
+    }
+}
+
+#[test]
 fn when_all_clocks_differ_from_this_one_it_is_this_one() {
     let cluster = cluster();
     let mut round = round(&cluster);
