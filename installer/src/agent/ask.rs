@@ -55,11 +55,11 @@ pub enum Question {
     Inside(Inside, Asked),
     /// What this host finds out where it is.
     Here(Asked),
-    /// How an API server answers for a while; on a master.
+    /// How the API answers for a while, by each of these at once; on a master.
     #[serde(rename_all = "camelCase")]
     Watch {
         /// `https://…`
-        server: String,
+        servers: Vec<String>,
         /// How long.
         milliseconds: u64,
     },
@@ -185,11 +185,11 @@ fn command(question: &Question) -> Way<'_> {
             serde_json::to_value(pod::ask(asked)).unwrap_or_default()
         })),
         Question::Watch {
-            server,
+            servers,
             milliseconds,
         } => Way::Here(Box::new(|root| {
             let long = Duration::from_millis(*milliseconds);
-            serde_json::to_value(watch(root, server, long)).unwrap_or_default()
+            serde_json::to_value(watch(root, servers, long)).unwrap_or_default()
         })),
     }
 }

@@ -1,7 +1,8 @@
-//! An API server, asked again and again: how long it says nothing while something happens.
+//! The API, asked again and again: how long it says nothing while something happens.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ask::kubectl;
@@ -12,8 +13,19 @@ use crate::verify::Watched;
 /// What one look may take.
 const PATIENCE: &str = "--request-timeout=1s";
 
-/// Asks `server` for so long.
-pub(super) fn watch(root: &Path, server: &str, long: Duration) -> Watched {
+/// Asks by each of `servers` for so long, what came of it in their order.
+pub(super) fn watch(root: &Path, servers: &[String], long: Duration) -> Vec<Watched> {
+    thread::scope(|scope| {
+        let all = servers.iter();
+        let all = all.map(|server| scope.spawn(move || one(root, server, long)));
+        let all: Vec<_> = all.collect();
+        // Of one whose thread dies nothing was seen.
+        let ended = all.into_iter().map(|one| one.join().unwrap_or_default());
+        ended.collect()
+    })
+}
+
+fn one(root: &Path, server: &str, long: Duration) -> Watched {
     let begun = Instant::now();
     let mut last = begun;
     let mut watched = Watched::default();

@@ -124,8 +124,9 @@ fn died<T: Transport + Send>(
 ) -> Result<String, String> {
     let gone = || format!("{holder} does not answer");
     let mut held = ways.remove(holder).ok_or_else(gone)?;
+    let servers = cluster.endpoint.urls();
     let watch = Question::Watch {
-        server: cluster.server(),
+        servers: servers.clone(),
         milliseconds: LOOK,
     };
     let (watched, done) = thread::scope(|scope| {
@@ -144,19 +145,25 @@ fn died<T: Transport + Send>(
     });
     ways.insert(holder.to_owned(), held);
     done?;
-    let watched: Watched =
+    let watched: Vec<Watched> =
         serde_json::from_value(watched?).map_err(|error| error.to_string())?;
-    judged(watched)
+    judged(&servers, &watched)
 }
 
-fn judged(watched: Watched) -> Result<String, String> {
-    let Watched {
-        asked,
-        answered,
-        silent,
-    } = watched;
-    let said = format!("{answered} of {asked} answers, {silent} ms at most without one");
-    match answered > 0 && silent <= SILENT {
+/// Every address outlasts it.
+fn judged(servers: &[String], watched: &[Watched]) -> Result<String, String> {
+    let said = servers.iter().zip(watched).map(|(server, watched)| {
+        let by = server.trim_start_matches("https://");
+        let Watched {
+            asked,
+            answered,
+            silent,
+        } = watched;
+        format!("{by}: {answered} of {asked} answers, {silent} ms at most without one")
+    });
+    let said = said.collect::<Vec<_>>().join("; ");
+    let good = |one: &Watched| one.answered > 0 && one.silent <= SILENT;
+    match watched.len() == servers.len() && watched.iter().all(good) {
         true => Ok(said),
         false => Err(said),
     }
@@ -213,7 +220,8 @@ mod tests {
                 }
                 Order::Ask(Question::Watch { .. }) => {
                     let silent = world.silent;
-                    Answer::Told(json!({"asked": 9, "answered": 9, "silent": silent}))
+                    let one = json!({"asked": 9, "answered": 9, "silent": silent});
+                    Answer::Told(json!([one]))
                 }
                 Order::Kill(unit) => {
                     world.killed.push(format!("{host} {unit}"));
@@ -328,8 +336,21 @@ mod tests {
             answered,
             silent,
         };
-        assert!(judged(watched(49, SILENT)).is_ok());
-        assert!(judged(watched(49, SILENT + 1)).is_err());
-        assert!(judged(watched(0, 0)).is_err());
+        let servers = ["[2001:db8::9]:6443", "192.0.2.9:6443"];
+        let servers = servers.map(|at| format!("https://{at}"));
+        let (good, slow) = (watched(49, SILENT), watched(49, SILENT + 1));
+        for (seen, wanted) in [
+            (vec![good, good], true),
+            (vec![good, slow], false),
+            (vec![slow, good], false),
+            (vec![good, watched(0, 0)], false),
+            (vec![good], false),
+        ] {
+            let said = judged(&servers, &seen);
+            assert_eq!(said.is_ok(), wanted, "{said:?}");
+        }
+        let said = judged(&servers[1..], &[good]).unwrap();
+        let wanted = "192.0.2.9:6443: 49 of 50 answers, 3000 ms at most without one";
+        assert_eq!(said, wanted);
     }
 }

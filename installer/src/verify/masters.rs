@@ -62,12 +62,10 @@ impl Check {
             what: format!("API server of {}", host.name),
             server: url(host.address()),
         }));
-        all.extend(cluster.endpoint.addresses.iter().map(|address| {
-            let server = std::net::SocketAddr::new(*address, cluster.endpoint.port);
-            Self::Ready {
-                what: format!("API through {server}"),
-                server: format!("https://{server}"),
-            }
+        all.extend(cluster.endpoint.urls().into_iter().map(|server| {
+            let by = server.trim_start_matches("https://");
+            let what = format!("API through {by}");
+            Self::Ready { what, server }
         }));
         let leaders = ["kube-controller-manager", "kube-scheduler"];
         all.extend(leaders.map(Self::Leader));

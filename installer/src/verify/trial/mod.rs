@@ -192,26 +192,30 @@ impl<'a> Trial<'a> {
     }
 
     fn logs<T: Transport + Send>(&self, site: &mut Site<'_, T>, pod: &Placed) {
-        let (inside, by) = self.through(pod);
-        let begun = Instant::now();
-        let verdict = match site.ask(Question::Said(inside)) {
-            Ok(words) => pods::said(words.as_str().unwrap_or_default(), pod),
-            Err(error) => Verdict::Bad(error),
-        };
-        let name = format!("logs through {by}");
-        site.tell(Finding::new(&pod.node, name, verdict, begun.elapsed()));
+        for (inside, by) in self.through(pod) {
+            let begun = Instant::now();
+            let verdict = match site.ask(Question::Said(inside)) {
+                Ok(words) => pods::said(words.as_str().unwrap_or_default(), pod),
+                Err(error) => Verdict::Bad(error),
+            };
+            let name = format!("logs through {by}");
+            site.tell(Finding::new(&pod.node, name, verdict, begun.elapsed()));
+        }
     }
 
-    /// A Pod, by the address that clients dial.
-    fn through(&self, pod: &Placed) -> (Inside, String) {
-        let server = self.cluster.server();
-        let by = server.trim_start_matches("https://").to_owned();
-        let inside = Inside {
-            server,
-            namespace: self.workload.namespace.clone(),
-            pod: pod.name.clone(),
-        };
-        (inside, by)
+    /// A Pod, by whatever clients dial: the name, or each address.
+    fn through(&self, pod: &Placed) -> Vec<(Inside, String)> {
+        let servers = self.cluster.servers().into_iter();
+        let ways = servers.map(|server| {
+            let by = server.trim_start_matches("https://").to_owned();
+            let inside = Inside {
+                server,
+                namespace: self.workload.namespace.clone(),
+                pod: pod.name.clone(),
+            };
+            (inside, by)
+        });
+        ways.collect()
     }
 
     fn cleared<T: Transport + Send>(

@@ -86,18 +86,9 @@ impl Questions<'_> {
         });
         let (names, others, services) = (self.names(), others.collect(), self.services());
         let asked = self.asked(&names, &[&others, &services]);
-        let (inside, by) = self.trial.through(pod);
-        let mut told = Told::default();
-        let check = format!("exec through {by}");
-        let answered = site.check_on(&pod.node, check, |site| {
-            let said = site.ask(Question::Inside(inside, asked))?;
-            told = serde_json::from_value(said)
-                .map_err(|_| "the Pod says something else".to_owned())?;
-            Ok(format!("{} answers", pod.name))
-        });
-        if answered.is_none() {
+        let Some(told) = self.executed(site, pod, &asked) else {
             return;
-        }
+        };
         let (first, rest) = told
             .servers
             .split_at_checked(others.len())
@@ -115,6 +106,32 @@ impl Questions<'_> {
         tell(site, "Pod to Pod", longest(first), verdict);
         let verdict = pods::servers(rest, &services);
         tell(site, "Service from its Pod", longest(rest), verdict);
+    }
+
+    /// What a Pod says of what it is asked, by the first way that leads to it; the others are
+    /// gone as well.
+    fn executed<T: Transport + Send>(
+        &self,
+        site: &mut Site<'_, T>,
+        pod: &Placed,
+        asked: &Asked,
+    ) -> Option<Told> {
+        let mut told = None;
+        for (inside, by) in self.trial.through(pod) {
+            let asked = match &told {
+                None => asked.clone(),
+                Some(_) => Asked::default(),
+            };
+            let check = format!("exec through {by}");
+            site.check_on(&pod.node, check, |site| {
+                let said = site.ask(Question::Inside(inside, asked))?;
+                let said: Told = serde_json::from_value(said)
+                    .map_err(|_| "the Pod says something else".to_owned())?;
+                told.get_or_insert(said);
+                Ok(format!("{} answers", pod.name))
+            });
+        }
+        told
     }
 
     /// What every node sees by itself, and a master that is none.
