@@ -28,12 +28,17 @@ pub(crate) fn serving(rig: &Rig) -> Result<(), Failed> {
 
 /// The API answers one of them through the virtual address.
 pub(crate) fn answers(rig: &Rig, host: &str) -> Result<(), Failed> {
+    answers_by(rig, host, &format!("{VIP}:6443"))
+}
+
+/// The API answers one of them at `server`.
+pub(crate) fn answers_by(rig: &Rig, host: &str, server: &str) -> Result<(), Failed> {
     let ask = format!(
         "kubectl --kubeconfig=/etc/kubernetes/controller-manager.conf \
-         --server=https://{VIP}:6443 get --raw=/readyz"
+         --server=https://{server} get --raw=/readyz"
     );
     let mut last = String::new();
-    let what = format!("the API through the address, from {host}");
+    let what = format!("the API at {server}, from {host}");
     let answered = wait::until(&what, PATIENCE, || match rig.on(host, &ask) {
         Ok(text) => (text.trim() == "ok").then_some(()),
         Err(error) => {
@@ -44,34 +49,51 @@ pub(crate) fn answers(rig: &Rig, host: &str) -> Result<(), Failed> {
     answered.map_err(|error| format!("{error}: {last}").into())
 }
 
-/// One master has the virtual address, and no more than one: the same twice, since they are
-/// asked one after the other and it may be on its way.
+/// One master has the virtual address, and no more than one.
 pub(crate) fn one_holder(rig: &Rig) -> Result<(), Failed> {
-    let mut before = None;
-    wait::until("one holder, twice in a row", PATIENCE, || {
-        let now = holder(rig).ok();
-        let same = now.is_some() && now == before;
-        before = now;
-        same.then_some(())
-    })
-    .or_else(|_late| holder(rig).map(drop))
+    held(rig, &[format!("{VIP}/24")]).map(drop)
 }
 
-/// The one master that has the virtual address.
-fn holder(rig: &Rig) -> Result<&str, Failed> {
-    let wanted = format!("{VIP}/24");
-    let mut holders = Vec::new();
+/// The one machine that has all of these addresses, where no other has one of them: the same
+/// twice, since they are asked one after the other and an address may be on its way.
+pub(crate) fn held(rig: &Rig, addresses: &[String]) -> Result<String, Failed> {
+    let mut before = None;
+    let found = wait::until("one holder, twice in a row", PATIENCE, || {
+        let now = holder(rig, addresses).ok();
+        let same = now.is_some() && now == before;
+        before.clone_from(&now);
+        now.filter(|_| same)
+    });
+    found.or_else(|_late| holder(rig, addresses))
+}
+
+fn holder(rig: &Rig, addresses: &[String]) -> Result<String, Failed> {
+    let mut held = Vec::new();
     for machine in &rig.machines {
-        if machine
-            .output("ip", &["address", "show"])?
-            .contains(&wanted)
-        {
-            holders.push(machine.name());
-        }
+        let said = machine.output("ip", &["address", "show"])?;
+        let here = addresses.iter().filter(|address| said.contains(*address));
+        held.extend(here.map(|_| machine.name()));
     }
-    match holders.as_slice() {
-        [one] => Ok(one),
-        holders => Err(format!("{VIP} is at {holders:?}").into()),
+    match held.as_slice() {
+        [first, rest @ ..]
+            if rest.len() + 1 == addresses.len()
+                && rest.iter().all(|one| one == first) =>
+        {
+            Ok((*first).to_owned())
+        }
+        held => Err(format!("{addresses:?} are at {held:?}").into()),
+    }
+}
+
+/// A line that `verify` has printed of a host.
+pub(crate) fn told(run: &Run, host: &str, check: &str, said: &str) -> Result<(), Failed> {
+    let line = |line: &str| {
+        let (of, rest) = line.split_once("  ").unwrap_or_default();
+        of == host && rest.starts_with(check) && rest.contains(said)
+    };
+    match run.printed.lines().any(line) {
+        true => Ok(()),
+        false => Err(format!("{host}: no {check:?} {said:?} in\n{}", run.printed).into()),
     }
 }
 

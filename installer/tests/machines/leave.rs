@@ -11,7 +11,7 @@ use libtest_mimic::Failed;
 use crate::checks::{PATIENCE, holds};
 
 /// Files with their checksums, links, and folders, wherever something of ours may lie; and
-/// interfaces, packet filters, routes, mounts. Of packet filters what iptables makes for itself
+/// interfaces with their addresses, packet filters, routes, mounts. Of packet filters what iptables makes for itself
 /// whenever it runs, also to look, is left out: its tables and chains without a rule. What users
 /// are written to is named without its content: users stay.
 const LISTING: &str = "cd / && find etc opt usr/local usr/libexec var/lib var/log/kubernetes \
@@ -23,7 +23,8 @@ const LISTING: &str = "cd / && find etc opt usr/local usr/libexec var/lib var/lo
     ls /sys/class/net; ls -A /run/netns 2>/dev/null; \
     nft list ruleset 2>/dev/null | grep -v -x -E '[[:space:]]*(table ip6? (filter|nat|mangle|raw) [{]|\
     chain (INPUT|OUTPUT|FORWARD|PREROUTING|POSTROUTING) [{]|type .* hook .* policy accept;|[}])?'; \
-    ip route; cut -d ' ' -f 5 /proc/self/mountinfo | grep -v -e ^/run/systemd -e ^/run/credentials | sort";
+    ip route; ip -6 route | grep -v ^fe80; ip -o address show scope global | tr -s ' ' | cut -d ' ' -f 2,4; \
+    cut -d ' ' -f 5 /proc/self/mountinfo | grep -v -e ^/run/systemd -e ^/run/credentials | sort";
 /// Programs of a cluster, by the 15 octets of their names that are kept.
 const PROGRAMS: &str = "etcd|kube-apiserver|kube-controller|kube-scheduler|api-lb|vip-daemon|\
     bootstrap-signe|kubelet|kube-proxy|flanneld|containerd|containerd-shim|coredns|pause";

@@ -14,6 +14,7 @@ mod pods;
 mod rolling;
 mod secrets;
 mod shares;
+mod six;
 mod timeline;
 mod ways;
 mod whole;
@@ -94,6 +95,16 @@ const LONG: &[Test] = &[
         "pods_on_every_node_are_asked_and_nothing_is_left",
         NODE,
         pods::asked,
+    ),
+    (
+        "two_families_have_an_address_each_and_serve_by_both",
+        NODE,
+        six::both,
+    ),
+    (
+        "without_ipv4_a_cluster_serves_from_init_to_reset",
+        NODE,
+        six::alone,
     ),
 ];
 const FULL: &str = "STERNPOST_FULL";

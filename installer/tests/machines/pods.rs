@@ -72,14 +72,7 @@ pub(crate) fn whole(rig: &Rig, nodes: &[&str]) -> Result<Run, Failed> {
             ("logs through 10.79.0.100:6443", "good: \"sternpost answers"),
             ("certificates", "good: "),
         ] {
-            let line = |line: &str| {
-                let (host, rest) = line.split_once("  ").unwrap_or_default();
-                host == *node && rest.starts_with(check) && rest.contains(said)
-            };
-            if !run.printed.lines().any(line) {
-                let all = &run.printed;
-                return Err(format!("{node}: no {check:?} {said:?} in\n{all}").into());
-            }
+            checks::told(&run, node, check, said)?;
         }
     }
     nothing_left(rig, nodes)?;
@@ -87,7 +80,7 @@ pub(crate) fn whole(rig: &Rig, nodes: &[&str]) -> Result<Run, Failed> {
 }
 
 /// No namespace of a check, and no image.
-fn nothing_left(rig: &Rig, nodes: &[&str]) -> Result<(), Failed> {
+pub(crate) fn nothing_left(rig: &Rig, nodes: &[&str]) -> Result<(), Failed> {
     let spaces =
         "get namespaces -o name -l app.kubernetes.io/managed-by=sternpost-verify";
     let mut left = node::kubectl(rig, spaces)?;

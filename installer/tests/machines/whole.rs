@@ -4,6 +4,7 @@
 //! Leaves to `pods`: what two nodes have with each other, and what goes wrong.
 
 use std::fs;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use lab::rig::{self, Box, Rig, VIP};
@@ -35,7 +36,7 @@ pub(crate) fn life() -> Result<(), Failed> {
     rig.programs()?;
     let before = leave::standing(&rig)?;
     begun(&rig, &boxes)?;
-    let looked = passable(&rig)?;
+    let looked = passable(&rig, &[])?;
     println!("preflight: {looked}");
     let plan = rig.asked("plan", &[])?.ended(3)?;
     checks::holds(&plan.printed, "start kubelet.service")?;
@@ -82,11 +83,21 @@ pub(crate) fn life() -> Result<(), Failed> {
 /// What `init` writes, and what only machines of the lab need besides.
 fn begun(rig: &Rig, boxes: &[Box]) -> Result<(), Failed> {
     let address = format!("{VIP}/24");
+    described(rig, &address, boxes, |one| one.address().into())
+}
+
+/// The same, where the virtual address and those of hosts are these.
+pub(crate) fn described(
+    rig: &Rig,
+    address: &str,
+    boxes: &[Box],
+    of: impl Fn(&Box) -> IpAddr,
+) -> Result<(), Failed> {
     let mut words = vec!["init".to_owned(), "--version".to_owned(), rig::version()?];
-    words.extend(["--address".to_owned(), address]);
+    words.extend(["--address".to_owned(), address.to_owned()]);
     for one in boxes {
         let flag = if one.is_node() { "--node" } else { "--master" };
-        words.extend([flag.to_owned(), format!("{}={}", one.name, one.address())]);
+        words.extend([flag.to_owned(), format!("{}={}", one.name, of(one))]);
     }
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let run = rig.sternpost(&words)?.ended(0)?;
@@ -97,13 +108,16 @@ fn begun(rig: &Rig, boxes: &[Box]) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Nothing speaks against the hosts but what all machines of a lab have from its kernel:
-/// swap, and control groups of the old kind.
-fn passable(rig: &Rig) -> Result<String, Failed> {
+/// Nothing speaks against the hosts but what all machines of a lab have from its kernel (swap,
+/// and control groups of the old kind), and what is known `besides`.
+pub(crate) fn passable(rig: &Rig, besides: &[&str]) -> Result<String, Failed> {
     let run = rig.asked("preflight", &[])?;
-    let kernel = |line: &&str| {
-        line.contains("control groups are of version 1") || line.contains("swap")
-    };
+    let kernel = ["control groups are of version 1", "swap"];
+    let known = [kernel.as_slice(), besides].concat();
+    let kernel = |line: &&str| known.iter().any(|one| line.contains(one));
+    for one in besides {
+        checks::holds(&run.printed, one)?;
+    }
     let blocks = run
         .printed
         .lines()
