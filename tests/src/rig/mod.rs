@@ -7,14 +7,13 @@ mod nodes;
 mod run;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libtest_mimic::Failed;
 use nix::unistd::Pid;
@@ -214,9 +213,7 @@ impl Rig {
     /// # Errors
     /// When it cannot be started.
     pub fn sternpost(&self, arguments: &[&str]) -> Result<Run, Failed> {
-        let begun = Instant::now();
-        let output = self.command(arguments).output()?;
-        Ok(Run::of(&output, begun.elapsed()))
+        Run::whole(self.command(arguments))
     }
 
     /// A command of `sternpost` about the cluster that is described, to its end.
@@ -239,25 +236,8 @@ impl Rig {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn watched(&self, mut seen: impl FnMut(&str, Pid)) -> Result<Run, Failed> {
-        let begun = Instant::now();
-        let mut command = self.command(&told("apply", &[]));
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        let pid = Pid::from_raw(i32::try_from(child.id())?);
-        let lines = child.stderr.take().ok_or("no pipe")?;
-        let mut said = String::new();
-        for line in BufReader::new(lines).lines() {
-            let line = line?;
-            seen(&line, pid);
-            said.push_str(&line);
-            said.push('\n');
-        }
-        let output = child.wait_with_output()?;
-        Ok(Run {
-            said,
-            ..Run::of(&output, begun.elapsed())
-        })
+    pub fn watched(&self, seen: impl FnMut(&str, Pid)) -> Result<Run, Failed> {
+        Run::watched(self.command(&told("apply", &[])), seen)
     }
 
     /// `sternpost apply` in the background, for whoever does something to it meanwhile.

@@ -1,6 +1,6 @@
 //! Runs of `sternpost`: under way, and how they ended.
 
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -32,7 +32,45 @@ pub struct Running {
 }
 
 impl Run {
-    pub(super) fn of(output: &Output, took: Duration) -> Self {
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn whole(mut command: Command) -> Result<Self, Failed> {
+        let begun = Instant::now();
+        let output = command.output()?;
+        Ok(Self::of(&output, begun.elapsed()))
+    }
+
+    /// Runs a command to its end; `seen` is given every line of its standard error, and its
+    /// process.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn watched(
+        mut command: Command,
+        mut seen: impl FnMut(&str, Pid),
+    ) -> Result<Self, Failed> {
+        let begun = Instant::now();
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let pid = Pid::from_raw(i32::try_from(child.id())?);
+        let lines = child.stderr.take().ok_or("no pipe")?;
+        let mut said = String::new();
+        for line in BufReader::new(lines).lines() {
+            let line = line?;
+            seen(&line, pid);
+            said.push_str(&line);
+            said.push('\n');
+        }
+        let output = child.wait_with_output()?;
+        Ok(Self {
+            said,
+            ..Self::of(&output, begun.elapsed())
+        })
+    }
+
+    fn of(output: &Output, took: Duration) -> Self {
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         Self {
             code: output.status.code(),
