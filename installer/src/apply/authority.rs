@@ -26,6 +26,12 @@ pub enum HeldError {
         /// Why.
         error: String,
     },
+    /// No master was heard: all are silent, or another operator's.
+    #[error("no master can be worked on, and the cluster's authorities lie there:{}", each(.0))]
+    Unheard(
+        /// Each with the reason.
+        Vec<(String, String)>,
+    ),
     /// Two masters hold different ones.
     #[error("{one} and {other} hold different authorities: they are of two clusters")]
     Different {
@@ -45,6 +51,14 @@ pub enum HeldError {
     /// None could be made.
     #[error(transparent)]
     Make(#[from] MaterialError),
+}
+
+/// A line for each.
+fn each(masters: &[(String, String)]) -> String {
+    let lines = masters
+        .iter()
+        .map(|(host, why)| format!("\n  {host}: {why}"));
+    lines.collect()
 }
 
 /// Settles what to work with: what the masters hold, or, when all of them hold nothing, what
@@ -88,13 +102,15 @@ fn make(
 ) -> Result<Material, HeldError> {
     let silent = masters
         .iter()
-        .find_map(|(host, held)| held.as_ref().err().map(|error| (host, error)));
-    match silent {
+        .filter_map(|(host, held)| Some((host.clone(), held.as_ref().err()?.clone())));
+    let silent: Vec<_> = silent.collect();
+    match silent.first() {
+        None => Ok(Material::made(&cluster.enclosed, cluster.key_kind, now)?),
+        Some(_) if silent.len() == masters.len() => Err(HeldError::Unheard(silent)),
         Some((host, error)) => Err(HeldError::Unknown {
             host: host.clone(),
             error: error.clone(),
         }),
-        None => Ok(Material::made(&cluster.enclosed, cluster.key_kind, now)?),
     }
 }
 
@@ -133,6 +149,11 @@ mod tests {
             matches!(&error, HeldError::Unknown { host, .. } if host == "m2"),
             "{error}"
         );
+        let error = settle(&masters([silent(), silent(), silent()]), now).unwrap_err();
+        let lines = error.to_string();
+        let lines: Vec<_> = lines.lines().skip(1).collect();
+        let wanted = ["m1", "m2", "m3"].map(|host| format!("  {host}: no route to host"));
+        assert_eq!(lines, wanted);
     }
 
     #[test]
