@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread;
 
 use clap::Args;
@@ -13,16 +14,19 @@ use crate::agent::{Answer, Order, Question};
 use crate::apply::Transport;
 use crate::facts::Machine;
 use crate::spec::{self, Cluster, Host};
-use crate::transport::{Agents, Named, Piped, Ssh, asked};
+use crate::transport::{Agents, Here, Named, Piped, Ssh, asked, is_root};
 
 /// How hosts are reached.
 #[derive(Debug, Args)]
 pub(super) struct Reach {
     #[command(flatten)]
     spec: SpecFile,
-    /// This machine is the host of that name, and is not reached over SSH.
+    /// This machine is the host of that name, and is not reached over SSH. Without it, it is the
+    /// one whose name and address it has, for root.
     #[arg(long)]
     local: Option<String>,
+    #[arg(skip)]
+    here: OnceLock<Here>,
     /// These hosts alone.
     #[arg(long)]
     host: Vec<String>,
@@ -87,13 +91,20 @@ impl Reach {
 
     /// A way to a host.
     pub(super) fn way(&self, host: &Host) -> Result<Piped, String> {
-        let way = if self.local.as_deref() == Some(host.name.as_str()) {
-            Piped::local(Path::new("/"))
-        } else {
-            let agents = Agents::of(&self.agent).map_err(|error| chain(&error))?;
-            Piped::over(Ssh::to(&host.ssh, self.ssh_config.as_deref()), &agents)
+        let here = self.here.get_or_init(Here::look);
+        let local = match &self.local {
+            Some(name) => *name == host.name,
+            None => here.is(host),
         };
-        way.map_err(|error| chain(&error))
+        if local {
+            return Piped::local(Path::new("/")).map_err(|error| chain(&error));
+        }
+        let agents = Agents::of(&self.agent).map_err(|error| chain(&error))?;
+        let way = Piped::over(Ssh::to(&host.ssh, self.ssh_config.as_deref()), &agents);
+        way.map_err(|error| {
+            let way_out = here.way_out(host).map(|way_out| format!("; {way_out}"));
+            format!("{}{}", chain(&error), way_out.unwrap_or_default())
+        })
     }
 }
 
@@ -189,9 +200,13 @@ pub(super) fn lock(way: &mut impl Transport) -> Result<(), String> {
     asked::done(way, Order::Lock(who())).map_err(|error| error.to_string())
 }
 
-/// Who is at work, for whoever comes second.
+/// Who is at work, for whoever comes second: the person, also behind sudo(8).
 pub(super) fn who() -> String {
-    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(set);
+    // Who comes without a login says nothing of himself.
+    let user =
+        user.unwrap_or_else(|| if is_root() { "root" } else { "somebody" }.to_owned());
     let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{user} on {}", here.trim())
 }

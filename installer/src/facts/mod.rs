@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use look::{LookError, Wanted, look};
 pub(crate) use look::{hexadecimal, sha256};
+pub(crate) use survey::interfaces;
 pub use survey::{Interface, Machine, SurveyError, survey};
 pub use system::System;
 

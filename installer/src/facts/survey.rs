@@ -77,9 +77,7 @@ impl Machine {
 /// # Errors
 /// When `ip` cannot be run or understood.
 pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
-    let output = Command::new("ip").args(["-json", "address"]).output();
-    let output = output.map_err(SurveyError::Run)?;
-    let interfaces = interfaces(&output.stdout).map_err(SurveyError::Understand)?;
+    let interfaces = interfaces()?;
     let stub = fs::read_to_string(root.join("etc/resolv.conf"));
     let stub = stub.is_ok_and(|text| text.lines().any(names_stub));
     let real = stub && below(root, RESOLVED).exists();
@@ -111,7 +109,14 @@ struct Address {
     local: Option<IpAddr>,
 }
 
-fn interfaces(json: &[u8]) -> Result<Vec<Interface>, serde_json::Error> {
+/// This machine's interfaces.
+pub(crate) fn interfaces() -> Result<Vec<Interface>, SurveyError> {
+    let output = Command::new("ip").args(["-json", "address"]).output();
+    let output = output.map_err(SurveyError::Run)?;
+    printed(&output.stdout).map_err(SurveyError::Understand)
+}
+
+fn printed(json: &[u8]) -> Result<Vec<Interface>, serde_json::Error> {
     let links: Vec<Link> = serde_json::from_slice(json)?;
     let interface = |link: Link| Interface {
         name: link.ifname,
@@ -134,7 +139,7 @@ mod tests {
         let text = br#"[{"ifindex":1,"ifname":"lo","addr_info":[{"family":"inet","local":"127.0.0.1","prefixlen":8}]},
             {"ifname":"ens33","address":"02:00:00:00:00:01","addr_info":[{"local":"192.0.2.1"},{"local":"fe80::1"}]},{"ifname":"dummy0"}]"#;
         let machine = Machine {
-            interfaces: interfaces(text).unwrap(),
+            interfaces: printed(text).unwrap(),
             ..Machine::default()
         };
         assert_eq!(

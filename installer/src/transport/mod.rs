@@ -5,6 +5,7 @@ mod agents;
 pub mod asked;
 mod cause;
 mod courier;
+mod here;
 mod ssh;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,6 +19,7 @@ use crate::apply::{Transport, TransportError};
 
 pub use agents::{Agents, AgentsError, Named};
 use courier::Courier;
+pub use here::{Here, is_root};
 pub use ssh::{Ssh, SshError};
 
 /// Octets of what a child says on its standard error that are kept: enough for ssh's reason.

@@ -50,6 +50,21 @@ exec unshare --mount --pid --fork --kill-child --mount-proc sh -c '
 for at in etc var run opt usr/local; do mount --bind "$1/$at" "/$at" || exit 1; done
 exec sh -c "$2"' sh "$root" "$3"
 "#;
+/// A line in the shell of a host that has a name of its own, and that nobody reaches by ssh
+/// meanwhile.
+const ON: &str = r#"#!/bin/sh
+root=FOLDER/hosts/$1
+mkdir -p "$root/run/systemd/system"
+cat >FOLDER/line <<LINE
+mv $root FOLDER/away
+echo $2 >/proc/sys/kernel/hostname
+($3)
+code=\$?
+mv FOLDER/away $root
+exit \$code
+LINE
+ssh -- "$1" "unshare --uts sh FOLDER/line"
+"#;
 /// systemctl as far as the agent uses it; an API server that is given a flag it does not know
 /// does not come up.
 const SYSTEMCTL: &str = r#"#!/bin/sh
@@ -173,6 +188,7 @@ impl Hosts {
         let system = self.folder.path().join("system");
         for (name, script) in [
             ("ssh", SSH),
+            ("on", ON),
             ("systemctl", SYSTEMCTL),
             ("journalctl", JOURNALCTL),
             ("systemd-sysusers", "#!/bin/sh\n"),

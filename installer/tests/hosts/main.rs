@@ -7,6 +7,7 @@
 
 mod docs;
 mod hosts;
+mod master;
 mod secrets;
 mod turns;
 
@@ -17,7 +18,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 8] = [
+    let tests: [(&str, Test); 9] = [
         (
             "masters_are_started_anew_one_after_the_other",
             turns::in_turn,
@@ -41,6 +42,10 @@ fn main() {
         (
             "an_etcd_of_others_is_named_and_the_other_hosts_go_on",
             turns::stale,
+        ),
+        (
+            "a_master_that_the_operator_sits_on_is_not_reached_over_ssh",
+            master::is_known,
         ),
         ("no_secret_is_said_or_noted", secrets::nowhere),
         ("the_manuals_commands_work_in_their_order", docs::in_order),
