@@ -94,12 +94,16 @@ const CNI: &str = "/var/lib/cni";
 const CNI_NETWORKS: &str = "/var/lib/cni/networks";
 /// What is ours where others use these programs too.
 const CNI_OURS: [&str; 2] = ["/var/lib/cni/networks/cbr0", "/var/lib/cni/flannel"];
-/// What a component keeps of Pods that are gone: of no use without them.
-const STATE: [(&str, &str); 3] = [
-    ("flanneld.service", CNI),
-    ("containerd.service", "/run/containerd"),
-    ("flanneld.service", "/run/flannel"),
+/// What components keep in memory, or of Pods that are gone: of no use without one of them.
+const STATE: [(&[&str], &str); 4] = [
+    (&["flanneld.service"], CNI),
+    (&["containerd.service"], "/run/containerd"),
+    (&["flanneld.service"], "/run/flannel"),
+    (&["api-lb.service", "bootstrap-signer.service"], RUN),
 ];
+/// Sockets of our daemons, and what they leave there for the next one. vip-daemon has api-lb
+/// beside it.
+const RUN: &str = "/run/sternpost";
 
 /// Files that a component writes for itself beside ours.
 const WRITTEN: [(&str, &str); 3] = [
@@ -113,9 +117,9 @@ const WRITTEN: [(&str, &str); 3] = [
 
 /// Paths that are looked at beside those of the journal.
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    let all = DATA.into_iter().chain(STATE).chain(WRITTEN);
-    let all = all.map(|(_, path)| path).chain(CNI_OURS);
-    all.chain([CNI_NETWORKS, LOCK])
+    let all = DATA.into_iter().chain(WRITTEN).map(|(_, path)| path);
+    let all = all.chain(STATE.into_iter().map(|(_, path)| path));
+    all.chain(CNI_OURS).chain([CNI_NETWORKS, LOCK])
 }
 
 /// The removal of everything that the journal knows of.

@@ -52,10 +52,10 @@ impl Removal {
             .cloned()
     }
 
-    /// What components keep of Pods goes with them.
+    /// What components keep for themselves alone goes with them.
     pub(super) fn state(&mut self, inventory: &Inventory, laid: &BTreeSet<&str>) {
-        for (unit, path) in STATE {
-            if !laid.contains(unit) {
+        for (units, path) in STATE {
+            if !units.iter().any(|unit| laid.contains(unit)) {
                 continue;
             }
             match path == CNI && shared(inventory) {

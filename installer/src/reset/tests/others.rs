@@ -1,7 +1,7 @@
 //! What is of others, and is to be as it was.
 
 use super::super::*;
-use super::{file, shown, wrote};
+use super::{file, folder, shown, wrote};
 
 /// What others wrote in a file that we only add lines to stays, and holds up nothing.
 #[test]
@@ -86,6 +86,23 @@ fn a_unit_of_others_comes_back_as_it_was() {
         let there = there.then(|| (path, file("1", false)));
         let there: Vec<_> = there.into_iter().collect();
         assert_eq!(shown(entries, &there, &[], Data::Keep), wanted, "row {row}");
+    }
+}
+
+/// The folder of our daemons' sockets goes with any of them, once, and is nobody's otherwise.
+#[test]
+fn sockets_go_with_those_who_made_them() {
+    let there = [("/run/sternpost", folder(&["api-lb.flight"]))];
+    for (units, wanted) in [
+        (&["api-lb", "bootstrap-signer", "vip-daemon"][..], 1),
+        (&["bootstrap-signer"], 1),
+        (&["etcd"], 0),
+    ] {
+        let of =
+            |unit: &&str| wrote(&format!("{}/{unit}.service", layout::UNITS), None, "1");
+        let steps = shown(units.iter().map(of).collect(), &there, &[], Data::Keep);
+        let removed = steps.iter().filter(|step| step.contains("/run/sternpost"));
+        assert_eq!(removed.count(), wanted, "{steps:?}");
     }
 }
 
