@@ -32,19 +32,32 @@ type Test = (
     fn() -> Result<(), Failed>,
 );
 
-/// What control planes take, and what Pods take besides.
+/// What control planes take, and what Pods take besides; and what asks the API of a cluster that
+/// has no kubeconfig yet.
 const MASTER: &[Requirement] = &[Requirement::Machine, Requirement::Kubernetes];
+const ASKED_MASTER: &[Requirement] = &[
+    Requirement::Machine,
+    Requirement::Kubernetes,
+    Requirement::Curl,
+];
 const NODE: &[Requirement] = &[
     Requirement::Machine,
     Requirement::Kubernetes,
     Requirement::Network,
     Requirement::Runtime,
 ];
+const ASKED_NODE: &[Requirement] = &[
+    Requirement::Machine,
+    Requirement::Kubernetes,
+    Requirement::Network,
+    Requirement::Runtime,
+    Requirement::Curl,
+];
 
 const TESTS: &[Test] = &[
     (
         "a_control_plane_comes_up_over_ssh_and_a_second_time_nothing_changes",
-        MASTER,
+        ASKED_MASTER,
         control_plane,
     ),
     (
@@ -74,7 +87,7 @@ const TESTS: &[Test] = &[
     ),
     (
         "a_cluster_with_a_node_from_init_to_reset",
-        NODE,
+        ASKED_NODE,
         whole::life,
     ),
 ];

@@ -14,6 +14,8 @@ use lab::rig::{Rig, Run, VIP};
 
 /// Longer than any run of `apply`.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Between two questions: asking takes little from what is asked about.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a host did, or waited for, by the words of its steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,20 +69,32 @@ impl Kind {
 pub(crate) fn applied(rig: &Rig) -> Result<(Run, String), Failed> {
     let begun = Instant::now();
     let mut steps: Vec<(Duration, String)> = Vec::new();
-    let over = AtomicBool::new(false);
-    let (run, served) = thread::scope(|scope| {
-        let served = scope.spawn(|| serves(rig, begun, &over));
-        let run = rig.watched(|line, _| steps.push((begun.elapsed(), line.to_owned())));
-        over.store(true, Ordering::Relaxed);
-        (run, served.join().ok().flatten())
-    });
-    let run = run?;
+    let (run, served) = served(rig, || {
+        rig.watched(|line, _| steps.push((begun.elapsed(), line.to_owned())))
+    })?;
     let table = table(&steps, run.took, served);
     Ok((run, table))
 }
 
-/// When the API first answered through the address.
-fn serves(rig: &Rig, begun: Instant, over: &AtomicBool) -> Option<Duration> {
+/// A run that lays a cluster down, and how long after its beginning the API first answered
+/// through the address; it is waited for when the run has ended well.
+pub(crate) fn served(
+    rig: &Rig,
+    run: impl FnOnce() -> Result<Run, Failed>,
+) -> Result<(Run, Option<Duration>), Failed> {
+    let begun = Instant::now();
+    let in_vain = AtomicBool::new(false);
+    let (run, served) = thread::scope(|scope| {
+        let served = scope.spawn(|| serves(rig, begun, &in_vain));
+        let run = run();
+        let well = run.as_ref().is_ok_and(|run| run.code == Some(0));
+        in_vain.store(!well, Ordering::Relaxed);
+        (run, served.join().ok().flatten())
+    });
+    Ok((run?, served))
+}
+
+fn serves(rig: &Rig, begun: Instant, in_vain: &AtomicBool) -> Option<Duration> {
     let url = format!("https://{VIP}:6443/readyz");
     let netns = rig.operator.netns().name();
     let words = [
@@ -94,9 +108,11 @@ fn serves(rig: &Rig, begun: Instant, over: &AtomicBool) -> Option<Duration> {
         &url,
     ];
     let answered = wait::until("the API", PATIENCE, || {
-        let ok = run("ip", &words).is_ok_and(|text| text == "ok");
-        let ended = over.load(Ordering::Relaxed);
-        (ok || ended).then_some(ok)
+        if run("ip", &words).is_ok_and(|text| text == "ok") {
+            return Some(true);
+        }
+        wait::pass(PAUSE, || false);
+        in_vain.load(Ordering::Relaxed).then_some(false)
     });
     answered.ok()?.then(|| begun.elapsed())
 }

@@ -27,16 +27,6 @@ impl Timeline {
         let steps = self.hosts.entry(host.to_owned()).or_default();
         steps.push((self.begun.elapsed(), step.to_owned()));
     }
-
-    /// From the beginning until what stands there is done on all hosts that did it: until the
-    /// step behind it, or the end of the run.
-    pub(crate) fn done(&self, step: &str) -> Option<Duration> {
-        let ends = self.hosts.values().filter_map(|steps| {
-            let place = steps.iter().position(|(_, one)| one.starts_with(step))?;
-            Some(steps.get(place + 1).map_or(Duration::MAX, |(at, _)| *at))
-        });
-        ends.max()
-    }
 }
 
 impl fmt::Display for Timeline {

@@ -13,13 +13,15 @@ use libtest_mimic::Failed;
 use super::bounds::Bounds;
 use super::secrets::{CommandLines, Secrets};
 use super::timeline::Timeline;
-use super::{checks, leave, node, pods};
+use super::{checks, leave, node, pods, shares};
 
 /// Hosts for Pods, unless `STERNPOST_NODES` says another number.
 const NODES: u64 = 1;
 /// From bare machines until all is verified, with so many nodes.
 const GREEN: Duration = Duration::from_secs(60);
 const GREEN_NODES: usize = 2;
+/// Until the API answers through the address, with no more nodes than that.
+const SERVING: Duration = Duration::from_secs(20);
 /// A run that finds nothing to do.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -42,11 +44,14 @@ pub(crate) fn life() -> Result<(), Failed> {
     checks::holds(&plan.printed, "start kubelet.service")?;
     let bare = Instant::now();
     let (mut timeline, mut lines) = (Timeline::begin(), CommandLines::default());
-    let first = rig.watched(|line, _| {
-        timeline.note(line);
-        lines.look();
+    let (first, served) = shares::served(&rig, || {
+        rig.watched(|line, _| {
+            timeline.note(line);
+            lines.look();
+        })
     })?;
     let first = first.ended(0)?;
+    let served = served.ok_or("the API never answered through the address")?;
     let verified = pods::whole(&rig, &nodes)?;
     let green = bare.elapsed();
     println!(
@@ -56,10 +61,10 @@ pub(crate) fn life() -> Result<(), Failed> {
         first.took,
         verified.took
     );
-    if let Some(up) = timeline.done("start kube-apiserver") {
-        println!("API servers up after {up:.1?}");
+    println!("the API through the address after {served:.1?}\n{timeline}");
+    if nodes.len() <= GREEN_NODES {
+        bounds.hold("serving through the address", served, SERVING);
     }
-    println!("{timeline}");
     if nodes.len() == GREEN_NODES {
         bounds.hold("bare to verified", green, GREEN);
     }
