@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use lab::host::Host;
-use lab::rig::Rig;
+use lab::rig::{Rig, Run};
 use lab::wait;
 use libtest_mimic::Failed;
 
@@ -75,10 +75,18 @@ pub(crate) fn seen(rig: &Rig) -> Result<(), Failed> {
 
 /// `reset` leaves what stood there before, and nothing that runs.
 pub(crate) fn gone(rig: &Rig, before: &Standing) -> Result<(), Failed> {
-    let dry = rig.asked("reset", &["--data", "--dry-run"])?.ended(3)?;
+    gone_by(rig, before, |words| rig.asked("reset", words))
+}
+
+/// The same, by whoever gives the command with these words.
+pub(crate) fn gone_by(
+    rig: &Rig,
+    before: &Standing,
+    reset: impl Fn(&[&str]) -> Result<Run, Failed>,
+) -> Result<(), Failed> {
+    let dry = reset(&["--data", "--dry-run"])?.ended(3)?;
     holds(&dry.printed, "stop etcd.service")?;
-    rig.asked("reset", &["--data", "--confirm", "lab"])?
-        .ended(0)?;
+    reset(&["--data", "--confirm", "lab"])?.ended(0)?;
     let after = standing(rig)?;
     for (host, before) in before {
         let after = after.get(host).map_or("", String::as_str);
@@ -88,7 +96,7 @@ pub(crate) fn gone(rig: &Rig, before: &Standing) -> Result<(), Failed> {
             return Err(format!("{host}: {running} still run").into());
         }
     }
-    let again = rig.asked("reset", &["--data", "--dry-run"])?.ended(0)?;
+    let again = reset(&["--data", "--dry-run"])?.ended(0)?;
     holds(&again.printed, "m1: nothing to remove")
 }
 

@@ -7,6 +7,7 @@ mod befallen;
 mod bounds;
 mod broken;
 mod checks;
+mod from_master;
 mod kills;
 mod leave;
 mod node;
@@ -74,6 +75,11 @@ const TESTS: &[Test] = &[
         "who_is_not_root_becomes_it_and_a_host_behind_another_is_reached",
         MASTER,
         ways::taken,
+    ),
+    (
+        "a_cluster_is_laid_down_from_a_master_and_another_operator_goes_on",
+        MASTER,
+        from_master::laid_down,
     ),
     (
         "each_bad_host_is_named_with_the_way_out_and_holds_up_no_other",
