@@ -26,6 +26,7 @@ mod spaces;
 mod steady;
 mod swap;
 mod systemd;
+mod told;
 mod unread;
 mod watch;
 

@@ -1,20 +1,16 @@
 //! The machine's services, through systemctl and its kin.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::process::{Command, Output};
 use std::thread::park_timeout;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
 use super::steady::{self, Standing, TRIES};
+use super::told::Told;
 use crate::facts::Unit;
-
-/// Lines of a unit's journal that are looked through after a failure: a program that panics says
-/// where it was in dozens of them, behind the one that says why.
-const LINES: &str = "100";
 
 /// What starts and stops services.
 pub trait Services {
@@ -121,8 +117,7 @@ const LOOK: Duration = Duration::from_millis(40);
 /// systemd.
 #[derive(Clone, Debug, Default)]
 pub struct Systemd {
-    /// When each unit was last told to start: what it said before speaks of another try.
-    told: BTreeMap<String, SystemTime>,
+    told: Told,
 }
 
 impl Services for Systemd {
@@ -150,14 +145,14 @@ impl Services for Systemd {
     fn start(&mut self, unit: &str) -> Result<(), ServicesError> {
         // One that failed too often would not be tried again by itself.
         let _ = run("systemctl", &["reset-failed", unit]);
-        self.told.insert(unit.to_owned(), SystemTime::now());
+        self.told.begin(unit);
         run("systemctl", &["start", "--no-block", unit])?;
         ready(unit)
     }
 
     fn restart(&mut self, unit: &str) -> Result<(), ServicesError> {
         let _ = run("systemctl", &["reset-failed", unit]);
-        self.told.insert(unit.to_owned(), SystemTime::now());
+        self.told.begin(unit);
         run("systemctl", &["restart", "--no-block", unit])?;
         ready(unit)
     }
@@ -185,27 +180,8 @@ impl Services for Systemd {
     }
 
     fn said(&mut self, unit: &str) -> Vec<String> {
-        // Backwards: with --since it counts lines from there on otherwise, not from the end.
-        let mut journalctl = Command::new("journalctl");
-        journalctl.args(["--no-pager", "--output=cat", "--reverse"]);
-        journalctl.args(["--lines", LINES, "--unit", unit]);
-        journalctl.args(self.told.get(unit).and_then(|told| since(*told)));
-        let Ok(output) = journalctl.output() else {
-            return Vec::new();
-        };
-        let text = String::from_utf8_lossy(&output.stdout);
-        text.lines().rev().map(str::to_owned).collect()
+        self.told.said(unit)
     }
-}
-
-/// From when on journalctl shows what was said: seconds as in systemd.time(7).
-fn since(told: SystemTime) -> Option<String> {
-    let since = told.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some(format!(
-        "--since=@{}.{:06}",
-        since.as_secs(),
-        since.subsec_micros()
-    ))
 }
 
 /// Kills a unit's own process, as a crash would; the others follow it by the unit's rules.
@@ -351,13 +327,6 @@ fn last_line(output: &Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_journal_is_read_from_the_last_try_on() {
-        let told = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 7_000_900);
-        assert_eq!(since(told).unwrap(), "--since=@1700000000.007000");
-        assert_eq!(since(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), None);
-    }
 
     #[test]
     fn reads_what_systemctl_prints() {
