@@ -44,6 +44,34 @@ impl Resource {
             | Self::Unit(_) => None,
         }
     }
+
+    /// The certificate, where it is one.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        match self {
+            Self::Certificate(certificate) => Some(certificate),
+            Self::Folder(_)
+            | Self::File(_)
+            | Self::Block(_)
+            | Self::Program(_)
+            | Self::Shared(_)
+            | Self::Unit(_) => None,
+        }
+    }
+
+    /// The file, where it is one that is ours alone.
+    #[must_use]
+    pub fn file(&self) -> Option<&File> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Folder(_)
+            | Self::Block(_)
+            | Self::Certificate(_)
+            | Self::Program(_)
+            | Self::Shared(_)
+            | Self::Unit(_) => None,
+        }
+    }
 }
 
 /// Whether a host that holds all of this has a program that is called by this name.

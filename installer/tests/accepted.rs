@@ -272,16 +272,9 @@ pub(crate) fn for_every_host(
 }
 
 pub(crate) fn file(resources: &[Resource], wanted: &str) -> Option<String> {
-    resources.iter().find_map(|resource| match resource {
-        Resource::File(file) if file.path == wanted => Some(file.content.clone()),
-        Resource::File(_)
-        | Resource::Block(_)
-        | Resource::Folder(_)
-        | Resource::Certificate(_)
-        | Resource::Shared(_)
-        | Resource::Program(_)
-        | Resource::Unit(_) => None,
-    })
+    let mut files = resources.iter().filter_map(Resource::file);
+    let found = files.find(|file| file.path == wanted);
+    found.map(|file| file.content.clone())
 }
 
 /// The words after the program in a unit's command line, as systemd would split them; the

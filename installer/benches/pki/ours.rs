@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use pki::KeyKind;
 use sternpost::apply::Material;
 use sternpost::render::{self, Known, Newcomers};
-use sternpost::resource::{Authority, Certificate, Resource};
+use sternpost::resource::{Authority, Certificate};
 use sternpost::spec::{self, Cluster};
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -27,16 +27,8 @@ pub(crate) fn certificates(cluster: &Cluster) -> Vec<Certificate> {
     };
     let hosts = cluster.hosts.iter();
     let all = hosts.flat_map(|host| render::host(cluster, host, &known));
-    let certificate = |resource| match resource {
-        Resource::Certificate(certificate) => Some(certificate),
-        Resource::Folder(_)
-        | Resource::File(_)
-        | Resource::Block(_)
-        | Resource::Shared(_)
-        | Resource::Program(_)
-        | Resource::Unit(_) => None,
-    };
-    all.filter_map(certificate).collect()
+    all.filter_map(|resource| resource.certificate().cloned())
+        .collect()
 }
 
 /// Three authorities, the key of service accounts, and the certificates: on one thread, from

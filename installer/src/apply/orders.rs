@@ -116,15 +116,8 @@ impl<'a> Orders<'a> {
 
     fn issue(&self, name: &str) -> Result<Vec<Order>, OrdersError> {
         let unknown = || OrdersError::Unknown(name.to_owned());
-        let mut certificates = self.target.wanted.iter().filter_map(|one| match one {
-            Resource::Certificate(certificate) => Some(certificate),
-            Resource::Folder(_)
-            | Resource::File(_)
-            | Resource::Block(_)
-            | Resource::Shared(_)
-            | Resource::Program(_)
-            | Resource::Unit(_) => None,
-        });
+        let wanted = self.target.wanted.iter();
+        let mut certificates = wanted.filter_map(Resource::certificate);
         let certificate = certificates
             .find(|one| one.name == name)
             .ok_or_else(unknown)?;

@@ -29,15 +29,7 @@ pub fn requests(
     wanted: &[Resource],
     now: SystemTime,
 ) -> Vec<Request> {
-    let certificates = wanted.iter().filter_map(|resource| match resource {
-        Resource::Certificate(certificate) => Some(certificate),
-        Resource::Folder(_)
-        | Resource::File(_)
-        | Resource::Block(_)
-        | Resource::Shared(_)
-        | Resource::Program(_)
-        | Resource::Unit(_) => None,
-    });
+    let certificates = wanted.iter().filter_map(Resource::certificate);
     let external =
         certificates.filter(|certificate| cluster.is_external(certificate.authority));
     let request = |certificate: &Certificate| Request {

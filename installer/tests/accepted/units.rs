@@ -51,19 +51,11 @@ pub(crate) fn odd() -> Result<(), Failed> {
 /// The paths and texts of all units and of what is added to them.
 fn units(resources: &[Resource]) -> Vec<(String, String)> {
     let folder = format!("/{UNITS}/");
-    let units = resources.iter().filter_map(|resource| match resource {
-        Resource::File(file) if file.path.starts_with(&folder) => {
-            Some((file.path.clone(), file.content.clone()))
-        }
-        Resource::File(_)
-        | Resource::Block(_)
-        | Resource::Folder(_)
-        | Resource::Certificate(_)
-        | Resource::Shared(_)
-        | Resource::Program(_)
-        | Resource::Unit(_) => None,
-    });
-    units.collect()
+    let files = resources.iter().filter_map(Resource::file);
+    let units = files.filter(|file| file.path.starts_with(&folder));
+    units
+        .map(|file| (file.path.clone(), file.content.clone()))
+        .collect()
 }
 
 /// What systemd has to say of them, if anything.

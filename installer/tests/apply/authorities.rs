@@ -54,15 +54,7 @@ fn given() -> Tried<TempDir> {
 }
 
 fn certificates(world: &World) -> impl Iterator<Item = &Certificate> {
-    world.wanted.iter().filter_map(|resource| match resource {
-        Resource::Certificate(certificate) => Some(certificate),
-        Resource::Folder(_)
-        | Resource::File(_)
-        | Resource::Block(_)
-        | Resource::Shared(_)
-        | Resource::Program(_)
-        | Resource::Unit(_) => None,
-    })
+    world.wanted.iter().filter_map(Resource::certificate)
 }
 
 fn pki_of(world: &World) -> PathBuf {
