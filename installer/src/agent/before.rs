@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{FilesError, below, beside, refused, settled};
 use super::journal::{Entry, Journal};
-use crate::facts::sha256;
+use crate::facts::{about, sha256};
 use crate::reset;
 
 /// Where the copies lie, each under its SHA-256. It goes with the journal.
@@ -118,16 +118,8 @@ pub(super) fn forget(root: &Path) -> io::Result<()> {
 /// A file or a link; nothing else is ever replaced.
 fn stands(place: &Path) -> Result<Option<Was>, FilesError> {
     let look = || -> io::Result<Option<Was>> {
-        let about = match fs::symlink_metadata(place) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(None);
-            }
-            about => about?,
+        let Some(about) = about(place)? else {
+            return Ok(None);
         };
         if about.is_symlink() {
             let to = fs::read_link(place)?.display().to_string();

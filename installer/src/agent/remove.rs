@@ -16,7 +16,7 @@ use super::lock::LOCK;
 use super::mounts::mounts;
 use super::systemd::{Services, ServicesError};
 use super::{INCOMING, JOURNAL};
-use crate::facts::sha256;
+use crate::facts::{about, sha256};
 use crate::reset::{self, Inventory, Step, Theirs, There};
 use crate::resource::Block;
 use crate::swap;
@@ -86,16 +86,8 @@ pub(super) fn inventory(
 fn what(root: &Path, path: &str) -> Result<Option<There>, FilesError> {
     let place = below(root, path);
     let failed = || refused("looked at", place.clone());
-    let about = match fs::symlink_metadata(&place) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(None);
-        }
-        about => about.map_err(failed())?,
+    let Some(about) = about(&place).map_err(failed())? else {
+        return Ok(None);
     };
     let there = if about.is_file() {
         let octets = fs::read(&place).map_err(failed())?;

@@ -101,14 +101,21 @@ pub fn look(root: &Path, wanted: &Wanted) -> Result<Facts, LookError> {
     Ok(facts)
 }
 
+/// What stands at a path, a link itself and not what it leads to; nothing where nothing does.
+pub(crate) fn about(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if absent(&error) => Ok(None),
+        about => about.map(Some),
+    }
+}
+
 fn entry(path: &Path, users: &BTreeMap<u32, String>) -> Result<Option<Entry>, LookError> {
     let failed = |source| LookError::Read {
         path: path.to_owned(),
         source,
     };
-    let about = match fs::symlink_metadata(path) {
-        Err(error) if absent(&error) => return Ok(None),
-        about => about.map_err(failed)?,
+    let Some(about) = about(path).map_err(failed)? else {
+        return Ok(None);
     };
     let kind = if about.is_dir() {
         Kind::Folder

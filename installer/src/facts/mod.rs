@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use look::{LookError, Wanted, look};
-pub(crate) use look::{hexadecimal, sha256};
+pub(crate) use look::{about, hexadecimal, sha256};
 pub(crate) use survey::interfaces;
 pub use survey::{Interface, Machine, SurveyError, survey};
 pub use system::System;
