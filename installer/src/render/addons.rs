@@ -156,13 +156,8 @@ fn service() -> Service {
         ("RuntimeDirectory", "sternpost-addons"),
         ("NoNewPrivileges", "yes"),
         ("ProtectSystem", "strict"),
-        ("ProtectHome", "yes"),
-        ("PrivateTmp", "yes"),
-        ("PrivateDevices", "yes"),
-        ("CapabilityBoundingSet", ""),
-        ("RestrictSUIDSGID", "yes"),
-        ("LockPersonality", "yes"),
     ])
+    .shut_in()
 }
 
 fn rights(cluster: &Cluster) -> Vec<Value> {

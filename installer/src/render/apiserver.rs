@@ -248,27 +248,24 @@ fn service(host: &Host, flags: &Flags) -> Service {
         true => service.unit("PartOf", "etcd.service"),
         false => service,
     };
-    service.unit("StartLimitIntervalSec", "0").with(&[
-        ("Type", "notify"),
-        // A slow host that is killed on its way begins from nothing, again and again; kubeadm
-        // waits as long.
-        ("TimeoutStartSec", "4min"),
-        ("User", Owner::Kubernetes.name()),
-        ("Restart", "always"),
-        ("RestartSec", "1s"),
-        // shutdown-delay-duration, and a minute for requests that are under way.
-        ("TimeoutStopSec", "75s"),
-        ("LimitNOFILE", "1048576"),
-        ("OOMScoreAdjust", "-999"),
-        ("NoNewPrivileges", "yes"),
-        ("ProtectSystem", "strict"),
-        ("ReadWritePaths", layout::AUDIT_LOG),
-        ("ProtectHome", "yes"),
-        ("PrivateTmp", "yes"),
-        ("PrivateDevices", "yes"),
-        ("CapabilityBoundingSet", ""),
-        ("RestrictSUIDSGID", "yes"),
-        ("LockPersonality", "yes"),
-        ("UMask", "0077"),
-    ])
+    service
+        .unit("StartLimitIntervalSec", "0")
+        .with(&[
+            ("Type", "notify"),
+            // A slow host that is killed on its way begins from nothing, again and again; kubeadm
+            // waits as long.
+            ("TimeoutStartSec", "4min"),
+            ("User", Owner::Kubernetes.name()),
+            ("Restart", "always"),
+            ("RestartSec", "1s"),
+            // shutdown-delay-duration, and a minute for requests that are under way.
+            ("TimeoutStopSec", "75s"),
+            ("LimitNOFILE", "1048576"),
+            ("OOMScoreAdjust", "-999"),
+            ("NoNewPrivileges", "yes"),
+            ("ProtectSystem", "strict"),
+            ("ReadWritePaths", layout::AUDIT_LOG),
+        ])
+        .shut_in()
+        .set("UMask", "0077")
 }

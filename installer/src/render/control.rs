@@ -56,7 +56,9 @@ impl Part {
                 .unit("Documentation", "https://kubernetes.io/docs/")
                 .unit("After", "kube-apiserver.service")
                 .unit("StartLimitIntervalSec", "0")
-                .with(HARDENED);
+                .with(HARDENED)
+                .shut_in()
+                .set("UMask", "0077");
         let reads = vec![
             unit.clone(),
             config.path.clone(),
@@ -92,13 +94,6 @@ const HARDENED: &[(&str, &str)] = &[
     ("OOMScoreAdjust", "-900"),
     ("NoNewPrivileges", "yes"),
     ("ProtectSystem", "strict"),
-    ("ProtectHome", "yes"),
-    ("PrivateTmp", "yes"),
-    ("PrivateDevices", "yes"),
-    ("CapabilityBoundingSet", ""),
-    ("RestrictSUIDSGID", "yes"),
-    ("LockPersonality", "yes"),
-    ("UMask", "0077"),
 ];
 
 fn manager(cluster: &Cluster) -> Flags {

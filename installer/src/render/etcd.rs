@@ -165,12 +165,7 @@ fn service(flags: &Flags) -> Service {
         ("NoNewPrivileges", "yes"),
         ("ProtectSystem", "strict"),
         ("ReadWritePaths", layout::ETCD_DATA),
-        ("ProtectHome", "yes"),
-        ("PrivateTmp", "yes"),
-        ("PrivateDevices", "yes"),
-        ("CapabilityBoundingSet", ""),
-        ("RestrictSUIDSGID", "yes"),
-        ("LockPersonality", "yes"),
-        ("UMask", "0077"),
     ])
+    .shut_in()
+    .set("UMask", "0077")
 }

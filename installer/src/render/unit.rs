@@ -57,6 +57,20 @@ impl Service {
         self
     }
 
+    /// Away from what a component of Kubernetes has nothing to do with: homes, devices, the
+    /// files of others below /tmp, and rights over the kernel.
+    #[must_use]
+    pub fn shut_in(self) -> Self {
+        self.with(&[
+            ("ProtectHome", "yes"),
+            ("PrivateTmp", "yes"),
+            ("PrivateDevices", "yes"),
+            ("CapabilityBoundingSet", ""),
+            ("RestrictSUIDSGID", "yes"),
+            ("LockPersonality", "yes"),
+        ])
+    }
+
     /// The unit file.
     #[must_use]
     pub fn text(&self) -> String {
