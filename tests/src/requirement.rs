@@ -66,7 +66,7 @@ const KUBERNETES: [&str; 9] = [
 ];
 
 /// What `make kubernetes` builds into [`network`].
-const NETWORK: [&str; 8] = [
+pub(crate) const NETWORK: [&str; 8] = [
     "bridge",
     "coredns",
     "coredns.tar",
@@ -78,7 +78,7 @@ const NETWORK: [&str; 8] = [
 ];
 
 /// What `make kubernetes` builds into [`containerd`].
-const CONTAINERD: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
+pub(crate) const CONTAINERD: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
 
 /// The capabilities a lab of namespaces takes, as bits of `CapEff`: CAP_NET_ADMIN,
 /// CAP_NET_RAW and CAP_SYS_ADMIN (capability.h).

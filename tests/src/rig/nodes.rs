@@ -8,19 +8,11 @@ use std::path::Path;
 use libtest_mimic::Failed;
 
 use super::{Families, version};
-use crate::requirement;
+use crate::requirement::{self, CONTAINERD, NETWORK};
 
 const KUBERNETES: [&str; 2] = ["kubelet", "kube-proxy"];
-const CONTAINERD: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
-const NETWORK: [&str; 7] = [
-    "bridge",
-    "coredns.tar",
-    "flanneld",
-    "host-local",
-    "loopback",
-    "pause.tar",
-    "portmap",
-];
+/// What only tests run by itself: nodes have it in an image.
+const NO_PROGRAM: &str = "coredns";
 
 /// From this minor version on kube-proxy sets nftables, and a kubelet reads a folder of
 /// further files; both are young or not there before. Older ones get the older containerd too,
@@ -171,10 +163,14 @@ pub(super) fn programs(folder: &Path) -> Result<Vec<&'static str>, Failed> {
         true => requirement::containerd(),
         false => requirement::runtime(),
     };
+    let network: Vec<_> = NETWORK
+        .into_iter()
+        .filter(|name| *name != NO_PROGRAM)
+        .collect();
     for (from, names) in [
         (requirement::kubernetes(), KUBERNETES.as_slice()),
         (containerd, &CONTAINERD),
-        (requirement::network(), &NETWORK),
+        (requirement::network(), &network),
     ] {
         for name in names {
             symlink(fs::canonicalize(from.join(name))?, folder.join(name))?;
@@ -183,6 +179,6 @@ pub(super) fn programs(folder: &Path) -> Result<Vec<&'static str>, Failed> {
     let runc = folder.join("runc");
     fs::write(&runc, RUNC)?;
     fs::set_permissions(&runc, fs::Permissions::from_mode(0o755))?;
-    let all = KUBERNETES.iter().chain(&CONTAINERD).chain(&NETWORK);
+    let all = KUBERNETES.iter().chain(&CONTAINERD).chain(&network);
     Ok(all.chain(&["runc"]).copied().collect())
 }
