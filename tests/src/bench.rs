@@ -112,6 +112,30 @@ impl Output {
     }
 }
 
+/// What a bench measures again and again, and keeps.
+pub trait Kept {
+    /// What it was measured of: all of one kind are measured anew together.
+    type Kind: PartialEq;
+
+    /// Of what it was measured.
+    fn kind(&self) -> Self::Kind;
+
+    /// The commit, where it is another than the record's.
+    fn commit(&mut self) -> &mut Option<String>;
+}
+
+/// What was kept, with what `commit` has measured anew in the place of all of the same kinds.
+#[must_use]
+pub fn within<T: Kept>(mut kept: Vec<T>, anew: Vec<T>, commit: &str) -> Vec<T> {
+    let again: Vec<_> = anew.iter().map(T::kind).collect();
+    kept.retain(|one| !again.contains(&one.kind()));
+    kept.extend(anew.into_iter().map(|mut one| {
+        *one.commit() = Some(commit.to_owned());
+        one
+    }));
+    kept
+}
+
 /// Whether a name is among those asked for; all are when none is.
 #[must_use]
 pub fn wanted(names: &[String], name: &str) -> bool {
@@ -168,6 +192,26 @@ mod tests {
         assert_eq!(of(&[3.0, 1.0, 2.0]), Some((1.0, 2.0, 3.0)));
         assert_eq!(of(&[4.0, 1.0]), Some((1.0, 2.5, 4.0)));
         assert_eq!(of(&[]), None);
+    }
+
+    impl Kept for (char, Option<String>) {
+        type Kind = char;
+
+        fn kind(&self) -> char {
+            self.0
+        }
+
+        fn commit(&mut self) -> &mut Option<String> {
+            &mut self.1
+        }
+    }
+
+    #[test]
+    fn what_is_measured_anew_replaces_all_of_its_kind() {
+        let of = |kinds: &str| kinds.chars().map(|kind| (kind, None)).collect();
+        let kept = within(of("abab"), of("b"), "c0ffee");
+        let wanted = [('a', None), ('a', None), ('b', Some("c0ffee".to_owned()))];
+        assert_eq!(kept, wanted);
     }
 
     #[test]

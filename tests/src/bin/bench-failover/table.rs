@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use lab::bench::{Circumstances, Spread};
+use lab::bench::{self, Circumstances, Kept, Spread};
 use serde::{Deserialize, Serialize};
 
 use crate::cycle::Figures;
@@ -44,18 +44,23 @@ pub(crate) struct Round {
     pub(crate) commit: Option<String>,
 }
 
+impl Kept for Round {
+    type Kind = Row;
+
+    fn kind(&self) -> Row {
+        self.row
+    }
+
+    fn commit(&mut self) -> &mut Option<String> {
+        &mut self.commit
+    }
+}
+
 impl Record {
     /// An earlier record with these rounds in the place of its own of the same rows.
     pub(crate) fn within(self, mut earlier: Self) -> Self {
-        let rows: Vec<Row> = self.rounds.iter().map(|round| round.row).collect();
-        earlier.rounds.retain(|round| !rows.contains(&round.row));
-        let commit = self.circumstances.commit;
-        earlier
-            .rounds
-            .extend(self.rounds.into_iter().map(|round| Round {
-                commit: Some(commit.clone()),
-                ..round
-            }));
+        let commit = &self.circumstances.commit;
+        earlier.rounds = bench::within(earlier.rounds, self.rounds, commit);
         earlier
     }
 

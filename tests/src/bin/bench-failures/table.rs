@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lab::bench::Circumstances;
+use lab::bench::{self, Circumstances, Kept};
 use lab::failures::{Bound, Figures, Holds, Peer, Scene, Size};
 use serde::{Deserialize, Serialize};
 
@@ -32,16 +32,23 @@ pub(crate) struct Run {
     pub(crate) commit: Option<String>,
 }
 
+impl Kept for Run {
+    type Kind = Scene;
+
+    fn kind(&self) -> Scene {
+        self.scene
+    }
+
+    fn commit(&mut self) -> &mut Option<String> {
+        &mut self.commit
+    }
+}
+
 impl Record {
     /// An earlier record with these runs in the place of its own of the same scenes.
     pub(crate) fn within(self, mut earlier: Self) -> Self {
-        let scenes: Vec<Scene> = self.runs.iter().map(|run| run.scene).collect();
-        earlier.runs.retain(|run| !scenes.contains(&run.scene));
-        let commit = self.circumstances.commit;
-        earlier.runs.extend(self.runs.into_iter().map(|run| Run {
-            commit: Some(commit.clone()),
-            ..run
-        }));
+        let commit = &self.circumstances.commit;
+        earlier.runs = bench::within(earlier.runs, self.runs, commit);
         earlier
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use lab::bench::{Circumstances, Spread};
+use lab::bench::{self, Circumstances, Kept, Spread};
 use serde::{Deserialize, Serialize};
 
 use crate::figures::Figures;
@@ -47,13 +47,6 @@ pub(crate) struct Round {
     /// The commit, where it is another than the record's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) commit: Option<String>,
-}
-
-impl Round {
-    /// The table it stands in.
-    fn section(&self) -> (Row, Cores) {
-        (self.row, self.cores)
-    }
 }
 
 /// A figure that is compared.
@@ -118,18 +111,23 @@ fn columns(row: Row) -> &'static [Column] {
     }
 }
 
+impl Kept for Round {
+    type Kind = (Row, Cores);
+
+    fn kind(&self) -> (Row, Cores) {
+        (self.row, self.cores)
+    }
+
+    fn commit(&mut self) -> &mut Option<String> {
+        &mut self.commit
+    }
+}
+
 impl Record {
     /// An earlier record with these rounds in the place of its own of the same rows.
     pub(crate) fn within(self, mut earlier: Self) -> Self {
-        let again: BTreeSet<_> = self.rounds.iter().map(Round::section).collect();
-        earlier.rounds.retain(|r| !again.contains(&r.section()));
-        let commit = self.circumstances.commit;
-        earlier
-            .rounds
-            .extend(self.rounds.into_iter().map(|round| Round {
-                commit: Some(commit.clone()),
-                ..round
-            }));
+        let commit = &self.circumstances.commit;
+        earlier.rounds = bench::within(earlier.rounds, self.rounds, commit);
         earlier
     }
 
