@@ -189,8 +189,10 @@ fn readable(status: &Value) -> String {
         for key in [
             "out",
             "waitsFor",
+            "lacks",
             "failing",
             "alarm",
+            "heldBackBy",
             "conflict",
             "unanswered",
             "foreign",

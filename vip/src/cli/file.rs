@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::guard::Line;
 use crate::ledger::Ledger;
 use crate::linux::Linux;
-use crate::{guard, import, run};
+use crate::{guard, import, privileges, run};
 
 pub(super) fn daemon(path: &Path) -> u8 {
     let config = match Config::read(path) {
@@ -72,6 +72,8 @@ pub(super) fn check(path: &Path) -> u8 {
 /// comes by itself.
 pub(super) fn check_here(path: &Path, waits: &[String]) -> u8 {
     checked(path, |config| {
+        privileges::reduce()
+            .map_err(|error| format!("cannot give up rights: {error}"))?;
         let line = Line::unguarded(Ledger::open(&config.socket, config.mark));
         let tried = on_runtime(async {
             config.routers.iter().try_for_each(|router| {

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::ask::Board;
 use crate::channel::message::Name;
-use crate::config::Router;
+use crate::config::{Router, Travel};
 use crate::driver::{Change, Command, Handed, Record, Yield};
 use crate::track::{Tracker, follow};
 
@@ -121,6 +121,10 @@ pub(super) fn lives_on(running: &Router, wanted: &Router) -> bool {
 /// and take it for the same router.
 pub(super) fn changes_live(running: &Router, wanted: &Router) -> bool {
     let same = Router {
+        travel: match same_end(&running.travel, &wanted.travel) {
+            true => running.travel.clone(),
+            false => wanted.travel.clone(),
+        },
         addresses: running.addresses.clone(),
         excluded: running.excluded.clone(),
         announce: running.announce,
@@ -136,6 +140,18 @@ pub(super) fn changes_live(running: &Router, wanted: &Router) -> bool {
         && running.family() == wanted.family()
         // Without any in common, peers would take it for a router of another group.
         && after.iter().any(|address| before.contains(address))
+}
+
+/// Do both speak from the same address of their own, to whichever peers?
+fn same_end(running: &Travel, wanted: &Travel) -> bool {
+    match (running, wanted) {
+        (Travel::Multicast, Travel::Multicast) => true,
+        (Travel::Unicast { source: one, .. }, Travel::Unicast { source: other, .. }) => {
+            one == other
+        }
+        (Travel::Multicast, Travel::Unicast { .. })
+        | (Travel::Unicast { .. }, Travel::Multicast) => false,
+    }
 }
 
 /// The same router as another file describes it: what runs, goes on.
@@ -172,4 +188,62 @@ pub(super) fn checks(
         tokio::spawn(check).abort_handle()
     });
     Checks(running.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const FILE: &str = "apiVersion: sternpost/v1\nkind: VipDaemon\nrouters:\n- {name: api, \
+        interface: eth0, vrid: 51, advertInterval: 100ms, \
+        addresses: [10.55.0.100, 10.55.0.101], \
+        unicast: {source: 10.55.0.11, peers: [10.55.0.12]}}\n";
+
+    fn router(text: &str) -> Router {
+        Config::parse("test", text).unwrap().routers.remove(0)
+    }
+
+    #[test]
+    fn what_changes_while_a_router_runs_and_what_takes_another_one() {
+        let add = |more: &str| ("}}", format!("}}, {more}}}"));
+        let (peers, addresses) = ("[10.55.0.12]", "[10.55.0.100, 10.55.0.101]");
+        for ((before, after), at_once, live) in [
+            (add("priority: 7"), true, true),
+            (add("track: [{tcp: {address: '10.0.0.1:1'}}]"), true, true),
+            (add("excluded: [10.55.0.102]"), false, true),
+            (add("announce: {refresh: 1s}"), false, true),
+            (add("preempt: false"), false, true),
+            (add("preemptDelay: 5s"), false, true),
+            (add("misconfiguredPeer: ignore"), false, true),
+            (add("checksum: rfc9568"), false, true),
+            (add("virtualMac: {}"), false, false),
+            ((addresses, "[10.55.0.101]".to_owned()), false, true),
+            (
+                (addresses, "[10.55.0.101, 10.55.0.9]".to_owned()),
+                false,
+                true,
+            ),
+            ((addresses, "[10.55.0.9]".to_owned()), false, false),
+            ((peers, "[10.55.0.12, 10.55.0.13]".to_owned()), false, true),
+            (
+                ("source: 10.55.0.11", "source: 10.55.0.9".to_owned()),
+                false,
+                false,
+            ),
+            (("100ms", "200ms".to_owned()), false, false),
+            (("vrid: 51", "vrid: 52".to_owned()), false, false),
+            (
+                ("interface: eth0", "interface: eth1".to_owned()),
+                false,
+                false,
+            ),
+        ] {
+            assert!(FILE.contains(before), "{before}");
+            let wanted = router(&FILE.replacen(before, &after, 1));
+            let running = router(FILE);
+            assert_eq!(lives_on(&running, &wanted), at_once, "{after}");
+            assert_eq!(changes_live(&running, &wanted), live, "{after}");
+        }
+    }
 }

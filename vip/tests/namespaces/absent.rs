@@ -62,6 +62,10 @@ fn waits(lab: &Lab) -> Result<(), Failed> {
     if !lacks.is_some_and(|lacks| lacks.contains("there is no interface eth7")) {
         return Err(format!("status does not name what is missing: {late}").into());
     }
+    let shown = lab.command("a", &["status"])?;
+    if !shown.contains("late: lacks: router late: there is no interface eth7") {
+        return Err(format!("nor does it for people:\n{shown}").into());
+    }
     Ok(())
 }
 

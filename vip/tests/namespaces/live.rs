@@ -103,10 +103,9 @@ fn reload_addresses() -> Result<(), Failed> {
     let good = fs::read_to_string(&config)?;
     let more = "[\"10.55.0.101/24\", \"10.55.0.100/24\"]\n  excluded: [10.55.0.102]\n  \
                 announce: {refresh: 1s}\n  preempt: false\n  misconfiguredPeer: ignore";
-    for (text, are_there) in [
-        (good.replace("[\"10.55.0.100/24\"]", more), true),
-        (good.clone(), false),
-    ] {
+    let wider = good.replace("[\"10.55.0.100/24\"]", more);
+    let wider = wider.replace("peers: [10.55.0.12]", "peers: [10.55.0.12, 10.55.0.13]");
+    for (text, are_there) in [(wider, true), (good.clone(), false)] {
         fs::write(&config, text)?;
         daemon.signal(Signal::SIGHUP);
         for address in ["10.55.0.101/24", "10.55.0.102/32"] {
