@@ -10,7 +10,7 @@ use super::on_runtime;
 use crate::config::Config;
 use crate::guard::Line;
 use crate::ledger::Ledger;
-use crate::linux::Linux;
+use crate::linux::{Linux, remote};
 use crate::{guard, import, privileges, run};
 
 pub(super) fn daemon(path: &Path) -> u8 {
@@ -108,6 +108,9 @@ fn checked(path: &Path, more: impl FnOnce(&Config) -> Result<(), String>) -> u8 
                     router.name, router.interval
                 ));
             });
+            far(&config).iter().for_each(|sentence| {
+                complain(&format!("warning: {sentence}"));
+            });
             if let Err(lacks) = more(&config) {
                 return fail(exit::FAILED, &lacks);
             }
@@ -120,6 +123,12 @@ fn checked(path: &Path, more: impl FnOnce(&Config) -> Result<(), String>) -> u8 
         }
         Err(errors) => fail(exit::USAGE, &errors.to_string()),
     }
+}
+
+/// Addresses that lie in no network of this machine's interface; none where the kernel
+/// cannot be asked.
+fn far(config: &Config) -> Vec<String> {
+    remote(&config.routers).unwrap_or_default()
 }
 
 pub(super) fn take_over(
@@ -158,7 +167,8 @@ pub(super) fn take_over(
     let read = Config::parse("vip-daemon.yaml", &imported.checkable());
     let refused = read.as_ref().err().map(ToString::to_string);
     let warnings = read.as_ref().map_or(&[][..], |config| &config.warnings);
-    for sentence in warnings.iter().chain(&refused) {
+    let far = read.as_ref().map(far).unwrap_or_default();
+    for sentence in warnings.iter().chain(&far).chain(&refused) {
         complain(&format!("vip-daemon check: {sentence}"));
     }
     if refused.is_some() || (strict && imported.report.lacks()) {

@@ -15,12 +15,50 @@ use serde_json::Value;
 use crate::Test;
 use crate::hosts::{BINARY, Lab, PATIENCE, assert_is, copy_program};
 
-pub(crate) const TESTS: [(&str, Test); 4] = [
+pub(crate) const TESTS: [(&str, Test); 5] = [
     ("rights_are_given_up", rights),
     ("a_user_of_its_own_with_the_unit_s_rights_will_do", own_user),
     ("what_is_missing_is_one_sentence_and_exit_1", missing),
     ("without_real_time_10_ms_is_said_not_to_be_safe", hasty),
+    (
+        "check_and_import_name_an_address_outside_its_interface_s_networks",
+        remote,
+    ),
 ];
+
+/// Before anything runs, as the host knows the interface; with keepalived's /32, too.
+fn remote() -> Result<(), Failed> {
+    let lab = Lab::new("remote")?;
+    let config = lab.config("a", 200, "")?.display().to_string();
+    let near = fs::read_to_string(&config)?;
+    let host = lab.segment.host("a")?;
+    let says = |words: String| host.output("sh", &["-c", &format!("{words} 2>&1")]);
+    for (address, is_remote) in [
+        ("10.55.0.100/24", false),
+        ("10.55.0.100/32", false),
+        ("10.9.0.100/24", true),
+        ("10.9.0.100/32", true),
+    ] {
+        fs::write(&config, near.replace("10.55.0.100/24", address))?;
+        let keepalived = host.file("keepalived.conf").display().to_string();
+        let instance = format!(
+            "vrrp_instance api {{\n interface eth0\n virtual_router_id 51\n \
+             virtual_ipaddress {{\n {address}\n }}\n}}\n"
+        );
+        fs::write(&keepalived, instance)?;
+        let sentence = format!("{address} lies in no network of eth0");
+        for words in [
+            format!("{BINARY} check --config {config}"),
+            format!("{BINARY} import {keepalived}"),
+        ] {
+            let said = says(words)?;
+            if said.contains(&sentence) != is_remote {
+                return Err(format!("{address}: {said}").into());
+            }
+        }
+    }
+    Ok(())
+}
 
 /// In the log, in `status`, in `explain`, and by `check` before anything runs; and again
 /// when a reload shortens the interval. An interval of 100 ms is safe.
