@@ -97,7 +97,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     }));
     notify::ready();
     tracing::info!(routers = config.routers.len(), "running");
-    obey(&mut signals, path, &fleet, &identity, &log).await;
+    obey(&mut signals, path, (&fleet, &config), &identity, &log).await;
     notify::stopping();
     fleet.stop().await;
     drop(stop);
@@ -121,7 +121,7 @@ fn ledger(config: &Config) -> Ledger {
 async fn obey(
     signals: &mut Signals,
     path: &Path,
-    fleet: &Fleet,
+    (fleet, started): (&Fleet, &Config),
     identity: &Identity,
     log: &Log,
 ) {
@@ -131,7 +131,7 @@ async fn obey(
             biased;
             signal = signals.next() => match signal {
                 Signal::Terminate => return,
-                Signal::Reload => reload(path, fleet, identity, log).await,
+                Signal::Reload => reload(path, (fleet, started), identity, log).await,
             },
             () = watchdog(period) => {
                 if fleet.is_alive() {
@@ -150,7 +150,12 @@ async fn watchdog(period: Option<std::time::Duration>) {
 }
 
 /// Reads the file again. What is wrong with it changes nothing.
-async fn reload(path: &Path, fleet: &Fleet, identity: &Identity, log: &Log) {
+async fn reload(
+    path: &Path,
+    (fleet, started): (&Fleet, &Config),
+    identity: &Identity,
+    log: &Log,
+) {
     notify::reloading();
     match Config::read(path) {
         Err(errors) => {
@@ -160,6 +165,12 @@ async fn reload(path: &Path, fleet: &Fleet, identity: &Identity, log: &Log) {
         Ok(config) => {
             warn(&config);
             hasty(&config, fleet.realtime());
+            let waits = config.waits(started).join(", ");
+            if !waits.is_empty() {
+                tracing::warn!(
+                    "differs from what runs, and waits for a restart: {waits}"
+                );
+            }
             let errors = fleet.change(&config).await;
             for error in &errors {
                 tracing::error!("{}", chain(error));
@@ -169,6 +180,7 @@ async fn reload(path: &Path, fleet: &Fleet, identity: &Identity, log: &Log) {
                 None => {
                     // The level was checked when the file was read.
                     let _ = log.set_level(&config.log.level);
+                    fleet.teller().set_fifo(config.fifo.clone());
                     identity.reloaded(SystemTime::now());
                     tracing::info!(routers = config.routers.len(), "reloaded");
                 }

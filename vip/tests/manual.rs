@@ -64,3 +64,27 @@ fn what_the_manual_speaks_of_there_is() -> Tested {
     assert!(unknown.is_empty(), "no such metric: {unknown:?}");
     Ok(())
 }
+
+/// A blank line ends a table: what follows it is shown as text.
+#[test]
+fn every_row_of_a_table_stands_in_it() -> Tested {
+    let manual = fs::read_to_string(MANUAL)?;
+    let lines: Vec<_> = manual.lines().collect();
+    let mut tables = 0;
+    for (at, window) in lines.windows(3).enumerate() {
+        let [before, row, after] = window else {
+            continue;
+        };
+        if before.starts_with('|') || !row.starts_with('|') {
+            continue;
+        }
+        tables += 1;
+        let number = at + 2;
+        assert!(
+            after.starts_with("|---"),
+            "{MANUAL}:{number}: no table: {row}"
+        );
+    }
+    assert!(tables > 3, "{tables} tables");
+    Ok(())
+}

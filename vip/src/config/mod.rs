@@ -12,6 +12,7 @@ mod sync;
 mod target;
 mod tracks;
 mod virtual_mac;
+mod waiting;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;

@@ -11,21 +11,16 @@
 //! transitions; a script that hangs delays those behind it, and nothing else.
 
 mod events;
+mod fifo;
 mod moved;
 mod programs;
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use nix::errno::Errno;
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -33,6 +28,7 @@ use tokio::time::timeout;
 use crate::config::Notify;
 
 pub use events::Events;
+use fifo::Fifo;
 pub use moved::{Move, Subject, arguments, line, word};
 use programs::{QUEUE, run};
 
@@ -111,6 +107,12 @@ impl Teller {
         wanted.programs = programs;
     }
 
+    /// Where lines go from here on.
+    pub fn set_fifo(&self, fifo: Option<PathBuf>) {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.fifo = fifo;
+    }
+
     /// Waits for what the last transitions lead to, when every driver has ended.
     pub async fn end(&self) {
         let moves = self
@@ -139,7 +141,7 @@ async fn tell(
     lost: Arc<AtomicU64>,
 ) {
     let mut queues: BTreeMap<Subject, mpsc::Sender<(Move, Notify)>> = BTreeMap::new();
-    let mut running = Vec::new();
+    let (mut running, mut writer) = (Vec::new(), Fifo::default());
     while let Some(moved) = moves.recv().await {
         events.add(&moved, SystemTime::now());
         let (fifo, notify) = {
@@ -150,10 +152,9 @@ async fn tell(
             )
         };
         if let Some(fifo) = fifo
-            && let Err(error) = write(&fifo, &line(&moved))
+            && !writer.write(&fifo, &line(&moved))
         {
             lost.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(fifo = %fifo.display(), "nobody reads it: {error}");
         }
         let Some(notify) = notify.filter(|notify| *notify != Notify::default()) else {
             continue;
@@ -174,27 +175,13 @@ async fn tell(
     }
 }
 
-/// One line, at once or not at all; the FIFO is made where there is none. Nothing else is
-/// written to: what lies in its place is somebody's file.
-fn write(fifo: &Path, line: &str) -> io::Result<()> {
-    match mkfifo(fifo, Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP) {
-        Ok(()) | Err(Errno::EEXIST) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let mut open = OpenOptions::new();
-    open.write(true).custom_flags(libc::O_NONBLOCK);
-    let mut open = open.open(fifo)?;
-    if !open.metadata()?.file_type().is_fifo() {
-        return Err(io::Error::other("it is no FIFO"));
-    }
-    open.write_all(line.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::moved::tests::moved;
     use super::*;
+    use std::fs::OpenOptions;
     use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
     use vrrp::State;
 
     #[tokio::test]

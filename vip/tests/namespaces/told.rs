@@ -8,15 +8,20 @@ use lab::host::Host;
 use lab::process::{Process, Program};
 use lab::wait;
 use libtest_mimic::Failed;
+use nix::sys::signal::Signal;
 
 use crate::Test;
 use crate::hosts::{BINARY, Lab, PATIENCE, assert_is};
 use crate::scene::{INTERVALS, KEY, Scene};
 
-pub(crate) const TESTS: [(&str, Test); 3] = [
+pub(crate) const TESTS: [(&str, Test); 4] = [
     ("n1_n3_notify_scripts_run_in_keepalived_s_order", notified),
     ("k3_n3_a_failed_check_is_told_as_a_fault", failed),
     ("a_transition_is_explained_recorded_and_dumped", recorded),
+    (
+        "a_reload_takes_another_fifo_and_names_what_waits_for_a_restart",
+        another_fifo,
+    ),
 ];
 
 fn recorded() -> Result<(), Failed> {
@@ -171,4 +176,45 @@ fn failed() -> Result<(), Failed> {
         process.stop(PATIENCE)?;
     }
     Ok(())
+}
+
+fn another_fifo() -> Result<(), Failed> {
+    let lab = Lab::new("fifo")?;
+    let host = lab.segment.host("a")?;
+    let config = lab.config("a", 200, "")?;
+    let daemon = lab.start("a", &config)?;
+    lab.held_by(&["a"])?;
+    let fifo = host.file("notify.fifo");
+    let more = format!(
+        "notify: {{fifo: {}}}\nadmin: {{address: \"127.0.0.1:9011\"}}\n",
+        fifo.display()
+    );
+    fs::write(&config, fs::read_to_string(&config)? + &more)?;
+    daemon.signal(Signal::SIGHUP);
+    let log = lab.segment.logs().join("a-vip-daemon.log");
+    wait::until("what waits for a restart is named", PATIENCE, || {
+        let log = fs::read_to_string(&log).ok()?;
+        (log.contains("waits for a restart: admin.address") && log.contains("reloaded"))
+            .then_some(())
+    })?;
+    // It is made by the first line, which has no reader.
+    lab.command("a", &["release"])?;
+    let read = format!("timeout 30 head -n 1 {}", fifo.display());
+    let made = || fifo.exists().then_some(());
+    wait::until("the FIFO", PATIENCE, made)?;
+    let reader = std::thread::spawn({
+        let host = std::sync::Arc::clone(host);
+        move || host.output("sh", &["-c", &read])
+    });
+    wait::until("a line of it", PATIENCE, || {
+        // Alone, it takes the addresses again each time.
+        lab.command("a", &["release", "--resume"]).ok()?;
+        lab.command("a", &["release"]).ok()?;
+        reader.is_finished().then_some(())
+    })?;
+    let line = reader.join().map_err(|_| "the reader panicked")??;
+    match line.starts_with("INSTANCE \"api\" ") {
+        true => Ok(()),
+        false => Err(format!("the FIFO says {line}").into()),
+    }
 }

@@ -2,6 +2,7 @@
 //! away is used, not only scored.
 
 mod disturbed;
+mod told;
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -47,6 +48,7 @@ routers:
   advertInterval: 100ms
   addresses: ["10.78.0.101/24", {address: 10.78.0.102, label: "vrrp.52:web", scope: link}]
   virtualMac: {}
+  notify: {any: [/usr/local/bin/state], user: root}
 "#;
 
 fn main() {
@@ -86,6 +88,10 @@ fn install(root: &Path) -> Result<(), Failed> {
     fs::create_dir_all(&etc)?;
     fs::write(etc.join("vip-daemon.yaml"), CONFIG)?;
     fs::write(etc.join("key"), "0123456789abcdef0123456789abcdef\n")?;
+    let state = root.join("usr/local/bin/state");
+    fs::create_dir_all(state.parent().ok_or("no folder")?)?;
+    fs::write(&state, told::STATE)?;
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
 
@@ -142,6 +148,8 @@ fn works() -> Result<(), Failed> {
     machine.until("journalctl -t told --no-pager", "INSTANCE api MASTER 200")?;
     machine.until("ls -p /run/sternpost/vip-daemon.flight", "-active.jsonl")?;
     machine.until("ls -l /run/sternpost/vip.fifo", "prw")?;
+    told::elsewhere(&machine)?;
+    told::with_more_rights(&machine)?;
     let status = machine.run("vip-daemon status --json")?;
     println_of(&status);
     let user = machine.run(
