@@ -96,6 +96,47 @@ fn i4_every_directive_has_a_verdict() -> Tested {
     Ok(())
 }
 
+/// keepalived's own directives, each in its block, one at a time: what nobody here has thought
+/// of is told from what nobody has ever heard of.
+#[test]
+fn i4_no_directive_of_keepalived_is_unknown() -> Tested {
+    let keywords = fs::read_to_string("tests/import/keywords.txt")?;
+    let rows = keywords.lines().filter(|line| !line.starts_with('#'));
+    let mut unknown = Vec::new();
+    let mut asked = 0;
+    for row in rows {
+        let (block, words) = row.split_once(": ").ok_or("a row without its block")?;
+        for word in words.split(' ').chain(["frobnicate"]) {
+            let said = alone(block, word)?;
+            asked += 1;
+            if said != (word == "frobnicate") {
+                unknown.push(format!("{block}: {word}"));
+            }
+        }
+    }
+    assert!(asked > 200, "only {asked} were asked for");
+    assert!(
+        unknown.is_empty(),
+        "unknown, or all too well known: {unknown:?}"
+    );
+    Ok(())
+}
+
+/// Whether a directive that stands in such a block is unknown.
+fn alone(block: &str, word: &str) -> Result<bool, Box<dyn Error>> {
+    let instance = "vrrp_instance A {\n interface eth0\n virtual_router_id 51\n}\n";
+    let text = match block {
+        "file" => format!("{word} x {{\n}}\n{instance}"),
+        "vrrp_instance" => instance.replace("A {\n", &format!("A {{\n {word} 1\n")),
+        _definition => format!("{block} x {{\n {word} 1\n}}\n{instance}"),
+    };
+    let text = &text;
+    let imported = import(Source { name: "k", text }, None, &[])?;
+    let shown = imported.report.to_string();
+    Ok(shown.contains(&format!("{word} 1: unknown"))
+        || shown.contains(&format!("{word} x: unknown")))
+}
+
 #[test]
 fn i5_k6_every_trap_is_pointed_at() -> Tested {
     let traps = imported(Path::new("tests/import/traps.conf"))?;

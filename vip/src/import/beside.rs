@@ -2,6 +2,7 @@
 
 use super::global::mail;
 use super::instance::Reading;
+use super::seldom::seldom;
 use super::words::Directive;
 
 impl Reading<'_> {
@@ -67,7 +68,7 @@ impl Reading<'_> {
             }
             "down_timer_adverts" => "a Backup waits three intervals, as by the RFC",
             "auth_hmac" => "keepalived 2.4's own; no other router understands it",
-            _ => "unknown",
+            _ => return seldom(at, self.report),
         };
         self.report.all_unsupported(at, what);
     }

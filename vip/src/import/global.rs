@@ -1,6 +1,9 @@
 //! `global_defs`: what it says for every router, and what it says of keepalived itself.
 
+use std::path::Path;
+
 use super::report::Report;
+use super::seldom::seldom;
 use super::shared::groupless;
 use super::words::Directive;
 
@@ -15,6 +18,9 @@ pub(super) struct Defaults {
     pub(super) again: Option<String>,
     pub(super) refresh: Option<String>,
 }
+
+/// Where the unit lets the daemon make files.
+const FIFOS: &str = "/run/sternpost";
 
 /// Mail, which nothing here sends.
 const MAIL: [&str; 11] = [
@@ -78,8 +84,16 @@ fn inherited(at: &Directive, defaults: &mut Defaults, report: &mut Report) -> bo
             how
         }
         "notify_fifo" | "vrrp_notify_fifo" => {
+            fifo(at, report);
             defaults.fifo = Some(value);
-            "notify.fifo"
+            return true;
+        }
+        "vrrp_min_garp" => {
+            if at.is_on() {
+                defaults.burst = Some("1".to_owned());
+                defaults.again = Some("0s".to_owned());
+            }
+            "announce.burst and announce.again"
         }
         "vrrp_garp_master_repeat" => {
             defaults.burst = Some(value);
@@ -99,7 +113,33 @@ fn inherited(at: &Directive, defaults: &mut Defaults, report: &mut Report) -> bo
     true
 }
 
-fn verdict(at: &Directive, report: &mut Report) {
+/// `PATH [USER [GROUP]]`. The lines are keepalived's; where it may lie is not.
+fn fifo(at: &Directive, report: &mut Report) {
+    let (path, owner) = (at.value(), at.words.get(2));
+    if !Path::new(path).starts_with(FIFOS) {
+        let what = format!(
+            "written as notify.fifo; but the unit lets vip-daemon make files below {FIFOS} \
+             alone: write a path there, for the reader, too, or have this one made by \
+             tmpfiles.d: p {path} 0640 vip-daemon sternpost"
+        );
+        report.unsupported(at, what);
+    } else if let Some(owner) = owner {
+        let what = format!(
+            "written as notify.fifo, without owner {owner}: it belongs to vip-daemon, and \
+             group sternpost reads it"
+        );
+        report.unsupported(at, what);
+    } else {
+        report.honoured(at, "notify.fifo");
+    }
+    report.trap(
+        at.line,
+        "vip-daemon's FIFO has no MASTER_RX_LOWER_PRI, MASTER_PRIORITY or BACKUP_PRIORITY, \
+         and a router that a reload takes out is told as STOP",
+    );
+}
+
+pub(super) fn verdict(at: &Directive, report: &mut Report) {
     let zero = matches!(at.value(), "0" | "0.0" | "");
     let not_needed = match at.name() {
         "router_id" => "it names the host in mails and logs only",
@@ -133,7 +173,6 @@ fn verdict(at: &Directive, report: &mut Report) {
         | "process_name"
         | "use_pid_dir"
         | "vrrp_process_name"
-        | "reload_time_file"
         | "umask" => {
             "the adverts' thread is real-time by itself, and the unit says the rest"
         }
@@ -181,7 +220,7 @@ fn beyond(at: &Directive, report: &mut Report) {
             "the FIFO's reader is not started; run it as a unit of its own"
         }
         "vrrp_startup_delay" => "a router takes part at once, as a Backup",
-        _ => "unknown",
+        _ => return seldom(at, report),
     };
     report.all_unsupported(at, what);
 }

@@ -5,6 +5,7 @@ use super::global::{Defaults, mail};
 use super::instance::named;
 use super::report::Report;
 use super::script::Definitions;
+use super::seldom::seldom;
 use super::shared::{Tracking, programs};
 use super::words::Directive;
 
@@ -87,7 +88,7 @@ fn directive(
             report.not_needed(at, "the group's checks count for all of its routers");
         }
         "smtp_alert" | "no_smtp_alert" => mail(at, report),
-        _ => report.all_unsupported(at, "unknown"),
+        _ => seldom(at, report),
     }
     checks
 }

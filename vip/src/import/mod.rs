@@ -19,6 +19,7 @@ mod lint;
 mod native;
 mod report;
 mod script;
+mod seldom;
 mod settle;
 mod shared;
 mod words;
@@ -176,7 +177,8 @@ fn elsewhere(directive: &Directive, report: &mut Report) {
             return report
                 .not_needed(directive, "bursts follow each other without a gap");
         }
-        _ => "unknown",
+        // Some stand beside `global_defs` as well as in it.
+        _ => return global::verdict(directive, report),
     };
     report.all_unsupported(directive, what);
 }

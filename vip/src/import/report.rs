@@ -57,6 +57,11 @@ impl Report {
         self.0.trap(line, sentence);
     }
 
+    /// The same of its first line only.
+    pub(super) fn trap_once(&mut self, line: usize, sentence: &str) {
+        self.0.trap_once(line, sentence);
+    }
+
     pub(super) fn add(&mut self, line: usize, text: &str, verdict: Verdict) {
         self.0.add(line, text, verdict);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::draft::{Track, number, quoted};
 use super::native::{Native, native, process};
 use super::report::Report;
-use super::shared::groupless;
+use super::shared::{RIGHTS, groupless};
 use super::words::Directive;
 
 /// What can be tracked by name.
@@ -49,7 +49,11 @@ impl Definitions {
     }
 
     pub(super) fn process(&mut self, block: &Directive, report: &mut Report) {
-        let (name, definition) = define(block, report);
+        let (name, mut definition) = define(block, report);
+        if block.inner().iter().any(|at| at.name() == "quorum_max") {
+            // One that runs may be one too many.
+            definition.what.clear();
+        }
         self.processes.insert(name, definition);
     }
 
@@ -57,7 +61,7 @@ impl Definitions {
         let (name, mut definition) = define(block, report);
         let said = |at: &Directive| at.name() == "weight";
         if !block.inner().iter().any(said) {
-            // keepalived's default, for files only.
+            // keepalived's default, for files only (its manual says so of processes, too).
             definition.weight = 1;
         }
         self.files.insert(name, definition);
@@ -95,8 +99,8 @@ impl Definitions {
             Kind::Script => command(definition, user, report),
             Kind::Process => {
                 let Some(process) = process(&definition.what) else {
-                    let what = "only a program's name is looked for, not its arguments: \
-                                nothing is checked";
+                    let what = "only whether a program of that name runs is looked at, not \
+                                its arguments, nor how many: nothing is checked";
                     report.unsupported(at, what);
                     return None;
                 };
@@ -195,13 +199,37 @@ fn define(block: &Directive, report: &mut Report) -> (String, Definition) {
                 "init: failed"
             }
             _ => {
-                report.unsupported(at, "unknown");
+                beyond(at, report);
                 continue;
             }
         };
         report.honoured(at, how);
     }
     (block.value().to_owned(), definition)
+}
+
+/// What of a definition has no key in ours.
+fn beyond(at: &Directive, report: &mut Report) {
+    let what = match (at.name(), at.value()) {
+        ("quorum", "1") => return report.not_needed(at, "one that runs is enough"),
+        ("init_file", "" | "0") if at.words.len() < 3 => {
+            return report.not_needed(at, "a file that is not there counts as 0");
+        }
+        ("init_file", _) => "no file is written; have it made by tmpfiles.d",
+        ("quorum", _) => {
+            "how many run is not counted, one is enough; count them in a script"
+        }
+        ("quorum_max", _) => "how many run is not counted; count them in a script",
+        ("param_match" | "full_command", _) => {
+            "only a program's name is compared, not its arguments; write a script"
+        }
+        ("delay" | "fork_delay" | "terminate_delay", _) => {
+            "it is looked for every second; write interval, fall \
+             and rise of the check"
+        }
+        _ => "unknown",
+    };
+    report.unsupported(at, what);
 }
 
 /// What is checked, how that is reported, and the keys beside it.
@@ -230,6 +258,7 @@ fn command(
     let user = definition.user.as_deref().or(user).unwrap_or("root");
     let user = quoted(user);
     let target = format!("script: {{command: [{}], user: {user}}}", words.join(", "));
+    report.trap_once(definition.line, RIGHTS);
     let how = "; enable vip-daemon-scripts.service";
     (target, how.to_owned(), definition.rest(None))
 }

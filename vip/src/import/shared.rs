@@ -5,6 +5,12 @@ use super::report::Report;
 use super::script::{Definitions, Kind, split, weighed};
 use super::words::Directive;
 
+/// What the unit of the scripts is, beside keepalived's own process.
+pub(super) const RIGHTS: &str = "programs run in vip-daemon-scripts.service, which may not \
+    change addresses, routes, rules or connections, finds /tmp its own and all files but \
+    those in /run/sternpost read-only, and ends what runs for 60 s: one that needs more \
+    gets it from a drop-in of that unit (docs/config/vip-daemon.md, Scripts)";
+
 /// What the lists of tracked things are read with.
 pub(super) struct Tracking<'a> {
     /// As whom scripts run that do not say.
@@ -96,6 +102,7 @@ pub(super) fn programs(
     if into.is_empty() {
         into.push(user);
     }
+    report.trap_once(at.line, RIGHTS);
     let how = format!("notify.{key}");
     match more {
         None => report.honoured(at, how + "; enable vip-daemon-scripts.service"),
