@@ -5,6 +5,7 @@
 //! (priority 0, address removed), everything else after.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -90,6 +91,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let surface = Arc::new(Status {
         fleet: Arc::clone(&fleet),
         config: path.to_owned(),
+        listens: listens(&config),
     });
     let serving = tokio::spawn(admin.serve(Arc::clone(&identity), surface, async {
         // Sent or dropped: both mean the end.
@@ -105,6 +107,11 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     let _ = serving.await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn listens(config: &Config) -> Vec<SocketAddr> {
+    let channel = config.channel.as_ref().map(|channel| channel.listen);
+    std::iter::once(config.admin).chain(channel).collect()
 }
 
 /// What is ours of what is there, for routers that start.

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -146,14 +147,19 @@ async fn reap(guard: u32) {
 
 /// Replaces the program that runs by the one that lies where it was started from. Returns
 /// only when that failed.
-pub async fn upgrade(fleet: &Fleet, config: &Path) -> UpgradeError {
+/// It `listens` there.
+pub async fn upgrade(
+    fleet: &Fleet,
+    config: &Path,
+    listens: &[SocketAddr],
+) -> UpgradeError {
     let program = match daemon::upgrade::program() {
         Ok(program) => program,
         Err(error) => return error,
     };
     let waits = fleet.members().into_iter().filter(|member| member.lacks());
     let waits: Vec<_> = waits.map(|member| member.router.name.clone()).collect();
-    if let Err(error) = check(&program, config, &waits).await {
+    if let Err(error) = check(&program, config, &waits, listens).await {
         return error;
     }
     let resume = serde_json::to_string(&Resume::now(fleet)).unwrap_or_default();
@@ -167,19 +173,24 @@ pub async fn upgrade(fleet: &Fleet, config: &Path) -> UpgradeError {
     UpgradeError::Run(program, error)
 }
 
-/// The new program reads the file, and opens what its routers need: of those that `wait` for
+/// The new program reads the file, listens where the old one does not, and opens what its routers need: of those that `wait` for
 /// an interface in the old one it may be missing, of others a name is wrong in a file that
 /// nobody has loaded yet.
 async fn check(
     program: &Path,
     config: &Path,
     waits: &[String],
+    listens: &[SocketAddr],
 ) -> Result<(), UpgradeError> {
     let mut arguments: Vec<&OsStr> =
         ["check", "--here", "--config"].map(AsRef::as_ref).to_vec();
     arguments.push(config.as_os_str());
     for router in waits {
         arguments.extend(["--waits", router].map(OsStr::new));
+    }
+    let listens: Vec<_> = listens.iter().map(ToString::to_string).collect();
+    for address in &listens {
+        arguments.extend(["--listens", address].map(OsStr::new));
     }
     let said = daemon::upgrade::trial(program, &arguments, Stdio::null(), CHECK).await;
     said.map(drop)
@@ -227,9 +238,9 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_does_not_do_leaves_the_old_one() {
         let config = Path::new("/no/such/file.yaml");
-        let error = check(Path::new("/no/such/program"), config, &[]).await;
+        let error = check(Path::new("/no/such/program"), config, &[], &[]).await;
         assert!(matches!(error, Err(UpgradeError::Run(..))));
-        let error = check(Path::new("/bin/false"), config, &[]).await;
+        let error = check(Path::new("/bin/false"), config, &[], &[]).await;
         assert!(matches!(error, Err(UpgradeError::Refuses { .. })));
     }
 }

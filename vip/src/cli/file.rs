@@ -1,6 +1,7 @@
 //! The commands that work on files, and the processes of the daemon.
 
 use std::ffi::OsString;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use daemon::terminal::{complain, fail, say};
@@ -69,9 +70,10 @@ pub(super) fn check(path: &Path) -> u8 {
 }
 
 /// Opens what every router needs, and lets go of it again; those that `wait` may lack what
-/// comes by itself.
-pub(super) fn check_here(path: &Path, waits: &[String]) -> u8 {
+/// comes by itself. Beside a daemon that `listens`, what it does not listen on, too.
+pub(super) fn check_here(path: &Path, waits: &[String], listens: &[SocketAddr]) -> u8 {
     checked(path, |config| {
+        listen_beside(config, listens)?;
         privileges::reduce()
             .map_err(|error| format!("cannot give up rights: {error}"))?;
         let line = Line::unguarded(Ledger::open(&config.socket, config.mark));
@@ -88,6 +90,24 @@ pub(super) fn check_here(path: &Path, waits: &[String]) -> u8 {
         });
         tried.map_err(|error| error.to_string())?
     })
+}
+
+fn listen_beside(config: &Config, held: &[SocketAddr]) -> Result<(), String> {
+    let refused = |key: &str, address: &SocketAddr, error: std::io::Error| {
+        format!("{key}: cannot listen on {address}: {error}")
+    };
+    let free = |address: &SocketAddr| !held.is_empty() && !held.contains(address);
+    let admin = &config.admin;
+    if free(admin) {
+        let bound = TcpListener::bind(admin);
+        bound.map_err(|error| refused("admin.address", admin, error))?;
+    }
+    let channel = config.channel.as_ref().map(|channel| &channel.listen);
+    if let Some(channel) = channel.filter(|address| free(address)) {
+        let bound = UdpSocket::bind(channel);
+        bound.map_err(|error| refused("channel.listen", channel, error))?;
+    }
+    Ok(())
 }
 
 fn checked(path: &Path, more: impl FnOnce(&Config) -> Result<(), String>) -> u8 {

@@ -3,6 +3,7 @@
 mod ask;
 mod file;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -37,6 +38,10 @@ enum Command {
         /// With `--here`: this router may wait for its interface; may be repeated.
         #[arg(long, value_name = "ROUTER", requires = "here")]
         waits: Vec<String>,
+        /// With `--here`: where the daemon that runs listens. Where else the file wants to
+        /// is tried, too; may be repeated.
+        #[arg(long, value_name = "ADDRESS", requires = "here")]
+        listens: Vec<SocketAddr>,
     },
     /// Give the addresses that this node holds to another, without a hole.
     ///
@@ -150,7 +155,12 @@ impl Cli {
             Command::Check {
                 file, here: false, ..
             } => file::check(&file.config),
-            Command::Check { file, waits, .. } => file::check_here(&file.config, &waits),
+            Command::Check {
+                file,
+                waits,
+                listens,
+                ..
+            } => file::check_here(&file.config, &waits, &listens),
             Command::Yield {
                 socket,
                 to,

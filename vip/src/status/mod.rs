@@ -4,6 +4,7 @@
 mod json;
 mod metrics;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -36,6 +37,8 @@ pub struct Status {
     pub fleet: Arc<Fleet>,
     /// The configuration file, for an upgrade.
     pub config: PathBuf,
+    /// Where the daemon listens, for an upgrade.
+    pub listens: Vec<SocketAddr>,
 }
 
 /// The body of `POST /release`.
@@ -119,7 +122,7 @@ impl Surface for Status {
                 Box::pin(std::future::ready(dumped))
             }
             "upgrade" => Box::pin(async move {
-                let error = upgrade(&self.fleet, &self.config).await;
+                let error = upgrade(&self.fleet, &self.config, &self.listens).await;
                 let error = CommandError::Failed(chain(&error));
                 tracing::error!("{error}");
                 Err(error)

@@ -2,6 +2,7 @@
 //! wait, are named, and take nothing away from the others.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -136,10 +137,28 @@ fn upgraded() -> Result<(), Failed> {
         return Err(format!("a wrong name was taken: {refused}").into());
     }
     lab.state("a", "active")?;
+    // Nor is a port that somebody else has.
+    taken(&lab, &config)?;
+    lab.state("a", "active")?;
     let since = lab.timeline.events().split_off(before);
     let let_go = |event: &&Event| event.what == What::LetsGo;
     if let Some(event) = since.iter().find(let_go) {
         return Err(format!("the address did not stay: {event:?}").into());
+    }
+    Ok(())
+}
+
+fn taken(lab: &Lab, config: &Path) -> Result<(), Failed> {
+    let host = lab.segment.host("a")?;
+    let _listener = host.run(|| TcpListener::bind("127.0.0.1:9011"))??;
+    let text = fs::read_to_string(config)?.replace("eth9", "eth0");
+    fs::write(
+        config,
+        format!("{text}admin: {{address: \"127.0.0.1:9011\"}}\n"),
+    )?;
+    let refused = format!("{:?}", lab.command("a", &["upgrade"]).err());
+    if !refused.contains("admin.address: cannot listen on 127.0.0.1:9011") {
+        return Err(format!("a taken port was not seen: {refused}").into());
     }
     Ok(())
 }
