@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use lab::bench::Circumstances;
+use lab::bench::{Circumstances, Spread};
 use serde::{Deserialize, Serialize};
 
 /// The name of our own row.
@@ -48,8 +48,8 @@ impl Record {
     /// What ours took, of the kind that has a bound: the first.
     pub(crate) fn median(&self) -> Option<Duration> {
         let ours = self.kinds.first()?.makers.first()?;
-        let (median, ..) = spread(ours.millis.iter().copied())?;
-        Duration::try_from_secs_f64(median / 1000.0).ok()
+        let spread = Spread::of(ours.millis.iter().copied())?;
+        Duration::try_from_secs_f64(spread.median / 1000.0).ok()
     }
 
     pub(crate) fn page(&self) -> String {
@@ -89,24 +89,17 @@ impl Kind {
         let own = self.makers.first().map_or(&[][..], |own| &own.millis);
         let pairs = maker.millis.iter().zip(own);
         let ratios = pairs.map(|(time, own)| time / own);
-        let cell = |all: Option<(f64, f64, f64)>| match all {
-            Some((median, least, most)) => {
-                format!("{median:.1} ({least:.1} to {most:.1})")
+        let cell = |all: Option<Spread>| match all {
+            Some(Spread { low, median, high }) => {
+                format!("{median:.1} ({low:.1} to {high:.1})")
             }
             None => "–".to_owned(),
         };
         let ratio = match maker.name == OURS {
             true => "1".to_owned(),
-            false => cell(spread(ratios)),
+            false => cell(Spread::of(ratios)),
         };
-        let took = cell(spread(maker.millis.iter().copied()));
+        let took = cell(Spread::of(maker.millis.iter().copied()));
         format!("| {} | {took} | {ratio} |\n", maker.name)
     }
-}
-
-/// The median, the least and the most.
-fn spread(all: impl Iterator<Item = f64>) -> Option<(f64, f64, f64)> {
-    let mut all: Vec<_> = all.collect();
-    all.sort_by(f64::total_cmp);
-    Some((*all.get(all.len() / 2)?, *all.first()?, *all.last()?))
 }
