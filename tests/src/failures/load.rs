@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub const LASTING: usize = 60;
 /// Between two questions on one of them.
 const REST: Duration = Duration::from_secs(1);
+/// Before one that was cut, or not let in, comes anew.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// A whole ClientHello of TLS 1.2, as short as they get.
 #[must_use]
@@ -211,15 +213,22 @@ impl Clients {
         Ok((stream, by))
     }
 
+    /// Comes, after `first`, as often as it takes; nothing once all is over.
+    async fn connected(&self, first: &mut Duration) -> Option<(TcpStream, u8)> {
+        while !*self.ended.borrow() {
+            tokio::time::sleep(*first).await;
+            *first = AGAIN;
+            if let Ok(there) = self.connect().await {
+                return Some(there);
+            }
+        }
+        None
+    }
+
     /// Asks again and again; comes back when it is cut.
     async fn last(self, mut first: Duration) {
         let mut ended = self.ended.clone();
-        while !*self.ended.borrow() {
-            tokio::time::sleep(first).await;
-            first = Duration::from_millis(100);
-            let Ok((mut stream, to)) = self.connect().await else {
-                continue;
-            };
+        while let Some((mut stream, to)) = self.connected(&mut first).await {
             while !*self.ended.borrow() {
                 let at = Instant::now();
                 let is_cut = tokio::select! {
@@ -244,12 +253,7 @@ impl Clients {
     /// Says nothing more, and comes anew when it is ended.
     async fn stay(self, number: usize, mut first: Duration) {
         let mut ended = self.ended.clone();
-        while !*self.ended.borrow() {
-            tokio::time::sleep(first).await;
-            first = Duration::from_millis(100);
-            let Ok((mut stream, to)) = self.connect().await else {
-                continue;
-            };
+        while let Some((mut stream, to)) = self.connected(&mut first).await {
             self.note(|seen| {
                 seen.stands.insert(number, to);
             });
