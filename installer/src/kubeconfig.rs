@@ -6,8 +6,11 @@ use thiserror::Error;
 
 use crate::render::yaml;
 
+const CLUSTERS: &str = "clusters";
+const CONTEXTS: &str = "contexts";
+const USERS: &str = "users";
 /// The lists of a kubeconfig whose entries have names.
-const LISTS: [&str; 3] = ["clusters", "contexts", "users"];
+const LISTS: [&str; 3] = [CLUSTERS, CONTEXTS, USERS];
 
 /// Why two kubeconfigs are not made one.
 #[derive(Debug, Error)]
@@ -18,16 +21,35 @@ pub enum MergeError {
     /// It is something else.
     #[error("it is no kubeconfig: {0} is not a list of entries with names")]
     Shape(&'static str),
+    /// A name of ours is another cluster's, whose way in it would be.
+    #[error(
+        "{list} has {name:?} of another cluster ({why}), which stays; write --name=ANOTHER, \
+         or remove that entry when nobody needs it"
+    )]
+    Another {
+        /// Where the name stands.
+        list: &'static str,
+        /// The name.
+        name: String,
+        /// How that shows.
+        why: String,
+    },
 }
 
-/// `there` with the entries of `added`: those of the same names are replaced, all others stay,
-/// and so does the current context where there is one.
+/// `there` with the entries of `added`: those of the same cluster are replaced, all others
+/// stay, and so does the current context where there is one.
 ///
 /// # Errors
-/// When one of them is no kubeconfig.
+/// When one of them is no kubeconfig, or an entry of another cluster has one of the names.
 pub fn merged(there: &str, added: &str) -> Result<String, MergeError> {
     let mut there = read(there)?;
     let added = read(added)?;
+    for cluster in entries(&added, CLUSTERS)? {
+        another(&there, &cluster)?;
+    }
+    for one in entries(&added, CONTEXTS)? {
+        led_elsewhere(&there, &one)?;
+    }
     for key in LISTS {
         let fresh = entries(&added, key)?;
         let mut all = entries(&there, key)?;
@@ -46,6 +68,57 @@ pub fn merged(there: &str, added: &str) -> Result<String, MergeError> {
         }
     }
     Ok(yaml(&Value::Object(there)))
+}
+
+/// A cluster is known by its authority; one that names a file for it, or none, by where it
+/// is dialled.
+fn another(there: &Map<String, Value>, cluster: &Value) -> Result<(), MergeError> {
+    let same = |one: &Value| name(one) == name(cluster);
+    let Some(old) = entries(there, CLUSTERS)?.into_iter().find(same) else {
+        return Ok(());
+    };
+    let of = |one: &Value, key: &str| one.get("cluster")?.get(key).cloned();
+    let known = "certificate-authority-data";
+    let why = match (of(&old, known), of(cluster, known)) {
+        (Some(old), Some(new)) if old == new => return Ok(()),
+        (Some(_), Some(_)) => "it trusts another authority".to_owned(),
+        (_, _) => match of(&old, "server") {
+            server if server == of(cluster, "server") => return Ok(()),
+            Some(Value::String(server)) => format!("its server is {server}"),
+            Some(_) | None => "it has no server".to_owned(),
+        },
+    };
+    Err(refused(CLUSTERS, cluster, why))
+}
+
+/// A context of that name, or one that has the user of that name, leads to the same cluster.
+fn led_elsewhere(there: &Map<String, Value>, ours: &Value) -> Result<(), MergeError> {
+    let of = |one: &Value, key: &str| {
+        let text = one.get("context")?.get(key)?.as_str()?;
+        Some(text.to_owned())
+    };
+    let contexts = entries(there, CONTEXTS)?;
+    let elsewhere = |one: &&Value| of(one, "cluster") != of(ours, "cluster");
+    for one in contexts.iter().filter(elsewhere) {
+        let cluster = of(one, "cluster").unwrap_or_default();
+        if name(one) == name(ours) {
+            let why = format!("it leads to {cluster:?}");
+            return Err(refused(CONTEXTS, one, why));
+        }
+        let user = of(ours, "user");
+        if of(one, "user") == user {
+            let why = format!("the context {:?} has it", name(one).unwrap_or_default());
+            let list = USERS;
+            let name = user.unwrap_or_default();
+            return Err(MergeError::Another { list, name, why });
+        }
+    }
+    Ok(())
+}
+
+fn refused(list: &'static str, entry: &Value, why: String) -> MergeError {
+    let name = name(entry).unwrap_or_default().to_owned();
+    MergeError::Another { list, name, why }
 }
 
 fn read(text: &str) -> Result<Map<String, Value>, MergeError> {
@@ -96,7 +169,8 @@ mod tests {
         assert_eq!(value(&merged("", ADDED).unwrap()), value(ADDED));
         let there = "apiVersion: v1\nkind: Config\ncurrent-context: home\npreferences: {a: 1}\n\
             clusters:\n- {name: home, cluster: {server: https://h}}\n\
-            - {name: prod, cluster: {server: https://old}}\nusers: null\n";
+            - {name: prod, cluster: {server: https://192.0.2.9:6443, tls-server-name: a}}\n\
+            users: null\n";
         let both = value(&merged(there, ADDED).unwrap());
         let names: Vec<_> = both["clusters"]
             .as_array()
@@ -109,11 +183,61 @@ mod tests {
             both["clusters"][1]["cluster"]["server"],
             "https://192.0.2.9:6443"
         );
+        assert_eq!(both["clusters"][1]["cluster"]["tls-server-name"], Value::Null);
         assert_eq!(both["current-context"], "home");
         assert_eq!(both["preferences"]["a"], 1);
         assert_eq!(both["users"][0]["name"], "admin");
         let again = merged(&merged(there, ADDED).unwrap(), ADDED).unwrap();
         assert_eq!(value(&again), both, "merged twice");
+    }
+
+    /// Each row: what is there, and what is said of it; nothing is when the cluster is the same.
+    #[test]
+    fn what_another_cluster_has_by_that_name_stays() {
+        let added = |authority: &str| {
+            ADDED.replace(
+                "{server: https://192.0.2.9:6443}",
+                &format!("{{server: https://192.0.2.9:6443, certificate-authority-data: {authority}}}"),
+            )
+        };
+        let cluster = |inner: &str| format!("clusters: [{{name: prod, cluster: {inner}}}]");
+        let context = |name: &str, cluster: &str, user: &str| {
+            let inner = format!("{{cluster: {cluster}, user: {user}}}");
+            format!("contexts: [{{name: {name}, context: {inner}}}]")
+        };
+        for (there, wanted) in [
+            (cluster("{server: https://a, certificate-authority-data: bmV3}"), None),
+            (
+                cluster("{server: https://192.0.2.9:6443, certificate-authority-data: b2xk}"),
+                Some("clusters has \"prod\" of another cluster (it trusts another authority)"),
+            ),
+            (cluster("{server: https://192.0.2.9:6443, certificate-authority: ca.crt}"), None),
+            (
+                cluster("{server: https://a, certificate-authority: ca.crt}"),
+                Some("clusters has \"prod\" of another cluster (its server is https://a)"),
+            ),
+            (context("admin@prod", "prod", "admin"), None),
+            (context("other", "prod", "admin"), None),
+            (context("other", "home", "somebody"), None),
+            (
+                context("admin@prod", "home", "somebody"),
+                Some("contexts has \"admin@prod\" of another cluster (it leads to \"home\")"),
+            ),
+            (
+                context("other", "home", "admin"),
+                Some("users has \"admin\" of another cluster (the context \"other\" has it)"),
+            ),
+        ] {
+            let said = merged(&there, &added("bmV3")).map_err(|error| error.to_string());
+            match (said, wanted) {
+                (Ok(_), None) => {}
+                (Err(said), Some(wanted)) => {
+                    assert!(said.starts_with(wanted), "{there}: {said}");
+                    assert!(said.contains("--name=ANOTHER"), "{said}");
+                }
+                (said, wanted) => panic!("{there}: {said:?}, not {wanted:?}"),
+            }
+        }
     }
 
     #[test]

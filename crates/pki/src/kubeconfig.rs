@@ -67,6 +67,8 @@ struct Context {
 
 impl Kubeconfig {
     /// For `user` at `server` (such as `https://192.168.220.224:6443`), trusting `ca_pem`.
+    /// The entry of the user is called by the cluster as well: in a file of several clusters
+    /// each has an administrator of its own.
     #[must_use]
     pub fn new(
         cluster: &str,
@@ -86,7 +88,7 @@ impl Kubeconfig {
                 },
             )],
             users: [named(
-                user,
+                &context,
                 UserEntry {
                     user: identified_by(identity),
                 },
@@ -94,7 +96,7 @@ impl Kubeconfig {
             contexts: [named(
                 &context,
                 ContextEntry {
-                    context: joining(cluster, user),
+                    context: joining(cluster, &context),
                 },
             )],
             current_context: context,
@@ -200,12 +202,12 @@ clusters:
 contexts:
 - context:
     cluster: "k8s"
-    user: "me"
+    user: "me@k8s"
   name: "me@k8s"
 current-context: "me@k8s"
 kind: "Config"
 users:
-- name: "me"
+- name: "me@k8s"
   user:
     client-certificate-data: "{}"
     client-key-data: "{}"

@@ -23,9 +23,13 @@ pub(super) struct Kubeconfig {
     #[command(flatten)]
     reach: Reach,
     /// Add it to this file, by default ~/.kube/config, instead of printing it. What is in the
-    /// file already stays.
+    /// file already stays; what another cluster has there by the same name is refused.
     #[arg(long, num_args = 0..=1, value_name = "FILE")]
     merge: Option<Option<PathBuf>>,
+    /// What the cluster is called in it, by default as in the description. The entry of the
+    /// user is called USER@NAME.
+    #[arg(long)]
+    name: Option<String>,
     /// The user that the certificate names.
     #[arg(long, default_value = "kubernetes-admin")]
     user: String,
@@ -88,7 +92,8 @@ impl Kubeconfig {
         let identity = authority
             .issue_of_kind(&profile, cluster.key_kind, SystemTime::now())
             .map_err(|error| chain(&error))?;
-        let (name, server) = (&cluster.name, cluster.server());
+        let name = self.name.as_ref().unwrap_or(&cluster.name);
+        let server = cluster.server();
         let document = Document::new(name, &server, trust, &self.user, &identity);
         Ok(document.to_yaml())
     }
