@@ -12,6 +12,8 @@ use crate::versions::{NEWEST, Version};
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answers {
+    /// What the cluster is called.
+    pub name: String,
     /// Which Kubernetes.
     pub version: Version,
     /// The virtual address with its prefix; none where a single master is dialled directly.
@@ -70,14 +72,16 @@ pub fn description(answers: &Answers) -> String {
     let mut text = String::from(
         "# A cluster. Every key stands in docs/config/cluster.md; `sternpost check` says whether all\n\
          # is well, and connects to nothing.\n\
-         apiVersion: sternpost/v1\nkind: Cluster\n\n",
+         apiVersion: sternpost/v1\nkind: Cluster\n",
     );
     // Writing to a String does not fail.
     let _ = write!(
         text,
-        "# All three numbers: that of the programs in the folder `binaries`.\n\
+        "# What it is called: in kubeconfigs, in its journal, and by who takes it down.\n\
+         name: {}\n\n\
+         # All three numbers: that of the programs in the folder `binaries`.\n\
          kubernetes: {{version: {}}}\n\n",
-        answers.version
+        answers.name, answers.version
     );
     match &answers.address {
         Some(address) => {
@@ -131,6 +135,7 @@ mod tests {
     #[test]
     fn what_is_written_is_good() {
         let three = Answers {
+            name: "prod".to_owned(),
             version: version(),
             address: Some("192.0.2.9/24".parse().unwrap()),
             masters: named(&["m1=192.0.2.11", "m2=192.0.2.12", "m3=192.0.2.13"]),
@@ -142,10 +147,10 @@ mod tests {
             ..three.clone()
         };
         let six = Answers {
-            version: version(),
             address: Some("2001:db8::9/64".parse().unwrap()),
             masters: named(&["m1=2001:db8::11", "m2=2001:db8::12", "m3=2001:db8::13"]),
             nodes: named(&["n1=2001:db8::21"]),
+            ..three.clone()
         };
         for (answers, server) in [
             (three, "https://192.0.2.9:6443"),
@@ -156,6 +161,7 @@ mod tests {
             let spec = crate::spec::parse("cluster.yaml", &text).unwrap();
             assert_eq!(spec.warnings, Vec::<String>::new());
             assert_eq!(spec.cluster.server(), server);
+            assert_eq!(spec.cluster.name, "prod");
             let hosts = answers.masters.len() + answers.nodes.len();
             assert_eq!(spec.cluster.hosts.len(), hosts);
         }

@@ -183,7 +183,10 @@ mod tests {
             both["clusters"][1]["cluster"]["server"],
             "https://192.0.2.9:6443"
         );
-        assert_eq!(both["clusters"][1]["cluster"]["tls-server-name"], Value::Null);
+        assert_eq!(
+            both["clusters"][1]["cluster"]["tls-server-name"],
+            Value::Null
+        );
         assert_eq!(both["current-context"], "home");
         assert_eq!(both["preferences"]["a"], 1);
         assert_eq!(both["users"][0]["name"], "admin");
@@ -200,32 +203,51 @@ mod tests {
                 &format!("{{server: https://192.0.2.9:6443, certificate-authority-data: {authority}}}"),
             )
         };
-        let cluster = |inner: &str| format!("clusters: [{{name: prod, cluster: {inner}}}]");
+        let cluster =
+            |inner: &str| format!("clusters: [{{name: prod, cluster: {inner}}}]");
         let context = |name: &str, cluster: &str, user: &str| {
             let inner = format!("{{cluster: {cluster}, user: {user}}}");
             format!("contexts: [{{name: {name}, context: {inner}}}]")
         };
         for (there, wanted) in [
-            (cluster("{server: https://a, certificate-authority-data: bmV3}"), None),
             (
-                cluster("{server: https://192.0.2.9:6443, certificate-authority-data: b2xk}"),
-                Some("clusters has \"prod\" of another cluster (it trusts another authority)"),
+                cluster("{server: https://a, certificate-authority-data: bmV3}"),
+                None,
             ),
-            (cluster("{server: https://192.0.2.9:6443, certificate-authority: ca.crt}"), None),
+            (
+                cluster(
+                    "{server: https://192.0.2.9:6443, certificate-authority-data: b2xk}",
+                ),
+                Some(
+                    "clusters has \"prod\" of another cluster (it trusts another authority)",
+                ),
+            ),
+            (
+                cluster(
+                    "{server: https://192.0.2.9:6443, certificate-authority: ca.crt}",
+                ),
+                None,
+            ),
             (
                 cluster("{server: https://a, certificate-authority: ca.crt}"),
-                Some("clusters has \"prod\" of another cluster (its server is https://a)"),
+                Some(
+                    "clusters has \"prod\" of another cluster (its server is https://a)",
+                ),
             ),
             (context("admin@prod", "prod", "admin"), None),
             (context("other", "prod", "admin"), None),
             (context("other", "home", "somebody"), None),
             (
                 context("admin@prod", "home", "somebody"),
-                Some("contexts has \"admin@prod\" of another cluster (it leads to \"home\")"),
+                Some(
+                    "contexts has \"admin@prod\" of another cluster (it leads to \"home\")",
+                ),
             ),
             (
                 context("other", "home", "admin"),
-                Some("users has \"admin\" of another cluster (the context \"other\" has it)"),
+                Some(
+                    "users has \"admin\" of another cluster (the context \"other\" has it)",
+                ),
             ),
         ] {
             let said = merged(&there, &added("bmV3")).map_err(|error| error.to_string());

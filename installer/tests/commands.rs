@@ -277,7 +277,13 @@ fn init_writes_what_check_takes_and_leaves_a_file_that_is_there() {
         "--master=m2=192.0.2.12",
         "--master=m3=192.0.2.13",
     ];
-    let without: Vec<_> = ["init"].into_iter().chain(masters).collect();
+    let nameless: Vec<_> = ["init"].into_iter().chain(masters).collect();
+    let said = text(&run(&nameless).stderr);
+    assert!(
+        said.starts_with("nobody is here to be asked; write --name"),
+        "{said}"
+    );
+    let without: Vec<_> = nameless.into_iter().chain(["--name=prod"]).collect();
     let said = text(&run(&without).stderr);
     assert!(
         said.starts_with("nobody is here to be asked; write --address"),
@@ -289,10 +295,14 @@ fn init_writes_what_check_takes_and_leaves_a_file_that_is_there() {
         .collect();
     assert_eq!(run(&whole).status.code(), Some(0));
     assert_eq!(run(&["check"]).status.code(), Some(0));
+    let said = text(&run(&["reset", "--confirm", "kubernetes"]).stderr);
+    let own = "--confirm kubernetes: the cluster is called prod";
+    assert!(said.starts_with(own), "{said}");
     let said = text(&run(&whole).stderr);
     assert!(said.starts_with("cluster.yaml: is there already"), "{said}");
-    let outside: Vec<_> = ["init", "--spec=other.yaml", "--address=198.51.100.9/24"]
-        .into_iter()
+    let outside = ["init", "--name=a", "--spec=other.yaml"].into_iter();
+    let outside: Vec<_> = outside
+        .chain(["--address=198.51.100.9/24"])
         .chain(masters)
         .collect();
     let said = text(&run(&outside).stderr);

@@ -21,6 +21,9 @@ pub(super) struct Init {
     /// Where it is written; a file that is there is left alone.
     #[arg(long, default_value = SPEC)]
     spec: PathBuf,
+    /// What the cluster is called, in kubeconfigs and by who takes it down, such as prod.
+    #[arg(long)]
+    name: Option<String>,
     /// Which Kubernetes, with all three numbers.
     #[arg(long)]
     version: Option<String>,
@@ -58,6 +61,13 @@ impl Init {
     }
 
     fn answers(&self) -> Result<Answers, Sentence> {
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => ask(
+                "--name",
+                "What the cluster is called, unlike any other that you have, such as prod: ",
+            )?,
+        };
         let version = match &self.version {
             Some(text) => text
                 .parse::<Version>()
@@ -82,6 +92,7 @@ impl Init {
             address => address,
         };
         Ok(Answers {
+            name: name.trim().to_owned(),
             version,
             address,
             masters,
@@ -114,7 +125,7 @@ fn ask(flag: &str, question: &str) -> Result<String, Sentence> {
         .write_all(question.as_bytes())
         .and_then(|()| input.lock().read_line(&mut line));
     match asked {
-        Ok(read) if read > 0 => Ok(line),
+        Ok(_) if !line.trim().is_empty() => Ok(line),
         Ok(_) => Err(format!("nothing was answered; write {flag}")),
         Err(error) => Err(format!("nothing could be asked: {error}; write {flag}")),
     }

@@ -20,8 +20,10 @@ pub(super) const HOSTS: [(&str, &str); 4] = [
     ("n1", "192.0.2.21"),
 ];
 /// The words that describe it.
-const INIT: [&str; 11] = [
+const INIT: [&str; 13] = [
     "init",
+    "--name",
+    "prod",
     "--master",
     "m1=192.0.2.11",
     "--master",

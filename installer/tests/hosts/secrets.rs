@@ -124,7 +124,7 @@ pub(super) fn nowhere() -> Tried {
         &["diagnose", "--to", "all.tar.gz"],
         &["render"],
         &["reset", "--dry-run", "--data"],
-        &["reset", "--data", "--confirm", "kubernetes", "--host", "m3"],
+        &["reset", "--data", "--confirm", "prod", "--host", "m3"],
     ] {
         said.push((words.first().unwrap_or(&""), hosts.run(words)?.said()));
     }

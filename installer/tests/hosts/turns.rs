@@ -237,7 +237,7 @@ pub(super) fn stale() -> Tried {
     fs::create_dir_all(&member)?;
     hosts.run(&["apply"])?.ended(0)?;
     hosts
-        .run(&["reset", "--host", "m2", "--confirm", "kubernetes"])?
+        .run(&["reset", "--host", "m2", "--confirm", "prod"])?
         .ended(0)?;
     hosts.run(&["apply"])?.ended(0).map(drop)
 }

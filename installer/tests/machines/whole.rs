@@ -99,7 +99,7 @@ pub(crate) fn described(
     of: impl Fn(&Box) -> IpAddr,
 ) -> Result<(), Failed> {
     let mut words = vec!["init".to_owned(), "--version".to_owned(), rig::version()?];
-    words.extend(["--address".to_owned(), address.to_owned()]);
+    words.extend(["--name", "lab", "--address", address].map(str::to_owned));
     for one in boxes {
         let flag = if one.is_node() { "--node" } else { "--master" };
         words.extend([flag.to_owned(), format!("{}={}", one.name, of(one))]);

@@ -71,7 +71,7 @@ pub fn settings_of(families: Families) -> Result<String, Failed> {
     ))
 }
 
-/// A description by `sternpost init`, with what nodes of the lab need, and the lab's name.
+/// A description by `sternpost init`, with what nodes of the lab need.
 ///
 /// # Errors
 /// When it is not one, or nobody knows which Kubernetes it is.
@@ -82,9 +82,7 @@ pub fn completed(description: &str) -> Result<String, Failed> {
         return Err(format!("no {PODS:?} in\n{description}").into());
     };
     let (pods, proxy, rest) = (pods.unwrap_or_default(), proxy()?, rest()?);
-    Ok(format!(
-        "{before}{pods}\n  proxy: {proxy}{after}\nname: lab\n{rest}"
-    ))
+    Ok(format!("{before}{pods}\n  proxy: {proxy}{after}\n{rest}"))
 }
 
 fn proxy() -> Result<&'static str, Failed> {
