@@ -51,6 +51,7 @@ fn describe_unit(unit: &Unit) -> String {
     let verb = match unit.on_change {
         crate::resource::OnChange::Restart => "restarted",
         crate::resource::OnChange::Reload => "reloaded",
+        crate::resource::OnChange::Apply => "reloaded, also after a start,",
     };
     let reads = unit.reads.join(", ");
     format!(

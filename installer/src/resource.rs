@@ -281,6 +281,8 @@ pub enum OnChange {
     Restart,
     /// To read again.
     Reload,
+    /// To read again, also where it has only just been started: a start leaves what is there.
+    Apply,
 }
 
 /// The order in which a cluster comes up. Within a stage all hosts go at once.

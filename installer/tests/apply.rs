@@ -261,7 +261,7 @@ fn token_of_the_day() -> Tried {
     let lines: Vec<_> = next.steps.iter().map(sternpost::plan::line).collect();
     let wanted = [
         format!("bring /{TOKEN}"),
-        format!("restart sternpost-addons.service, since /{TOKEN} changed"),
+        format!("reload sternpost-addons.service, since /{TOKEN} changed"),
     ];
     if lines != wanted || read(&world)? == first {
         return Err(format!("{lines:?}").into());

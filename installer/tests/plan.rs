@@ -125,6 +125,32 @@ fn what_changed_is_done_and_what_follows_from_it() {
             "reload api-lb.service, since /etc/sternpost/api-lb.yaml changed",
         ]
     );
+    // What is written to the API is changed by an apply alone, and by a start is not.
+    let dns = "/etc/kubernetes/addons/10-coredns.yaml";
+    let written = [
+        format!("change file {dns} 0644 root"),
+        format!("reload sternpost-addons.service, since {dns} changed"),
+    ];
+    assert_eq!(changed(&edit(dns)), written);
+    let ended = |facts: &mut Facts| {
+        edit(dns)(facts);
+        facts
+            .units
+            .get_mut("sternpost-addons.service")
+            .unwrap()
+            .active = false;
+    };
+    let [file, reload] = written;
+    let start = "start sternpost-addons.service".to_owned();
+    assert_eq!(changed(&ended), [file, start, reload]);
+    assert_eq!(
+        changed(&edit("/etc/systemd/system/sternpost-addons.service")),
+        [
+            "change file /etc/systemd/system/sternpost-addons.service 0644 root",
+            "restart sternpost-addons.service, since \
+             /etc/systemd/system/sternpost-addons.service changed",
+        ]
+    );
     // A program: a reload would not bring it.
     assert_eq!(
         changed(&edit("/usr/local/bin/api-lb")),

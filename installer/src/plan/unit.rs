@@ -20,6 +20,8 @@ pub(super) fn run(unit: &Unit, facts: &Facts, changed: &BTreeSet<String>) -> Vec
     let stem = unit.name.trim_end_matches(".service");
     let program = layout::program(stem);
     let file = format!("{}/{}", layout::UNITS, unit.name);
+    // On a host that never had it there is nothing of an earlier run to be changed.
+    let known = facts.entries.contains_key(&file);
     let unread = facts.unread.get(&name);
     let new = |path: &str| {
         changed.contains(path) || unread.is_some_and(|unread| unread.contains(path))
@@ -30,18 +32,27 @@ pub(super) fn run(unit: &Unit, facts: &Facts, changed: &BTreeSet<String>) -> Vec
     let read = because(&mut unit.reads.iter());
     // No reload brings another program or another unit file.
     let hard = because(&mut [program, file].iter());
-    if !there.is_some_and(|there| there.active) {
-        steps.push(Step::Start { unit: name, stage });
-    } else if !hard.is_empty()
-        || (unit.on_change == OnChange::Restart && !read.is_empty())
-    {
+    let active = there.is_some_and(|there| there.active);
+    if !active {
+        steps.push(Step::Start {
+            unit: name.clone(),
+            stage,
+        });
+    }
+    let anew = match unit.on_change {
+        OnChange::Restart => !hard.is_empty() || !read.is_empty(),
+        OnChange::Reload => !hard.is_empty(),
+        OnChange::Apply => !hard.is_empty() && read.is_empty(),
+    };
+    let again = unit.on_change == OnChange::Apply && known;
+    if active && anew {
         let all: BTreeSet<_> = hard.into_iter().chain(read).collect();
         steps.push(Step::Restart {
             unit: name,
             stage,
             because: all.into_iter().collect(),
         });
-    } else if !read.is_empty() {
+    } else if !read.is_empty() && (active || again) {
         steps.push(Step::Reload {
             unit: name,
             stage,

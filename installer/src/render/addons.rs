@@ -1,11 +1,12 @@
 //! What is written to the API once it answers: rights, the token of joining nodes, the
-//! cluster's DNS. A unit on every master applies it, and nothing changes when another has.
+//! cluster's DNS. A unit on every master makes what is missing; `apply` alone changes what is
+//! there, by having it read again what has changed.
 
 use pki::Profile;
 use serde_json::{Value, json};
 
 use super::flags::Flags;
-use super::unit::Service;
+use super::unit::{Service, quoted};
 use super::yaml::documents;
 use super::{Newcomers, coredns, flannel, kubeconfig, server};
 use crate::layout;
@@ -19,14 +20,13 @@ const SIGNER: &str = include_str!("../../../bootstrap-signer/src/rbac.yaml");
 
 const DISCOVERY: &str = include_str!("../../../bootstrap-signer/src/rbac/discovery.yaml");
 const UNIT: &str = "sternpost-addons.service";
+const SCRIPT: &str = include_str!("addons.sh");
+/// The shell that every host has.
+const SHELL: &str = "/bin/sh";
 /// It needs no binding of a role to do what it does, for it writes the first ones.
 const SUPER_ADMIN: &str = "super-admin";
 /// What an administrator uses on a master; his rights are a binding that can be taken away.
 const ADMIN: &str = "admin";
-/// Those that the API server makes by itself, a moment after it answers.
-const NAMESPACES: [&str; 4] =
-    ["default", "kube-node-lease", "kube-public", "kube-system"];
-
 pub(super) fn resources(
     cluster: &Cluster,
     host: &Host,
@@ -62,15 +62,13 @@ pub(super) fn resources(
             owner: Owner::Root,
         }));
     }
-    let service = further.iter().fold(service(), |service, file| {
-        service.set("ExecStart", apply(&file.path))
-    });
+    let mut manifests = vec![layout::ADDONS.to_owned()];
+    manifests.extend(further.iter().map(|file| file.path.clone()));
     files.extend(further);
-    files.push(File::public(
-        format!("{}/{UNIT}", layout::UNITS),
-        service.text(),
-    ));
     let mut reads: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
+    files.push(File::public(script(), SCRIPT));
+    let unit = format!("{}/{UNIT}", layout::UNITS);
+    files.push(File::public(unit, service(&manifests).text()));
     all.extend(files.into_iter().map(Resource::from));
     if newcomers == Newcomers::Expected {
         let paths = Shared::Token.paths().into_iter();
@@ -82,11 +80,15 @@ pub(super) fn resources(
             name: UNIT.into(),
             after: Stage::Control,
             reads,
-            on_change: OnChange::Restart,
+            on_change: OnChange::Apply,
         }
         .into(),
     );
     all
+}
+
+fn script() -> String {
+    format!("{}/addons.sh", layout::KUBERNETES)
 }
 
 fn manifest(name: &str, content: String) -> File {
@@ -105,59 +107,49 @@ fn identity(cluster: &Cluster, host: &Host, name: &str, group: &str) -> [Resourc
     [certificate.into(), kubeconfig.into()]
 }
 
-/// Each further file is applied by itself, so that what one defines the next may use.
-fn apply(path: &str) -> String {
-    let flags: Vec<_> = flags(path).arguments().collect();
-    format!("{} apply {}", layout::program("kubectl"), flags.join(" "))
-}
-
-fn flags(path: &str) -> Flags {
-    Flags::default()
-        .set("kubeconfig", layout::kubeconfig(SUPER_ADMIN))
-        .set("cache-dir", "/run/sternpost-addons")
-        .set("server-side", "true")
-        // What these files say is so, whoever wrote something else.
-        .set("force-conflicts", "true")
-        .set("field-manager", "sternpost")
-        .set("filename", path)
-}
-
-/// Applies the folder in the order of its names: once a boot, and again when a file has
-/// changed.
-fn service() -> Service {
-    let kubectl = layout::program("kubectl");
-    let kubeconfig = layout::kubeconfig(SUPER_ADMIN);
-    let namespaces = NAMESPACES.join(" ");
-    let wait = format!(
-        "until {kubectl} --kubeconfig={kubeconfig} --cache-dir=/run/sternpost-addons \
-         get namespace {namespaces} >/dev/null 2>&1; do sleep 0.2; done"
-    );
-    Service::new(
+/// Further files come each by itself, so that what one defines the next may use.
+fn service(manifests: &[String]) -> Service {
+    let words = |verb: &str| {
+        let words = [script(), verb.to_owned()].into_iter();
+        words.chain(manifests.iter().cloned()).collect::<Vec<_>>()
+    };
+    let reload: Vec<_> = words("apply").iter().map(|word| quoted(word)).collect();
+    let service = Service::new(
         "What sternpost writes to the Kubernetes API",
-        &kubectl,
-        &flags(layout::ADDONS),
+        SHELL,
+        &Flags::default(),
+    );
+    let made = words("make");
+    let told = made
+        .iter()
+        .fold(service, |service, word| service.told(word));
+    told.unit("Documentation", "https://kubernetes.io/docs/")
+        .unit("After", "kube-apiserver.service")
+        .with(&[
+            ("Type", "oneshot"),
+            ("RemainAfterExit", "yes"),
+            ("Restart", "on-failure"),
+            ("RestartSec", "500ms"),
+        ])
+        .set("ExecReload", format!("{SHELL} {}", reload.join(" ")))
+        .set("Environment", format!("\"KUBECTL={}\"", kubectl()))
+        .with(&[
+            // Longer than an API server takes to come up on a slow disk; then it has failed,
+            // and says so.
+            ("TimeoutStartSec", "5min"),
+            ("RuntimeDirectory", "sternpost-addons"),
+            ("NoNewPrivileges", "yes"),
+            ("ProtectSystem", "strict"),
+        ])
+        .shut_in()
+}
+
+fn kubectl() -> String {
+    format!(
+        "{} --kubeconfig={} --cache-dir=/run/sternpost-addons",
+        layout::program("kubectl"),
+        layout::kubeconfig(SUPER_ADMIN)
     )
-    .told("apply")
-    .unit("Documentation", "https://kubernetes.io/docs/")
-    .unit("After", "kube-apiserver.service")
-    .with(&[
-        ("Type", "oneshot"),
-        ("RemainAfterExit", "yes"),
-        // All masters apply at once, and of two that make a Service with a fixed address one
-        // is refused: it finds the other's when it comes again.
-        ("Restart", "on-failure"),
-        ("RestartSec", "500ms"),
-    ])
-    .set("ExecStartPre", format!("/bin/sh -c \"{wait}\""))
-    .with(&[
-        // Longer than an API server takes to come up on a slow disk; then it has failed,
-        // and says so.
-        ("TimeoutStartSec", "5min"),
-        ("RuntimeDirectory", "sternpost-addons"),
-        ("NoNewPrivileges", "yes"),
-        ("ProtectSystem", "strict"),
-    ])
-    .shut_in()
 }
 
 fn rights(cluster: &Cluster) -> Vec<Value> {
@@ -237,3 +229,6 @@ fn network() -> [Value; 2] {
     });
     [role, binding]
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,7 @@ impl Service {
 
 /// One word of a command line: specifiers (`%`) and variables (`$`) are taken literally,
 /// and what would end a word is in quotes (systemd.service(5), "Command lines").
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let word = word.replace('%', "%%").replace('$', "$$");
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=.,:/@+%$*".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -11,6 +11,7 @@ mod from_master;
 mod kills;
 mod leave;
 mod node;
+mod objects;
 mod pods;
 mod rolling;
 mod secrets;
@@ -176,6 +177,7 @@ fn control_plane() -> Result<(), Failed> {
     println!("again: {:.1?}", second.took);
     checks::nothing_done(&second, &rig)?;
     checks::nothing_left(&rig)?;
+    objects::kept(&rig)?;
     leave::seen(&rig)?;
     leave::gone(&rig, &before)
 }
