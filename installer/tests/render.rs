@@ -253,3 +253,23 @@ fn kubelets_and_proxies_never_get_an_authority_s_key() {
         "{text}"
     );
 }
+
+/// A kubelet may not give its node the role; nodes of others have none.
+#[test]
+fn a_node_of_the_control_plane_is_told_apart() {
+    let unit = "/etc/systemd/system/sternpost-role.service";
+    let cluster = cluster("dual");
+    for host in &cluster.hosts {
+        let resources = render::host(&cluster, host, &known());
+        let laid =
+            |one: &Resource| matches!(one, Resource::File(file) if file.path == unit);
+        let both = host.is(spec::Role::ControlPlane) && host.is(spec::Role::Node);
+        assert_eq!(resources.iter().any(laid), both, "{}", host.name);
+        if both {
+            let text = file(&resources, unit);
+            let label =
+                "label --overwrite node/m1 node-role.kubernetes.io/control-plane= ";
+            assert!(text.contains(label), "{text}");
+        }
+    }
+}

@@ -132,7 +132,10 @@ fn service(manifests: &[String]) -> Service {
             ("RestartSec", "500ms"),
         ])
         .set("ExecReload", format!("{SHELL} {}", reload.join(" ")))
-        .set("Environment", format!("\"KUBECTL={}\"", kubectl()))
+        .set(
+            "Environment",
+            format!("\"KUBECTL={}\"", kubectl("/run/sternpost-addons")),
+        )
         .with(&[
             // Longer than an API server takes to come up on a slow disk; then it has failed,
             // and says so.
@@ -144,9 +147,11 @@ fn service(manifests: &[String]) -> Service {
         .shut_in()
 }
 
-fn kubectl() -> String {
+/// With what a unit of a master writes to the API: its program and its first words. `cache` is
+/// the folder that the unit may write to.
+pub(super) fn kubectl(cache: &str) -> String {
     format!(
-        "{} --kubeconfig={} --cache-dir=/run/sternpost-addons",
+        "{} --kubeconfig={} --cache-dir={cache}",
         layout::program("kubectl"),
         layout::kubeconfig(SUPER_ADMIN)
     )

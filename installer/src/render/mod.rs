@@ -16,6 +16,7 @@ mod kubeconfig;
 mod kubelet;
 mod machine;
 mod proxy;
+mod role;
 mod signer;
 mod unit;
 mod yaml;
@@ -77,6 +78,9 @@ pub fn host(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
         all.extend(containerd::resources(cluster));
         all.extend(images::resources(cluster));
         all.extend(kubelet::resources(cluster, host, known));
+        if host.is(Role::ControlPlane) {
+            all.extend(role::resources(host));
+        }
         if cluster.networks.proxy != ProxyMode::None {
             all.extend(proxy::resources(cluster, host));
         }

@@ -15,6 +15,8 @@ use crate::spec::{APISERVER_PORT, Cluster, Etcd, Host, Role};
 const LEASE: Duration = Duration::from_secs(15);
 /// Characters of a time up to its seconds, RFC 3339 in UTC; as texts they have its order.
 const SECONDS: usize = 19;
+/// What tells nodes of the control plane apart.
+const ROLE: &str = "node-role.kubernetes.io/control-plane";
 
 /// Something that must be so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,13 +160,47 @@ fn store(cluster: &Cluster, said: &Value) -> Option<Verdict> {
     })
 }
 
+/// What makes the node of `host` what its description says, where it is something else. What
+/// it has besides is somebody's.
+fn lacks(host: &Host, node: &Value) -> Option<String> {
+    let name = &host.name;
+    let has = |key: &str, value: &str| {
+        let labels = node.pointer("/metadata/labels");
+        labels.and_then(|all| all.get(key)?.as_str()) == Some(value)
+    };
+    let missing = host.labels.iter().find(|(key, value)| !has(key, value));
+    if let Some((key, value)) = missing {
+        return Some(format!(
+            "kubectl label --overwrite node {name} {key}={value}"
+        ));
+    }
+    if host.is(Role::ControlPlane) && !has(ROLE, "") {
+        return Some(format!("kubectl label --overwrite node {name} {ROLE}="));
+    }
+    let there = node.pointer("/spec/taints").and_then(Value::as_array);
+    let is = |wanted: &str| {
+        let mut all = there.into_iter().flatten();
+        all.any(|one| {
+            let part = |key| one.get(key).and_then(Value::as_str).unwrap_or_default();
+            let bare = format!("{}:{}", part("key"), part("effect"));
+            let whole = format!("{}={}:{}", part("key"), part("value"), part("effect"));
+            wanted == whole || (wanted == bare && part("value").is_empty())
+        })
+    };
+    let missing = host.taints.iter().find(|taint| !is(taint))?;
+    Some(format!("kubectl taint --overwrite node {name} {missing}"))
+}
+
 fn nodes(cluster: &Cluster, said: &Value) -> Option<Verdict> {
     let items = said.get("items")?.as_array()?;
-    let ready = |host: &Host| {
+    let node = |host: &Host| {
         let name = |one: &&Value| {
             one.pointer("/metadata/name") == Some(&Value::from(&*host.name))
         };
-        let node = items.iter().find(name)?;
+        items.iter().find(name)
+    };
+    let ready = |host: &Host| {
+        let node = node(host)?;
         let conditions = node.pointer("/status/conditions")?.as_array()?;
         let ready = |one: &&Value| one.get("type") == Some(&Value::from("Ready"));
         let status = conditions.iter().find(ready)?.get("status")?;
@@ -173,9 +209,16 @@ fn nodes(cluster: &Cluster, said: &Value) -> Option<Verdict> {
     let all: Vec<_> = cluster.with(Role::Node).collect();
     let bad = all.iter().filter(|host| ready(host).is_none());
     let bad: Vec<_> = bad.map(|host| host.name.as_str()).collect();
-    Some(match bad.is_empty() {
-        true => Verdict::Good(format!("{} ready", all.len())),
-        false => Verdict::Bad(format!("not ready: {}", bad.join(", "))),
+    if !bad.is_empty() {
+        return Some(Verdict::Bad(format!("not ready: {}", bad.join(", "))));
+    }
+    let lacking = all.iter().find_map(|host| lacks(host, node(host)?));
+    Some(match lacking {
+        None => Verdict::Good(format!("{} ready", all.len())),
+        Some(way_out) => Verdict::Bad(format!(
+            "{} ready, and not all are as described: {way_out}",
+            all.len()
+        )),
     })
 }
 
@@ -259,6 +302,57 @@ mod tests {
                 good,
                 "{verdict:?} of {said}"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_node_lacks_of_its_description_is_named() {
+        let text = "apiVersion: sternpost/v1\nkind: Cluster\nkubernetes: {version: 1.36.3}\n\
+            balancer: {mode: none}\nhosts:\n\
+            - name: m1\n  addresses: [192.0.2.1]\n  roles: [etcd, controlPlane, node]\n  \
+            labels: {disk: ssd}\n  taints: [\"gpu=a:NoExecute\", \"b:NoSchedule\"]\n";
+        let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
+        let whole = json!({
+            "metadata": {"name": "m1", "labels": {"disk": "ssd", ROLE: "", "more": "x"}},
+            "spec": {"taints": [
+                {"key": "c", "effect": "NoSchedule"},
+                {"key": "gpu", "value": "a", "effect": "NoExecute"},
+                {"key": "b", "effect": "NoSchedule"},
+            ]},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        });
+        for (path, wanted) in [
+            (None, None),
+            (
+                Some("/metadata/labels/disk"),
+                Some("kubectl label --overwrite node m1 disk=ssd"),
+            ),
+            (
+                Some("/metadata/labels/node-role.kubernetes.io~1control-plane"),
+                Some(
+                    "kubectl label --overwrite node m1 node-role.kubernetes.io/control-plane=",
+                ),
+            ),
+            (
+                Some("/spec/taints/1/value"),
+                Some("kubectl taint --overwrite node m1 gpu=a:NoExecute"),
+            ),
+            (
+                Some("/spec/taints/2/effect"),
+                Some("kubectl taint --overwrite node m1 b:NoSchedule"),
+            ),
+        ] {
+            let mut node = whole.clone();
+            if let Some(path) = path {
+                *node.pointer_mut(path).unwrap() = json!("another");
+            }
+            let said = match nodes(&cluster, &json!({"items": [node]})).unwrap() {
+                Verdict::Good(_) => None,
+                Verdict::Bad(said) => Some(said),
+                Verdict::Skipped(why) => panic!("{why}"),
+            };
+            let way_out = said.as_deref().and_then(|said| said.rsplit(": ").next());
+            assert_eq!(way_out, wanted, "{path:?}: {said:?}");
         }
     }
 
