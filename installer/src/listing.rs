@@ -1,11 +1,12 @@
 //! What a host is to hold, for people: each thing with its place, its rights and what is in
-//! it. No secret is in it, since no resource has one.
+//! it. What is not for everybody, such as a manifest with a Secret, is its checksum alone.
 
 use std::fmt::Write;
 
 use pki::{Name, Profile};
 
 use crate::layout;
+use crate::plan::Content;
 use crate::resource::{Certificate, Resource, Shared, Unit};
 
 /// One paragraph a resource.
@@ -30,7 +31,7 @@ fn describe(resource: &Resource, text: &mut String) {
         }
         Resource::File(file) => {
             let header = format!("file {} {:04o} {}", file.path, file.mode, file.owner);
-            writeln!(text, "{header}\n{}", indented(&file.content))
+            writeln!(text, "{header}\n{}", indented(&Content::of(file).printed()))
         }
         Resource::Block(block) => {
             let lines = indented(&block.lines.join("\n"));

@@ -38,7 +38,9 @@ impl Content {
         }
     }
 
-    fn printed(&self) -> String {
+    /// What anybody may see of it.
+    #[must_use]
+    pub fn printed(&self) -> String {
         match self {
             Self::Open(text) => text.clone(),
             Self::Private(text) => {
