@@ -1,7 +1,12 @@
 //! The components whose flags an operator may add to, and the flags that are no more.
 
+mod ours;
+
 use std::fmt;
 use std::str::FromStr;
+
+use crate::layout;
+use ours::OURS;
 
 /// A component with a command line of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +54,33 @@ impl Component {
     pub fn refuses(self, flag: &str) -> Option<&'static str> {
         let gone = GONE.iter().filter(|gone| gone.flag == flag);
         let mut here = gone.filter(|gone| gone.of.contains(&self));
-        here.next().map(|gone| gone.instead)
+        let mut ours = OURS.iter().filter(|(of, _)| of.contains(&self));
+        let kept = || ours.any(|(_, flags)| flags.contains(&flag)).then_some(KEPT);
+        here.next().map(|gone| gone.instead).or_else(kept)
+    }
+
+    /// Why a flag of this component cannot have that value.
+    #[must_use]
+    pub fn refuses_value(self, flag: &str, value: &str) -> Option<String> {
+        let below = |folder: &str| {
+            let inside = value.starts_with(&format!("{folder}/"));
+            let text = format!("may be written to below {folder} alone, by its unit");
+            (!inside || value.contains("/../")).then_some(text)
+        };
+        match (self, flag) {
+            (Etcd, "wal-dir") => below(layout::ETCD_DATA),
+            (Apiserver, "audit-log-path") if value != "-" => below(layout::AUDIT_LOG),
+            (ControllerManager, "controllers") => {
+                let kept = value.split(',').any(|one| one == NO_SECOND_APPROVER);
+                let text = format!(
+                    "would approve certificates beside bootstrap-signer; add {NO_SECOND_APPROVER}"
+                );
+                (!kept).then_some(text)
+            }
+            (Etcd | Apiserver | ControllerManager | Scheduler | Kubelet | Proxy, _) => {
+                None
+            }
+        }
     }
 }
 
@@ -88,7 +119,9 @@ use Component::{Apiserver, ControllerManager, Etcd, Kubelet, Proxy, Scheduler};
 const KUBERNETES: &[Component] =
     &[Apiserver, ControllerManager, Scheduler, Kubelet, Proxy];
 const CONTROL: &[Component] = &[ControllerManager, Scheduler];
-const KEPT: &str = "is ours to set; remove it";
+const KEPT: &str = "is ours to set: others rest on its value; remove it";
+/// What keeps kube-controller-manager's own approver from working.
+const NO_SECOND_APPROVER: &str = "-csrapproving";
 
 const GONE: &[Gone] = &[
     gone(
@@ -143,8 +176,16 @@ const GONE: &[Gone] = &[
         "bind-address",
         "is ours to set: on 0.0.0.0 it would take the balancer's port; remove it",
     ),
-    gone(&[Apiserver], "secure-port", KEPT),
-    gone(&[Apiserver], "etcd-servers", KEPT),
+    gone(
+        &[Apiserver],
+        "cloud-provider",
+        "is gone since Kubernetes 1.33; a cloud's own controller manager does that",
+    ),
+    gone(
+        &[Apiserver],
+        "cloud-config",
+        "is gone since Kubernetes 1.33; a cloud's own controller manager has it",
+    ),
     gone(
         &[Apiserver],
         "service-cluster-ip-range",
@@ -236,5 +277,45 @@ mod tests {
         assert!(Apiserver.refuses("port").is_none());
         assert!(Etcd.refuses("logtostderr").is_none());
         assert!(Kubelet.refuses("max-pods").is_none());
+        for (component, flag) in [
+            (Etcd, "data-dir"),
+            (Etcd, "name"),
+            (Apiserver, "tls-cert-file"),
+            (Apiserver, "cloud-provider"),
+            (ControllerManager, "leader-elect"),
+            (Kubelet, "config"),
+            (Kubelet, "hostname-override"),
+            (Kubelet, "node-ip"),
+        ] {
+            assert!(component.refuses(flag).is_some(), "{component} {flag}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_refused_that_a_unit_or_the_approver_could_not_live_with() {
+        for (component, flag, value, good) in [
+            (Etcd, "wal-dir", "/var/lib/etcd/wal", true),
+            (Etcd, "wal-dir", "/fast/wal", false),
+            (Etcd, "wal-dir", "/var/lib/etcd/../wal", false),
+            (Apiserver, "audit-log-path", "-", true),
+            (
+                Apiserver,
+                "audit-log-path",
+                "/var/log/kubernetes/a.log",
+                true,
+            ),
+            (Apiserver, "audit-log-path", "/srv/audit.log", false),
+            (ControllerManager, "controllers", "*", false),
+            (
+                ControllerManager,
+                "controllers",
+                "*,-csrapproving,-ttl",
+                true,
+            ),
+            (Scheduler, "controllers", "*", true),
+        ] {
+            let said = component.refuses_value(flag, value);
+            assert_eq!(said.is_none(), good, "{component} {flag} {value}: {said:?}");
+        }
     }
 }

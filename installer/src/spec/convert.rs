@@ -175,6 +175,8 @@ impl Reader<'_> {
             self.refuse::<()>(at, problem);
         } else if let Some(instead) = component.refuses(flag) {
             self.refuse::<()>(at, format!("as a flag of {component} {instead}"));
+        } else if let Some(why) = component.refuses_value(flag, value) {
+            self.refuse::<()>(at, format!("as a flag of {component} {why}"));
         } else if value.contains(char::is_control) {
             self.refuse::<()>(at, "has a control character, which no unit can carry");
         }

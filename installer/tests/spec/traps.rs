@@ -145,6 +145,26 @@ pub(crate) const TRAPS: &[(&str, &str, &str)] = &[
     ),
     (
         "hosts:\n",
+        "flags: {etcd: {data-dir: /data/etcd}}\nhosts:\n",
+        "11: flags.etcd.data-dir: \"/data/etcd\" as a flag of etcd is ours to set",
+    ),
+    (
+        "hosts:\n",
+        "flags: {kube-apiserver: {audit-log-path: /srv/audit.log}}\nhosts:\n",
+        "11: flags.kube-apiserver.audit-log-path: \"/srv/audit.log\" as a flag of kube-apiserver may be written to below",
+    ),
+    (
+        "hosts:\n",
+        "flags: {kube-controller-manager: {controllers: \"*\"}}\nhosts:\n",
+        "11: flags.kube-controller-manager.controllers: \"*\" as a flag of kube-controller-manager would approve certificates beside",
+    ),
+    (
+        "hosts:\n",
+        "flags: {kube-apiserver: {cloud-provider: aws}}\nhosts:\n",
+        "11: flags.kube-apiserver.cloud-provider: \"aws\" as a flag of kube-apiserver is gone",
+    ),
+    (
+        "hosts:\n",
         "flags: {kube-apisrver: {v: \"4\"}}\nhosts:\n",
         "11: flags.kube-apisrver: is no component",
     ),
