@@ -254,3 +254,56 @@ fn the_files_it_names_are_read() {
         assert!(errors.contains(wanted), "no {wanted} in\n{errors}");
     }
 }
+
+/// What is shown to an etcd of others is a certificate with its own key, and one that has ended
+/// is warned of: with it `status` and `reset` still work.
+#[test]
+fn what_is_shown_to_an_etcd_of_others_is_looked_at() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for below in ["etcd", "addons"] {
+        std::fs::create_dir(at(below)).unwrap();
+    }
+    for name in [
+        "external.yaml",
+        "registry.crt",
+        "etcd/ca.crt",
+        "addons/10-shop.yaml",
+    ] {
+        std::fs::copy(here.join(name), at(name)).unwrap();
+    }
+    let year = std::time::Duration::from_secs(400 * 86_400);
+    let then = std::time::SystemTime::now() - year;
+    let authority = pki::Authority::new("etcd", then).unwrap();
+    let issue = |now| {
+        authority
+            .issue(&pki::Profile::client("a", &[]), now)
+            .unwrap()
+    };
+    let (old, new) = (issue(then), issue(then + year));
+    for (certificate, key, wanted) in [
+        (&new, &new, ""),
+        (
+            &old,
+            &old,
+            ":12: etcd.external.certFile: \"etcd/client.crt\" has ended",
+        ),
+        (
+            &new,
+            &old,
+            ":13: etcd.external.keyFile: \"etcd/client.key\" is not the key of certFile",
+        ),
+    ] {
+        std::fs::write(at("etcd/client.crt"), &certificate.certificate_pem).unwrap();
+        std::fs::write(at("etcd/client.key"), key.key_pem.expose()).unwrap();
+        let said = match spec::read(&at("external.yaml")) {
+            Ok(spec) => spec.warnings.join("\n"),
+            Err(errors) => errors.to_string(),
+        };
+        let about = said.lines().find(|line| line.contains("etcd.external"));
+        let about = about.unwrap_or_default();
+        assert_eq!(about.is_empty(), wanted.is_empty(), "{said}");
+        assert!(about.contains(wanted), "{about}");
+    }
+}

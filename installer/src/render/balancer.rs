@@ -17,9 +17,11 @@ const API_LB: &str = include_str!("../../../packaging/systemd/api-lb.service");
 const SCRIPTS: &str =
     include_str!("../../../packaging/systemd/vip-daemon-scripts.service");
 const VIP_DAEMON: &str = include_str!("../../../packaging/systemd/vip-daemon.service");
-/// The first control-plane host's priority, and how much less each next one has.
+/// The first control-plane host's priority, and how much less each next one has at most.
 const PRIORITY: usize = 200;
 const STEP: usize = 20;
+/// What the steps come to together at most.
+const STEPS: usize = 99;
 /// The longest name on the channel (docs/config/vip-daemon.md).
 const ALIAS: usize = 32;
 /// More than all steps together: whoever is healthy comes before whoever is not.
@@ -172,7 +174,7 @@ fn vip_daemon(
 ) -> Value {
     let masters: Vec<_> = cluster.with(Role::ControlPlane).collect();
     let place = masters.iter().position(|master| master.name == host.name);
-    let priority = PRIORITY.saturating_sub(STEP * place.unwrap_or(0)).max(1);
+    let priority = priority(masters.len(), place.unwrap_or(0));
     let interface = router.interface.as_ref().unwrap_or(&known.interface);
     let families = [
         (true, router.vrid, "k8s-api"),
@@ -237,6 +239,12 @@ fn vip_daemon(
     config
 }
 
+/// Of the master at `place`, of so many.
+fn priority(masters: usize, place: usize) -> usize {
+    let step = STEPS / masters.saturating_sub(1).max(1);
+    PRIORITY.saturating_sub(step.min(STEP) * place).max(1)
+}
+
 fn told(notify: &Notify) -> Value {
     let mut told = json!({"any": notify.command});
     if let (Some(user), Some(map)) = (&notify.user, told.as_object_mut()) {
@@ -248,6 +256,22 @@ fn told(notify: &Notify) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_is_healthy_comes_before_whoever_is_not() {
+        for masters in [1, 2, 3, 5, 6, 7, 9, 50] {
+            let last = priority(masters, masters - 1);
+            let unhealthy = PRIORITY.saturating_add_signed(UNHEALTHY as isize);
+            assert!(last > unhealthy, "{masters}: {last}");
+            let places = (0..masters).map(|place| priority(masters, place));
+            let places: Vec<_> = places.collect();
+            assert!(places.is_sorted_by(|a, b| a > b), "{masters}: {places:?}");
+        }
+        assert_eq!(
+            [priority(3, 0), priority(3, 1), priority(3, 2)],
+            [200, 180, 160]
+        );
+    }
 
     #[test]
     fn a_long_name_is_shortened_and_stays_itself() {

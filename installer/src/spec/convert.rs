@@ -127,6 +127,14 @@ impl Reader<'_> {
                 }
             }
         });
+        for (place, text) in external.endpoints.iter().enumerate() {
+            if external.endpoints.iter().take(place).any(|one| one == text) {
+                self.refuse::<()>(
+                    &at.index(place),
+                    "is there twice; write each member once",
+                );
+            }
+        }
         Some(Etcd::External {
             endpoints,
             ca_file: folder.join(&external.ca_file),

@@ -6,12 +6,14 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use config::KeyPath;
 
 use super::adopted::{Adopted, Signed};
 use super::meant::{Cluster, Etcd};
 use super::reader::Reader;
+use crate::judge;
 use crate::resource::Authority;
 
 /// What manifests end in.
@@ -75,6 +77,9 @@ impl Reader<'_> {
                 let authority = self.pem(ca_file, &at.key("caFile"), "CERTIFICATE");
                 let shown = self.pem(cert_file, &at.key("certFile"), "CERTIFICATE");
                 let key = self.pem(key_file, &at.key("keyFile"), "PRIVATE KEY");
+                if let (Some(shown), Some(key)) = (&shown, &key) {
+                    self.shown(shown, key, &at);
+                }
                 authority
                     .zip(shown)
                     .zip(key)
@@ -103,6 +108,25 @@ impl Reader<'_> {
             signed: self.signed(cluster, &authorities)?,
             authorities,
         })
+    }
+
+    /// What API servers show to an etcd of others.
+    fn shown(&mut self, shown: &Enclosure, key: &Enclosure, at: &KeyPath) {
+        if !pki::key_fits(&shown.text, &key.text) {
+            self.refuse::<()>(
+                &at.key("keyFile"),
+                "is not the key of certFile: no member would let an API server in",
+            );
+            return;
+        }
+        // Where it has ended, everything but a start of API servers still works.
+        let left = judge::left(&shown.text, SystemTime::now());
+        if left.is_none_or(|seconds| seconds < 0) {
+            self.warn(
+                &at.key("certFile"),
+                "has ended: no member lets an API server in; have another signed",
+            );
+        }
     }
 
     pub(super) fn pem(

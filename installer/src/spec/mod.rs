@@ -68,6 +68,7 @@ pub fn read(path: &Path) -> Result<Spec, Errors> {
     match reader.enclosed(&spec.cluster) {
         Some(enclosed) if reader.errors.is_empty() => {
             spec.cluster.enclosed = enclosed;
+            spec.warnings.extend(reader.warnings);
             Ok(spec)
         }
         Some(_) | None => Err(reader.errors),

@@ -77,7 +77,7 @@ impl Reader<'_> {
         if texts.is_empty() {
             return services.iter().filter_map(dns_of).collect();
         }
-        self.each(texts, at, |reader, text, at| {
+        let addresses = self.each(texts, at, |reader, text, at| {
             let address = reader.ip(text, at)?;
             let Some(network) = services.iter().find(|net| net.contains(&address)) else {
                 let swapped = pods.iter().any(|net| net.contains(&address));
@@ -98,7 +98,15 @@ impl Reader<'_> {
                 );
             }
             Some(address)
-        })
+        });
+        let count = addresses.iter().filter(|one| one.is_ipv4()).count();
+        if count > 1 || addresses.len() - count > 1 {
+            self.refuse::<()>(
+                at,
+                "holds two addresses of one family, and a Service has one of each; keep one",
+            );
+        }
+        addresses
     }
 
     fn ports(&mut self, text: Option<&str>, at: &KeyPath) -> Option<(u16, u16)> {

@@ -59,6 +59,26 @@ pub(crate) const TRAPS: &[(&str, &str, &str)] = &[
     ),
     (
         "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  dns: [\"10.254.0.10\", \"10.254.0.11\"]",
+        "11: networks.dns: holds two addresses of one family, and a Service has one of each",
+    ),
+    (
+        "services: [\"10.254.0.0/16\"]\n  pods: [\"172.30.0.0/16\"]",
+        "services: [\"10.254.0.0/16\", \"fd00:96::/112\"]\n  pods: [\"172.30.0.0/16\", \"fd00:3000::/40\"]",
+        "10: networks.pods[1]: \"fd00:3000::/40\" is larger than kube-controller-manager takes, which gives each node a /64; the prefix is at least /48",
+    ),
+    (
+        "name: n1",
+        "name: n1234567890123456789012345678901234567890.n12345678901234567890123",
+        "15: hosts[3].name: \"n1234567890123456789012345678901234567890.n12345678901234567890123\" is longer than 63 signs",
+    ),
+    (
+        "hosts:\n",
+        "etcd: {external: {endpoints: [\"https://10.0.0.1:2379\", \"https://10.0.0.1:2379\"], caFile: a, certFile: b, keyFile: c}}\nhosts:\n",
+        "11: etcd.external.endpoints[1]: \"https://10.0.0.1:2379\" is there twice",
+    ),
+    (
+        "172.30.0.0/16\"]",
         "172.30.0.0/16\"]\n  dns: [\"172.30.0.10\"]",
         "11: networks.dns[0]: \"172.30.0.10\" lies in networks.pods, not in networks.services (10.254.0.0/16); are the two swapped?",
     ),

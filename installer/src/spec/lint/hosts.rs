@@ -33,6 +33,13 @@ pub(super) fn lint(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
     for (position, host) in cluster.hosts.iter().enumerate() {
         let at = hosts.index(position);
         if host.is(Role::Node) {
+            if host.name.len() > PART {
+                let problem = format!(
+                    "is longer than {PART} signs, and a kubelet labels its node with its name; \
+                     shorten it"
+                );
+                reader.refuse::<()>(&at.key("name"), problem);
+            }
             families(cluster, position, reader, &at);
         }
         for (key, value) in &host.labels {

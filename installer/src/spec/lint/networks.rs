@@ -10,6 +10,8 @@ use crate::spec::file::{BetweenPods, ProxyMode, Role};
 use crate::spec::meant::{Balancer, Cluster};
 use crate::spec::reader::Reader;
 
+/// Bits that tell nodes' networks of IPv6 apart, at most: it does not start with more.
+const NODE_BITS: u8 = 16;
 /// Pods' addresses that each node gets: kube-controller-manager's default.
 const NODE_PREFIX: (u8, u8) = (24, 64);
 
@@ -140,6 +142,15 @@ fn pods(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
             reader.refuse::<()>(
                 &at,
                 format!("has no room for one node, which takes a /{per_node}{hint}"),
+            );
+        } else if matches!(net, IpNet::V6(_)) && bits > Some(NODE_BITS) {
+            let least = per_node.saturating_sub(NODE_BITS);
+            reader.refuse::<()>(
+                &at,
+                format!(
+                    "is larger than kube-controller-manager takes, which gives each node a \
+                     /{per_node}; the prefix is at least /{least}"
+                ),
             );
         } else if room < nodes {
             reader.refuse::<()>(
