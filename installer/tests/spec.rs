@@ -307,3 +307,28 @@ fn what_is_shown_to_an_etcd_of_others_is_looked_at() {
         assert!(about.contains(wanted), "{about}");
     }
 }
+
+/// Two files of one name would take each other's place, at each apply anew.
+#[test]
+fn files_that_registries_are_trusted_by_have_names_of_their_own() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["a/ca.crt", "b/ca.crt", "b/other.crt", "b/hosts.toml"] {
+        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        std::fs::copy(here.join("registry.crt"), at(name)).unwrap();
+    }
+    for (files, wanted) in [
+        ("[a/ca.crt, b/other.crt]", None),
+        ("[a/ca.crt, b/ca.crt]", Some(":11: pki.trustedFiles[1]: ")),
+        ("[b/hosts.toml]", Some(":11: pki.trustedFiles[0]: ")),
+    ] {
+        let named = format!("pki: {{trustedFiles: {files}}}\nhosts:\n");
+        std::fs::write(at("cluster.yaml"), with("hosts:\n", &named)).unwrap();
+        let said = spec::read(&at("cluster.yaml")).map(|_| ());
+        let said = said.err().map(|errors| errors.to_string());
+        let fits = |said: &String| wanted.is_some_and(|wanted| said.contains(wanted));
+        assert_eq!(said.is_some(), wanted.is_some(), "{files}: {said:?}");
+        assert!(said.iter().all(fits), "{files}: {said:?}");
+    }
+}

@@ -95,6 +95,7 @@ impl Reader<'_> {
         let files: Vec<_> = files
             .map(|(place, path)| self.pem(path, &trusted.index(place), "CERTIFICATE"))
             .collect();
+        self.names(&files, &trusted);
         let manifests = match &cluster.manifests {
             Some(folder) => self.manifests(folder, &at.key("manifests")),
             None => Some(Vec::new()),
@@ -108,6 +109,20 @@ impl Reader<'_> {
             signed: self.signed(cluster, &authorities)?,
             authorities,
         })
+    }
+
+    /// They lie beside each other on the hosts, and beside the file that names them.
+    fn names(&mut self, files: &[Option<Enclosure>], at: &KeyPath) {
+        let name = |file: &Option<Enclosure>| file.as_ref().map(|file| file.name.clone());
+        for (place, file) in files.iter().enumerate() {
+            let taken = files.iter().take(place).any(|one| name(one) == name(file));
+            let own = name(file).is_some_and(|name| name == "hosts.toml");
+            if file.is_some() && (taken || own) {
+                let problem =
+                    "has the name of another file beside it on the hosts; rename it";
+                self.refuse::<()>(&at.index(place), problem);
+            }
+        }
     }
 
     /// What API servers show to an etcd of others.
