@@ -332,3 +332,21 @@ fn files_that_registries_are_trusted_by_have_names_of_their_own() {
         assert!(said.iter().all(fits), "{files}: {said:?}");
     }
 }
+
+/// An address of a host's own is nobody else's: an administrator's kubeconfig has another.
+#[test]
+fn who_is_no_host_dials_an_address_that_is_the_clusters() {
+    for (name, here, elsewhere) in [
+        (
+            "whole",
+            "https://k8s-api.example.org:6443",
+            "https://k8s-api.example.org:6443",
+        ),
+        ("dual", "https://127.0.0.1:6443", "https://192.0.2.21:6443"),
+    ] {
+        let path = format!("{}/tests/spec/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let cluster = spec::read(std::path::Path::new(&path)).unwrap().cluster;
+        assert_eq!(cluster.server(), here);
+        assert_eq!(cluster.server_from_elsewhere(), elsewhere);
+    }
+}

@@ -85,7 +85,7 @@ impl<'a> Join<'a> {
             "data": {"kubeconfig": yaml(&json!({
                 "apiVersion": "v1",
                 "kind": "Config",
-                "clusters": [{"name": "", "cluster": self.cluster_entry(&self.cluster.server())}],
+                "clusters": [{"name": "", "cluster": self.cluster_entry(&self.cluster.server_from_elsewhere())}],
             }))},
         });
         documents(&[secret, info])

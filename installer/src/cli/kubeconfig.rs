@@ -30,6 +30,11 @@ pub(super) struct Kubeconfig {
     /// user is called USER@NAME.
     #[arg(long)]
     name: Option<String>,
+    /// What is dialled, as https://HOST:PORT, by default the cluster's endpoint; where each
+    /// host has a balancer of its own (balancer.mode: local), the first master's API server. The
+    /// API servers' certificates must have HOST.
+    #[arg(long)]
+    server: Option<String>,
     /// The user that the certificate names.
     #[arg(long, default_value = "kubernetes-admin")]
     user: String,
@@ -93,7 +98,8 @@ impl Kubeconfig {
             .issue_of_kind(&profile, cluster.key_kind, SystemTime::now())
             .map_err(|error| chain(&error))?;
         let name = self.name.as_ref().unwrap_or(&cluster.name);
-        let server = cluster.server();
+        let elsewhere = || cluster.server_from_elsewhere();
+        let server = self.server.clone().unwrap_or_else(elsewhere);
         let document = Document::new(name, &server, trust, &self.user, &identity);
         Ok(document.to_yaml())
     }

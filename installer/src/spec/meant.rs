@@ -265,6 +265,23 @@ impl Cluster {
         }
     }
 
+    /// What clients that are none of the hosts dial. Where each host has a balancer of its own
+    /// these have none, and dial the first control-plane host's API server.
+    #[must_use]
+    pub fn server_from_elsewhere(&self) -> String {
+        let mut masters = self.with(Role::ControlPlane);
+        match (&self.balancer, masters.next()) {
+            (Balancer::Local, Some(master)) => {
+                let address = SocketAddr::new(master.address(), super::APISERVER_PORT);
+                format!("https://{address}")
+            }
+            (
+                Balancer::Own(_) | Balancer::Local | Balancer::External | Balancer::None,
+                _,
+            ) => self.server(),
+        }
+    }
+
     /// Whether an authority's key is kept elsewhere: nothing can be signed with it here.
     #[must_use]
     pub fn is_external(&self, authority: Authority) -> bool {
