@@ -41,7 +41,8 @@ pub struct Features {
     pub refuses_cgroup_v1: bool,
     /// containerd 1.x is too old for its kubelet, since 1.36.
     pub needs_containerd_2: bool,
-    /// The sandbox image that this version was released with.
+    /// The sandbox image that this version was released with: `PauseVersion` of its kubeadm
+    /// (cmd/kubeadm/app/constants).
     pub pause: &'static str,
     /// kubeadm's configuration API: `v1beta4` since 1.31.
     pub kubeadm_api: &'static str,
@@ -59,8 +60,8 @@ impl Version {
             pause: match self.minor {
                 ..=30 => "registry.k8s.io/pause:3.9",
                 31..=33 => "registry.k8s.io/pause:3.10",
-                34 => "registry.k8s.io/pause:3.10.1",
-                35.. => "registry.k8s.io/pause:3.10.2",
+                34..=35 => "registry.k8s.io/pause:3.10.1",
+                36.. => "registry.k8s.io/pause:3.10.2",
             },
             kubeadm_api: if self.minor >= 31 {
                 "kubeadm.k8s.io/v1beta4"
@@ -151,6 +152,20 @@ mod tests {
             assert_eq!(features.refuses_cgroup_v1, minor >= 35, "1.{minor}");
             assert_eq!(features.needs_containerd_2, containerd_2, "1.{minor}");
         }
+        let pauses = (OLDEST..=NEWEST).map(|minor| (minor, at(minor).pause));
+        assert_eq!(
+            pauses.collect::<Vec<_>>(),
+            [
+                (29, "registry.k8s.io/pause:3.9"),
+                (30, "registry.k8s.io/pause:3.9"),
+                (31, "registry.k8s.io/pause:3.10"),
+                (32, "registry.k8s.io/pause:3.10"),
+                (33, "registry.k8s.io/pause:3.10"),
+                (34, "registry.k8s.io/pause:3.10.1"),
+                (35, "registry.k8s.io/pause:3.10.1"),
+                (36, "registry.k8s.io/pause:3.10.2"),
+            ]
+        );
         assert_eq!(at(30).kubeadm_api, "kubeadm.k8s.io/v1beta3");
         assert_eq!(at(31).kubeadm_api, "kubeadm.k8s.io/v1beta4");
     }
