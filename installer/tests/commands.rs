@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "commands/descriptions.rs"]
+mod descriptions;
+
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
@@ -308,31 +311,6 @@ fn init_writes_what_check_takes_and_leaves_a_file_that_is_there() {
     let said = text(&run(&outside).stderr);
     assert!(said.contains("is outside the subnet of m1"), "{said}");
     assert!(!folder.path().join("other.yaml").exists());
-}
-
-/// A manifest may hold a Secret: it is named, and not shown.
-#[test]
-fn render_shows_no_secret() {
-    let folder = tempfile::tempdir().unwrap();
-    let spec = folder.path().join("cluster.yaml");
-    let text = std::fs::read_to_string(SPEC).unwrap();
-    let named = text.replace("hosts:\n", "manifests: more\nhosts:\n");
-    assert_ne!(text, named);
-    std::fs::write(&spec, named).unwrap();
-    std::fs::create_dir(folder.path().join("more")).unwrap();
-    let secret = "apiVersion: v1\nkind: Secret\nstringData: {password: Hunter2Hunter2}\n";
-    std::fs::write(folder.path().join("more/secret.yaml"), secret).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_sternpost"))
-        .args(["render", "--host", "m1", "--spec"])
-        .arg(&spec)
-        .output()
-        .unwrap();
-    let said = text_of(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(
-        said.contains("further/secret.yaml 0600 root\n    (not for everybody; sha256 ")
-    );
-    assert!(!said.contains("Hunter2"), "{said}");
 }
 
 const MANUALS: [&str; 4] = [

@@ -13,7 +13,7 @@ use super::{Sentence, SpecFile, complain};
 use crate::architecture::Architecture;
 use crate::render;
 use crate::resource::Resource;
-use crate::spec::{self, Cluster, Host, Source};
+use crate::spec::{Cluster, Host, Source};
 use crate::stock::{Cache, Programs, Stock, Wanted};
 
 /// Where fetched files are kept.
@@ -100,9 +100,7 @@ impl Fetch {
     /// list says. A bundle is of all, or it is none.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
         let path = &self.spec.spec;
-        let cluster = spec::read(path)
-            .map_err(|errors| errors.to_string())?
-            .cluster;
+        let cluster = super::described(path)?;
         let hosts = cluster.hosts.iter();
         let names =
             hosts.flat_map(|host| programs(&cluster, host, &super::certs::known()));

@@ -179,15 +179,20 @@ impl Cli {
 }
 
 fn check(path: &Path) -> Result<(String, u8), Sentence> {
-    let spec = spec::read(path).map_err(|errors| errors.to_string())?;
-    for warning in &spec.warnings {
-        complain(&format!("warning: {warning}"));
-    }
-    let hosts = spec.cluster.hosts.len();
+    let hosts = described(path)?.hosts.len();
     Ok((
         format!("{}: good, {hosts} host(s)", path.display()),
         exit::DONE,
     ))
+}
+
+/// The cluster of a description; what may not be meant is said before anything is done.
+fn described(path: &Path) -> Result<Cluster, Sentence> {
+    let spec = spec::read(path).map_err(|errors| errors.to_string())?;
+    for warning in &spec.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    Ok(spec.cluster)
 }
 
 fn rendered(
@@ -195,9 +200,7 @@ fn rendered(
     wanted: Option<&str>,
     interface: String,
 ) -> Result<(String, u8), Sentence> {
-    let cluster = spec::read(path)
-        .map_err(|errors| errors.to_string())?
-        .cluster;
+    let cluster = described(path)?;
     let known = Known {
         interface,
         resolv_conf: None,

@@ -13,7 +13,7 @@ use super::{Sentence, SpecFile};
 use crate::agent::{Answer, Order, Question};
 use crate::apply::Transport;
 use crate::facts::Machine;
-use crate::spec::{self, Cluster, Host};
+use crate::spec::{Cluster, Host};
 use crate::transport::{Agents, Here, Named, Piped, Ssh, asked, is_root};
 
 /// How hosts are reached.
@@ -46,9 +46,7 @@ impl Reach {
     /// The description, with every named host in it.
     pub(super) fn cluster(&self) -> Result<Cluster, Sentence> {
         let path = &self.spec.spec;
-        let cluster = spec::read(path)
-            .map_err(|errors| errors.to_string())?
-            .cluster;
+        let cluster = super::described(path)?;
         for name in self.host.iter().chain(&self.local) {
             super::host(&cluster, path, name)?;
         }

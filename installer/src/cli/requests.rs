@@ -11,7 +11,6 @@ use pki::{KeyKind, Mode, PrivatePem};
 use super::{Sentence, SpecFile};
 use crate::apply::{self, Request};
 use crate::render;
-use crate::spec;
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -24,9 +23,7 @@ impl Requests {
     /// A line a certificate; fails while one is missing.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
         let path = &self.spec.spec;
-        let cluster = spec::read(path)
-            .map_err(|errors| errors.to_string())?
-            .cluster;
+        let cluster = super::described(path)?;
         let now = SystemTime::now();
         let all: Vec<_> = cluster
             .hosts
