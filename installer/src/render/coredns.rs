@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::spec::Cluster;
 
-const IMAGE: &str = "registry.k8s.io/coredns/coredns:v1.14.2";
+pub(super) const IMAGE: &str = "registry.k8s.io/coredns/coredns:v1.14.2";
 
 /// CoreDNS: its rights, its file, two Pods of it, and the Service that Pods ask.
 pub(super) fn objects(cluster: &Cluster) -> Vec<Value> {

@@ -1,12 +1,16 @@
 //! Container images that are brought like programs, for nodes that reach no registry.
 
+use super::coredns;
 use super::flags::Flags;
 use super::unit::Service;
 use crate::layout;
 use crate::resource::{File, OnChange, Program, Resource, Stage, Unit};
-use crate::spec::Cluster;
+use crate::spec::{Cluster, Generation};
 
 const UNIT: &str = "sternpost-images.service";
+/// Without it a kubelet whose disk gets full removes images that no container uses: where no
+/// registry is reached they would be missing until the next boot.
+const PINNED: &str = "io.cri-containerd.pinned=pinned";
 
 /// Nothing, when there are none.
 pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
@@ -22,12 +26,14 @@ pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
     let unit = format!("{}/{UNIT}", layout::UNITS);
     let mut reads = vec![unit.clone()];
     reads.extend(images.iter().map(Program::path));
-    let service = images
-        .iter()
-        .skip(1)
-        .fold(service(first), |service, image| {
-            service.set("ExecStart", import(image))
-        });
+    let words = import(cluster.containerd);
+    let further =
+        |service: Service, image| service.set("ExecStart", command(&words, image));
+    let service = images.iter().skip(1).fold(service(&words, first), further);
+    let service = match cluster.containerd {
+        Generation::One => service.set("ExecStartPost", pin()),
+        Generation::Two => service,
+    };
     let mut all: Vec<_> = images.into_iter().map(Resource::from).collect();
     all.extend([
         File::public(unit, service.text()).into(),
@@ -43,8 +49,7 @@ pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
 }
 
 /// Imports at every boot: containerd may have lost them, and one that is there is left.
-fn service(first: &Program) -> Service {
-    let words = ["--namespace", "k8s.io", "images", "import"];
+fn service(words: &[&str], first: &Program) -> Service {
     let path = first.path();
     let ctr = layout::program("ctr");
     let service = Service::new("Images for Pods", &ctr, &Flags::default());
@@ -58,7 +63,26 @@ fn service(first: &Program) -> Service {
         .with(&[("Type", "oneshot"), ("RemainAfterExit", "yes")])
 }
 
-fn import(image: &Program) -> String {
+/// What `ctr` is told: of 1.x it pins nothing that it imports.
+fn import(generation: Generation) -> Vec<&'static str> {
+    let words = ["--namespace", "k8s.io", "images", "import"];
+    match generation {
+        Generation::One => words.to_vec(),
+        Generation::Two => [&words[..], &["--label", PINNED]].concat(),
+    }
+}
+
+fn command(words: &[&str], image: &Program) -> String {
     let ctr = layout::program("ctr");
-    format!("{ctr} --namespace k8s.io images import {}", image.path())
+    format!("{ctr} {} {}", words.join(" "), image.path())
+}
+
+/// The cluster's DNS at least, under the name that its Pods ask for; it need not be among the
+/// images. The sandbox's is pinned by containerd itself.
+fn pin() -> String {
+    let ctr = layout::program("ctr");
+    format!(
+        "-{ctr} --namespace k8s.io images label {} {PINNED}",
+        coredns::IMAGE
+    )
 }

@@ -21,6 +21,20 @@ pub(crate) fn ready(rig: &Rig, names: &[&str]) -> Result<(), Failed> {
     settles(rig, dns, "2 of 2")
 }
 
+/// A kubelet that is short of room leaves what was brought: no registry would give it again.
+pub(crate) fn pinned(rig: &Rig, node: &str) -> Result<(), Failed> {
+    let images = rig.on(node, "ctr --namespace k8s.io images list")?;
+    let pinned = |line: &&str| line.contains("io.cri-containerd.pinned=pinned");
+    let of = |name: &str| {
+        let mut lines = images.lines().filter(|line| line.starts_with(name));
+        lines.next().is_some_and(|line| pinned(&line))
+    };
+    match of("registry.k8s.io/coredns/coredns:") {
+        true => Ok(()),
+        false => Err(format!("not pinned on {node}:\n{images}").into()),
+    }
+}
+
 /// The cluster's DNS answers a node through the address of its Service.
 pub(crate) fn resolves(rig: &Rig, node: &str) -> Result<(), Failed> {
     let ask = "/etc/lab/busybox nslookup kubernetes.default.svc.cluster.local 10.96.0.10";

@@ -69,6 +69,7 @@ pub(crate) fn life() -> Result<(), Failed> {
         bounds.hold("bare to verified", green, GREEN);
     }
     node::resolves(&rig, nodes.first().ok_or("no node")?)?;
+    node::pinned(&rig, nodes.first().ok_or("no node")?)?;
     let second = rig.apply(&[])?.ended(0)?;
     println!("again: {:.1?}", second.took);
     bounds.hold("a second time", second.took, AGAIN);
