@@ -198,7 +198,13 @@ impl Reader<'_> {
                 if let Ok(address) = text.parse() {
                     return Some(pki::Name::Address(address));
                 }
-                reader.dns_name(text, at).map(pki::Name::Dns)
+                // As kubeadm's: a certificate may be for all names of a domain.
+                let (any, domain) = match text.strip_prefix("*.") {
+                    Some(domain) => ("*.", domain),
+                    None => ("", text),
+                };
+                let name = reader.dns_name(domain, at)?;
+                Some(pki::Name::Dns(format!("{any}{name}")))
             },
         )
     }

@@ -340,6 +340,16 @@ pub(crate) const TRAPS: &[(&str, &str, &str)] = &[
     ),
     (
         "hosts:\n",
+        "pki: {extraNames: [\"*.k8s.example.org\"]}\nhosts:\n",
+        "",
+    ),
+    (
+        "hosts:\n",
+        "pki: {extraNames: [\"a.*.example.org\"]}\nhosts:\n",
+        "11: pki.extraNames[0]: \"a.*.example.org\" is not a DNS name",
+    ),
+    (
+        "hosts:\n",
         "pki: {keyType: rsa}\nhosts:\n",
         "11: pki.keyType: \"rsa\" is no kind of keys that are made here; allowed: ECDSA-P256, RSA-2048",
     ),
