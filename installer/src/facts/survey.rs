@@ -15,8 +15,6 @@ use crate::layout;
 
 /// Where systemd-resolved writes the name servers that it asks itself.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
-/// The address of its stub, which nobody but this host can ask.
-const STUB: &str = "127.0.0.53";
 
 /// A machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +24,10 @@ pub struct Machine {
     pub interfaces: Vec<Interface>,
     /// The file with the real name servers, when `/etc/resolv.conf` names a stub.
     pub resolv_conf: Option<String>,
+    /// A name server of `/etc/resolv.conf` that nobody but this host can ask, where nothing says
+    /// which ones it asks itself.
+    #[serde(default)]
+    pub own_dns: Option<IpAddr>,
     /// Whether its kubelet has had its first certificate.
     pub joined: bool,
     /// Its processor, as its kernel says it (`uname -m`).
@@ -78,12 +80,14 @@ impl Machine {
 /// When `ip` cannot be run or understood.
 pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
     let interfaces = interfaces()?;
-    let stub = fs::read_to_string(root.join("etc/resolv.conf"));
-    let stub = stub.is_ok_and(|text| text.lines().any(names_stub));
-    let real = stub && below(root, RESOLVED).exists();
+    let servers = |path: &Path| fs::read_to_string(path).ok().map(|text| loopback(&text));
+    let own_dns = servers(&root.join("etc/resolv.conf")).flatten();
+    // That file may name a server of this host, too.
+    let real = own_dns.is_some() && servers(&below(root, RESOLVED)) == Some(None);
     Ok(Machine {
         interfaces,
         resolv_conf: real.then(|| RESOLVED.to_owned()),
+        own_dns: own_dns.filter(|_| !real),
         system: Box::new(System::look(root)),
         joined: below(root, &layout::kubeconfig("kubelet")).exists(),
         // An agent runs on the processor that it was built for.
@@ -91,9 +95,14 @@ pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
     })
 }
 
-fn names_stub(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    words.next() == Some("nameserver") && words.next() == Some(STUB)
+/// The first server of a resolv.conf(5) that nobody but this host can ask.
+fn loopback(text: &str) -> Option<IpAddr> {
+    let servers = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some("nameserver")).then(|| words.next())?
+    });
+    let mut addresses = servers.filter_map(|server| server.parse::<IpAddr>().ok());
+    addresses.find(IpAddr::is_loopback)
 }
 
 #[derive(Deserialize)]
@@ -153,9 +162,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stub_is_known_by_its_address() {
-        assert!(names_stub("nameserver 127.0.0.53"));
-        assert!(!names_stub("nameserver 192.0.2.53"));
-        assert!(!names_stub("# nameserver 127.0.0.53"));
+    fn a_server_that_only_this_host_can_ask_is_known_by_its_address() {
+        for (text, wanted) in [
+            ("search a\nnameserver 127.0.0.53\n", Some("127.0.0.53")),
+            (
+                "nameserver 192.0.2.53\nnameserver 127.0.0.1",
+                Some("127.0.0.1"),
+            ),
+            ("nameserver ::1", Some("::1")),
+            ("nameserver 192.0.2.53", None),
+            ("# nameserver 127.0.0.53", None),
+            ("nameserver", None),
+        ] {
+            let wanted = wanted.map(|text| text.parse().unwrap());
+            assert_eq!(loopback(text), wanted, "{text}");
+        }
     }
 }

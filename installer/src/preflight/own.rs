@@ -13,7 +13,9 @@ use crate::facts::System;
 use crate::layout;
 use crate::render;
 use crate::resource::Resource;
-use crate::spec::{APISERVER_PORT, Balancer, BetweenPods, Cluster, Etcd, Host, Role};
+use crate::spec::{
+    APISERVER_PORT, Balancer, BetweenPods, Cluster, Component, Etcd, Host, Role,
+};
 
 /// One GiB, in KiB.
 const GIB: u64 = 1024 * 1024;
@@ -55,6 +57,9 @@ pub(super) fn own(
     found.extend(absent.map(|address| What::OtherMachine(address.to_string())));
     if host.is(Role::Node) {
         found.extend(node(cluster, system));
+        let flags = cluster.extra_flags(Component::Kubelet);
+        let told = flags.into_iter().any(|(name, _)| name == "resolv-conf");
+        found.extend(machine.own_dns.filter(|_| !told).map(What::OwnDns));
     }
     if host.is(Role::ControlPlane) {
         if system.memory < MEMORY {

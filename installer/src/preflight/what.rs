@@ -68,6 +68,8 @@ pub enum What {
     Name(String),
     /// A system that this is not meant for.
     System(String),
+    /// Its name server is itself, which Pods on it cannot ask.
+    OwnDns(IpAddr),
     /// SELinux is enforcing.
     Enforcing,
     /// Something does not come through to it.
@@ -221,6 +223,7 @@ impl What {
             | Self::Name(_)
             | Self::Endpoint(_)
             | Self::System(_)
+            | Self::OwnDns(_)
             | Self::Enforcing => Weight::Warns,
             Self::Module(_) | Self::Setting(_) | Self::Names => Weight::Notes,
         }

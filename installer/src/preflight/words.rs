@@ -19,6 +19,8 @@ const EARLIER: &str = "take the earlier cluster down with the tool that made it,
                        or remove it when nobody needs it";
 const ENDPOINT: &str = "nothing, while it waits for API servers; otherwise let it in from \
                         this host, and, where the host stands behind it, back to itself";
+const OWN_DNS: &str = "write a file with the servers that it asks itself, and name it in \
+                       flags.kubelet.resolv-conf";
 const ENFORCING: &str = "leave it enforcing; install policycoreutils, by whose restorecon apply \
                          labels programs, and container-selinux where the host is a node";
 const NO_MODULE: &str = "use a kernel that has them; images for clouds have a package of \
@@ -77,6 +79,7 @@ impl What {
                     .to_owned()
             }
             Self::System(_) => format!("use {SYSTEMS}, or try it on a machine to spare"),
+            Self::OwnDns(_) => OWN_DNS.to_owned(),
             Self::Enforcing => ENFORCING.to_owned(),
             Self::Closed(closed) => opened(closed),
             Self::AddressTaken(_) => {
@@ -166,6 +169,11 @@ impl fmt::Display for What {
             Self::System(name) => {
                 write!(f, "its system is {name}, which is not supported")
             }
+            Self::OwnDns(server) => write!(
+                f,
+                "its /etc/resolv.conf names {server}, which is the Pod itself to a Pod: CoreDNS would \
+                 ask itself, and end"
+            ),
             Self::Enforcing => f.write_str("SELinux is enforcing"),
             Self::Closed(closed) => write!(f, "{closed}"),
             Self::AddressTaken(taken) => write!(f, "{taken}"),

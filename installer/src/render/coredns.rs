@@ -16,7 +16,7 @@ pub(super) fn objects(cluster: &Cluster) -> Vec<Value> {
         ".:53 {{\n    errors\n    health {{\n        lameduck 5s\n    }}\n    ready\n    \
          kubernetes {domain} in-addr.arpa ip6.arpa {{\n        pods insecure\n        \
          fallthrough in-addr.arpa ip6.arpa\n        ttl 30\n    }}\n    prometheus :9153\n    \
-         forward . /etc/resolv.conf\n    cache 30\n    loop\n    reload\n    loadbalance\n}}\n"
+         forward . /etc/resolv.conf {{\n        max_concurrent 1000\n    }}\n    cache 30\n    loop\n    reload\n    loadbalance\n}}\n"
     );
     let mut all = rights_of_dns();
     all.extend([

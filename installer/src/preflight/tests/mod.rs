@@ -356,6 +356,9 @@ fn a_slow_disk_and_a_kernel_that_wants_something_are_named() {
         sight.kernel.modules.insert("vxlan".into(), Module::Absent);
     };
     assert_eq!(with(absent), [What::NoModule(vec!["vxlan".into()])]);
+    const OWN: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let itself = |sight: &mut Sight| sight.machine.own_dns = Some(OWN);
+    assert_eq!(with(itself), [What::OwnDns(OWN)]);
     let loadable = |sight: &mut Sight| {
         let module = "overlay".to_owned();
         sight.kernel.modules.insert(module, Module::Loadable);
