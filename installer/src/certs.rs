@@ -7,11 +7,31 @@ use serde::Serialize;
 
 use crate::facts::Facts;
 use crate::judge;
+use crate::layout;
 use crate::plan::{Trust, why};
-use crate::resource::Resource;
+use crate::resource::{Authority, Resource, Shared};
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
+/// An authority that ends takes all with it that it has signed: so long before that somebody has
+/// to know.
+const AUTHORITY: i64 = 90 * DAY;
+
+/// Who sees to it that there is another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keeper {
+    /// The next `apply`.
+    #[default]
+    Apply,
+    /// Whoever gave it, or the program that shows it.
+    Others,
+}
+
+/// What kubelets ask for and renew by themselves, each with its key in one file.
+pub const ROTATED: [&str; 2] = [
+    "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    "/var/lib/kubelet/pki/kubelet-server-current.pem",
+];
 
 /// A certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,11 +45,27 @@ pub struct Line {
     pub authority: &'static str,
     /// Whole days until it ends; less than none when it has, nothing when there is none.
     pub days: Option<i64>,
-    /// Why the next `apply` issues it anew, if it does.
+    /// Why it will not do, or not for long.
     pub why: Option<String>,
+    /// Who sees to it that there is another.
+    #[serde(skip)]
+    pub keeper: Keeper,
 }
 
-/// Those of a host, in the order in which they are made.
+impl Line {
+    /// Why it will not do, with the way out.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let why = self.why.as_ref()?;
+        Some(match self.keeper {
+            Keeper::Apply => format!("{why}; apply issues it anew"),
+            Keeper::Others => why.clone(),
+        })
+    }
+}
+
+/// Those of a host: its own in the order in which they are made, then the authorities', then
+/// what others have given.
 #[must_use]
 pub fn lines(
     wanted: &[Resource],
@@ -49,9 +85,66 @@ pub fn lines(
             authority: certificate.authority.common_name(),
             days: left.map(|seconds| seconds.div_euclid(DAY)),
             why: why(certificate, facts, trust, now).map(|why| why.to_string()),
+            keeper: Keeper::Apply,
         })
     };
-    wanted.iter().filter_map(line).collect()
+    let has = |one: Shared| wanted.contains(&Resource::Shared(one));
+    let mut all: Vec<_> = wanted.iter().filter_map(line).collect();
+    let mut trusts = Authority::ALL.to_vec();
+    trusts.retain(|one| has(Shared::Trust(*one)));
+    all.extend(trusts.into_iter().map(|one| authority(one, trust, now)));
+    if has(Shared::ExternalEtcd) {
+        let name = "etcd/external-client";
+        let pem = trust.content(Shared::ExternalEtcd, &layout::certificate(name));
+        all.push(given(
+            name,
+            "who is let in by the etcd of others",
+            pem.as_deref(),
+            now,
+        ));
+    }
+    let rotated = ROTATED.iter().filter_map(|path| {
+        let pem = &facts.certificates.get(*path)?.pem;
+        let name = path.rsplit('/').next().unwrap_or(path);
+        Some(given(name, "this host's node", Some(pem), now))
+    });
+    all.extend(rotated);
+    all
+}
+
+fn authority(one: Authority, trust: &dyn Trust, now: SystemTime) -> Line {
+    let left = trust.certificate(one).and_then(|pem| judge::left(pem, now));
+    let why = match left {
+        None => Some("there is none"),
+        Some(..0) => Some("it has ended, and with it all that it has signed"),
+        Some(..AUTHORITY) => Some("it ends soon, and with it all that it has signed"),
+        Some(_) => None,
+    };
+    Line {
+        name: one.name().to_owned(),
+        subject: one.common_name().to_owned(),
+        authority: "itself or its issuer",
+        days: left.map(|seconds| seconds.div_euclid(DAY)),
+        why: why.map(str::to_owned),
+        keeper: Keeper::Others,
+    }
+}
+
+fn given(name: &str, subject: &str, pem: Option<&str>, now: SystemTime) -> Line {
+    let left = pem.and_then(|pem| judge::left(pem, now));
+    let why = match left {
+        None => Some("there is none"),
+        Some(..0) => Some("it has ended"),
+        Some(_) => None,
+    };
+    Line {
+        name: name.to_owned(),
+        subject: subject.to_owned(),
+        authority: "others",
+        days: left.map(|seconds| seconds.div_euclid(DAY)),
+        why: why.map(str::to_owned),
+        keeper: Keeper::Others,
+    }
 }
 
 #[cfg(test)]
@@ -110,5 +203,52 @@ mod tests {
         );
         let none = at(&Facts::default(), 0);
         assert_eq!(none, (None, Some("there is none".to_owned())));
+    }
+
+    /// Authorities, what is shown to an etcd of others, and what a kubelet renews by itself.
+    #[test]
+    fn what_apply_does_not_issue_is_counted_too() {
+        let now = SystemTime::now();
+        let trust = One(pki::Authority::new("kubernetes-ca", now).unwrap());
+        let issued = trust.0.issue(&Profile::client("a", &[]), now).unwrap();
+        let wanted = [
+            Resource::Shared(Shared::Trust(Authority::Kubernetes)),
+            Resource::Shared(Shared::ExternalEtcd),
+        ];
+        let there = facts::Certificate {
+            pem: issued.certificate_pem,
+            key_fits: true,
+            key_owner: None,
+        };
+        let facts = Facts {
+            certificates: BTreeMap::from([(ROTATED[0].to_owned(), there)]),
+            ..Facts::default()
+        };
+        let at = |days: u64| {
+            let now = now + Duration::from_secs(days * 86_400 + 60);
+            let lines = lines(&wanted, &facts, &trust, now).into_iter();
+            let said = lines.map(|line| (line.name, line.why.unwrap_or_default()));
+            said.collect::<Vec<_>>()
+        };
+        let row = |ca: &str, kubelet: &str| {
+            [
+                ("ca".to_owned(), ca.to_owned()),
+                (
+                    "etcd/external-client".to_owned(),
+                    "there is none".to_owned(),
+                ),
+                ("kubelet-client-current.pem".to_owned(), kubelet.to_owned()),
+            ]
+        };
+        let life = pki::CA_LIFETIME.as_secs() / 86_400;
+        let (soon, over) = (
+            "it ends soon, and with it all that it has signed",
+            "it has ended, and with it all that it has signed",
+        );
+        assert_eq!(at(0), row("", ""));
+        assert_eq!(at(400), row("", "it has ended"));
+        assert_eq!(at(life - 92), row("", "it has ended"));
+        assert_eq!(at(life - 90), row(soon, "it has ended"));
+        assert_eq!(at(life + 1), row(over, "it has ended"));
     }
 }

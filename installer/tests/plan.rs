@@ -125,32 +125,6 @@ fn what_changed_is_done_and_what_follows_from_it() {
             "reload api-lb.service, since /etc/sternpost/api-lb.yaml changed",
         ]
     );
-    // What is written to the API is changed by an apply alone, and by a start is not.
-    let dns = "/etc/kubernetes/addons/10-coredns.yaml";
-    let written = [
-        format!("change file {dns} 0644 root"),
-        format!("reload sternpost-addons.service, since {dns} changed"),
-    ];
-    assert_eq!(changed(&edit(dns)), written);
-    let ended = |facts: &mut Facts| {
-        edit(dns)(facts);
-        facts
-            .units
-            .get_mut("sternpost-addons.service")
-            .unwrap()
-            .active = false;
-    };
-    let [file, reload] = written;
-    let start = "start sternpost-addons.service".to_owned();
-    assert_eq!(changed(&ended), [file, start, reload]);
-    assert_eq!(
-        changed(&edit("/etc/systemd/system/sternpost-addons.service")),
-        [
-            "change file /etc/systemd/system/sternpost-addons.service 0644 root",
-            "restart sternpost-addons.service, since \
-             /etc/systemd/system/sternpost-addons.service changed",
-        ]
-    );
     // A program: a reload would not bring it.
     assert_eq!(
         changed(&edit("/usr/local/bin/api-lb")),
@@ -306,4 +280,53 @@ fn names_are_added_to_what_others_wrote() {
     assert!(content.contains("\n192.168.220.224 k8s-api.example.org\n"));
     facts.entries.insert(path, hosts(None));
     assert_eq!(world.plan(&facts).steps, []);
+}
+
+/// What is written to the API is changed by an apply alone: a start leaves what is there.
+#[test]
+fn a_manifest_that_has_changed_is_applied_also_after_a_start() {
+    let world = World::new("whole", "m1");
+    let with = |path: &str, active: bool| {
+        let mut facts = world.done();
+        facts.entries.get_mut(path).unwrap().kind = Kind::File {
+            sha256: "other".into(),
+            text: Some("other\n".into()),
+        };
+        let unit = facts.units.get_mut("sternpost-addons.service");
+        unit.unwrap().active = active;
+        words(&world.plan(&facts))
+    };
+    let dns = "/etc/kubernetes/addons/10-coredns.yaml";
+    let file = format!("change file {dns} 0644 root");
+    let start = "start sternpost-addons.service".to_owned();
+    let reload = format!("reload sternpost-addons.service, since {dns} changed");
+    assert_eq!(with(dns, true), [file.clone(), reload.clone()]);
+    assert_eq!(with(dns, false), [file, start, reload]);
+    let unit = "/etc/systemd/system/sternpost-addons.service";
+    assert_eq!(
+        with(unit, true),
+        [
+            format!("change file {unit} 0644 root"),
+            format!("restart sternpost-addons.service, since {unit} changed"),
+        ]
+    );
+    let bare = words(&world.plan(&Facts::default()));
+    assert!(
+        !bare.iter().any(|line| line.starts_with("reload ")),
+        "{bare:?}"
+    );
+}
+
+/// API servers read what they show to an etcd of others again by themselves, and whom they trust
+/// there only when they start.
+#[test]
+fn another_authority_of_the_etcd_of_others_starts_the_api_server_anew() {
+    let world = World::new("external", "m1");
+    let mut facts = world.done();
+    let path = "/etc/kubernetes/pki/etcd/external-ca.crt";
+    facts.entries.remove(path).unwrap();
+    let lines = words(&world.plan(&facts));
+    let wanted = format!("restart kube-apiserver.service, since {path} changed");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[1], wanted);
 }

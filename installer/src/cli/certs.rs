@@ -13,10 +13,11 @@ use super::{Output, Sentence};
 use crate::agent::{Answer, Order};
 use crate::certs::{self, Line};
 use crate::facts::Wanted;
+use crate::layout;
 use crate::plan::Trust;
 use crate::render::{self, Known, Newcomers};
 use crate::resource::{Authority, Shared};
-use crate::spec::{Cluster, Host};
+use crate::spec::{Cluster, Host, Role};
 use crate::transport::Piped;
 
 /// What is asked for.
@@ -77,6 +78,10 @@ impl Trust for There<'_> {
         let (path, _) = paths.first()?;
         self.files.get(path).map(String::as_str)
     }
+
+    fn content(&self, _: Shared, path: &str) -> Option<String> {
+        self.files.get(path).cloned()
+    }
 }
 
 /// The certificates of a host.
@@ -88,6 +93,10 @@ pub(super) fn of_host(
     let wanted = render::host(cluster, host, &known());
     let asked = Wanted {
         certificates: Wanted::of(&wanted).certificates,
+        rotated: match host.is(Role::Node) {
+            true => certs::ROTATED.map(str::to_owned).to_vec(),
+            false => Vec::new(),
+        },
         ..Wanted::default()
     };
     let answer = reach::asked(way, Order::Look(asked))?;
@@ -97,7 +106,8 @@ pub(super) fn of_host(
     let trusts = Authority::ALL
         .into_iter()
         .flat_map(|one| Shared::Trust(one).paths());
-    let paths = trusts.map(|(path, _)| path).collect();
+    let shown = layout::certificate("etcd/external-client");
+    let paths = trusts.map(|(path, _)| path).chain([shown]).collect();
     let files = reach::fetched(way, paths)?;
     let there = There { cluster, files };
     Ok(certs::lines(&wanted, &facts, &there, SystemTime::now()))

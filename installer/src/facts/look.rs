@@ -19,6 +19,10 @@ use crate::resource::{Resource, Shared};
 /// A file longer than this is no configuration: only its checksum is taken, octets.
 const TEXT: usize = 256 * 1024;
 
+/// The lines around a certificate (RFC 7468).
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+
 /// What is asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
@@ -26,6 +30,9 @@ pub struct Wanted {
     pub paths: Vec<String>,
     /// Certificates, by their names below the folder of certificates.
     pub certificates: Vec<String>,
+    /// Files with a certificate and its key, by their paths: the certificate alone is looked at.
+    #[serde(default)]
+    pub rotated: Vec<String>,
     /// Units.
     pub units: Vec<String>,
 }
@@ -98,6 +105,11 @@ pub fn look(root: &Path, wanted: &Wanted) -> Result<Facts, LookError> {
             facts.certificates.insert(name.clone(), certificate);
         }
     }
+    for path in &wanted.rotated {
+        if let Some(certificate) = rotated(&below(root, path))? {
+            facts.certificates.insert(path.clone(), certificate);
+        }
+    }
     Ok(facts)
 }
 
@@ -107,6 +119,27 @@ pub(crate) fn about(path: &Path) -> io::Result<Option<Metadata>> {
         Err(error) if absent(&error) => Ok(None),
         about => about.map(Some),
     }
+}
+
+/// The first certificate of a file; the key stays where it is.
+fn rotated(path: &Path) -> Result<Option<Certificate>, LookError> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if absent(&error) => return Ok(None),
+        text => text.map_err(|source| LookError::Read {
+            path: path.to_owned(),
+            source,
+        })?,
+    };
+    let first = || {
+        let (_, rest) = text.split_once(BEGIN)?;
+        let (inner, _) = rest.split_once(END)?;
+        Some(format!("{BEGIN}{inner}{END}\n"))
+    };
+    Ok(first().map(|pem| Certificate {
+        key_fits: pki::key_fits(&pem, &text),
+        pem,
+        key_owner: None,
+    }))
 }
 
 fn entry(path: &Path, users: &BTreeMap<u32, String>) -> Result<Option<Entry>, LookError> {

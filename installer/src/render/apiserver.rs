@@ -49,13 +49,21 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
         Unit {
             name: "kube-apiserver.service".into(),
             after: Stage::Api,
-            // Certificates are read again without a restart.
-            reads: vec![unit, AUDIT_POLICY.into()],
+            reads: reads(cluster, unit),
             on_change: OnChange::Restart,
         }
         .into(),
     ]);
     all
+}
+
+/// Certificates are read again without a restart, and whom to trust of an etcd of others is not.
+fn reads(cluster: &Cluster, unit: String) -> Vec<String> {
+    let mut reads = vec![unit, AUDIT_POLICY.into()];
+    if cluster.etcd != Etcd::Hosts {
+        reads.push(certificate("etcd/external-ca"));
+    }
+    reads
 }
 
 /// Every name and address by which a client may know an API server.

@@ -196,11 +196,11 @@ impl Status {
         nodes: Option<&BTreeMap<String, told::Ready>>,
     ) -> Line {
         for line in &seen.certificates {
-            if let Some(why) = &line.why {
+            if let Some(why) = line.trouble() {
                 self.troubles.push(Trouble::Certificate {
                     host: host.to_owned(),
                     name: line.name.clone(),
-                    why: why.clone(),
+                    why,
                 });
             }
         }

@@ -47,6 +47,7 @@ fn certificate(name: &str, days: i64, why: Option<&str>) -> certs::Line {
         authority: "kubernetes-ca",
         days: Some(days),
         why: why.map(str::to_owned),
+        keeper: certs::Keeper::Apply,
     }
 }
 

@@ -72,7 +72,7 @@ pub enum Trouble {
         host: String,
         /// Which.
         name: String,
-        /// Why it is to be issued anew.
+        /// Why it will not do, with the way out.
         why: String,
     },
 }
@@ -99,7 +99,7 @@ impl fmt::Display for Trouble {
             Self::Node { host, why } => write!(f, "{host}: its node is not ready: {why}"),
             Self::Leaderless { host } => write!(f, "{host}: its etcd has no leader"),
             Self::Certificate { host, name, why } => {
-                write!(f, "{host}: certificate {name}: {why}; apply issues it anew")
+                write!(f, "{host}: certificate {name}: {why}")
             }
         }
     }

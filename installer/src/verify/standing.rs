@@ -36,14 +36,11 @@ pub fn standing(status: &Status, took: Duration) -> Vec<Finding> {
 /// What a host's certificates say together.
 #[must_use]
 pub fn certificates(lines: &[Line]) -> Verdict {
-    let bad = lines
-        .iter()
-        .find_map(|line| Some((&line.name, line.why.as_ref()?)));
+    let trouble = |line: &Line| Some(format!("{}: {}", line.name, line.trouble()?));
+    let bad = lines.iter().find_map(trouble);
     let days = lines.iter().filter_map(|line| line.days).min();
     match (bad, days) {
-        (Some((name, why)), _) => {
-            Verdict::Bad(format!("{name}: {why}; apply issues it anew"))
-        }
+        (Some(bad), _) => Verdict::Bad(bad),
         (None, Some(days)) => {
             let count = lines.len();
             Verdict::Good(format!("{count}, the first ends in {days} days"))
@@ -95,6 +92,7 @@ mod tests {
             authority: "y",
             days,
             why: why.map(str::to_owned),
+            keeper: crate::certs::Keeper::Apply,
         };
         let good = certificates(&[line(Some(300), None), line(Some(200), None)]);
         let wanted = "2, the first ends in 200 days".to_owned();
