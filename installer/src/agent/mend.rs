@@ -112,7 +112,7 @@ fn names(root: &Path, lines: &[String], journal: &mut Journal) -> Result<(), Men
 
 fn open(root: &Path, holes: &[Hole]) -> Result<(), MendError> {
     let firewall = filter::look(root);
-    if !firewall.is_ours_to_open() {
+    if !holes.iter().all(|hole| firewall.is_ours_to_make(hole)) {
         return Err(MendError::Firewall(firewall.name()));
     }
     for words in holes.iter().flat_map(|hole| firewall.open(hole)) {

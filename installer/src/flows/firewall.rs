@@ -20,6 +20,9 @@ pub enum Firewall {
     Firewalld(Zones),
     /// ufw is enabled.
     Ufw,
+    /// One that knows no protocol but a few by name, as before 0.36.2: what it is to let in of
+    /// others stands in a file of its.
+    OldUfw,
     /// Rules of iptables.
     Iptables,
     /// Chains of `nf_tables` that see what comes in.
@@ -60,7 +63,7 @@ impl Firewall {
         match self {
             Self::None => "none",
             Self::Firewalld(_) => "firewalld",
-            Self::Ufw => "ufw",
+            Self::Ufw | Self::OldUfw => "ufw",
             Self::Iptables => "iptables",
             Self::Nftables(_) => "nftables",
         }
@@ -71,9 +74,16 @@ impl Firewall {
     #[must_use]
     pub fn is_ours_to_open(&self) -> bool {
         match self {
-            Self::Firewalld(_) | Self::Ufw => true,
+            Self::Firewalld(_) | Self::Ufw | Self::OldUfw => true,
             Self::None | Self::Iptables | Self::Nftables(_) => false,
         }
+    }
+
+    /// Whether that is so of this hole: a file of others is theirs to write.
+    #[must_use]
+    pub fn is_ours_to_make(&self, hole: &Hole) -> bool {
+        let in_a_file = *self == Self::OldUfw && matches!(hole.way, Way::Protocol(_));
+        self.is_ours_to_open() && !in_a_file
     }
 
     /// The command lines that let something in.
@@ -83,6 +93,10 @@ impl Firewall {
             Self::None => Vec::new(),
             Self::Firewalld(zones) => firewalld(zones, hole),
             Self::Ufw => hole.from.iter().map(|from| ufw(hole.way, *from)).collect(),
+            Self::OldUfw => match hole.way {
+                Way::Tcp(_) | Way::Udp(_) => Self::Ufw.open(hole),
+                Way::Protocol(number) => old_ufw(hole, number),
+            },
             Self::Iptables => iptables(hole),
             Self::Nftables(chains) => {
                 let fits = |chain: &&Chain| chain.takes(hole);
@@ -96,7 +110,7 @@ impl Firewall {
     #[must_use]
     pub fn keeping(&self) -> Option<&'static str> {
         match self {
-            Self::None | Self::Firewalld(_) | Self::Ufw => None,
+            Self::None | Self::Firewalld(_) | Self::Ufw | Self::OldUfw => None,
             Self::Iptables => Some("and keep it with iptables-save"),
             Self::Nftables(_) => Some("and write it into /etc/nftables.conf"),
         }
@@ -133,6 +147,20 @@ fn firewalld(zones: &Zones, hole: &Hole) -> Vec<Words> {
         [kept, now]
     });
     rules.collect()
+}
+
+/// A line behind those that every file of these begins with (ufw-framework(8)).
+fn old_ufw(hole: &Hole, number: u8) -> Vec<Words> {
+    let (file, chain) = match hole.is_v4() {
+        true => ("/etc/ufw/before.rules", "ufw-before-input"),
+        false => ("/etc/ufw/before6.rules", "ufw6-before-input"),
+    };
+    let lines = hole.from.iter().map(|from| {
+        let rule = format!("-A {chain} -s {from} -p {number} -j ACCEPT");
+        let edit = format!("/^# End required lines/a {rule}");
+        ["sed", "-i", &edit, file].map(str::to_owned).to_vec()
+    });
+    lines.chain([words("ufw reload")]).collect()
 }
 
 /// ufw knows `vrrp` by name, since 0.36.2, and no protocol by number.
@@ -273,6 +301,23 @@ mod tests {
             ["ufw allow proto vrrp from 2001:db8::1"]
         );
         assert_eq!(
+            said(&Firewall::OldUfw, &peers),
+            said(&Firewall::Ufw, &peers)
+        );
+        let rule = "-A ufw6-before-input -s 2001:db8::1 -p 112 -j ACCEPT";
+        assert_eq!(
+            said(&Firewall::OldUfw, &adverts),
+            [
+                format!(
+                    "sed -i '/^# End required lines/a {rule}' /etc/ufw/before6.rules"
+                ),
+                "ufw reload".to_owned(),
+            ]
+        );
+        assert!(Firewall::OldUfw.is_ours_to_make(&peers));
+        assert!(!Firewall::OldUfw.is_ours_to_make(&adverts));
+        assert!(Firewall::Ufw.is_ours_to_make(&adverts));
+        assert_eq!(
             said(&Firewall::Iptables, &adverts),
             ["ip6tables -I INPUT -s 2001:db8::1 -p 112 -j ACCEPT"]
         );
@@ -315,6 +360,7 @@ mod tests {
             (Firewall::None, false),
             (Firewall::Firewalld(Zones::default()), true),
             (Firewall::Ufw, true),
+            (Firewall::OldUfw, true),
             (Firewall::Iptables, false),
             (nftables, false),
         ] {

@@ -115,7 +115,8 @@ fn repairs(
     }
     if sight.firewall.is_ours_to_open() {
         let shut = shut(cluster, host, round).into_iter();
-        let holes: Vec<_> = shut.flat_map(|(_, holes)| holes).collect();
+        let ours = |hole: &Hole| sight.firewall.is_ours_to_make(hole);
+        let holes: Vec<_> = shut.flat_map(|(_, holes)| holes).filter(ours).collect();
         if !holes.is_empty() {
             let firewall = sight.firewall.clone();
             all.push(Repair::Open { firewall, holes });

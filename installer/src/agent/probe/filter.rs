@@ -12,6 +12,9 @@ use crate::agent::files::below;
 use crate::flows::Zones;
 use crate::flows::firewall::{Chain, Firewall};
 
+/// The first version of ufw that is told of VRRP by name, and of no other way.
+const VRRP_BY_NAME: [u16; 3] = [0, 36, 2];
+
 /// Looks at the machine whose files lie below `root`.
 pub(in crate::agent) fn look(root: &Path) -> Firewall {
     if said(root, "firewall-cmd", &["--state"])
@@ -24,7 +27,11 @@ pub(in crate::agent) fn look(root: &Path) -> Firewall {
     let read = |path: &str| fs::read_to_string(below(root, path)).unwrap_or_default();
     let enabled = |line: &str| line.trim() == "ENABLED=yes";
     if read("/etc/ufw/ufw.conf").lines().any(enabled) {
-        return Firewall::Ufw;
+        let version = said(root, "ufw", &["version"]);
+        return match version.as_deref().and_then(ufw) {
+            Some(version) if version < VRRP_BY_NAME => Firewall::OldUfw,
+            Some(_) | None => Firewall::Ufw,
+        };
     }
     let chains = said(root, "nft", &["--json", "list", "chains"]);
     let chains = chains.map(|text| inputs(&text)).unwrap_or_default();
@@ -39,6 +46,14 @@ pub(in crate::agent) fn look(root: &Path) -> Firewall {
         (true, false) => Firewall::Iptables,
         (false, _) => Firewall::Nftables(others.into_iter().chain(theirs).collect()),
     }
+}
+
+/// `ufw 0.36.1`, in the first line.
+fn ufw(text: &str) -> Option<[u16; 3]> {
+    let numbers = text.lines().next()?.split_whitespace().nth(1)?;
+    let mut numbers = numbers.split(['.', '-', '~']).map(|one| one.parse().ok());
+    let mut next = || numbers.next().flatten();
+    Some([next()?, next()?, next().unwrap_or(0)])
 }
 
 /// What a program of the system prints, when it is there and content.
@@ -148,6 +163,16 @@ mod tests {
             found(&[nft], &[ufw("LOGLEVEL=low\nENABLED=yes\n")]),
             Firewall::Ufw
         );
+        for (version, wanted) in [
+            ("ufw 0.36.1\nCopyright", Firewall::OldUfw),
+            ("ufw 0.36", Firewall::OldUfw),
+            ("ufw 0.36.2", Firewall::Ufw),
+            ("ufw 1.0", Firewall::Ufw),
+            ("nothing", Firewall::Ufw),
+        ] {
+            let found = found(&[("ufw", version)], &[ufw("ENABLED=yes")]);
+            assert_eq!(found, wanted, "{version}");
+        }
         let mine = Chain {
             family: "inet".into(),
             table: "mine".into(),
