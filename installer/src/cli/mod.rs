@@ -90,8 +90,9 @@ enum Command {
     /// Answer or ask in a Pod that `verify` has laid down.
     #[command(hide = true, subcommand)]
     Pod(pod::Pod),
-    /// Print what `apply` would do on every host, with the difference of each file and without
-    /// secrets, and touch nothing. Ends with 3 when there is something to do.
+    /// Print what `apply` would do on every host, with the difference of each file that changes
+    /// and without secrets, and touch nothing; `render` prints what new files will hold. Ends
+    /// with 3 when there is something to do.
     Plan(plan::Plan),
     /// Take over an `env.sh`: the description goes to standard output, what became of each
     /// variable to standard error.
