@@ -86,6 +86,9 @@ enum Command {
         /// The machine's files lie below this folder.
         #[arg(long, default_value = "/")]
         root: PathBuf,
+        /// Remove this program's own file first: it was put there for this run alone.
+        #[arg(long)]
+        vanish: bool,
     },
     /// Answer or ask in a Pod that `verify` has laid down.
     #[command(hide = true, subcommand)]
@@ -159,7 +162,13 @@ impl Cli {
             Command::Reset(reset) => reset.execute(),
             Command::Verify(verify) => verify.execute(),
             Command::Pod(pod) => pod.execute(),
-            Command::Agent { root } => agent(&root),
+            Command::Agent { root, vanish } => {
+                let free = match vanish {
+                    true => gone(),
+                    false => Ok(()),
+                };
+                free.and_then(|()| agent(&root))
+            }
             Command::Import { file, strict } => imported(&file, strict),
             Command::Plan(plan) => plan.execute(),
             Command::Schema => schema(),
@@ -260,6 +269,13 @@ fn imported(path: &Path, strict: bool) -> Result<(String, u8), Sentence> {
         exit::DONE
     };
     Ok((imported.yaml.trim_end().to_owned(), code))
+}
+
+/// Removes this program's own file, which the kernel keeps for as long as it runs: a host that
+/// loses its power meanwhile has nothing of it.
+fn gone() -> Result<(), Sentence> {
+    let removed = std::env::current_exe().and_then(std::fs::remove_file);
+    removed.map_err(|error| format!("its own file stays: {error}"))
 }
 
 fn agent(root: &Path) -> Result<(String, u8), Sentence> {

@@ -10,6 +10,11 @@ const SIGNS: &[Sign] = &[
          that is built for it",
     ),
     sign(
+        "no program can be executed from",
+        "its /run and its /var/lib are mounted noexec, as the components' own folders must not \
+         be; \"mount -o remount,exec /var/lib\" on it, and in its /etc/fstab",
+    ),
+    sign(
         "no space left on device",
         "its /run or its disk is full; \"df -h\" on it says which",
     ),
@@ -57,6 +62,10 @@ mod tests {
             (
                 "sh: 1: /run/sternpost-agent-1-2: Exec format error (exit status: 126)",
                 Some("it has another processor"),
+            ),
+            (
+                "no program can be executed from /var/lib/sternpost",
+                Some("its /run and its /var/lib are mounted noexec"),
             ),
             (
                 "ssh: connect to host 192.0.2.1 port 22: Connection timed out",

@@ -2,6 +2,7 @@
 //! writes answers.
 
 mod agents;
+mod arrive;
 pub mod asked;
 mod cause;
 mod courier;

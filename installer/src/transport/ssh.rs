@@ -1,26 +1,18 @@
 //! The way over SSH, by the system's own ssh: its agent, its configuration, its jumps.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::SystemTime;
+use std::thread;
 
 use thiserror::Error;
 
-use super::{Agents, Piped};
+use super::{Agents, Piped, arrive};
 use crate::apply::TransportError;
 use crate::architecture::{Architecture, ArchitectureError};
 use crate::spec;
-
-/// Where the agent lies on a host for the time of one run: in memory, and gone with it. Each
-/// run has its own, so that the end of one takes nothing from another.
-fn place() -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let stamp = since.unwrap_or_default().as_millis();
-    format!("/run/sternpost-agent-{stamp:x}-{}", std::process::id())
-}
 
 /// How the far side says that it is of another architecture: nobody else ends with that (sh,
 /// ssh and sudo have 1, 126, 127 and 255).
@@ -127,11 +119,9 @@ impl Ssh {
     /// # Errors
     /// When the host cannot be reached, does not let us, or is of another architecture.
     pub fn agent(&self, agents: &Agents) -> Result<Piped, TransportError> {
-        let place = place();
-        let sent = self.offer(agents, &place);
-        sent.map_err(|error| TransportError(daemon::chain(&error)))?;
-        let script = format!("trap 'rm -f {place}' EXIT; {place} agent");
-        Piped::start(&mut self.command(&script))
+        let place = self.offer(agents, &arrive::name());
+        let place = place.map_err(|error| TransportError(daemon::chain(&error)))?;
+        Piped::start(&mut self.command(&arrive::run(&place)))
     }
 
     /// Copies a file to a host, for its owner alone and executable.
@@ -147,19 +137,20 @@ impl Ssh {
     }
 
     /// Sends the program for this machine's architecture, which most hosts have; one of
-    /// another says which, and is sent its own.
-    fn offer(&self, agents: &Agents, place: &str) -> Result<(), SshError> {
+    /// another says which, and is sent its own. Where it lies there.
+    fn offer(&self, agents: &Agents, name: &str) -> Result<String, SshError> {
         let first = agents.first();
-        let Err(machine) = self.try_agent(agents, first, place)? else {
-            return Ok(());
+        let machine = match self.try_agent(agents, first, name)? {
+            Ok(place) => return Ok(place),
+            Err(machine) => machine,
         };
         let other = Architecture::of_machine(&machine);
         let other = other.map_err(|source| SshError::Machine {
             host: self.host(),
             source,
         })?;
-        match self.try_agent(agents, other, place)? {
-            Ok(()) => Ok(()),
+        match self.try_agent(agents, other, name)? {
+            Ok(place) => Ok(place),
             Err(said) => Err(SshError::Refused {
                 host: self.host(),
                 said,
@@ -167,45 +158,55 @@ impl Ssh {
         }
     }
 
-    /// Sends the program for an architecture; what the host is where it is of another.
+    /// Sends the program for an architecture; where it lies, or what the host is where it is
+    /// of another.
     fn try_agent(
         &self,
         agents: &Agents,
         architecture: Architecture,
-        place: &str,
-    ) -> Result<Result<(), String>, SshError> {
+        name: &str,
+    ) -> Result<Result<String, String>, SshError> {
         let program = agents.get(architecture).ok_or_else(|| SshError::NoAgent {
             host: self.host(),
             architecture,
         })?;
+        let size = fs::metadata(program).map_err(unread(program))?.len();
         let machine = architecture.machine();
         let script = format!(
-            "if [ \"$(uname -m)\" != {machine} ]; then uname -m; exit {OTHER}; fi; {}",
-            receive(place)
+            "if [ \"$(uname -m)\" != {machine} ]; then uname -m; exit {OTHER}; fi\n{}",
+            arrive::script(name, size)
         );
         let mut output = self.copy(program, &script)?;
         if broke(&output) {
             // Nothing is half done: what was sent takes its place only when it is whole.
             output = self.copy(program, &script)?;
         }
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         if output.status.success() {
-            return Ok(Ok(()));
+            return Ok(Ok(said));
         }
         if output.status.code() == Some(OTHER) {
-            let said = String::from_utf8_lossy(&output.stdout);
-            return Ok(Err(said.trim().to_owned()));
+            return Ok(Err(said));
         }
         Err(self.refusal(&output))
     }
 
     fn copy(&self, from: &Path, script: &str) -> Result<Output, SshError> {
-        let file = File::open(from).map_err(|source| SshError::Read {
-            path: from.to_owned(),
-            source,
-        })?;
+        let mut file = File::open(from).map_err(unread(from))?;
         let mut command = self.command(script);
-        command.process_group(0).stdin(Stdio::from(file));
-        command.output().map_err(SshError::Run)
+        command.process_group(0).stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(SshError::Run)?;
+        let pipe = child.stdin.take();
+        // By way of this process: when it dies the file does not arrive whole.
+        let sends = thread::spawn(move || {
+            // A far side that wants no more says why.
+            pipe.map(|mut pipe| io::copy(&mut file, &mut pipe))
+        });
+        let output = child.wait_with_output().map_err(SshError::Run);
+        // Its pipe has no other end any more.
+        let _ = sends.join();
+        output
     }
 
     fn host(&self) -> String {
@@ -237,6 +238,11 @@ impl Ssh {
     fn line(script: &str) -> String {
         format!("sh -c {} sh {}", quoted(PRIVILEGED), quoted(script))
     }
+}
+
+fn unread(path: &Path) -> impl FnOnce(io::Error) -> SshError {
+    let path = path.to_owned();
+    |source| SshError::Read { path, source }
 }
 
 /// Whether the way broke without a word, as it does while a host's sshd begins anew: ssh's own

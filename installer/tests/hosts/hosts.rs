@@ -50,6 +50,9 @@ if [ ! -d "$root" ]; then
 fi
 exec unshare --mount --pid --fork --kill-child --mount-proc sh -c '
 for at in etc var run opt usr/local; do mount --bind "$1/$at" "/$at" || exit 1; done
+for at in $(cat /etc/noexec 2>/dev/null); do
+    mount --bind "$at" "$at" && mount -o remount,bind,noexec "$at" || exit 1
+done
 exec sh -c "$2"' sh "$root" "$3"
 "#;
 /// A line in the shell of a host that has a name of its own, and that nobody reaches by ssh

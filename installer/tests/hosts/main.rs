@@ -5,6 +5,7 @@
 //!
 //! Leaves to others: real ssh, systemd and components, on booted machines.
 
+mod arrive;
 mod docs;
 mod hosts;
 mod master;
@@ -18,7 +19,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 9] = [
+    let tests: [(&str, Test); 10] = [
         (
             "masters_are_started_anew_one_after_the_other",
             turns::in_turn,
@@ -46,6 +47,10 @@ fn main() {
         (
             "a_master_that_the_operator_sits_on_is_not_reached_over_ssh",
             master::is_known,
+        ),
+        (
+            "an_agent_lies_where_it_can_be_executed_and_leaves_nothing",
+            arrive::anywhere,
         ),
         ("no_secret_is_said_or_noted", secrets::nowhere),
         ("the_manuals_commands_work_in_their_order", docs::in_order),

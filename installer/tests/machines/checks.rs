@@ -136,7 +136,7 @@ pub(crate) fn nothing_done(run: &Run, rig: &Rig) -> Result<(), Failed> {
 pub(crate) fn nothing_left(rig: &Rig) -> Result<(), Failed> {
     // Its name is written so that this very shell has another.
     let look = "ls /run /var/lib/sternpost | grep -e '^[s]ternpost-agent' -e '^[i]ncoming'; \
-                pgrep -f '^/run/[s]ternpost-agent'; true";
+                pgrep -f '^/[^ ]*/[s]ternpost-agent'; true";
     for machine in &rig.machines {
         let mut left = String::new();
         let what = format!("the end of the agent on {}", machine.name());

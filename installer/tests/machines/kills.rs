@@ -108,7 +108,7 @@ fn killed(rig: &Rig, moment: Duration, side: Side) -> Result<Run, Failed> {
         Side::Agent(host) => {
             // Its name is written so that this very shell has another; where none runs at that
             // moment nothing is killed, and the run ends by itself.
-            rig.on(host, "pkill -KILL -f '^/run/[s]ternpost-agent'; true")?;
+            rig.on(host, "pkill -KILL -f '^/[^ ]*/[s]ternpost-agent'; true")?;
         }
     }
     run.end()

@@ -36,6 +36,9 @@ const BOOT: Duration = Duration::from_secs(180);
 /// From the request to the end.
 const SHUTDOWN: Duration = Duration::from_secs(60);
 
+/// How initramfs-tools mount /run, on Debian and Ubuntu.
+const RUN: &str = "remount,bind,nosuid,nodev,noexec";
+
 /// What a machine is booted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -115,7 +118,7 @@ impl Machine {
         wrapper.deafen()?;
         let nspawn = only_child(wrapper.pid())?;
         let leader = only_child(nspawn)?;
-        Ok(Self {
+        let machine = Self {
             name: name.to_owned(),
             address,
             folder,
@@ -123,7 +126,9 @@ impl Machine {
             nspawn,
             wrapper,
             _groups: groups,
-        })
+        };
+        machine.output("mount", &["-o", RUN, "/run"])?;
+        Ok(machine)
     }
 
     /// Shuts it down as its own administrator would, and waits for the end.
