@@ -200,6 +200,7 @@ impl<S: Services> Agent<S> {
                 files::tidy(&self.root, &self.journal);
                 Answer::Done
             }
+            Err(error @ LockError::Held { .. }) => Answer::Held(chain(&error)),
             Err(error) => failed(&error),
         }
     }

@@ -122,6 +122,8 @@ pub enum Answer {
     Collected(Pieces),
     /// What came of a trial.
     Probed(Probed),
+    /// Another operator has the lock; who, and what to do.
+    Held(String),
     /// It is not done, and all is as it was before.
     Failed {
         /// Why: a phrase and its causes.
@@ -176,6 +178,7 @@ impl fmt::Debug for Answer {
             Self::Told(_) => f.write_str("Told"),
             Self::Collected(_) => f.write_str("Collected"),
             Self::Probed(_) => f.write_str("Probed"),
+            Self::Held(holder) => write!(f, "Held({holder})"),
             Self::Failed { error, .. } => write!(f, "Failed({error})"),
         }
     }

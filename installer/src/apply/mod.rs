@@ -210,6 +210,7 @@ impl Target<'_> {
             | Answer::Machine(_)
             | Answer::Fetched(_)
             | Answer::Told(_)
+            | Answer::Held(_)
             | Answer::Collected(_)
             | Answer::Probed(_)
             | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
@@ -246,6 +247,7 @@ fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {
         | Answer::Machine(_)
         | Answer::Fetched(_)
         | Answer::Told(_)
+        | Answer::Held(_)
         | Answer::Collected(_)
         | Answer::Probed(_)
         | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),

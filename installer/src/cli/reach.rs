@@ -14,7 +14,8 @@ use crate::agent::{Answer, Order, Question};
 use crate::apply::Transport;
 use crate::facts::Machine;
 use crate::spec::{Cluster, Host};
-use crate::transport::{Agents, Here, Named, Piped, Ssh, asked, is_root};
+use crate::transport::asked::{self, Locked};
+use crate::transport::{Agents, Here, Named, Piped, Ssh, is_root};
 
 /// How hosts are reached.
 #[derive(Debug, Args)]
@@ -195,7 +196,15 @@ pub(super) fn fetched(
 
 /// Keeps other operators from a host while this one is at work there.
 pub(super) fn lock(way: &mut impl Transport) -> Result<(), String> {
-    asked::done(way, Order::Lock(who())).map_err(|error| error.to_string())
+    match locked(way)? {
+        Locked::Ours => Ok(()),
+        Locked::Held(holder) => Err(holder),
+    }
+}
+
+/// The same; another operator is no error.
+pub(super) fn locked(way: &mut impl Transport) -> Result<Locked, String> {
+    asked::lock(way, who()).map_err(|error| error.to_string())
 }
 
 /// Who is at work, for whoever comes second: the person, also behind sudo(8).

@@ -35,10 +35,48 @@ fn other<T>(answer: &Answer) -> Result<T, AskedError> {
 /// When it was refused, or the host is gone.
 pub fn asked(way: &mut impl Transport, order: Order) -> Result<Answer, AskedError> {
     let answer = way.ask(order)?;
-    if let Answer::Failed { error, .. } = answer {
-        return Err(AskedError::Refused(error));
+    match answer {
+        Answer::Failed { error, .. } | Answer::Held(error) => {
+            Err(AskedError::Refused(error))
+        }
+        Answer::Done
+        | Answer::Facts(_)
+        | Answer::Machine(_)
+        | Answer::Fetched(_)
+        | Answer::Inventory(_)
+        | Answer::Told(_)
+        | Answer::Collected(_)
+        | Answer::Probed(_) => Ok(answer),
     }
-    Ok(answer)
+}
+
+/// Whose a host is while it is worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Locked {
+    /// It is this operator's.
+    Ours,
+    /// Another is at work; who, and what to do.
+    Held(String),
+}
+
+/// Keeps other operators from a host, unless one is there already.
+///
+/// # Errors
+/// When the lock cannot be taken, or the host is gone.
+pub fn lock(way: &mut impl Transport, who: String) -> Result<Locked, AskedError> {
+    let answer = way.ask(Order::Lock(who))?;
+    match answer {
+        Answer::Done => Ok(Locked::Ours),
+        Answer::Held(holder) => Ok(Locked::Held(holder)),
+        Answer::Failed { error, .. } => Err(AskedError::Refused(error)),
+        Answer::Facts(_)
+        | Answer::Machine(_)
+        | Answer::Fetched(_)
+        | Answer::Inventory(_)
+        | Answer::Told(_)
+        | Answer::Collected(_)
+        | Answer::Probed(_) => other(&answer),
+    }
 }
 
 /// Has something done.

@@ -205,9 +205,7 @@ mod tests {
             let host = self.0.clone();
             Ok(match order {
                 Order::Lock(_) if world.at_work.is_some() && host == "m3" => {
-                    let error = world.at_work.unwrap_or_default().to_owned();
-                    let said = Vec::new();
-                    Answer::Failed { error, said }
+                    Answer::Held(world.at_work.unwrap_or_default().to_owned())
                 }
                 Order::Lock(_) => {
                     world.locked.push(host);

@@ -9,6 +9,7 @@ mod arrive;
 mod docs;
 mod hosts;
 mod master;
+mod safe;
 mod secrets;
 mod turns;
 
@@ -19,7 +20,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 11] = [
         (
             "masters_are_started_anew_one_after_the_other",
             turns::in_turn,
@@ -47,6 +48,10 @@ fn main() {
         (
             "a_master_that_the_operator_sits_on_is_not_reached_over_ssh",
             master::is_known,
+        ),
+        (
+            "another_operator_on_one_master_keeps_all_hosts",
+            safe::kept_out,
         ),
         (
             "an_agent_lies_where_it_can_be_executed_and_leaves_nothing",

@@ -77,7 +77,14 @@ impl Apply {
             false => (Meant::Done, self.record.open(&cluster.name, &reach::who())?),
         };
         let mut printer = Printer::new(self.look(), record);
-        let (sites, mut lost) = site::all(&self.reach, &cluster, meant);
+        let (mut sites, mut lost) = site::all(&self.reach, &cluster);
+        if meant == Meant::Done
+            && let Err((host, holder)) = site::locked(&cluster, &mut sites, &mut lost)
+        {
+            // Whatever was locked is free again.
+            drop(sites);
+            return Ok(self.kept_out(&mut printer, &cluster, &host, &holder));
+        }
         let answered = Answered {
             cluster: &cluster,
             sites,
@@ -137,6 +144,29 @@ impl Apply {
             material,
             stock,
         })
+    }
+
+    /// Another operator is at work: no host is touched.
+    fn kept_out(
+        &self,
+        printer: &mut Printer,
+        cluster: &Cluster,
+        held: &str,
+        holder: &str,
+    ) -> (String, u8) {
+        let names = cluster.hosts.iter().map(|host| &host.name);
+        let mut outcomes = Outcomes::new();
+        for host in names.filter(|name| self.reach.chosen(name)) {
+            let error = match host == held {
+                true => holder.to_owned(),
+                false => site::kept_out(held, holder),
+            };
+            let (host, said) = (host.clone(), error.clone());
+            outcomes.insert(host.clone(), Err(error));
+            self.tell(printer, &Event::Failed { host, error: said });
+        }
+        let (text, code) = outcome::done(&outcomes);
+        (self.not_told(text), code)
     }
 
     fn nothing_done(

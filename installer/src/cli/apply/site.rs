@@ -16,7 +16,8 @@ use crate::architecture::Architecture;
 use crate::render::{self, Known, Newcomers};
 use crate::spec::{Cluster, Host, Role};
 use crate::stock::Wanted;
-use crate::transport::{Piped, asked};
+use crate::transport::Piped;
+use crate::transport::asked::{self, Locked};
 
 /// etcd would come up with it, and serve it as this cluster's.
 const STALE: &str = "/var/lib/etcd/member is there, which this host's journal knows nothing of: \
@@ -49,17 +50,13 @@ pub(super) type Sites<'a> = BTreeMap<String, Site<'a>>;
 pub(super) type Lost = BTreeMap<String, String>;
 
 /// Every host that answers, and why the others do not.
-pub(super) fn all<'a>(
-    reach: &Reach,
-    cluster: &'a Cluster,
-    meant: Meant,
-) -> (Sites<'a>, Lost) {
+pub(super) fn all<'a>(reach: &Reach, cluster: &'a Cluster) -> (Sites<'a>, Lost) {
     let (mut sites, mut lost) = (Sites::new(), Lost::new());
     thread::scope(|scope| {
         let tries: Vec<_> = cluster
             .hosts
             .iter()
-            .map(|host| (host, scope.spawn(move || site(reach, host, meant))))
+            .map(|host| (host, scope.spawn(move || site(reach, host))))
             .collect();
         for (host, site) in tries {
             let name = host.name.clone();
@@ -75,7 +72,7 @@ pub(super) fn all<'a>(
     (sites, lost)
 }
 
-fn site<'a>(reach: &Reach, host: &'a Host, meant: Meant) -> Result<Site<'a>, String> {
+fn site<'a>(reach: &Reach, host: &'a Host) -> Result<Site<'a>, String> {
     let mut way = reach.way(host)?;
     let machine = reach::machine(&mut way)?;
     let architecture = Architecture::of_machine(&machine.processor);
@@ -90,11 +87,6 @@ fn site<'a>(reach: &Reach, host: &'a Host, meant: Meant) -> Result<Site<'a>, Str
         format!("none of its interfaces has {address}; is this the right machine?")
     })?;
     let stale = host.is(Role::Etcd) && machine.system.has_store();
-    // Another machine is not even locked.
-    match meant {
-        Meant::Shown => {}
-        Meant::Done => reach::lock(&mut way)?,
-    }
     Ok(Site {
         host,
         way,
@@ -106,6 +98,54 @@ fn site<'a>(reach: &Reach, host: &'a Host, meant: Meant) -> Result<Site<'a>, Str
         },
         refused: stale.then(|| STALE.to_owned()),
     })
+}
+
+/// Has the hosts to itself. What a cluster rests on is locked host by host, in the order of the
+/// description: of two operators who begin at once the first is nowhere second, and the other
+/// has nothing. Each of them with a part would take off a part of etcd each. Who keeps it is
+/// named with the host; then nothing is to be done anywhere. A node that somebody keeps is lost
+/// by itself.
+pub(super) fn locked(
+    cluster: &Cluster,
+    sites: &mut Sites<'_>,
+    lost: &mut Lost,
+) -> Result<(), (String, String)> {
+    let rests = |host: &Host| host.is(Role::ControlPlane) || host.is(Role::Etcd);
+    for host in cluster.hosts.iter().filter(|host| rests(host)) {
+        let Some(site) = sites.get_mut(&host.name) else {
+            continue;
+        };
+        match reach::locked(&mut site.way) {
+            Ok(Locked::Ours) => {}
+            Ok(Locked::Held(holder)) => return Err((host.name.clone(), holder)),
+            Err(error) => {
+                sites.remove(&host.name);
+                lost.insert(host.name.clone(), error);
+            }
+        }
+    }
+    let kept: Vec<_> = thread::scope(|scope| {
+        let nodes = sites.values_mut().filter(|site| !rests(site.host));
+        let tries: Vec<_> = nodes
+            .map(|site| (site.host, scope.spawn(|| reach::lock(&mut site.way))))
+            .collect();
+        let joined = tries.into_iter().filter_map(|(host, one)| {
+            let died = |_| Err("its thread died".to_owned());
+            let error = one.join().unwrap_or_else(died).err()?;
+            Some((host.name.clone(), error))
+        });
+        joined.collect()
+    });
+    for (host, error) in kept {
+        sites.remove(&host);
+        lost.insert(host, error);
+    }
+    Ok(())
+}
+
+/// Why no host is worked on while another operator keeps one.
+pub(super) fn kept_out(host: &str, holder: &str) -> String {
+    format!("not begun: {host} is another operator's for the time being: {holder}")
 }
 
 /// Those that are not worked on, although they answer: the others need what they know.
