@@ -7,6 +7,7 @@ mod join;
 mod material;
 mod orders;
 mod requests;
+mod stands;
 mod supply;
 mod turn;
 
@@ -28,6 +29,7 @@ pub(crate) use cause::cause;
 pub use material::{Material, MaterialError, PLACE};
 pub use orders::{Orders, OrdersError};
 pub use requests::{Request, outstanding, requests};
+pub use stands::Pillar;
 use supply::Supply;
 pub use turn::{End, Part, Says, Turns};
 

@@ -79,6 +79,8 @@ pub enum Says {
 pub enum End {
     /// What it is to run is well.
     Well,
+    /// It was not begun, and is as it was: others may go on.
+    Left,
     /// It is not.
     Failed,
 }
@@ -142,7 +144,7 @@ impl Turns {
         self.brings.remove(host);
         self.interrupts.retain(|one| one != host);
         match end {
-            End::Well => {}
+            End::Well | End::Left => {}
             End::Failed => drop(self.failed.get_or_insert_with(|| host.to_owned())),
         }
     }
@@ -181,6 +183,10 @@ mod tests {
         assert_eq!(says(&turns), [Begin, wait("m1"), wait("m1")]);
         turns.ended("m1", End::Well);
         assert_eq!(says(&turns)[1..], [Begin, wait("m2")]);
+        // One that is left as it is takes nothing away.
+        let mut left = turns.clone();
+        left.ended("m2", End::Left);
+        assert_eq!(left.says("m3"), Begin);
         // A node that fails is nobody's reason to wait.
         turns.ended("n1", End::Failed);
         assert_eq!(says(&turns)[1..], [Begin, wait("m2")]);

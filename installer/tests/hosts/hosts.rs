@@ -104,23 +104,29 @@ esac
 "#;
 /// The last words of a unit.
 const JOURNALCTL: &str = "#!/bin/sh\necho 'unknown flag: --no-such-flag'\n";
-/// A member that is ill for as many questions as a file has lines.
+/// A member that is ill for as many questions as a file has lines; those of hosts that are down
+/// do not answer.
 const ETCDCTL: &str = r#"#!/bin/sh
 echo "$SP_HOST asks etcdctl" >>FOLDER/log
 health=true
 if [ -s /run/ill ]; then sed -i 1d /run/ill; health=false; fi
 case "$*" in
 *"endpoint health"*)
+    own=$health
     for at in $(echo "$1" | sed 's/--endpoints=//; s/,/ /g'); do
+        health=$own; ! grep -qs "^${at#https://}$" FOLDER/dead || health=false
         all="$all${all:+,}{\"endpoint\":\"$at\",\"health\":$health,\"error\":\"no leader\"}"
     done
     echo "[$all]" ;;
 *) echo '[{"Status":{"header":{"member_id":1},"leader":1}}]' ;;
 esac
 "#;
-/// An API that is well.
+/// An API that is well, but on hosts that are down.
 const KUBECTL: &str = r#"#!/bin/sh
 echo "$SP_HOST asks kubectl" >>FOLDER/log
+for at in $(cat FOLDER/dead 2>/dev/null); do
+    case "$*" in *"--server=https://$at "*) echo 'connection refused' >&2; exit 1 ;; esac
+done
 case "$*" in
 */readyz*) printf ok ;;
 */leases/*) echo "{\"spec\":{\"holderIdentity\":\"m1_1\",\"renewTime\":\"$(date -u +%FT%TZ)\"}}" ;;
@@ -161,6 +167,22 @@ impl Hosts {
     /// Where the operator's own files lie.
     pub(super) fn desk(&self) -> PathBuf {
         self.folder.path().join("desk")
+    }
+
+    /// These hosts are down, and no others.
+    pub(super) fn down(&self, addresses: &[&str]) -> Tried {
+        let all = self.folder.path().join("hosts");
+        for (_, address) in HOSTS {
+            let (up, away) = (all.join(address), all.join(format!("{address}.away")));
+            match addresses.contains(&address) {
+                true if up.exists() => fs::rename(up, away)?,
+                false if away.exists() => fs::rename(away, up)?,
+                true | false => {}
+            }
+        }
+        let ports = |at: &&str| format!("{at}:2379\n{at}:6443\n");
+        let dead: String = addresses.iter().map(ports).collect();
+        Ok(fs::write(self.folder.path().join("dead"), dead)?)
     }
 
     /// A host's root.

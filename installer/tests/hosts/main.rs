@@ -20,7 +20,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 12] = [
         (
             "masters_are_started_anew_one_after_the_other",
             turns::in_turn,
@@ -48,6 +48,10 @@ fn main() {
         (
             "a_master_that_the_operator_sits_on_is_not_reached_over_ssh",
             master::is_known,
+        ),
+        (
+            "a_host_without_which_the_cluster_would_not_serve_is_not_begun",
+            safe::one_short,
         ),
         (
             "another_operator_on_one_master_keeps_all_hosts",

@@ -2,6 +2,7 @@
 
 mod run;
 mod site;
+mod stands;
 mod turns;
 mod well;
 
@@ -22,6 +23,7 @@ use crate::spec::Cluster;
 use crate::stock::Stock;
 use run::Run;
 use site::{Lost, Meant, Sites};
+use stands::Outage;
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -35,6 +37,10 @@ pub(super) struct Apply {
     /// Print what would be done, and touch nothing. Ends with 3 when there is something.
     #[arg(long)]
     dry_run: bool,
+    /// Start anew also what the cluster does not serve without, while others of its kind are
+    /// down: etcd is without its majority for that time, or no API server is there.
+    #[arg(long)]
+    allow_outage: bool,
     /// How progress is shown.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -62,6 +68,7 @@ impl Apply {
             kept,
             record: record::Noted::default(),
             dry_run: true,
+            allow_outage: false,
             output,
         }
     }
@@ -110,6 +117,10 @@ impl Apply {
             material: &ready.material,
             interrupt,
             meant,
+            outage: match self.allow_outage {
+                true => Outage::Allowed,
+                false => Outage::Refused,
+            },
         };
         outcomes.extend(run.work(printer, ready.sites));
         if self.dry_run {

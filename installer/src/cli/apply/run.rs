@@ -13,9 +13,10 @@ use super::super::outcome::Outcomes;
 use super::super::progress::{Event, Printer};
 use super::super::served::{self, Pace};
 use super::site::{self, Meant, Site, Sites};
+use super::stands::{self, Outage};
 use super::turns::Turns;
 use super::well::{self, Balancer};
-use crate::apply::{self, Material, Part, Target};
+use crate::apply::{self, Material, Part, Pillar, Target};
 use crate::plan::{self, Plan};
 use crate::render;
 use crate::resource::{self, Resource};
@@ -46,6 +47,7 @@ pub(super) struct Run<'a> {
     pub(super) material: &'a Material,
     pub(super) interrupt: Interrupt,
     pub(super) meant: Meant,
+    pub(super) outage: Outage,
 }
 
 impl Run<'_> {
@@ -181,6 +183,10 @@ impl Run<'_> {
             true => "stopped before it was begun; apply again to go on".to_owned(),
             false => not_begun(&failed),
         })?;
+        if let Some(falls) = self.falls(&mut planned, events) {
+            turn.left();
+            return Err(stands::not_begun(&falls));
+        }
         self.host(&mut planned, events)?;
         if turn.counts() {
             let balancer = planned.balancer();
@@ -194,6 +200,31 @@ impl Run<'_> {
         }
         turn.ended_well();
         Ok(planned)
+    }
+
+    /// Why the cluster cannot do without a host that is to be started anew. What has just begun
+    /// elsewhere is given a moment.
+    fn falls(
+        &self,
+        planned: &mut Planned<'_>,
+        events: &SyncSender<Event>,
+    ) -> Option<String> {
+        if self.meant == Meant::Shown || self.outage == Outage::Allowed {
+            return None;
+        }
+        let host = planned.site.host;
+        let shaken = Pillar::shaken(host, &planned.plan);
+        let way = &mut planned.site.way;
+        let mut falls = || {
+            let mut all = shaken.iter();
+            all.find_map(|pillar| stands::falls(way, self.cluster, host, *pillar))
+        };
+        let waits = |why: &str| self.waits(&host.name, why, events);
+        let stop = || self.interrupt.asked();
+        match served::until(&stands::PACE, &stop, waits, &mut falls) {
+            Ok(()) => None,
+            Err(_) => falls(),
+        }
     }
 
     fn host(

@@ -73,6 +73,11 @@ impl Turn<'_> {
         self.counts
     }
 
+    /// The host is as it was: the next may begin.
+    pub(super) fn left(mut self) {
+        self.end = End::Left;
+    }
+
     /// All that the host is to run is well.
     pub(super) fn ended_well(mut self) {
         self.end = End::Well;
