@@ -54,7 +54,7 @@ pub use mend::{Mend, MendError};
 pub(crate) use mounts::plain;
 pub use objects::ObjectsError;
 pub use order::{Answer, Order, Otherwise};
-pub use probe::{Kernel, Module, Probe, ProbeError, Probed, Syncs};
+pub use probe::{Kernel, Member, Module, Probe, ProbeError, Probed, Store, Syncs};
 pub use programs::{Install, ProgramsError};
 pub use remove::RemoveError;
 pub use systemd::{Services, ServicesError, Systemd};

@@ -8,6 +8,7 @@ mod heads;
 mod init;
 mod interrupt;
 mod kubeconfig;
+mod members;
 mod outcome;
 mod plan;
 mod pod;

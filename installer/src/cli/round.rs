@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::heads;
+use super::members::members;
 use super::reach::{self, Ways};
 use crate::agent::{Answer, Kernel, Order, Probe, Probed, Syncs};
 use crate::facts::hexadecimal;
@@ -111,6 +112,7 @@ fn sight(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Sight, Strin
         kernel: kernel(cluster, host, way)?,
         names: names.unwrap_or_default(),
         syncs: idle.then(|| syncs(way)),
+        members: members(cluster, host, way)?,
         machine,
     })
 }

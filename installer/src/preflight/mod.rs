@@ -9,6 +9,7 @@ mod between;
 mod clock;
 mod fix;
 mod own;
+mod store;
 mod supported;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::agent::{Kernel, Syncs};
+use crate::agent::{Kernel, Member, Syncs};
 use crate::architecture::Architecture;
 use crate::facts::Machine;
 use crate::flows::firewall::Firewall;
@@ -30,6 +31,7 @@ use crate::spec::Cluster;
 
 pub use fix::{Fix, Repair, fixes};
 pub use own::programs;
+pub use store::{Unserved, unserved};
 pub use what::{Closed, Processor, Room, Setting, Taken, Unanswered, Weight, What};
 
 /// Something about a host.
@@ -72,6 +74,9 @@ pub struct Sight {
     pub names: String,
     /// How fast its disk is; of a host that has, or is to have, etcd's data.
     pub syncs: Option<Result<Syncs, String>>,
+    /// What the members of an etcd of others say to it, by their endpoints; of a host that is
+    /// to use one.
+    pub members: Vec<(String, Member)>,
 }
 
 /// Who answers for a virtual address.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Sight;
+use super::store::unserved;
 use super::supported::supported;
 use super::what::{
     FULL, KERNEL, MEMORY, PROCESSORS, Processor, Room, SYNC, Setting, What,
@@ -77,6 +78,7 @@ pub(super) fn own(
     }
     found.extend(rooms(host, system));
     found.extend(disk(sight));
+    found.extend(unserved(&sight.members).into_iter().map(What::Store));
     if release(&system.kernel).is_some_and(|release| release < KERNEL) {
         found.push(What::Kernel(system.kernel.clone()));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::store::Unserved;
 use crate::flows::{Purpose, Way};
 
 /// Memory of a control-plane host, KiB: kubeadm's minimum, 1700 MB.
@@ -80,6 +81,8 @@ pub enum What {
     AddressHere(IpAddr),
     /// The balancer does not answer it.
     Endpoint(Unanswered),
+    /// A member of the etcd of others does not serve it.
+    Store(Unserved),
     /// Its kernel has not these modules.
     NoModule(Vec<String>),
     /// Modules that are not loaded.
@@ -196,6 +199,7 @@ impl What {
     #[must_use]
     pub fn weight(&self) -> Weight {
         match self {
+            Self::Store(found) => found.weight(),
             Self::OtherMachine(_)
             | Self::Swap(_)
             | Self::ControlGroups

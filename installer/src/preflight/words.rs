@@ -91,6 +91,7 @@ impl What {
                  vip-daemon gives it to one master at a time"
             ),
             Self::Endpoint(_) => ENDPOINT.to_owned(),
+            Self::Store(found) => found.way_out().to_owned(),
             Self::NoModule(_) => NO_MODULE.to_owned(),
             Self::Module(_) | Self::Setting(_) | Self::Names => {
                 "apply does it; --fix does it alone".to_owned()
@@ -163,12 +164,7 @@ impl fmt::Display for What {
                 write!(f, "{folder}/{name} configures another network")
             }
             Self::Name(name) => write!(f, "it calls itself {name:?}"),
-            Self::System(name) if name.is_empty() => {
-                f.write_str("its system does not say what it is")
-            }
-            Self::System(name) => {
-                write!(f, "its system is {name}, which is not supported")
-            }
+            Self::System(name) => unsupported(f, name),
             Self::OwnDns(server) => write!(
                 f,
                 "its /etc/resolv.conf names {server}, which is the Pod itself to a Pod: CoreDNS would \
@@ -181,6 +177,7 @@ impl fmt::Display for What {
                 write!(f, "it has {address} itself, and not by vip-daemon")
             }
             Self::Endpoint(found) => write!(f, "{found}"),
+            Self::Store(found) => write!(f, "{found}"),
             Self::NoModule(names) => {
                 write!(f, "its kernel has no {}", names.join(", "))
             }
@@ -198,6 +195,13 @@ impl fmt::Display for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (has, path) = (self.has / KIB_PER_MIB, &self.path);
         write!(f, "there are {has} MiB of room in {path}")
+    }
+}
+
+fn unsupported(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    match name {
+        "" => f.write_str("its system does not say what it is"),
+        name => write!(f, "its system is {name}, which is not supported"),
     }
 }
 

@@ -7,6 +7,7 @@ mod dial;
 mod ears;
 pub(super) mod filter;
 mod kernel;
+mod members;
 mod raw;
 mod syncs;
 
@@ -23,6 +24,7 @@ use crate::flows::{Ear, Reply, Standing};
 
 pub(super) use ears::Ears;
 pub use kernel::{Kernel, Module};
+pub use members::{Member, Store};
 pub use syncs::Syncs;
 
 /// Something to be tried.
@@ -61,6 +63,8 @@ pub enum Probe {
         /// The address.
         address: IpAddr,
     },
+    /// Whether the members of an etcd of others serve this host.
+    Members(Store),
 }
 
 /// What came of it.
@@ -79,6 +83,8 @@ pub enum Probed {
     Replies(Vec<Reply>),
     /// Of [`Probe::Claimants`]: hardware addresses.
     Claimants(Vec<String>),
+    /// Of [`Probe::Members`], in its order.
+    Members(Vec<Member>),
 }
 
 /// Why something could not be tried.
@@ -133,6 +139,7 @@ pub(super) fn probe(
             let all = claimants::claimants(interface, *address)?;
             Probed::Claimants(all.into_iter().collect())
         }
+        Probe::Members(store) => Probed::Members(members::ask(store)?),
     })
 }
 

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use daemon::chain;
 
 use super::super::interrupt::Interrupt;
+use super::super::members;
 use super::super::outcome::Outcomes;
 use super::super::progress::{Event, Printer};
 use super::super::served::{self, Pace};
@@ -142,6 +143,9 @@ impl Run<'_> {
         };
         let plan = target.plan(self.material, &mut site.way);
         let plan = plan.map_err(|error| chain(&error))?;
+        if self.meant == Meant::Done && !plan.steps.is_empty() {
+            members::serve(self.cluster, site.host, &mut site.way)?;
+        }
         Ok(Planned {
             site,
             wanted,

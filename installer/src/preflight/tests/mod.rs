@@ -61,6 +61,7 @@ fn sound(cluster: &Cluster, host: &Host) -> Sight {
         },
         names: render::names(cluster).within("127.0.0.1 localhost\n"),
         syncs: None,
+        members: Vec::new(),
     }
 }
 
