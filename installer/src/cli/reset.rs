@@ -58,7 +58,7 @@ impl Reset {
             false => BTreeMap::new(),
         };
         let free = |host: &Host| !stuck.contains_key(&host.name);
-        let mut answers = self.reach.each(&cluster, free, |_, way| {
+        let removed = |_: &Host, way: &mut Piped| {
             if self.dry_run {
                 return Ok(reset::plan(&inventory(way)?, data));
             }
@@ -66,10 +66,18 @@ impl Reset {
             let removal = reset::plan(&inventory(way)?, data);
             done(way, &removal)?;
             Ok(removal)
-        });
+        };
+        // An API server that ends writes to etcd, and would wait for it.
+        let first = |host: &Host| free(host) && !is_store_alone(host);
+        let last = |host: &Host| free(host) && is_store_alone(host);
+        let mut answers = self.reach.each(&cluster, first, removed);
+        answers.extend(self.reach.each(&cluster, last, removed));
         answers.extend(stuck.into_iter().map(|(host, error)| (host, Err(error))));
         let mut code = exit::DONE;
         let mut text = String::new();
+        let mut masters = cluster.with(Role::ControlPlane);
+        let stays = masters.any(|master| self.reach.chosen(&master.name));
+        let stays = stays.then(|| reset::store(&cluster)).flatten();
         for (host, answer) in answers {
             match answer {
                 Err(error) => {
@@ -89,6 +97,7 @@ impl Reset {
                 }
             }
         }
+        text.extend(stays);
         Ok((text.trim_end().to_owned(), code))
     }
 }
@@ -138,6 +147,11 @@ fn ready<'a, T: Transport>(
     Err(format!("it is not drained: no API server is ready: {why}"))
 }
 
+/// Whether API servers of other hosts are all that a member of etcd is there for.
+fn is_store_alone(host: &Host) -> bool {
+    host.is(Role::Etcd) && !host.is(Role::ControlPlane)
+}
+
 fn inventory(way: &mut Piped) -> Result<Inventory, String> {
     asked::inventory(way).map_err(|error| error.to_string())
 }
@@ -178,6 +192,17 @@ mod tests {
                 },
             })
         }
+    }
+
+    #[test]
+    fn etcd_on_hosts_of_its_own_goes_after_who_uses_it() {
+        let alone = |text: &str| -> Vec<bool> {
+            let spec = crate::spec::parse("cluster.yaml", text).unwrap();
+            spec.cluster.hosts.iter().map(is_store_alone).collect()
+        };
+        let apart = include_str!("../../tests/spec/dual.yaml");
+        assert_eq!(alone(apart), [true, false, false]);
+        assert!(!alone(include_str!("../../tests/spec/whole.yaml")).contains(&true));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::layout;
 pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
 use ours::{Ours, laid, ours, theirs, units};
 pub use ours::{has_units, kept, laid_at, was_laid};
-pub use show::{line, show};
+pub use show::{line, show, store};
 pub use step::{Kept, Step, Theirs};
 
 /// What a host knows of what was laid down on it.

@@ -1,10 +1,13 @@
 //! A removal for people: a line a step, and what stays with its reason.
 
 use super::{Kept, Removal, Route, Step, Table, Theirs};
+use crate::spec::{Cluster, Component, Etcd};
 use crate::swap::FSTAB;
 
 /// Names of a folder that are shown.
 const NAMES: usize = 4;
+/// Where API servers keep everything in etcd, unless the flag of that name says another place.
+const PREFIX: (&str, &str) = ("etcd-prefix", "/registry");
 
 /// The removal from one host.
 #[must_use]
@@ -21,6 +24,23 @@ pub fn show(host: &str, removal: &Removal) -> String {
         text.push_str(&format!("  {}\n", stays(kept)));
     }
     text
+}
+
+/// What stays in an etcd of others, which no host's journal knows of; nothing where etcd is
+/// ours.
+#[must_use]
+pub fn store(cluster: &Cluster) -> Option<String> {
+    let Etcd::External { endpoints, .. } = &cluster.etcd else {
+        return None;
+    };
+    let (flag, usual) = PREFIX;
+    let mut flags = cluster.extra_flags(Component::Apiserver);
+    let other = flags.find(|(name, _)| *name == flag);
+    let prefix = other.map_or(usual, |(_, prefix)| prefix);
+    let endpoints = endpoints.join(", ");
+    Some(format!(
+        "etcd.external: keep what the cluster has written below {prefix} of {endpoints}; before          another cluster begins there, have it removed: etcdctl del --prefix {prefix}/\n"
+    ))
 }
 
 /// A step in words.
@@ -89,5 +109,30 @@ fn stays(kept: &Kept) -> String {
                 "keep {path}: something is mounted at {at}; unmount it, and reset again"
             )
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_in_an_etcd_of_others_is_said() {
+        let read = |text: &str, flags: &str| {
+            let spec = crate::spec::parse("cluster.yaml", &format!("{text}{flags}"));
+            store(&spec.unwrap().cluster)
+        };
+        let whole = include_str!("../../tests/spec/whole.yaml");
+        let external = include_str!("../../tests/spec/external.yaml");
+        assert_eq!(read(whole, ""), None);
+        let usual = read(external, "").unwrap();
+        let endpoints = "https://192.0.2.51:2379, https://192.0.2.52:2379";
+        assert!(
+            usual.contains(&format!("below /registry of {endpoints};")),
+            "{usual}"
+        );
+        let other = "flags: {kube-apiserver: {etcd-prefix: /lab}}\n";
+        let other = read(external, other).unwrap();
+        assert!(other.ends_with("etcdctl del --prefix /lab/\n"), "{other}");
     }
 }
