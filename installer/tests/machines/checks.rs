@@ -125,11 +125,14 @@ pub(crate) fn no_secret(run: &Run) -> Result<(), Failed> {
 
 /// Every host is as it is to be.
 pub(crate) fn nothing_done(run: &Run, rig: &Rig) -> Result<(), Failed> {
-    for machine in &rig.machines {
-        holds(&run.printed, &format!("{}: 0 step(s) done", machine.name()))
-            .map_err(|_| format!("{}\n{}", run.said, run.printed))?;
-    }
-    Ok(())
+    let mut machines = rig.machines.iter();
+    machines.try_for_each(|machine| left_alone(run, machine.name()))
+}
+
+/// One of them is.
+pub(crate) fn left_alone(run: &Run, host: &str) -> Result<(), Failed> {
+    holds(&run.printed, &format!("{host}: 0 step(s) done"))
+        .map_err(|_| format!("{}\n{}", run.said, run.printed).into())
 }
 
 /// The agent and what it was brought are gone from every host.

@@ -35,7 +35,9 @@ pub(crate) type Standing = BTreeMap<String, String>;
 pub(crate) fn standing(rig: &Rig) -> Result<Standing, Failed> {
     let each = rig.machines.iter().map(|machine| {
         let name = machine.name();
-        Ok((name.to_owned(), rig.on(name, LISTING)?))
+        let listing = rig.on(name, LISTING);
+        let listing = listing.map_err(|error| format!("{name}: {error:?}"))?;
+        Ok((name.to_owned(), listing))
     });
     each.collect()
 }
@@ -86,7 +88,21 @@ pub(crate) fn gone_by(
 ) -> Result<(), Failed> {
     let dry = reset(&["--data", "--dry-run"])?.ended(3)?;
     holds(&dry.printed, "stop etcd.service")?;
-    reset(&["--data", "--confirm", "lab"])?.ended(0)?;
+    emptied(rig, before, reset).map(drop)
+}
+
+/// The same on the hosts of `before`, whatever ran there; what `reset` has said.
+#[expect(
+    clippy::print_stdout,
+    reason = "how long it took belongs to the result"
+)]
+pub(crate) fn emptied(
+    rig: &Rig,
+    before: &Standing,
+    reset: impl Fn(&[&str]) -> Result<Run, Failed>,
+) -> Result<Run, Failed> {
+    let run = reset(&["--data", "--confirm", "lab"])?.ended(0)?;
+    println!("reset: {:.1?}", run.took);
     let after = standing(rig)?;
     for (host, before) in before {
         let after = after.get(host).map_or("", String::as_str);
@@ -97,7 +113,8 @@ pub(crate) fn gone_by(
         }
     }
     let again = reset(&["--data", "--dry-run"])?.ended(0)?;
-    holds(&again.printed, "m1: nothing to remove")
+    holds(&again.printed, "m1: nothing to remove")?;
+    Ok(run)
 }
 
 /// What lines of one are not in the other, if any.

@@ -2,6 +2,7 @@
 //!
 //! Leaves to `tests/apply.rs`: every single place where a run can be broken off.
 
+mod adopted;
 mod bad;
 mod befallen;
 mod bounds;
@@ -15,6 +16,7 @@ mod objects;
 mod pods;
 mod rolling;
 mod secrets;
+mod shapes;
 mod shares;
 mod six;
 mod timeline;
@@ -96,6 +98,16 @@ const TESTS: &[Test] = &[
         "a_cluster_with_a_node_from_init_to_reset",
         ASKED_NODE,
         whole::life,
+    ),
+    (
+        "etcd_on_a_host_of_its_own_and_a_balancer_on_every_host",
+        NODE,
+        shapes::apart,
+    ),
+    (
+        "an_etcd_of_others_is_used_and_left_as_it_was",
+        MASTER,
+        adopted::used,
     ),
 ];
 

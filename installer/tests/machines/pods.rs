@@ -23,6 +23,8 @@ const BOXES: [Box; 4] = [
     Box::new("n2", 22, "node"),
 ];
 const NODES: [&str; 2] = ["n1", "n2"];
+/// Where clients find the API, where masters hand an address on.
+pub(crate) const THROUGH: &str = "10.79.0.100:6443";
 /// Stands where no collection may take it from.
 const PLANTED: &str = "Hunter2Hunter2";
 
@@ -36,7 +38,7 @@ pub(crate) fn asked() -> Result<(), Failed> {
     rig.describe(&BOXES, &rig::settings()?)?;
     let before = leave::standing(&rig)?;
     rig.apply(&[])?.ended(0)?;
-    let run = whole(&rig, &NODES)?;
+    let run = whole(&rig, &NODES, THROUGH)?;
     println!("verify with {} nodes: {:.1?}", NODES.len(), run.took);
     stopped(&rig)?;
     cut(&rig)?;
@@ -48,8 +50,8 @@ pub(crate) fn asked() -> Result<(), Failed> {
     leave::gone(&rig, &before)
 }
 
-/// Every check is good on every node, and nothing of it is left.
-pub(crate) fn whole(rig: &Rig, nodes: &[&str]) -> Result<Run, Failed> {
+/// Every check is good on every node, also by the address `api`, and nothing of it is left.
+pub(crate) fn whole(rig: &Rig, nodes: &[&str], api: &str) -> Result<Run, Failed> {
     node::ready(rig, nodes)?;
     let status = rig.asked("status", &[])?;
     holds(&status.printed, " ready ")?;
@@ -60,6 +62,7 @@ pub(crate) fn whole(rig: &Rig, nodes: &[&str]) -> Result<Run, Failed> {
         count => format!("good: {count}/{count} answer"),
     };
     let ports = format!("good: {0}/{0} answer", nodes.len());
+    let (exec, logs) = (format!("exec through {api}"), format!("logs through {api}"));
     for node in nodes {
         for (check, said) in [
             ("Pod address", "good: 10.244."),
@@ -68,8 +71,8 @@ pub(crate) fn whole(rig: &Rig, nodes: &[&str]) -> Result<Run, Failed> {
             ("Service from its Pod", "good: 1/1 answer"),
             ("Service from the host", "good: 1/1 answer"),
             ("port of every node", ports.as_str()),
-            ("exec through 10.79.0.100:6443", "good: check-"),
-            ("logs through 10.79.0.100:6443", "good: \"sternpost answers"),
+            (exec.as_str(), "good: check-"),
+            (logs.as_str(), "good: \"sternpost answers"),
             ("certificates", "good: "),
         ] {
             checks::told(&run, node, check, said)?;

@@ -52,7 +52,7 @@ pub(crate) fn life() -> Result<(), Failed> {
     })?;
     let first = first.ended(0)?;
     let served = served.ok_or("the API never answered through the address")?;
-    let verified = pods::whole(&rig, &nodes)?;
+    let verified = pods::whole(&rig, &nodes, pods::THROUGH)?;
     let green = bare.elapsed();
     println!(
         "bare machines to a cluster with {} node(s): {:.1?}, and to a green verify, which takes \
