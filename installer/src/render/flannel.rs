@@ -15,7 +15,7 @@ use crate::layout::{self, certificate};
 use crate::resource::{
     Authority, Certificate, File, Folder, OnChange, Owner, Program, Resource, Stage, Unit,
 };
-use crate::spec::{BetweenPods, Cluster, Host, ProxyMode};
+use crate::spec::{BetweenPods, Cluster, Host, ProxyMode, Role};
 
 const IDENTITY: &str = "flannel";
 /// Its user, which `addons` gives its rights.
@@ -50,7 +50,7 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
     .unit("After", "network-online.target")
     .unit("StartLimitIntervalSec", "0")
     .set("Environment", format!("NODE_NAME={}", host.name))
-    .set("ExecStartPre", format!("/bin/sh -c \"{}\"", joined()))
+    .set("ExecStartPre", format!("/bin/sh -c \"{}\"", joined(host)))
     .set("ExecStartPost", format!("/bin/sh {SCRIPT_FILE}"))
     .with(&[
         ("Type", "notify"),
@@ -106,9 +106,14 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
 }
 
 /// Before its node is there flannel only looks again every few seconds, or ends. The node is
-/// there a moment after its kubelet has its first certificate.
-fn joined() -> String {
-    let certificate = format!("{}/pki/kubelet-client-current.pem", layout::KUBELET);
+/// there a moment after its kubelet has its first certificate; that of a master has one from
+/// the beginning, and is given the one that it serves with when its node is there.
+fn joined(host: &Host) -> String {
+    let kind = match host.is(Role::ControlPlane) {
+        true => "server",
+        false => "client",
+    };
+    let certificate = format!("{}/pki/kubelet-{kind}-current.pem", layout::KUBELET);
     format!("until test -e {certificate}; do sleep 0.1; done")
 }
 

@@ -1,25 +1,29 @@
 //! kubelet: its configuration, its way to an identity, its unit.
 
-use pki::Name;
+use pki::{Name, Profile};
 use serde_json::{Value, json};
 
 use super::flags::Flags;
 use super::unit::Service;
-use super::{Known, yaml};
+use super::{Known, kubeconfig, server, yaml};
 use crate::layout::{self, certificate};
 use crate::resource::{
-    Authority, File, Folder, OnChange, Owner, Program, Resource, Shared, Stage, Unit,
+    Authority, Certificate, File, Folder, OnChange, Owner, Program, Resource, Shared,
+    Stage, Unit,
 };
-use crate::spec::{Cluster, Component, Host};
+use crate::spec::{Cluster, Component, Host, Role};
 
+const IDENTITY: &str = "kubelet";
 const CONFIG: &str = "/var/lib/kubelet/config.yaml";
 
 pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
     let unit = format!("{}/kubelet.service", layout::UNITS);
-    vec![
+    let mut all = vec![
         Program::new("kubelet").into(),
         Resource::Shared(Shared::Trust(Authority::Kubernetes)),
-        Resource::Shared(Shared::Join),
+    ];
+    all.extend(identity(cluster, host));
+    all.extend([
         Resource::Folder(Folder {
             path: layout::KUBELET.into(),
             mode: 0o750,
@@ -37,6 +41,27 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
             on_change: OnChange::Restart,
         }
         .into(),
+    ]);
+    all
+}
+
+/// How it comes to its first certificate. No token makes a master: the name of one is none
+/// that bootstrap-signer gives to whoever has a token, so it has its certificate from the
+/// beginning, and renews it as every kubelet does.
+fn identity(cluster: &Cluster, host: &Host) -> Vec<Resource> {
+    if !host.is(Role::ControlPlane) {
+        return vec![Resource::Shared(Shared::Join)];
+    }
+    let user = format!("system:node:{}", host.name);
+    vec![
+        Certificate {
+            name: IDENTITY.into(),
+            owner: Owner::Root,
+            authority: Authority::Kubernetes,
+            profile: Profile::client(&user, &["system:nodes"]),
+        }
+        .into(),
+        kubeconfig::kubeconfig(cluster, &server(cluster, host), IDENTITY).into(),
     ]
 }
 
@@ -97,13 +122,16 @@ fn flags(cluster: &Cluster, host: &Host) -> Flags {
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    let flags = Flags::default()
-        .set("config", CONFIG)
-        .set(
+    let flags = Flags::default().set("config", CONFIG);
+    let flags = match host.is(Role::ControlPlane) {
+        true => flags,
+        false => flags.set(
             "bootstrap-kubeconfig",
             layout::kubeconfig("bootstrap-kubelet"),
-        )
-        .set("kubeconfig", layout::kubeconfig("kubelet"))
+        ),
+    };
+    let flags = flags
+        .set("kubeconfig", layout::kubeconfig(IDENTITY))
         .set("hostname-override", &host.name)
         .set("node-ip", addresses.join(","));
     let flags = match labels.as_slice() {

@@ -148,8 +148,9 @@ pub fn plan(inventory: &Inventory, data: Data) -> Removal {
         }
     }
     for (unit, path) in WRITTEN {
+        let its_own = laid.contains(unit) && !removal.gone(path);
         if let (true, Some(There::File { sha256, .. })) =
-            (laid.contains(unit), inventory.there.get(path))
+            (its_own, inventory.there.get(path))
         {
             let (path, sha256) = (path.to_owned(), sha256.clone());
             removal.steps.push(Step::File { path, sha256 });

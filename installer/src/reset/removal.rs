@@ -227,7 +227,7 @@ impl Removal {
     }
 
     /// Whether a step before this one removes a path.
-    fn gone(&self, path: &str) -> bool {
+    pub(super) fn gone(&self, path: &str) -> bool {
         self.steps.iter().any(|step| match step {
             Step::File { path: gone, .. }
             | Step::Link { path: gone, .. }

@@ -79,7 +79,9 @@ fn site<'a>(reach: &Reach, host: &'a Host) -> Result<Site<'a>, String> {
     let architecture = architecture.map_err(|error| error.to_string())?;
     let address = host.address();
     let interface = machine.interface(address).map(str::to_owned);
-    let newcomers = match host.is(Role::Node) && !machine.joined {
+    // A master's own kubelet is let in without a token.
+    let asks = host.is(Role::Node) && !host.is(Role::ControlPlane);
+    let newcomers = match asks && !machine.joined {
         true => Newcomers::Expected,
         false => Newcomers::None,
     };
