@@ -36,8 +36,13 @@ pub(crate) fn kept(rig: &Rig) -> Result<(), Failed> {
     said(rig, "configmap coredns", "{.data.Corefile}", "mine")?;
     said(rig, "service kube-dns", "{.spec.clusterIP}", "10.96.0.10")?;
     // Its file is put right: that is an apply of it, as the plan says.
-    let run = rig.apply(&[])?.ended(0)?;
-    holds(&run.printed, &format!("reload {UNIT}, since {DNS} changed"))?;
+    let plan = rig.asked("plan", &[])?.ended(3)?;
+    holds(
+        &plan.printed,
+        &format!("reload {UNIT}, since {DNS} changed"),
+    )?;
+    holds(&plan.printed, "cpu: 1m\n")?;
+    rig.apply(&[])?.ended(0)?;
     said(rig, "deployment coredns", "{.spec.replicas}", "2")?;
     said(rig, "deployment coredns", cpu, "100m")
 }

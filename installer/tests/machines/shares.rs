@@ -124,7 +124,9 @@ fn table(
 ) -> String {
     let mut hosts: BTreeMap<&str, Vec<(Duration, Kind)>> = BTreeMap::new();
     for (at, line) in steps {
-        if let Some((host, step)) = line.split_once(": ") {
+        if let Some((host, step)) = line.split_once(": ")
+            && host != "warning"
+        {
             hosts.entry(host).or_default().push((*at, Kind::of(step)));
         }
     }
