@@ -35,7 +35,7 @@ pub(super) fn anywhere() -> Tried {
     holds(&said, "no program can be executed from /var/lib/sternpost")?;
     holds(&said, "mount -o remount,exec /var/lib")?;
     noexec("")?;
-    let words = ["reset", "--data", "--confirm", "kubernetes"];
+    let words = ["reset", "--data", "--confirm", "prod"];
     hosts.run(&words)?.ended(0)?;
     let after = standing(&hosts)?;
     let left = |line: &&str| line.contains("sternpost");
