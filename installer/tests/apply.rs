@@ -29,6 +29,8 @@ mod killed;
 mod leave;
 #[path = "apply/process.rs"]
 mod process;
+#[path = "apply/settled.rs"]
+mod settled;
 #[path = "apply/units.rs"]
 mod units;
 #[path = "apply/world.rs"]
@@ -40,7 +42,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 18] = [
+    let tests: [(&str, Test); 19] = [
         (
             "a_bare_host_gets_it_all_and_a_second_time_nothing",
             everything,
@@ -62,6 +64,7 @@ fn main() {
             "the_token_of_the_day_is_for_newcomers_alone",
             token_of_the_day,
         ),
+        ("a_kernel_setting_alone_is_set_at_once", settled::alone),
         (
             "reset_leaves_nothing_of_ours_and_all_of_others",
             leave::whole,

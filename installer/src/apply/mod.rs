@@ -173,6 +173,9 @@ impl Target<'_> {
                 obeyed(step, transport.ask(order)?)?;
             }
         }
+        if orders.owe_settling() {
+            settled(transport.ask(Order::Settle)?)?;
+        }
         // All have had the time of those behind them: the last one alone is waited for.
         for step in &plan.steps {
             if let Some(order) = stays(step) {
@@ -238,10 +241,18 @@ fn stays(step: &Step) -> Option<Order> {
 }
 
 fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {
+    told(answer, || plan::line(step))
+}
+
+fn settled(answer: Answer) -> Result<(), ApplyError> {
+    told(answer, || "set users, modules and the kernel".to_owned())
+}
+
+fn told(answer: Answer, step: impl FnOnce() -> String) -> Result<(), ApplyError> {
     match answer {
         Answer::Done => Ok(()),
         Answer::Failed { error, said } => Err(ApplyError::Step {
-            step: plan::line(step),
+            step: step(),
             error,
             said,
         }),

@@ -10,6 +10,14 @@ use crate::layout;
 use crate::plan::{Step, Trust};
 use crate::resource::{Owner, Resource, Shared};
 
+/// Where files lie by which users, folders of the run, modules and kernel settings are made.
+const SETS: [&str; 4] = [
+    "/etc/sysusers.d/",
+    "/etc/tmpfiles.d/",
+    "/etc/modules-load.d/",
+    "/etc/sysctl.d/",
+];
+
 /// Turns steps into orders. Before the first step about a unit the host is settled: users,
 /// folders of the run, modules, kernel settings, units.
 pub struct Orders<'a> {
@@ -17,6 +25,8 @@ pub struct Orders<'a> {
     material: &'a Material,
     users: bool,
     settled: bool,
+    /// A file was written that no step about a unit has had settled.
+    owed: bool,
 }
 
 /// Why a step is no order.
@@ -48,6 +58,7 @@ impl<'a> Orders<'a> {
             material,
             users: false,
             settled: false,
+            owed: false,
         }
     }
 
@@ -57,6 +68,9 @@ impl<'a> Orders<'a> {
     /// When a certificate cannot be issued, or a program is nowhere.
     pub fn of(&mut self, step: &Step) -> Result<Vec<Order>, OrdersError> {
         let mut orders: Vec<_> = self.before(step).into_iter().collect();
+        if let Step::Write { path, .. } = step {
+            self.owed |= SETS.iter().any(|folder| path.starts_with(folder));
+        }
         match step {
             Step::Folder {
                 path, mode, owner, ..
@@ -111,7 +125,16 @@ impl<'a> Orders<'a> {
             | Step::Reload { .. } => &mut self.settled,
         };
         let first = !std::mem::replace(settled, true);
+        if first {
+            self.owed = false;
+        }
         first.then_some(Order::Settle)
+    }
+
+    /// Whether files that set the machine were written since it was settled last.
+    #[must_use]
+    pub fn owe_settling(&self) -> bool {
+        self.owed
     }
 
     fn issue(&self, name: &str) -> Result<Vec<Order>, OrdersError> {
