@@ -22,6 +22,8 @@ pub const STERNPOST: &str = "/etc/sternpost";
 pub const UNITS: &str = "/etc/systemd/system";
 /// Links to the programs of the version in use.
 pub const BIN: &str = "/usr/local/bin";
+/// Where programs lie that links lead to, each version for itself.
+pub const STORE: &str = "/opt/sternpost";
 /// CNI's configuration and its programs.
 pub const CNI_CONFIG: &str = "/etc/cni/net.d";
 /// CNI's programs.

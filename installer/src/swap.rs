@@ -8,6 +8,8 @@ use crate::agent::{below, plain};
 
 /// The table.
 pub const FSTAB: &str = "/etc/fstab";
+/// It as it was before any line was commented, in case somebody wants to compare.
+pub(crate) const FSTAB_BEFORE: &str = "/etc/fstab.sternpost";
 /// What the kernel swaps to (proc_swaps(5)).
 const SWAPS: &str = "/proc/swaps";
 /// What a line of the table begins with that swaps no more.

@@ -27,6 +27,8 @@ mod authorities;
 mod killed;
 #[path = "apply/leave.rs"]
 mod leave;
+#[path = "apply/less.rs"]
+mod less;
 #[path = "apply/process.rs"]
 mod process;
 #[path = "apply/settled.rs"]
@@ -42,7 +44,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 19] = [
+    let tests: [(&str, Test); 21] = [
         (
             "a_bare_host_gets_it_all_and_a_second_time_nothing",
             everything,
@@ -63,6 +65,14 @@ fn main() {
         (
             "the_token_of_the_day_is_for_newcomers_alone",
             token_of_the_day,
+        ),
+        (
+            "what_the_description_has_no_more_is_taken_off",
+            less::taken_off,
+        ),
+        (
+            "what_is_taken_off_and_broken_off_is_gone_on_with",
+            less::broken_off,
         ),
         ("a_kernel_setting_alone_is_set_at_once", settled::alone),
         (

@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use daemon::chain;
 
 use crate::facts::{Wanted, look, survey};
+use crate::reset;
 use lock::Lock;
 use probe::Ears;
 
@@ -294,6 +295,7 @@ impl<S: Services> Agent<S> {
             Ok(entries) => entries,
             Err(error) => return failed(&error),
         };
+        facts.laid = reset::laid_at(&entries);
         facts.unread = unread::unread(&entries, &wanted.units);
         match before::others(&self.root, &wanted.files(), &entries) {
             Ok(others) => facts.others = others,

@@ -8,10 +8,8 @@ use super::files::{self, Put, below};
 use super::journal::{Entry, Journal};
 use super::mend::{MendError, run};
 use crate::layout;
-use crate::swap::{self, FSTAB, Swap};
+use crate::swap::{self, FSTAB, FSTAB_BEFORE, Swap};
 
-/// The table as it was before any line was commented, in case somebody wants to compare.
-const FSTAB_BEFORE: &str = "/etc/fstab.sternpost";
 /// Where a unit leads that is masked (systemctl(1)).
 const NOWHERE: &str = "/dev/null";
 

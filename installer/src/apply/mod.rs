@@ -20,9 +20,11 @@ use thiserror::Error;
 use crate::agent::{Answer, Order, Otherwise};
 use crate::facts::{Facts, Wanted};
 use crate::plan::{self, Inputs, Plan, Step};
+use crate::reset;
 use crate::resource::Resource;
 use crate::spec::Cluster;
 use crate::stock::Programs;
+use crate::transport::asked::{self, AskedError};
 
 pub use authority::{Held, HeldError, settle};
 pub(crate) use cause::cause;
@@ -81,6 +83,17 @@ pub enum ApplyError {
         /// What the unit said last.
         said: Vec<String>,
     },
+    /// The journal of the host could not be read.
+    #[error(transparent)]
+    Inventory(#[from] AskedError),
+    /// What the description takes from the host is a member of etcd still.
+    #[error(
+        "it has a member of etcd, which the description takes from it: the others would count one \
+         that is gone; have it leave first (on another member: etcdctl member list, etcdctl member \
+         remove ID), then here: systemctl disable --now etcd.service && mv /var/lib/etcd \
+         /var/lib/etcd.before"
+    )]
+    Member,
     /// The operator wants to stop.
     #[error("stopped before {left} of {steps} step(s); apply again to go on")]
     Stopped {
@@ -136,14 +149,37 @@ impl Target<'_> {
         transport: &mut impl Transport,
     ) -> Result<Plan, ApplyError> {
         let facts = self.facts(transport)?;
-        Ok(plan::plan(Inputs {
+        let superfluous = self.superfluous(&facts, transport)?;
+        let mut plan = plan::plan(Inputs {
             host: self.host,
             wanted: self.wanted,
             facts: &facts,
             programs: &|name| Some(self.programs.get(name)?.sha256.clone()),
             trust: &Supply::new(*self, material),
             now: self.now,
-        }))
+        });
+        // Last: whoever has led elsewhere by then misses nothing of it.
+        let remove = |what| Step::Remove { what };
+        plan.steps.extend(superfluous.into_iter().map(remove));
+        Ok(plan)
+    }
+
+    /// What takes off what is ours on the host, and not wanted there.
+    fn superfluous(
+        &self,
+        facts: &Facts,
+        transport: &mut impl Transport,
+    ) -> Result<Vec<reset::Step>, ApplyError> {
+        let wanted = Wanted::of(self.wanted).files();
+        let unwanted = reset::unwanted(&facts.laid, &wanted);
+        if unwanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inventory = asked::inventory(transport)?;
+        match reset::has_member(&inventory, &unwanted) {
+            true => Err(ApplyError::Member),
+            false => Ok(reset::superfluous(&inventory, &unwanted)),
+        }
     }
 
     /// Does every step of a plan. Each is said before it is done, which is the place to stop.
@@ -197,7 +233,8 @@ impl Target<'_> {
             | Step::Enable { .. }
             | Step::Start { .. }
             | Step::Restart { .. }
-            | Step::Reload { .. } => None,
+            | Step::Reload { .. }
+            | Step::Remove { .. } => None,
         });
         let files = names.filter_map(|name| Some(self.programs.get(name)?.file.clone()));
         files.collect()
@@ -235,7 +272,8 @@ fn stays(step: &Step) -> Option<Order> {
         | Step::Share { .. }
         | Step::Install { .. }
         | Step::Enable { .. }
-        | Step::Reload { .. } => return None,
+        | Step::Reload { .. }
+        | Step::Remove { .. } => return None,
     };
     Some(Order::Stays { unit, otherwise })
 }

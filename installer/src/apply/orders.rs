@@ -101,6 +101,7 @@ impl<'a> Orders<'a> {
             Step::Start { unit, .. } => orders.push(Order::Start(unit.clone())),
             Step::Restart { unit, .. } => orders.push(Order::Restart(unit.clone())),
             Step::Reload { unit, .. } => orders.push(Order::Reload(unit.clone())),
+            Step::Remove { what } => orders.push(Order::Remove(what.clone())),
         }
         Ok(orders)
     }
@@ -114,7 +115,9 @@ impl<'a> Orders<'a> {
             {
                 return None;
             }
-            Step::Keep { .. } | Step::Install { .. } => return None,
+            Step::Keep { .. } | Step::Install { .. } | Step::Remove { .. } => {
+                return None;
+            }
             Step::Folder { .. }
             | Step::Write { .. }
             | Step::Issue { .. }

@@ -16,15 +16,25 @@ pub enum Pillar {
 }
 
 impl Pillar {
-    /// Those that the steps of a host start anew.
+    /// Those that the steps of a host start anew, or end.
     #[must_use]
     pub fn shaken(host: &Host, plan: &Plan) -> BTreeSet<Self> {
         let mut all = BTreeSet::new();
         for step in &plan.steps {
-            let Step::Restart { unit, .. } = step else {
-                continue;
+            let unit = match step {
+                Step::Restart { unit, .. } => Some(unit.as_str()),
+                Step::Remove { .. }
+                | Step::Folder { .. }
+                | Step::Keep { .. }
+                | Step::Write { .. }
+                | Step::Issue { .. }
+                | Step::Share { .. }
+                | Step::Install { .. }
+                | Step::Enable { .. }
+                | Step::Start { .. }
+                | Step::Reload { .. } => step.stops(),
             };
-            match unit.as_str() {
+            match unit.unwrap_or_default() {
                 "etcd.service" => {
                     all.insert(Self::Store);
                     // The API server beside it goes with it.

@@ -23,6 +23,10 @@ impl Part {
     /// That of a host with this plan.
     #[must_use]
     pub fn of(host: &Host, plan: &Plan) -> Self {
+        let stopped = plan.steps.iter().filter_map(Step::stops);
+        if stopped.into_iter().any(|unit| serves(host, unit)) {
+            return Self::Interrupts;
+        }
         if !host.is(Role::Etcd) && !host.is(Role::ControlPlane) {
             return Self::Apart;
         }
@@ -42,10 +46,25 @@ impl Part {
                 | Step::Share { .. }
                 | Step::Install { .. }
                 | Step::Enable { .. }
-                | Step::Reload { .. } => {}
+                | Step::Reload { .. }
+                | Step::Remove { .. } => {}
             }
         }
         part
+    }
+}
+
+/// Whether a cluster serves by a unit that is taken off a host for good. The host may be none of
+/// the masters any more; of the api-lb of a node only that node has something.
+fn serves(host: &Host, unit: &str) -> bool {
+    match unit {
+        "api-lb.service" => host.is(Role::ControlPlane),
+        "etcd.service"
+        | "vip-daemon.service"
+        | "kube-apiserver.service"
+        | "kube-controller-manager.service"
+        | "kube-scheduler.service" => true,
+        _ => false,
     }
 }
 
@@ -242,6 +261,11 @@ mod tests {
                     because,
                 };
                 let enable = Step::Enable { unit };
+                let remove = |unit: &str| Step::Remove {
+                    what: crate::reset::Step::Stop {
+                        unit: unit.to_owned(),
+                    },
+                };
                 let part = |steps: &[&Step]| {
                     let steps = steps.iter().map(|step| (*step).clone()).collect();
                     let host_name = host.name.clone();
@@ -253,6 +277,8 @@ mod tests {
                 };
                 let counts =
                     |part: Part| if serves && rests { part } else { Part::Apart };
+                assert_eq!(part(&[&remove("vip-daemon.service")]), Part::Interrupts);
+                assert_eq!(part(&[&remove("kubelet.service")]), Part::Apart);
                 assert_eq!(part(&[&enable]), Part::Apart);
                 assert_eq!(part(&[&enable, &start]), counts(Part::Brings));
                 assert_eq!(part(&[&restart, &start]), counts(Part::Interrupts));

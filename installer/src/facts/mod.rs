@@ -29,6 +29,9 @@ pub struct Facts {
     /// Of each unit, what was written since it last read what it reads.
     #[serde(default)]
     pub unread: BTreeMap<String, BTreeSet<String>>,
+    /// The paths at which something of ours was laid down.
+    #[serde(default)]
+    pub laid: BTreeSet<String>,
     /// The paths at which something of others stands, which nobody has kept yet.
     #[serde(default)]
     pub others: BTreeSet<String>,

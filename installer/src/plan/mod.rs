@@ -278,6 +278,7 @@ fn touched(step: &Step) -> Vec<String> {
         Step::Enable { .. }
         | Step::Start { .. }
         | Step::Restart { .. }
-        | Step::Reload { .. } => Vec::new(),
+        | Step::Reload { .. }
+        | Step::Remove { .. } => Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use similar::TextDiff;
 
 use super::{Change, Plan, Step};
+use crate::reset;
 
 /// Lines around a difference, as `diff -u` shows them.
 const AROUND: usize = 3;
@@ -74,6 +75,7 @@ pub fn line(step: &Step) -> String {
         Step::Restart { unit, because, .. } => {
             format!("restart {unit}, since {} changed", because.join(", "))
         }
+        Step::Remove { what } => reset::line(what),
         Step::Reload { unit, because, .. } => {
             format!("reload {unit}, since {} changed", because.join(", "))
         }

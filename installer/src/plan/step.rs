@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::content::Content;
+use crate::reset;
 use crate::resource::Stage;
 
 /// What a host is to get, in the order in which it gets it.
@@ -102,6 +103,12 @@ pub enum Step {
         /// What has changed under it.
         because: Vec<String>,
     },
+    /// Take off what the description does not have.
+    #[serde(rename_all = "camelCase")]
+    Remove {
+        /// What of it.
+        what: reset::Step,
+    },
     /// Have a unit read its files again.
     #[serde(rename_all = "camelCase")]
     Reload {
@@ -112,6 +119,29 @@ pub enum Step {
         /// What has changed under it.
         because: Vec<String>,
     },
+}
+
+impl Step {
+    /// The unit that it ends for good.
+    #[must_use]
+    pub fn stops(&self) -> Option<&str> {
+        match self {
+            Self::Remove {
+                what: reset::Step::Stop { unit },
+            } => Some(unit),
+            Self::Remove { .. }
+            | Self::Folder { .. }
+            | Self::Keep { .. }
+            | Self::Write { .. }
+            | Self::Issue { .. }
+            | Self::Share { .. }
+            | Self::Install { .. }
+            | Self::Enable { .. }
+            | Self::Start { .. }
+            | Self::Restart { .. }
+            | Self::Reload { .. } => None,
+        }
+    }
 }
 
 /// Which of an entry's sides is not as it is to be.

@@ -6,6 +6,7 @@ mod ours;
 mod removal;
 mod show;
 mod step;
+mod superfluous;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use ours::{Ours, laid, ours, theirs, units};
 pub use ours::{has_units, kept, laid_at, was_laid};
 pub use show::{line, show, store};
 pub use step::{Kept, Step, Theirs};
+pub use superfluous::{has_member, superfluous, unwanted};
 
 /// What a host knows of what was laid down on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

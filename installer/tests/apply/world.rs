@@ -135,6 +135,15 @@ pub(crate) struct World {
     pub(crate) now: SystemTime,
 }
 
+fn rendered(cluster: &Cluster) -> Vec<Resource> {
+    let known = Known {
+        interface: "eth0".to_owned(),
+        resolv_conf: None,
+        newcomers: Newcomers::Expected,
+    };
+    render::host(cluster, &cluster.hosts[0], &known)
+}
+
 pub(crate) const FOREVER: usize = usize::MAX;
 
 impl World {
@@ -148,12 +157,7 @@ impl World {
     pub(crate) fn of(folder: TempDir, text: &str) -> Tried<Self> {
         fs::write(folder.path().join("cluster.yaml"), text)?;
         let cluster = spec::read(&folder.path().join("cluster.yaml"))?.cluster;
-        let known = Known {
-            interface: "eth0".to_owned(),
-            resolv_conf: None,
-            newcomers: Newcomers::Expected,
-        };
-        let wanted = render::host(&cluster, &cluster.hosts[0], &known);
+        let wanted = rendered(&cluster);
         let mut lines = String::new();
         let binaries = folder.path().join("binaries");
         fs::create_dir_all(&binaries)?;
@@ -192,6 +196,15 @@ impl World {
             services: Recorded::default(),
             now: SystemTime::now(),
         })
+    }
+
+    /// What its host is to hold, of another description.
+    pub(crate) fn describe(&mut self, text: &str) -> Tried {
+        let path = self.folder.path().join("cluster.yaml");
+        fs::write(&path, text)?;
+        self.cluster = spec::read(&path)?.cluster;
+        self.wanted = rendered(&self.cluster);
+        Ok(())
     }
 
     pub(crate) fn root(&self) -> std::path::PathBuf {

@@ -96,6 +96,8 @@ start | restart)
     # Time in which another host's would come between, were it let.
     sleep 0.05
     : >"$units/$unit.active"
+    # A kubelet that is let in has its certificate.
+    [ "$unit" != kubelet.service ] || : >/etc/kubernetes/kubelet.conf
     echo "$SP_HOST up $unit" >>FOLDER/log ;;
 stop) rm -f "$units/$unit.active" ;;
 enable) : >"$units/$unit.enabled" ;;

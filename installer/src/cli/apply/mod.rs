@@ -3,6 +3,7 @@
 mod run;
 mod site;
 mod stands;
+mod token;
 mod turns;
 mod well;
 

@@ -15,11 +15,12 @@ use super::super::progress::{Event, Printer};
 use super::super::served::{self, Pace};
 use super::site::{self, Meant, Site, Sites};
 use super::stands::{self, Outage};
+use super::token;
 use super::turns::Turns;
 use super::well::{self, Balancer};
 use crate::apply::{self, Material, Part, Pillar, Target};
 use crate::plan::{self, Plan};
-use crate::render;
+use crate::render::{self, Newcomers};
 use crate::resource::{self, Resource};
 use crate::spec::{Cluster, Host, Role};
 use crate::stock::Stock;
@@ -74,14 +75,21 @@ impl Run<'_> {
             });
             let servers = self.servers(&worked);
             let served = each(worked, |worked| {
-                let Planned { site, plan, .. } =
-                    self.served(worked?, &servers, &events)?;
-                let (host, steps) = (site.host.name.clone(), plan.steps.len());
-                self.tell(&events, Event::Done { host, steps });
-                Ok(plan)
+                let mut worked = self.served(worked?, &servers, &events)?;
+                let joined = self.joined(&mut worked, &events);
+                Ok((worked, joined))
+            });
+            let mut nodes = self.cluster.with(Role::Node);
+            let joined = nodes.all(|node| {
+                let one = served.get(&node.name);
+                one.is_some_and(|one| one.as_ref().is_ok_and(|(_, joined)| *joined))
+            });
+            let done = each(served, |served| {
+                let (worked, _) = served?;
+                self.done(worked, joined, &events)
             });
             drop(events);
-            served
+            done
         })
     }
 
@@ -115,6 +123,34 @@ impl Run<'_> {
                 .map_err(|error| self.failed(host, error, events))?;
         }
         Ok(worked)
+    }
+
+    /// Whether a host is no newcomer any more.
+    fn joined(&self, worked: &mut Planned<'_>, events: &SyncSender<Event>) -> bool {
+        if self.meant == Meant::Shown {
+            return false;
+        }
+        let host = worked.site.host.name.as_str();
+        let waits = |lacks: &str| self.waits(host, lacks, events);
+        let stop = || self.interrupt.asked();
+        token::has_joined(&mut worked.site, &stop, waits)
+    }
+
+    /// The end of a host; that of a master whose newcomers have all come in is without the token.
+    fn done(
+        &self,
+        mut worked: Planned<'_>,
+        joined: bool,
+        events: &SyncSender<Event>,
+    ) -> Result<Plan, String> {
+        let (host, steps) = (worked.site.host.name.clone(), worked.plan.steps.len());
+        let expected = worked.site.known.newcomers == Newcomers::Expected;
+        if joined && expected && worked.site.host.is(Role::ControlPlane) {
+            token::gone(&mut worked.site.way)
+                .map_err(|error| self.failed(&host, error, events))?;
+        }
+        self.tell(events, Event::Done { host, steps });
+        Ok(worked.plan)
     }
 
     fn failed(&self, host: &str, error: String, events: &SyncSender<Event>) -> String {
