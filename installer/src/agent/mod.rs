@@ -19,6 +19,7 @@ mod mend;
 mod mounts;
 mod objects;
 mod order;
+mod patience;
 mod probe;
 mod programs;
 mod remove;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
+use super::patience::patience;
 use super::steady::{self, Standing, TRIES};
 use super::told::Told;
 use crate::facts::Unit;
@@ -108,9 +109,8 @@ pub enum ServicesError {
     },
 }
 
-/// From the order to start until a unit must be ready. A member of etcd waits for the
-/// others, an API server for etcd, flannel for its node.
-const READY: Duration = Duration::from_secs(120);
+/// From its start until a unit must have been up for a while.
+const STEADY: Duration = Duration::from_secs(120);
 /// Between two looks at a unit: systemctl that waits would outlive an agent that is cut off.
 const LOOK: Duration = Duration::from_millis(40);
 
@@ -193,12 +193,12 @@ pub(super) fn kill(unit: &str) -> Result<(), ServicesError> {
 
 /// Waits until a unit is up, with no job of systemd's before it.
 fn ready(unit: &str) -> Result<(), ServicesError> {
-    let deadline = Instant::now() + READY;
+    let begun = Instant::now();
     loop {
         let text = properties(unit)?;
         match progress(&text) {
             Progress::Up => return Ok(()),
-            Progress::Coming if Instant::now() < deadline => park_timeout(LOOK),
+            Progress::Coming if begun.elapsed() < patience(&text) => park_timeout(LOOK),
             Progress::Coming | Progress::Failed => return Err(not_up(unit, &text)),
         }
     }
@@ -206,7 +206,7 @@ fn ready(unit: &str) -> Result<(), ServicesError> {
 
 /// Waits until a unit has been up for a while.
 fn steady(unit: &str) -> Result<(), ServicesError> {
-    let deadline = Instant::now() + READY;
+    let deadline = Instant::now() + STEADY;
     loop {
         let text = properties(unit)?;
         match steady::standing(&text, monotonic()) {
@@ -255,7 +255,7 @@ fn progress(text: &str) -> Progress {
 
 fn properties(unit: &str) -> Result<String, ServicesError> {
     let asked = "--property=LoadState,UnitFileState,ActiveState,SubState,NRestarts,Job,\
-                 Result,Type,ActiveEnterTimestampMonotonic";
+                 Result,Type,ActiveEnterTimestampMonotonic,TimeoutStartUSec";
     let output = Command::new("systemctl")
         .args(["show", asked, unit])
         .output();
