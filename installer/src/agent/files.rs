@@ -198,6 +198,8 @@ pub(super) fn tidy(root: &Path, journal: &Journal) {
             | Entry::Kept { .. }
             | Entry::Unit { .. }
             | Entry::Read { .. }
+            | Entry::Opened { .. }
+            | Entry::Closed { .. }
             | Entry::Gone { .. } => {}
         }
     }

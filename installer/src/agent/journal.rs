@@ -61,6 +61,16 @@ pub enum Entry {
         /// Which.
         unit: String,
     },
+    /// Something was let in, or was about to be, by these words to a firewall.
+    Opened {
+        /// The command.
+        words: Vec<String>,
+    },
+    /// What these words have let in is kept out again.
+    Closed {
+        /// The command that had let it in.
+        words: Vec<String>,
+    },
     /// What stood there is gone: it was removed, or is again as others had it.
     Gone {
         /// Where.

@@ -140,6 +140,7 @@ pub(super) fn remove(root: &Path, step: &Step) -> Result<(), KernelError> {
         | Step::Tree { .. }
         | Step::Back { .. }
         | Step::Folder { .. }
+        | Step::Close { .. }
         | Step::Reread
         | Step::Bring(_)
         | Step::Forget => Ok(()),

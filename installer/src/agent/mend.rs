@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::files::{self, FilesError, below};
-use super::journal::Journal;
+use super::journal::{Entry, Journal};
 use super::probe::{filter, tool};
 use super::swap;
-use crate::flows::firewall::{Hole, shell};
+use crate::flows::firewall::{self, Hole, shell};
 use crate::render::{HOSTS, SYSCTLS};
 use crate::resource::Block;
 
@@ -82,7 +82,7 @@ pub(super) fn mend(
         Mend::Swap => swap::off(root, journal),
         Mend::Kernel(modules) => kernel(root, modules),
         Mend::Names(lines) => names(root, lines, journal),
-        Mend::Open(holes) => open(root, holes),
+        Mend::Open(holes) => open(root, holes, journal),
     }
 }
 
@@ -110,16 +110,39 @@ fn names(root: &Path, lines: &[String], journal: &mut Journal) -> Result<(), Men
     Ok(files::edit(root, HOSTS, block.within(&text), journal)?)
 }
 
-fn open(root: &Path, holes: &[Hole]) -> Result<(), MendError> {
+fn open(root: &Path, holes: &[Hole], journal: &mut Journal) -> Result<(), MendError> {
     let firewall = filter::look(root);
     if !holes.iter().all(|hole| firewall.is_ours_to_make(hole)) {
         return Err(MendError::Firewall(firewall.name()));
     }
     for words in holes.iter().flat_map(|hole| firewall.open(hole)) {
+        // First: a hole that nobody knows of would never be closed.
+        let note = Entry::Opened {
+            words: words.clone(),
+        };
+        journal.note(&note).map_err(FilesError::from)?;
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         run(root, &words)?;
     }
     Ok(())
+}
+
+/// Keeps out again what these words have let in, where what they were said to is there still.
+pub(super) fn close(
+    root: &Path,
+    words: &[String],
+    journal: &mut Journal,
+) -> Result<(), MendError> {
+    let closing = firewall::closing(words).unwrap_or_default();
+    let closing: Vec<_> = closing.iter().map(String::as_str).collect();
+    match run(root, &closing) {
+        Ok(()) | Err(MendError::Missing(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let words = words.to_vec();
+    Ok(journal
+        .note(&Entry::Closed { words })
+        .map_err(FilesError::from)?)
 }
 
 pub(super) fn run(root: &Path, words: &[&str]) -> Result<(), MendError> {
@@ -212,6 +235,7 @@ mod tests {
     use super::world::World;
     use super::*;
     use crate::flows::Way;
+    use crate::reset::{self, Data, Inventory, Step};
 
     #[test]
     fn modules_come_before_settings() {
@@ -269,6 +293,33 @@ mod tests {
                  firewall-cmd --permanent {rule}\nfirewall-cmd {rule}\n"
             )
         );
+        // By the journal each of them is closed again.
+        let journal = world.text("journal.jsonl");
+        let entries = journal
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        let inventory = Inventory {
+            entries: entries.collect(),
+            ..Inventory::default()
+        };
+        let mut journal = Journal::at(world.path("journal.jsonl"));
+        let mut closed = 0;
+        for step in reset::plan(&inventory, Data::Keep).steps {
+            if let Step::Close { words } = step {
+                close(&world.path(""), &words, &mut journal).unwrap();
+                closed += 1;
+            }
+        }
+        let rule = rule.replace("--add-", "--remove-");
+        let wanted = format!("firewall-cmd --permanent {rule}\nfirewall-cmd {rule}\n");
+        let calls = world.text("calls");
+        assert!(closed == 2 && calls.ends_with(&wanted), "{closed} {calls}");
+        let entries = journal.entries().unwrap();
+        let again = Inventory {
+            entries,
+            ..Inventory::default()
+        };
+        assert_eq!(reset::plan(&again, Data::Keep).steps, [Step::Forget]);
         let legacy = World::new(&[], &[("proc/net/ip_tables_names", "filter\n")]);
         let refused = legacy.mend(&open).unwrap_err();
         assert_eq!(

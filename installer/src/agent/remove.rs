@@ -13,6 +13,7 @@ use super::files::{self, FilesError, below, refused};
 use super::journal::{Entry, Journal, JournalError};
 use super::kernel::{self, KernelError};
 use super::lock::LOCK;
+use super::mend::{self, MendError};
 use super::mounts::mounts;
 use super::systemd::{Services, ServicesError};
 use super::{INCOMING, JOURNAL};
@@ -47,6 +48,9 @@ pub enum RemoveError {
     /// A unit does not end.
     #[error(transparent)]
     Services(#[from] ServicesError),
+    /// A firewall does not do as it was told.
+    #[error(transparent)]
+    Firewall(#[from] MendError),
     /// What was done could not be noted, or read.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -64,7 +68,10 @@ pub(super) fn inventory(
         | Entry::Made { path }
         | Entry::Kept { path, .. }
         | Entry::Gone { path } => Some(path.as_str()),
-        Entry::Unit { .. } | Entry::Read { .. } => None,
+        Entry::Unit { .. }
+        | Entry::Read { .. }
+        | Entry::Opened { .. }
+        | Entry::Closed { .. } => None,
     });
     let mut there = BTreeMap::new();
     let known: Vec<&str> = reset::paths().collect();
@@ -137,6 +144,7 @@ pub(super) fn remove(
         }
         Step::Reread => return Ok(services.reread()?),
         Step::Bring(theirs) => return bring(theirs, services, journal),
+        Step::Close { words } => return Ok(mend::close(root, words, journal)?),
         Step::Forget => return forget(root),
         Step::Strip { path } => {
             strip(root, path, journal)?;

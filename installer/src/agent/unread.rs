@@ -31,7 +31,11 @@ pub(super) fn unread(
             }
             Entry::Gone { path } => drop(changed.remove(path.as_str())),
             Entry::Read { unit } => drop(read.insert(unit.as_str(), place)),
-            Entry::Made { .. } | Entry::Kept { .. } | Entry::Unit { .. } => {}
+            Entry::Made { .. }
+            | Entry::Kept { .. }
+            | Entry::Unit { .. }
+            | Entry::Opened { .. }
+            | Entry::Closed { .. } => {}
         }
     }
     let of = |unit: &String| {

@@ -173,6 +173,22 @@ fn ufw(way: Way, from: IpAddr) -> Words {
     })
 }
 
+/// What keeps out again what these words of firewalld's or ufw's have let in.
+#[must_use]
+pub fn closing(open: &[String]) -> Option<Words> {
+    match open.split_first() {
+        Some((program, rest)) if program == "ufw" => {
+            let delete = [program.clone(), "delete".to_owned()];
+            Some(delete.into_iter().chain(rest.iter().cloned()).collect())
+        }
+        Some((program, _)) if program == "firewall-cmd" => {
+            let close = |word: &String| word.replacen("--add-", "--remove-", 1);
+            Some(open.iter().map(close).collect())
+        }
+        Some(_) | None => None,
+    }
+}
+
 fn iptables(hole: &Hole) -> Vec<Words> {
     let program = if hole.is_v4() {
         "iptables"

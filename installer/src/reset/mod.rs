@@ -16,7 +16,7 @@ use crate::agent::{Entry, LOCK};
 use crate::layout;
 
 pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
-use ours::{Ours, laid, ours, theirs, units};
+use ours::{Ours, laid, opened, ours, theirs, units};
 pub use ours::{has_units, kept, laid_at, was_laid};
 pub use show::{line, show, store};
 pub use step::{Kept, Step, Theirs};
@@ -176,6 +176,10 @@ pub fn plan(inventory: &Inventory, data: Data) -> Removal {
         removal.steps.push(Step::Reread);
     }
     removal.steps.extend(theirs.into_iter().map(Step::Bring));
+    let opened = opened(&inventory.entries).into_iter();
+    removal
+        .steps
+        .extend(opened.map(|words| Step::Close { words }));
     // A run that was broken off before its first step has left its lock.
     let begun = !inventory.entries.is_empty() || inventory.there.contains_key(LOCK);
     if begun && removal.kept.is_empty() {

@@ -63,7 +63,11 @@ pub(super) fn ours(entries: &[Entry]) -> BTreeMap<String, Ours> {
             Entry::Gone { path } => {
                 all.remove(path);
             }
-            Entry::Kept { .. } | Entry::Unit { .. } | Entry::Read { .. } => {}
+            Entry::Kept { .. }
+            | Entry::Unit { .. }
+            | Entry::Read { .. }
+            | Entry::Opened { .. }
+            | Entry::Closed { .. } => {}
         }
     }
     all
@@ -88,7 +92,29 @@ pub fn kept(entries: &[Entry]) -> BTreeMap<String, Was> {
             | Entry::Linked { .. }
             | Entry::Made { .. }
             | Entry::Unit { .. }
-            | Entry::Read { .. } => {}
+            | Entry::Read { .. }
+            | Entry::Opened { .. }
+            | Entry::Closed { .. } => {}
+        }
+    }
+    all
+}
+
+/// What was said to firewalls to let something in, and is not taken back.
+pub(super) fn opened(entries: &[Entry]) -> Vec<Vec<String>> {
+    let mut all: Vec<Vec<String>> = Vec::new();
+    for entry in entries {
+        match entry {
+            Entry::Opened { words } if !all.contains(words) => all.push(words.clone()),
+            Entry::Closed { words } => all.retain(|one| one != words),
+            Entry::Opened { .. }
+            | Entry::Wrote { .. }
+            | Entry::Linked { .. }
+            | Entry::Made { .. }
+            | Entry::Kept { .. }
+            | Entry::Unit { .. }
+            | Entry::Read { .. }
+            | Entry::Gone { .. } => {}
         }
     }
     all
@@ -138,6 +164,8 @@ pub(super) fn laid(entries: &[Entry]) -> BTreeSet<&str> {
         | Entry::Kept { .. }
         | Entry::Unit { .. }
         | Entry::Read { .. }
+        | Entry::Opened { .. }
+        | Entry::Closed { .. }
         | Entry::Gone { .. } => None,
     });
     let units =
@@ -190,7 +218,9 @@ pub(super) fn theirs(entries: &[Entry]) -> Vec<Theirs> {
             Entry::Linked { .. }
             | Entry::Made { .. }
             | Entry::Kept { .. }
-            | Entry::Read { .. } => {}
+            | Entry::Read { .. }
+            | Entry::Opened { .. }
+            | Entry::Closed { .. } => {}
         }
     }
     let each = all.into_iter().filter_map(|(unit, turns)| {

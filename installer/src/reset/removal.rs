@@ -243,6 +243,7 @@ impl Removal {
             | Step::Chains { .. }
             | Step::Strip { .. }
             | Step::Back { .. }
+            | Step::Close { .. }
             | Step::Reread
             | Step::Bring(_)
             | Step::Forget => false,

@@ -1,6 +1,7 @@
 //! A removal for people: a line a step, and what stays with its reason.
 
 use super::{Kept, Removal, Route, Step, Table, Theirs};
+use crate::flows::firewall::{closing, shell};
 use crate::spec::{Cluster, Component, Etcd};
 use crate::swap::FSTAB;
 
@@ -83,6 +84,10 @@ pub fn line(step: &Step) -> String {
             };
             format!("bring {unit} back as it was before: {was}")
         }
+        Step::Close { words } => match closing(words) {
+            Some(closing) => format!("close what was opened: {}", shell(&closing)),
+            None => format!("forget: {}", shell(words)),
+        },
         Step::Forget => "remove the journal".to_owned(),
     }
 }

@@ -88,6 +88,11 @@ pub enum Step {
     Reread,
     /// Turn a unit of others as it was, which one of ours had taken the place of.
     Bring(Theirs),
+    /// Keep out again what these words to a firewall have let in.
+    Close {
+        /// The command that has let it in.
+        words: Vec<String>,
+    },
     /// Remove the journal, which has nothing left to tell.
     Forget,
 }

@@ -82,6 +82,7 @@ fn steps(inventory: &Inventory, paths: &BTreeSet<String>) -> Vec<Step> {
         Entry::Unit { name, .. } | Entry::Read { unit: name } => {
             paths.contains(&unit_file(name))
         }
+        Entry::Opened { .. } | Entry::Closed { .. } => false,
     };
     let entries = inventory.entries.iter().filter(of_these);
     let these = Inventory {
