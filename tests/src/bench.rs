@@ -136,6 +136,19 @@ pub fn within<T: Kept>(mut kept: Vec<T>, anew: Vec<T>, commit: &str) -> Vec<T> {
     kept
 }
 
+/// The page with another table between the marks of that name: `<!-- name: begin -->` and
+/// `<!-- name: end -->`, each on a line of its own. Nothing where they are missing.
+#[must_use]
+pub fn replaced(page: &str, name: &str, table: &str) -> Option<String> {
+    let (begin, end) = (
+        format!("<!-- {name}: begin -->\n"),
+        format!("<!-- {name}: end -->\n"),
+    );
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{table}{end}{after}"))
+}
+
 /// Whether a name is among those asked for; all are when none is.
 #[must_use]
 pub fn wanted(names: &[String], name: &str) -> bool {
@@ -212,6 +225,15 @@ mod tests {
         let kept = within(of("abab"), of("b"), "c0ffee");
         let wanted = [('a', None), ('a', None), ('b', Some("c0ffee".to_owned()))];
         assert_eq!(kept, wanted);
+    }
+
+    #[test]
+    fn a_page_without_a_place_is_left_alone() {
+        assert_eq!(replaced("text", "a", "table"), None);
+        let page =
+            |table: &str| format!("x\n<!-- a: begin -->\n{table}<!-- a: end -->\ny\n");
+        assert_eq!(replaced(&page("old\n"), "a", "new\n"), Some(page("new\n")));
+        assert_eq!(replaced(&page("old\n"), "b", "new\n"), None);
     }
 
     #[test]

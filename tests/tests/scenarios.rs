@@ -2,13 +2,17 @@
 //! binaries, `cycles` times, each in a lab of its own.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use lab::bench::{Circumstances, replaced};
+use lab::error::LabError;
 use lab::requirement::{Requirement, too_disturbed, trial};
-use lab::scenario::{Figures, Outcome, Scenario, cycle, parse};
+use lab::scenario::{Entry, Figures, Outcome, Record, Scenario, cycle, parse};
 use lab::{binaries, netns, prober, schedule, signals};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -23,6 +27,22 @@ fn main() {
 }
 
 fn trials() -> Vec<Trial> {
+    let patience = Arc::new(Mutex::new(PATIENCE));
+    let scenarios = files().into_iter().map(|path| {
+        let name = stem(&path);
+        let patience = Arc::clone(&patience);
+        trial(
+            format!("scenario::{name}"),
+            &[Requirement::Root],
+            move || test(&path, &name, &patience),
+        )
+    });
+    let page = trial("the_page_says_what_was_measured", &[], page);
+    scenarios.chain([page]).collect()
+}
+
+/// Every scenario there is.
+fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let mut files: Vec<_> = fs::read_dir(folder)
         .into_iter()
@@ -32,21 +52,12 @@ fn trials() -> Vec<Trial> {
         .filter(|path| path.extension().is_some_and(|e| e == "toml"))
         .collect();
     files.sort();
-    let patience = Arc::new(Mutex::new(PATIENCE));
-    let files = files.into_iter().map(|path| {
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let patience = Arc::clone(&patience);
-        trial(
-            format!("scenario::{name}"),
-            &[Requirement::Root],
-            move || test(&path, &name, &patience),
-        )
-    });
-    files.collect()
+    files
+}
+
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
 }
 
 fn test(path: &Path, name: &str, patience: &Mutex<Duration>) -> Result<(), Failed> {
@@ -121,6 +132,66 @@ fn cycles(
         }
     }
     println!("{name}: {met} cycles, {void} void{}", table(&measured));
+    if env::var_os(FIGURES).is_some() {
+        kept(name, Entry::new(scenario, void, &measured))?;
+    }
+    Ok(())
+}
+
+/// Set, it has what was measured kept, and the page drawn anew.
+const FIGURES: &str = "STERNPOST_FIGURES";
+const PLACE: &str = "scenarios";
+
+/// Puts what one scenario measured in the place of what it measured before. One trial runs at
+/// a time.
+fn kept(name: &str, entry: Entry) -> Result<(), Failed> {
+    let (json, page) = (docs("scenarios.json"), docs("failover.md"));
+    let programs = ["vip-daemon", "api-lb"].map(|name| {
+        let program = binaries::own(name)?;
+        let mut command = Command::new(program);
+        command.arg("--version");
+        Ok((name, command))
+    });
+    let programs: Result<Vec<_>, LabError> = programs.into_iter().collect();
+    let circumstances = Circumstances::of(programs?);
+    let earlier = fs::read_to_string(&json).ok();
+    let earlier: Option<Record> = earlier
+        .map(|text| serde_json::from_str(&text))
+        .transpose()?;
+    let mut scenarios = earlier.map_or_else(BTreeMap::new, |record| record.scenarios);
+    scenarios.insert(name.to_owned(), entry);
+    let record = Record {
+        circumstances,
+        scenarios,
+    };
+    fs::write(&json, serde_json::to_string_pretty(&record)? + "\n")?;
+    let drawn = replaced(&fs::read_to_string(&page)?, PLACE, &record.table());
+    fs::write(&page, drawn.ok_or("the page has no place for the table")?)?;
+    Ok(())
+}
+
+fn docs(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(name)
+}
+
+/// The page shows what is kept, for each scenario that there is, with its claim of today.
+fn page() -> Result<(), Failed> {
+    let text = fs::read_to_string(docs("scenarios.json"))?;
+    let record: Record = serde_json::from_str(&text)?;
+    let page = fs::read_to_string(docs("failover.md"))?;
+    let again = format!("{FIGURES}=1 cargo test --profile lab -p lab --test scenarios");
+    if replaced(&page, PLACE, &record.table()).as_ref() != Some(&page) {
+        return Err(format!("draw docs/failover.md anew: {again}").into());
+    }
+    for path in files() {
+        let scenario = parse(&fs::read_to_string(&path)?)?;
+        let row = format!("| `{}` | {}", stem(&path), scenario.claim);
+        if !page.contains(&row) {
+            return Err(format!("no figures for {row:?}: {again}").into());
+        }
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 mod expect;
 mod judge;
+mod record;
 mod run;
 mod words;
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 use crate::group::{Fault, Role};
 pub use judge::{Disturbance, Figures, Outcome};
+pub use record::{Entry, Record};
 pub use run::cycle;
 pub use words::Time;
 

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
-use lab::bench::{Circumstances, Output, wanted};
+use lab::bench::{Circumstances, Output, replaced, wanted};
 use lab::load::usage;
 use lab::requirement::peer;
 use lab::{binaries, netns, schedule, signals};
@@ -76,7 +76,7 @@ fn bench(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let Some(path) = &output.page else {
         return Ok(output.show(&table)?);
     };
-    let page = table::replaced(&fs::read_to_string(path)?, &table)
+    let page = replaced(&fs::read_to_string(path)?, table::PLACE, &table)
         .ok_or("the page has no place for the table")?;
     Ok(output.show(&page)?)
 }

@@ -11,8 +11,8 @@ use crate::group::Peer;
 use crate::row::{Event, Row};
 use crate::timeline;
 
-const BEGIN: &str = "<!-- bench-failover: begin -->\n";
-const END: &str = "<!-- bench-failover: end -->\n";
+/// Its place in the page.
+pub(crate) const PLACE: &str = "bench-failover";
 
 /// A whole run of the bench.
 #[derive(Debug, Serialize, Deserialize)]
@@ -223,16 +223,11 @@ fn spread(values: impl Iterator<Item = f64>) -> Spread {
     Spread::of(values).unwrap_or_default()
 }
 
-/// The page with another table in its place.
-pub(crate) fn replaced(page: &str, table: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{table}{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use lab::bench::replaced;
 
     use super::*;
 
@@ -242,7 +237,7 @@ mod tests {
         let read = |name: &str| std::fs::read_to_string(docs.join(name)).unwrap();
         let record: Record = serde_json::from_str(&read("failover.json")).unwrap();
         let page = read("failover.md");
-        let drawn = replaced(&page, &record.table()).unwrap();
+        let drawn = replaced(&page, PLACE, &record.table()).unwrap();
         assert!(
             drawn == page,
             "draw it anew: bench-failover --from docs/failover.json --page docs/failover.md"
@@ -270,13 +265,5 @@ mod tests {
         assert_eq!(merged.circumstances.commit, read().circumstances.commit);
         let said = format!("Measured later, commit abc1234: {}.", Row::Steady.title());
         assert!(merged.table().contains(&said), "{}", merged.table());
-    }
-
-    #[test]
-    fn a_page_without_a_place_is_left_alone() {
-        assert_eq!(replaced("text", "table"), None);
-        let page = format!("a\n{BEGIN}old\n{END}b\n");
-        let wanted = format!("a\n{BEGIN}new\n{END}b\n");
-        assert_eq!(replaced(&page, "new\n"), Some(wanted));
     }
 }
