@@ -69,6 +69,7 @@ fn of_kernel(step: &Step) -> bool {
         | Step::Link { .. }
         | Step::Tree { .. }
         | Step::Folder { .. }
+        | Step::Close { .. }
         | Step::Reread
         | Step::Bring(_)
         | Step::Forget => false,
