@@ -163,7 +163,7 @@ fn changed(rig: &Rig) -> Result<(), Failed> {
         holds(&run.printed, &format!("{host}: {steps} step(s) done"))?;
     }
     for host in ["m1", "m2"] {
-        for step in ["further/20-books.yaml", "restart sternpost-addons.service"] {
+        for step in ["further/20-books.yaml", "reload sternpost-addons.service"] {
             let line = |line: &str| {
                 line.starts_with(&format!("{host}: ")) && line.contains(step)
             };
