@@ -194,7 +194,7 @@ impl Fleet {
     }
 
     /// Makes what runs what `config` says. Routers that did not change keep their state;
-    /// where only the priority, the checks or what [`changes_live`] knows did, the address
+    /// where only the priority, the checks or what `changes_live` knows did, the address
     /// stays too; others stop in good order and start anew. When one that is to start cannot, nothing changes: an
     /// address is not given up for a router that will not run.
     ///
