@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lab::bench::{Circumstances, replaced};
-use lab::error::LabError;
 use lab::requirement::{Requirement, too_disturbed, trial};
 use lab::scenario::{Entry, Figures, Outcome, Record, Scenario, cycle, parse};
 use lab::{binaries, netns, prober, schedule, signals};
@@ -28,13 +27,15 @@ fn main() {
 
 fn trials() -> Vec<Trial> {
     let patience = Arc::new(Mutex::new(PATIENCE));
+    // Asked before anything is written: the page would count as a change of ours.
+    let circumstances = env::var_os(FIGURES).map(|_| Arc::new(circumstances()));
     let scenarios = files().into_iter().map(|path| {
         let name = stem(&path);
-        let patience = Arc::clone(&patience);
+        let (patience, circumstances) = (Arc::clone(&patience), circumstances.clone());
         trial(
             format!("scenario::{name}"),
             &[Requirement::Root],
-            move || test(&path, &name, &patience),
+            move || test(&path, &name, &patience, circumstances.as_deref()),
         )
     });
     let page = trial("the_page_says_what_was_measured", &[], page);
@@ -60,13 +61,19 @@ fn stem(path: &Path) -> String {
     stem.to_string_lossy().into_owned()
 }
 
-fn test(path: &Path, name: &str, patience: &Mutex<Duration>) -> Result<(), Failed> {
+fn test(
+    path: &Path,
+    name: &str,
+    patience: &Mutex<Duration>,
+    circumstances: Option<&Circumstances>,
+) -> Result<(), Failed> {
     let text = fs::read_to_string(path)?;
     let file = path.display();
     let scenario = parse(&text).map_err(|error| format!("{file}: {error}"))?;
     scenario.makes_sense()?;
     let logs = binaries::logs(name);
-    cycles(&scenario, name, &logs, patience)
+    let entry = cycles(&scenario, name, &logs, patience)?;
+    circumstances.map_or(Ok(()), |of| kept(name, entry, of))
 }
 
 /// Cycles that may be void: one in twenty, and in a few cycles so many that one more means
@@ -95,7 +102,7 @@ fn cycles(
     name: &str,
     logs: &Path,
     patience: &Mutex<Duration>,
-) -> Result<(), Failed> {
+) -> Result<Entry, Failed> {
     let mut measured = BTreeMap::<String, Vec<Duration>>::new();
     let (mut met, mut void) = (0, 0);
     while met < scenario.cycles {
@@ -132,28 +139,27 @@ fn cycles(
         }
     }
     println!("{name}: {met} cycles, {void} void{}", table(&measured));
-    if env::var_os(FIGURES).is_some() {
-        kept(name, Entry::new(scenario, void, &measured))?;
-    }
-    Ok(())
+    Ok(Entry::new(scenario, void, &measured))
 }
 
 /// Set, it has what was measured kept, and the page drawn anew.
 const FIGURES: &str = "STERNPOST_FIGURES";
 const PLACE: &str = "scenarios";
 
+/// Which daemons are measured, and where.
+fn circumstances() -> Circumstances {
+    let programs = ["vip-daemon", "api-lb"].map(|name| {
+        let mut command = Command::new(binaries::own(name).unwrap_or_default());
+        command.arg("--version");
+        (name, command)
+    });
+    Circumstances::of(programs)
+}
+
 /// Puts what one scenario measured in the place of what it measured before. One trial runs at
 /// a time.
-fn kept(name: &str, entry: Entry) -> Result<(), Failed> {
+fn kept(name: &str, entry: Entry, circumstances: &Circumstances) -> Result<(), Failed> {
     let (json, page) = (docs("scenarios.json"), docs("failover.md"));
-    let programs = ["vip-daemon", "api-lb"].map(|name| {
-        let program = binaries::own(name)?;
-        let mut command = Command::new(program);
-        command.arg("--version");
-        Ok((name, command))
-    });
-    let programs: Result<Vec<_>, LabError> = programs.into_iter().collect();
-    let circumstances = Circumstances::of(programs?);
     let earlier = fs::read_to_string(&json).ok();
     let earlier: Option<Record> = earlier
         .map(|text| serde_json::from_str(&text))
@@ -161,7 +167,7 @@ fn kept(name: &str, entry: Entry) -> Result<(), Failed> {
     let mut scenarios = earlier.map_or_else(BTreeMap::new, |record| record.scenarios);
     scenarios.insert(name.to_owned(), entry);
     let record = Record {
-        circumstances,
+        circumstances: circumstances.clone(),
         scenarios,
     };
     fs::write(&json, serde_json::to_string_pretty(&record)? + "\n")?;
