@@ -59,7 +59,7 @@ pub enum Purpose {
     Api,
     /// Hosts to the virtual address, which any master may hold.
     Address,
-    /// API servers to kubelets.
+    /// API servers, and Pods by their nodes, to kubelets.
     Kubelet,
     /// Pods of one host to those of another.
     Pods,
@@ -167,7 +167,8 @@ fn between(cluster: &Cluster, from: &Host, to: &Host) -> Vec<(Purpose, Way)> {
         if from.is(Role::Etcd) {
             ways.push((Purpose::Members, Way::Tcp(layout::ETCD_PEER_PORT)));
         }
-        if from_master {
+        // Whether all members take a write is asked on a host that has one.
+        if from_master || from.is(Role::Etcd) {
             ways.push((Purpose::Store, Way::Tcp(layout::ETCD_PORT)));
         }
     }
@@ -191,7 +192,8 @@ fn between(cluster: &Cluster, from: &Host, to: &Host) -> Vec<(Purpose, Way)> {
             Balancer::External => {}
         }
     }
-    if from_master && to.is(Role::Node) {
+    // A Pod that measures nodes asks the kubelets of others as its own node.
+    if (from_master || from.is(Role::Node)) && to.is(Role::Node) {
         ways.push((Purpose::Kubelet, Way::Tcp(KUBELET)));
     }
     ways
@@ -304,14 +306,32 @@ mod tests {
             pair(&all, "n1", "m1"),
             [
                 "Api tcp/6443 192.0.2.21",
+                "Kubelet tcp/10250 192.0.2.21",
                 "Pods udp/8472 192.0.2.21",
                 "Pods udp/8472 2001:db8::21",
             ]
         );
         assert_eq!(pair(&all, "m1", "e1"), ["Store tcp/2379 192.0.2.11"]);
         assert_eq!(pair(&all, "n1", "e1"), [""; 0]);
+        assert_eq!(pair(&all, "e1", "m1"), ["Api tcp/6443 192.0.2.21"]);
         let routed = of(dual);
         assert_eq!(pair(&routed, "m1", "n1"), ["Kubelet tcp/10250 192.0.2.31"]);
+    }
+
+    #[test]
+    fn members_on_hosts_of_their_own_reach_each_other_as_clients_too() {
+        let more = |name: &str, last: u8| {
+            format!(
+                "- {{name: {name}, addresses: [\"192.0.2.{last}\"], roles: [etcd]}}\n"
+            )
+        };
+        let hosts = format!("hosts:\n{}{}", more("e2", 12), more("e3", 13));
+        let dual = include_str!("../../tests/spec/dual.yaml");
+        let all = of(&dual.replace("hosts:\n", &hosts));
+        assert_eq!(
+            pair(&all, "e1", "e3"),
+            ["Members tcp/2380 192.0.2.13", "Store tcp/2379 192.0.2.13"]
+        );
     }
 
     /// Whoever holds the virtual addresses is called at its own of each family of theirs.

@@ -103,6 +103,14 @@ impl Reader<'_> {
         }
         if port == 0 {
             self.refuse::<()>(&at.key("endpoint").key("port"), "is no port to dial");
+        } else if file.balancer.mode == BalancerMode::None
+            && dialled.is_some_and(|port| port != APISERVER_PORT)
+        {
+            let problem = format!(
+                "is nobody's: in balancer.mode: none the API server itself is dialled, which \
+                 listens on {APISERVER_PORT}; leave it out"
+            );
+            self.refuse::<()>(&at.key("endpoint").key("port"), problem);
         }
         port
     }
@@ -129,6 +137,11 @@ impl Reader<'_> {
                 let problem = "belongs to a virtual router, which only mode: own has";
                 self.refuse::<()>(&at.key(key), problem);
             }
+        }
+        if file.mode != BalancerMode::Local && file.port.is_some() {
+            let problem = "is where a balancer of ours listens, which only mode: own and local \
+                           have; what clients dial is endpoint.port";
+            self.refuse::<()>(&at.key("port"), problem);
         }
     }
 

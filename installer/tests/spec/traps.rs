@@ -249,6 +249,16 @@ pub(crate) const TRAPS: &[(&str, &str, &str)] = &[
         "11: balancer.vrid: \"256\" is out of range; allowed: 1 to 255",
     ),
     (
+        "endpoint:\n  addresses: [\"192.168.220.224/24\"]\n",
+        "balancer: {mode: none}\nendpoint:\n  port: 8443\n",
+        "7: endpoint.port: \"8443\" is nobody's: in balancer.mode: none the API server itself is dialled",
+    ),
+    (
+        "endpoint:\n  addresses: [\"192.168.220.224/24\"]",
+        "balancer: {mode: external, port: 9443}\nendpoint:\n  addresses: [\"192.168.220.9\"]",
+        "5: balancer.port: \"9443\" is where a balancer of ours listens",
+    ),
+    (
         "hosts:\n",
         "balancer: {mode: none}\nhosts:\n",
         "6: endpoint.addresses: has no use in this balancer.mode",
