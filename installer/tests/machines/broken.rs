@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use super::{BARE, checks};
 use lab::rig::{MASTERS, Rig, Run};
 
-/// Lines of progress between two kills, unless `STERNPOST_KILL_EVERY` says another number.
+/// Steps begun between two kills, unless `STERNPOST_KILL_EVERY` says another number.
 const EVERY: usize = 40;
 /// Runs until all is done, however often they are killed.
 const RUNS: usize = 400;
@@ -42,11 +42,14 @@ pub(crate) fn killed() -> Result<(), Failed> {
     settled(&rig)
 }
 
-/// The run of `sternpost apply` that gets a signal once it has said `lines` lines.
+/// The run of `sternpost apply` that gets a signal once it has begun `lines` steps. What is
+/// said about the description, and whom a host waits for, comes before.
 fn until_line(rig: &Rig, lines: usize, signal: Signal) -> Result<Run, Failed> {
     let mut count = 0;
-    rig.watched(|_, pid| {
-        count += 1;
+    rig.watched(|line, pid| {
+        let (said_by, step) = line.split_once(": ").unwrap_or_default();
+        let by_a_host = MASTERS.iter().any(|master| master.name == said_by);
+        count += usize::from(by_a_host && !step.starts_with("waits: "));
         if count == lines {
             // It may have ended with that line.
             let _ = kill(pid, signal);
