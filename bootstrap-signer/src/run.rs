@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use daemon::admin::{Admin, BindError, Listen};
 use daemon::log::Log;
@@ -164,7 +164,7 @@ async fn obey(
     identity: &Identity,
     log: &Log,
 ) {
-    let period = notify::watchdog_period();
+    let mut beat = notify::Beat::begin();
     loop {
         tokio::select! {
             biased;
@@ -172,15 +172,8 @@ async fn obey(
                 Signal::Terminate => return,
                 Signal::Reload => reload(path, rules, identity, log),
             },
-            () = watchdog(period) => notify::watchdog(),
+            () = beat.due() => notify::watchdog(),
         }
-    }
-}
-
-async fn watchdog(period: Option<Duration>) {
-    match period {
-        Some(period) => tokio::time::sleep(period).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -121,7 +121,7 @@ impl Control {
         let path = self.path.clone();
         let mut reading = Reading::new(Arc::new(move || config::read(&path)));
         let mut results = Vec::with_capacity(RESULTS);
-        let mut beat = daemon::notify::watchdog_period().map(tokio::time::interval);
+        let mut beat = daemon::notify::Beat::begin();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut shed = tokio::time::interval(rebalance::LOOK);
@@ -163,7 +163,7 @@ impl Control {
                 () = passes(self.roster.rises_in(SystemTime::now())) => self.publish().await,
                 _ = shed.tick() => self.shed().await,
                 _ = look.tick() => self.look().await,
-                () = tick(&mut beat) => if self.workers.all_work() {
+                () = beat.due() => if self.workers.all_work() {
                     daemon::notify::watchdog();
                 },
             }
@@ -370,13 +370,6 @@ async fn over(workers: &Workers, stop: Option<Stop>, arrivals: &mut Arrivals) {
 async fn passes(time: Option<Duration>) {
     match time {
         Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn tick(beat: &mut Option<tokio::time::Interval>) {
-    match beat {
-        Some(beat) => drop(beat.tick().await),
         None => std::future::pending().await,
     }
 }

@@ -4,6 +4,7 @@
 //! and the adverts' thread, start the routers, say ready. Of an end: routers first
 //! (priority 0, address removed), everything else after.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -99,7 +100,11 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
     }));
     notify::ready();
     tracing::info!(routers = config.routers.len(), "running");
-    obey(&mut signals, path, (&fleet, &config), &identity, &log).await;
+    tokio::select! {
+        () = obey(&mut signals, path, (&fleet, &config), &identity, &log) => {}
+        // Beside it: a reload takes its time.
+        never = alive(&fleet) => match never {},
+    }
     notify::stopping();
     fleet.stop().await;
     drop(stop);
@@ -132,27 +137,21 @@ async fn obey(
     identity: &Identity,
     log: &Log,
 ) {
-    let period = notify::watchdog_period();
     loop {
-        tokio::select! {
-            biased;
-            signal = signals.next() => match signal {
-                Signal::Terminate => return,
-                Signal::Reload => reload(path, (fleet, started), identity, log).await,
-            },
-            () = watchdog(period) => {
-                if fleet.is_alive() {
-                    notify::watchdog();
-                }
-            }
+        match signals.next().await {
+            Signal::Terminate => return,
+            Signal::Reload => reload(path, (fleet, started), identity, log).await,
         }
     }
 }
 
-async fn watchdog(period: Option<std::time::Duration>) {
-    match period {
-        Some(period) => tokio::time::sleep(period).await,
-        None => std::future::pending().await,
+async fn alive(fleet: &Fleet) -> Infallible {
+    let mut beat = notify::Beat::begin();
+    loop {
+        beat.due().await;
+        if fleet.is_alive() {
+            notify::watchdog();
+        }
     }
 }
 

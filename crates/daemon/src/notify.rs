@@ -14,6 +14,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process;
 use std::time::Duration;
 
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
 /// Everything is bound and works; also ends a reload.
 pub fn ready() {
     send("READY=1");
@@ -38,26 +40,52 @@ pub fn status(line: &str) {
     send(&format!("STATUS={}", one_line(line)));
 }
 
-/// Still alive; due every [`watchdog_period`].
+/// Still alive; due at each [`Beat`].
 pub fn watchdog() {
     send("WATCHDOG=1");
 }
 
-/// How often [`watchdog`] should be called (half of what the unit allows), if at all.
-pub fn watchdog_period() -> Option<Duration> {
-    let text = |name| env::var(name).ok();
-    period(
-        text("WATCHDOG_USEC").as_deref(),
-        text("WATCHDOG_PID").as_deref(),
-        process::id(),
-    )
+/// When [`watchdog`] is due: four times in what the unit allows, so that neither one that is
+/// late nor one that is left out ends a daemon that is well again.
+#[derive(Debug)]
+pub struct Beat(Option<Interval>);
+
+impl Beat {
+    /// As systemd asks for it; never, where it does not. Inside a tokio runtime. One for the
+    /// whole life of a daemon: what else it does must not put the next one off.
+    pub fn begin() -> Self {
+        let text = |name| env::var(name).ok();
+        let period = period(
+            text("WATCHDOG_USEC").as_deref(),
+            text("WATCHDOG_PID").as_deref(),
+            process::id(),
+        );
+        Self::every(period)
+    }
+
+    fn every(period: Option<Duration>) -> Self {
+        Self(period.map(|period| {
+            let mut interval = interval(period);
+            // After a stall once, not once for each that is missing.
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        }))
+    }
+
+    /// Returns when it is due; the first time at once.
+    pub async fn due(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
 }
 
-/// Half of `micros`, unless the watchdog is meant for another process.
+/// A quarter of `micros`, unless the watchdog is meant for another process.
 fn period(micros: Option<&str>, pid: Option<&str>, own: u32) -> Option<Duration> {
     let meant = pid.is_none_or(|pid| pid.parse() == Ok(own));
     let micros = micros?.parse().ok().filter(|micros| *micros > 0)?;
-    meant.then(|| Duration::from_micros(micros) / 2)
+    meant.then(|| Duration::from_micros(micros) / 4)
 }
 
 /// A line break would begin a variable of its own.
@@ -124,11 +152,11 @@ mod tests {
     }
 
     #[test]
-    fn half_the_watchdog_of_this_process() {
-        let half = Some(Duration::from_secs(15));
+    fn a_quarter_of_the_watchdog_of_this_process() {
+        let quarter = Some(Duration::from_millis(7500));
         for (micros, pid, expected) in [
-            (Some("30000000"), Some("7"), half),
-            (Some("30000000"), None, half),
+            (Some("30000000"), Some("7"), quarter),
+            (Some("30000000"), None, quarter),
             (Some("30000000"), Some("8"), None),
             (Some("30000000"), Some("x"), None),
             (Some("0"), Some("7"), None),
@@ -137,6 +165,22 @@ mod tests {
         ] {
             assert_eq!(period(micros, pid, 7), expected, "{micros:?} {pid:?}");
         }
+    }
+
+    /// Whoever waits for it beside other things asks anew each time round.
+    #[tokio::test(start_paused = true)]
+    async fn what_else_is_done_does_not_put_it_off() {
+        use tokio::time::{Instant, sleep};
+        let (begun, period) = (Instant::now(), Duration::from_secs(10) / 4);
+        let mut beat = Beat::every(Some(period));
+        let mut at = Vec::new();
+        while at.len() < 3 {
+            tokio::select! {
+                () = beat.due() => at.push(begun.elapsed()),
+                () = sleep(period - Duration::from_millis(1)) => {}
+            }
+        }
+        assert_eq!(at, [Duration::ZERO, period, period * 2]);
     }
 
     #[test]

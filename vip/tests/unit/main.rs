@@ -190,11 +190,32 @@ fn upgrade_and_reload(machine: &Booted) -> Result<(), Failed> {
     let edit = "sed -i 's/priority: 200/priority: 190/' /etc/sternpost/vip-daemon.yaml";
     machine.run(&format!("{edit} && systemctl reload vip-daemon"))?;
     machine.until("vip-daemon status", "190/190")?;
+    reloads_put_no_watchdog_off(machine)?;
     // The watchdog ends and starts one that hangs.
     machine.run(&format!("kill -STOP $({pid})"))?;
     machine.until("systemctl show -P NRestarts vip-daemon", "1")?;
     machine.until("vip-daemon status", "active")?;
     Ok(())
+}
+
+/// Reloads that follow each other faster than the watchdog is told, for twice as long as it
+/// waits.
+fn reloads_put_no_watchdog_off(machine: &Booted) -> Result<(), Failed> {
+    const SHORT: &str = "/run/systemd/system/vip-daemon.service.d";
+    machine.run(&format!(
+        "mkdir {SHORT} && printf '[Service]\\nWatchdogSec=2s\\n' >{SHORT}/short.conf && \
+         systemctl daemon-reload && systemctl restart vip-daemon"
+    ))?;
+    machine
+        .run("for _ in $(seq 12); do systemctl reload vip-daemon && sleep 0.3; done")?;
+    let restarts = machine.run("systemctl show -P NRestarts vip-daemon")?;
+    if restarts.trim() != "0" {
+        return Err(format!("the watchdog ended it {} times", restarts.trim()).into());
+    }
+    machine.run(&format!(
+        "rm -r {SHORT} && systemctl daemon-reload && systemctl restart vip-daemon"
+    ))?;
+    machine.until("vip-daemon status", "active").map(drop)
 }
 
 /// Whether real-time scheduling and locked memory were allowed, which is reported and no
