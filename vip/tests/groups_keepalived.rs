@@ -52,6 +52,8 @@ const SLOW_CYCLES: u32 = 4;
 enum Tongue {
     /// VRRPv3 to each peer, every 100 ms.
     V3Unicast,
+    /// The same, every 10 ms.
+    V3Fastest,
     /// VRRPv2 with a password to the group, every second: what most come from.
     V2Multicast,
 }
@@ -60,16 +62,21 @@ impl Tongue {
     /// The outage that a Backup of that priority may leave: three intervals and its skew
     /// (RFC 9568 section 6.1; that of VRRPv2 is a fraction of a second), and the taking.
     fn bound(self, priority: u8) -> Duration {
-        let interval = match self {
-            Self::V3Unicast => Duration::from_millis(100),
-            Self::V2Multicast => Duration::from_secs(1),
-        };
+        let interval = self.interval();
         interval * 3 + interval * (256 - u32::from(priority)) / 256 + TAKING
+    }
+
+    fn interval(self) -> Duration {
+        Duration::from_millis(match self {
+            Self::V3Unicast => 100,
+            Self::V3Fastest => 10,
+            Self::V2Multicast => 1000,
+        })
     }
 
     fn cycles(self) -> u32 {
         match self {
-            Self::V3Unicast => CYCLES,
+            Self::V3Unicast | Self::V3Fastest => CYCLES,
             Self::V2Multicast => SLOW_CYCLES,
         }
     }
@@ -92,7 +99,7 @@ fn main() {
     arguments.test_threads.get_or_insert(1);
     let needs = [Requirement::Root, Requirement::Peers];
     let (fast, slow) = (Tongue::V3Unicast, Tongue::V2Multicast);
-    let groups: [(&str, [Whose; 3], Tongue); 5] = [
+    let groups: [(&str, [Whose; 3], Tongue); 6] = [
         (
             "w10_ours_leads_two_keepalived",
             [Ours, Theirs, Theirs],
@@ -107,6 +114,11 @@ fn main() {
             "w10_two_of_ours_below_a_keepalived",
             [Theirs, Ours, Ours],
             fast,
+        ),
+        (
+            "w10_every_10_ms_ours_between_two_keepalived",
+            [Theirs, Ours, Theirs],
+            Tongue::V3Fastest,
         ),
         (
             "w10_v2_a_keepalived_between_two_of_ours",
@@ -290,9 +302,9 @@ fn ours(
     tongue: Tongue,
     logs: &Path,
 ) -> Result<Program, Failed> {
-    let (version, interval, peers) = match tongue {
-        Tongue::V3Unicast => (3, "100ms", others(host)),
-        Tongue::V2Multicast => (2, "1s", Vec::new()),
+    let (version, peers) = match tongue {
+        Tongue::V3Unicast | Tongue::V3Fastest => (3, others(host)),
+        Tongue::V2Multicast => (2, Vec::new()),
     };
     let config = VipConfig {
         vip: VIP,
@@ -300,7 +312,7 @@ fn ours(
         peers,
         priority,
         version,
-        interval: interval.to_owned(),
+        interval: format!("{}ms", tongue.interval().as_millis()),
         preempt: true,
         tracked: None,
         socket: host.file("vip.sock"),
@@ -326,20 +338,21 @@ fn theirs(
     let (config, pid) = (host.file("keepalived.conf"), host.file("pid"));
     let peers: Vec<_> = others(host).iter().map(ToString::to_string).collect();
     let (version, spoken) = match tongue {
-        Tongue::V3Unicast => {
+        Tongue::V3Unicast | Tongue::V3Fastest => {
             let (source, peers) = (host.address(), peers.join("\n "));
             let to = format!("unicast_src_ip {source}\n unicast_peer {{\n {peers}\n }}");
-            (3, format!("advert_int 0.1\n {to}"))
+            (3, to)
         }
         Tongue::V2Multicast => {
             let auth = format!("auth_type PASS\n auth_pass {PASSWORD}");
-            (2, format!("advert_int 1\n authentication {{\n {auth}\n }}"))
+            (2, format!("authentication {{\n {auth}\n }}"))
         }
     };
+    let interval = tongue.interval().as_secs_f64();
     let text = format!(
         "global_defs {{\n router_id {name}\n vrrp_version {version}\n}}\n\
          vrrp_instance k8s_api {{\n state BACKUP\n interface eth0\n \
-         virtual_router_id 51\n priority {priority}\n {spoken}\n \
+         virtual_router_id 51\n priority {priority}\n advert_int {interval}\n {spoken}\n \
          virtual_ipaddress {{\n {VIP}/24\n }}\n}}\n",
         name = host.name(),
     );

@@ -98,7 +98,8 @@ fn may_differ(tongue: Tongue) -> Vec<Range<usize>> {
         Tongue::V2Multicast
         | Tongue::V2Unicast
         | Tongue::V3Multicast
-        | Tongue::V3Unicast => {
+        | Tongue::V3Unicast
+        | Tongue::V3Fastest => {
             // Identification, header checksum, source.
             ranges.extend([ETHERNET + 4..ETHERNET + 6, ETHERNET + 10..ETHERNET + 16]);
             if tongue.unicast() {

@@ -45,22 +45,28 @@ pub(crate) enum Tongue {
     V2Unicast,
     V3Multicast,
     V3Unicast,
+    /// As often as either can.
+    V3Fastest,
     V6Multicast,
     V6Unicast,
 }
 
 impl Tongue {
-    pub(crate) const ALL: [(&'static str, Self); 6] = [
+    pub(crate) const ALL: [(&'static str, Self); 7] = [
         ("v2_pass_multicast", Self::V2Multicast),
         ("w4_v2_pass_unicast", Self::V2Unicast),
         ("w5_v3_multicast", Self::V3Multicast),
         ("w5_v3_unicast", Self::V3Unicast),
+        ("w5_v3_unicast_every_10_ms", Self::V3Fastest),
         ("w5_v3_ipv6_multicast", Self::V6Multicast),
         ("w5_v3_ipv6_unicast", Self::V6Unicast),
     ];
 
     pub(crate) fn unicast(self) -> bool {
-        matches!(self, Self::V2Unicast | Self::V3Unicast | Self::V6Unicast)
+        match self {
+            Self::V2Unicast | Self::V3Unicast | Self::V3Fastest | Self::V6Unicast => true,
+            Self::V2Multicast | Self::V3Multicast | Self::V6Multicast => false,
+        }
     }
 
     /// Ours, theirs, and the one that moves.
@@ -69,9 +75,11 @@ impl Tongue {
             Self::V6Multicast | Self::V6Unicast => {
                 [OURS_V6.into(), THEIRS_V6.into(), VIRTUAL_V6.into()]
             }
-            Self::V2Multicast | Self::V2Unicast | Self::V3Multicast | Self::V3Unicast => {
-                [seats.ours().into(), THEIRS.into(), VIRTUAL.into()]
-            }
+            Self::V2Multicast
+            | Self::V2Unicast
+            | Self::V3Multicast
+            | Self::V3Unicast
+            | Self::V3Fastest => [seats.ours().into(), THEIRS.into(), VIRTUAL.into()],
         }
     }
 
@@ -79,14 +87,27 @@ impl Tongue {
     pub(crate) fn client(self) -> IpAddr {
         match self {
             Self::V6Multicast | Self::V6Unicast => CLIENT_V6.into(),
-            Self::V2Multicast | Self::V2Unicast | Self::V3Multicast | Self::V3Unicast => {
-                CLIENT.into()
-            }
+            Self::V2Multicast
+            | Self::V2Unicast
+            | Self::V3Multicast
+            | Self::V3Unicast
+            | Self::V3Fastest => CLIENT.into(),
         }
     }
 
     pub(crate) fn v2(self) -> bool {
         matches!(self, Self::V2Multicast | Self::V2Unicast)
+    }
+
+    /// In hundredths of a second, as VRRPv3 has it on the wire.
+    fn interval(self) -> u32 {
+        match self {
+            Self::V2Multicast | Self::V2Unicast => 100,
+            Self::V3Multicast | Self::V3Unicast | Self::V6Multicast | Self::V6Unicast => {
+                10
+            }
+            Self::V3Fastest => 1,
+        }
     }
 }
 
@@ -230,7 +251,7 @@ impl Pair {
                 password.display()
             );
         } else {
-            text += "  advertInterval: 100ms\n";
+            text += &format!("  advertInterval: {}0ms\n", self.tongue.interval());
         }
         if self.tongue.unicast() {
             text +=
@@ -249,17 +270,17 @@ impl Pair {
     pub(crate) fn they_start(&mut self, priority: u8) -> Result<(), Failed> {
         let host = self.host("theirs")?;
         let (config, pid) = (host.file("keepalived.conf"), host.file("pid"));
-        let (version, interval, auth) = match self.tongue.v2() {
+        let (version, auth) = match self.tongue.v2() {
             true => (
                 2,
-                "1",
                 format!(
                     "authentication {{ auth_type PASS\n auth_pass {}\n }}",
                     self.password
                 ),
             ),
-            false => (3, "0.1", String::new()),
+            false => (3, String::new()),
         };
+        let interval = f64::from(self.tongue.interval()) / 100.0;
         let macs = self.macs.theirs();
         let [ours, theirs, moves] = self.addresses;
         let unicast = match self.tongue.unicast() {

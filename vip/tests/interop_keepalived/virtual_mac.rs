@@ -48,7 +48,8 @@ impl Client {
             Tongue::V2Multicast
             | Tongue::V2Unicast
             | Tongue::V3Multicast
-            | Tongue::V3Unicast => "00:00:5e:00:01:33",
+            | Tongue::V3Unicast
+            | Tongue::V3Fastest => "00:00:5e:00:01:33",
         };
         let client = Self { monitor, mac };
         // Another one again and again, until it is heard.
