@@ -88,7 +88,7 @@ pub fn judge(
     if envelope.source == expected.source {
         return Err(Refusal::OwnSource);
     }
-    travelled(envelope, expected)?;
+    travelled(advert, envelope, expected)?;
     if advert.version != expected.version {
         return Err(Refusal::OtherVersion(advert.version));
     }
@@ -99,10 +99,17 @@ pub fn judge(
     Ok(notices)
 }
 
-fn travelled(envelope: &Envelope, expected: &Expected) -> Result<(), Refusal> {
+fn travelled(
+    advert: &Advert,
+    envelope: &Envelope,
+    expected: &Expected,
+) -> Result<(), Refusal> {
     match (&expected.path, envelope.is_multicast()) {
         (Path::Multicast, false) => Err(Refusal::Unicast),
-        (Path::Unicast { .. }, true) => Err(Refusal::Multicast),
+        (Path::Unicast { .. }, true) if shares(advert, expected) => {
+            Err(Refusal::Multicast)
+        }
+        (Path::Unicast { .. }, true) => Err(Refusal::Neighbour),
         (Path::Multicast, true) => within(envelope.ttl, &(TTL..=TTL)),
         (Path::Unicast { senders, ttl }, false) => {
             sender(envelope.source, senders)?;
@@ -148,13 +155,17 @@ fn addresses(advert: &Advert, expected: &Expected) -> Result<Option<Notice>, Ref
         return Ok(None);
     }
     // Who shares none of them is no peer of ours: to follow it would leave ours nowhere.
-    if !advert.addresses.iter().any(|ip| expected.holds(ip)) {
+    if !shares(advert, expected) {
         return Err(Refusal::OtherGroup);
     }
     if expected.dialects.has(Dialect::OtherAddresses) {
         return Ok(Some(Notice::OtherAddresses));
     }
     Err(Refusal::Addresses)
+}
+
+fn shares(advert: &Advert, expected: &Expected) -> bool {
+    advert.addresses.iter().any(|ip| expected.holds(ip))
 }
 
 fn interval(advert: &Advert, expected: &Expected) -> Result<Option<Notice>, Refusal> {

@@ -23,6 +23,7 @@
 //! | lower, we do not preempt (`Never`, delayed, yielded) | the same |
 //! | lower, we preempt | runs on |
 //! | our addresses, from a stranger ([`Event::Stranger`]) | at least the stranger's down interval |
+//! | priority 0 from that stranger | until a Backup of its kind would have taken over |
 //!
 //! What an Active does about it:
 //!
@@ -47,6 +48,7 @@ mod event;
 mod mode;
 mod settings;
 mod step;
+mod strangers;
 pub mod timers;
 
 pub use event::{Action, Actions, Event, Leftover, Note, Reason};

@@ -64,6 +64,10 @@ pub enum Refusal {
     /// Multicast where unicast is configured.
     #[error("multicast advert, unicast is configured")]
     Multicast,
+    /// Multicast of a group that has our VRID and none of our addresses, where unicast is
+    /// configured: neither is in the other's way.
+    #[error("multicast of another group with our VRID")]
+    Neighbour,
     /// Unicast where multicast is configured.
     #[error("unicast advert, multicast is configured")]
     Unicast,
@@ -110,6 +114,7 @@ impl Refusal {
             Self::OtherVersion(_) => "otherVersion",
             Self::Ttl(_) => "ttl",
             Self::Multicast => "multicast",
+            Self::Neighbour => "neighbour",
             Self::Unicast => "unicast",
             Self::UnknownPeer(_) => "unknownPeer",
             Self::AuthType => "authType",
@@ -148,6 +153,7 @@ impl Refusal {
             | Self::UnknownAuth(_)
             | Self::MixedFamilies
             | Self::OtherVrid(_)
+            | Self::Neighbour
             | Self::Ttl(_) => false,
         }
     }

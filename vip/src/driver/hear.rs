@@ -72,14 +72,14 @@ impl<E: Effects> Driver<E> {
         let ours = |address| self.expected.holds(address);
         let rival = refusal.is_misconfiguration()
             && refusal != Refusal::OwnSource
-            && !advert.priority.is_release()
             && advert.addresses.iter().any(ours);
         match self.misconfigured_peer {
             MisconfiguredPeer::HoldBack if rival => {
-                self.keep(|record| record.rival = Some(heard(from, advert)));
-                self.handle(Event::Stranger {
-                    interval: advert.interval,
+                self.keep(|record| match advert.priority.is_release() {
+                    false => record.rival = Some(heard(from, advert)),
+                    true => drop(record.rival.take_if(|known| known.from == from)),
                 });
+                self.handle(Event::Stranger { from, advert });
             }
             MisconfiguredPeer::HoldBack | MisconfiguredPeer::Ignore => {}
         }
@@ -93,7 +93,7 @@ impl<E: Effects> Driver<E> {
         interval: Option<AdvertInterval>,
     ) {
         // Other groups on the same network are nobody's fault and need no line.
-        let silent = matches!(refusal, Refusal::OtherVrid(_));
+        let silent = matches!(refusal, Refusal::OtherVrid(_) | Refusal::Neighbour);
         let alarm = interval.filter(|_| refusal.is_misconfiguration());
         self.keep(|record| {
             *record.counts.refused.entry(refusal.name()).or_default() += 1;

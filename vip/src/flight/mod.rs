@@ -103,7 +103,9 @@ impl Decision {
     /// What there is to know before it is taken.
     pub fn about(event: &Event<'_>, ours: Priority, before: State) -> Self {
         let (from, given) = match event {
-            Event::Advert { from, advert } => (Some(*from), Some(advert.priority.get())),
+            Event::Advert { from, advert } | Event::Stranger { from, advert } => {
+                (Some(*from), Some(advert.priority.get()))
+            }
             Event::Priority(priority) => (None, Some(priority.get())),
             Event::Start { .. }
             | Event::Stop
@@ -111,7 +113,6 @@ impl Decision {
             | Event::Fault
             | Event::Recover
             | Event::Foreign
-            | Event::Stranger { .. }
             | Event::AddressLost
             | Event::Yield { .. }
             | Event::Take

@@ -54,8 +54,7 @@ enum Delivers {
 }
 
 impl Receiver {
-    /// Opens the socket on `link` and joins the group there when adverts travel by
-    /// multicast. Inside a tokio runtime.
+    /// Opens the socket on `link` and joins the group there. Inside a tokio runtime.
     ///
     /// # Errors
     /// Without `CAP_NET_RAW`, or when the interface is gone.
@@ -69,15 +68,15 @@ impl Receiver {
             socket.set_recv_hoplimit_v6(true)?;
             setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
         }
-        match (travel, family) {
-            (Travel::Multicast, Family::V4) => {
-                let interface = InterfaceIndexOrAddress::Index(link.index);
-                socket.join_multicast_v4_n(&GROUP_V4, &interface)?;
-            }
-            (Travel::Multicast, Family::V6) => {
-                socket.join_multicast_v6(&GROUP_V6, link.index)?;
-            }
-            (Travel::Unicast { .. }, Family::V4 | Family::V6) => {}
+        match (join(&socket, link, family), travel) {
+            (Ok(()), Travel::Multicast | Travel::Unicast { .. }) => {}
+            (Err(error), Travel::Multicast) => return Err(error),
+            // Among peers it serves one end: what the kernel gives to no socket, nobody
+            // hears, and a router that sends to the group would go unnoticed.
+            (Err(error), Travel::Unicast { .. }) => tracing::warn!(
+                interface = link.name,
+                "routers that send to the multicast group are not heard: {error}"
+            ),
         }
         Ok(Self {
             socket: UdpSocket::from_std(socket.into())?,
@@ -132,6 +131,16 @@ impl Receiver {
             envelope,
             payload: payload.to_vec(),
         }))
+    }
+}
+
+fn join(socket: &Socket, link: &Link, family: Family) -> io::Result<()> {
+    match family {
+        Family::V4 => {
+            let interface = InterfaceIndexOrAddress::Index(link.index);
+            socket.join_multicast_v4_n(&GROUP_V4, &interface)
+        }
+        Family::V6 => socket.join_multicast_v6(&GROUP_V6, link.index),
     }
 }
 

@@ -4,18 +4,20 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::wait;
 use libtest_mimic::Failed;
+use serde_json::Value;
 
 use crate::Test;
 use crate::hosts::{A, Lab, PATIENCE, VIRTUAL, assert_is};
 use crate::ipv6;
 
 /// The tests of this file.
-pub(crate) const TESTS: [(&str, Test); 2] = [
+pub(crate) const TESTS: [(&str, Test); 3] = [
     ("every_way_to_be_configured_otherwise_has_a_name", named),
+    ("a_stranger_that_stops_is_waited_for_no_longer", stopped),
     ("the_groups_of_both_families_are_joined", joined),
 ];
 
@@ -25,6 +27,7 @@ const SLOWER: &str = "version: 2, advertInterval: 2s";
 const PASSWORD: &str = "version: 2, auth: {passFile: ONE}";
 const ANOTHER: &str = "version: 2, auth: {passFile: ANOTHER}";
 const UNICAST: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.12]}";
+const TO_OWNER: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.11]}";
 const OTHER_PEERS: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.13]}";
 
 const SLOWEST: &str = "version: 2, advertInterval: 5s";
@@ -32,7 +35,7 @@ const SLOWEST: &str = "version: 2, advertInterval: 5s";
 /// What the owner has, what the other one has, and how that names the owner's adverts. In two
 /// the owner's next advert comes long after the other one would take a follower's silence for
 /// its end.
-const WAYS: [(&str, &str, &str); 8] = [
+const WAYS: [(&str, &str, &str); 9] = [
     (V2, V3, "peer speaks VRRPv2"),
     (SLOWEST, V2, "peer advertises every 5s"),
     (V3, V2, "peer speaks VRRPv3"),
@@ -40,6 +43,7 @@ const WAYS: [(&str, &str, &str); 8] = [
     (PASSWORD, ANOTHER, "peer has another password"),
     (PASSWORD, V2, "peer authenticates in another way"),
     (UNICAST, V3, "unicast advert, multicast is configured"),
+    (V3, TO_OWNER, "multicast advert, unicast is configured"),
     (UNICAST, OTHER_PEERS, "10.55.0.11 is not a configured peer"),
 ];
 
@@ -101,10 +105,36 @@ fn named() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Switches that look (IGMP and MLD snooping) send a group only where somebody has joined it.
+/// The last step from one version to the other: its release says that the addresses are free, and
+/// after the second that its own backups would need they are here, not after three more adverts.
+fn stopped() -> Result<(), Failed> {
+    const RELEASED: Duration = Duration::from_millis(1_500);
+    let lab = Lab::new("misfit_stops")?;
+    let mut owner = lab.start("a", &config(&lab, "a", 255, V2)?)?;
+    lab.held_by(&["a"])?;
+    let _b = lab.start("b", &config(&lab, "b", 150, V3)?)?;
+    let held_back = || lab.router("b").ok()?.get("heldBackBy").cloned();
+    wait::until("b holds back", PATIENCE, || {
+        held_back().filter(Value::is_string)
+    })?;
+    let began = Instant::now();
+    owner.stop(PATIENCE)?;
+    lab.held_by(&["b"])?;
+    let took = began.elapsed();
+    if took > RELEASED {
+        return Err(format!("b has the address after {took:?}").into());
+    }
+    Ok(())
+}
+
+/// Switches that look (IGMP and MLD snooping) send a group only where somebody has joined it, and
+/// a kernel gives it to nobody who has not. A router among peers joins, too: who was left behind
+/// in the group would be heard by no other way. What was joined is left again.
 fn joined() -> Result<(), Failed> {
     let lab = ipv6::with_ipv6("joined")?;
-    joins(&lab, &config(&lab, "a", 200, V3)?, "224.0.0.18")?;
+    for travel in [V3, UNICAST] {
+        joins(&lab, &config(&lab, "a", 200, travel)?, "224.0.0.18")?;
+    }
     joins(&lab, &ipv6::config(&lab)?, "ff02::12")
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::mode::{Active, Backup, FaultEnds, LOSS_WINDOW, Mode};
 use super::step::Step;
-use super::{Action, Event, Note, Reason, timers};
+use super::{Action, Event, Note, Reason};
 use crate::packet::Advert;
 use crate::{AdvertInterval, Dialect, Priority, State, Version};
 
@@ -35,8 +35,8 @@ impl Step<'_> {
                 Some(_) => self.advertise_soon(&mut active),
                 None => self.note(Note::NoMatter),
             },
-            Event::Stranger { interval } if self.came_second(&active, interval) => {
-                return self.step_back(interval);
+            Event::Stranger { from, advert } if self.came_second(&active, advert) => {
+                return self.step_back(from, advert);
             }
             Event::Start { .. }
             | Event::Stranger { .. }
@@ -139,21 +139,6 @@ impl Step<'_> {
             following,
             ..backup
         })
-    }
-
-    /// Was a stranger there before us? Three of its adverts after our promotion it has been
-    /// heard, if it was; one that is heard later has come since.
-    fn came_second(&self, active: &Active, interval: AdvertInterval) -> bool {
-        self.now < active.since + interval.duration() * timers::ADVERTS_MISSED
-    }
-
-    /// In silence: nobody is to take over where a stranger has the addresses.
-    fn step_back(&mut self, interval: AdvertInterval) -> Mode {
-        self.release(State::Active, State::Backup, Reason::StrangerFirst);
-        let wait = self.down(self.rules.interval);
-        let mut backup = Backup::waiting(self.rules, self.now, wait, Reason::ActiveDown);
-        self.hold_back(&mut backup, interval);
-        Mode::Backup(backup)
     }
 
     /// Tells the Backups first: the address is gone from here as soon as they act.

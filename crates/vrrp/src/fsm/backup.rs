@@ -21,9 +21,12 @@ impl Step<'_> {
             // What is left of a run before this one is no longer whole, or gone: it is
             // let go of, so that nothing renews it.
             Event::Foreign | Event::AddressLost => self.drop_leftover(&mut backup),
-            Event::Stranger { interval } => {
+            Event::Stranger { from, advert } if advert.priority.is_release() => {
+                self.stranger_released(&mut backup, from, advert);
+            }
+            Event::Stranger { from, advert } => {
                 self.drop_leftover(&mut backup);
-                self.hold_back(&mut backup, interval);
+                self.hold_back(&mut backup, from, advert);
             }
             Event::Fault => {
                 self.drop_leftover(&mut backup);
@@ -61,13 +64,6 @@ impl Step<'_> {
             backup.delayed = None;
         }
         self.follow(backup, advert.interval);
-    }
-
-    /// It is silent only when it has missed as many adverts of its own as we wait for. A
-    /// faster one that is heard after a slower one, or that we follow, shortens nothing.
-    pub(super) fn hold_back(&self, backup: &mut Backup, interval: AdvertInterval) {
-        let silent = self.now + self.down(interval.max(backup.following));
-        backup.stranger = Some(backup.stranger.map_or(silent, |at| at.max(silent)));
     }
 
     /// The Active stops: the highest of the Backups is the first to take over.

@@ -35,11 +35,14 @@ pub enum Event<'a> {
     Recover,
     /// Somebody else answers or announces one of the addresses (RFC 5227).
     Foreign,
-    /// A router that is configured otherwise, and so is not listened to, advertises our
-    /// addresses: taking them would put them on two hosts.
+    /// An advert of our addresses by a router that is configured otherwise, and so is not
+    /// listened to: to take them would put them on two hosts. Only that it is there counts,
+    /// how rare its adverts are, and that it goes (priority 0).
     Stranger {
-        /// The interval that its adverts name, by which its silence is measured.
-        interval: AdvertInterval,
+        /// Its IP source.
+        from: IpAddr,
+        /// The advert.
+        advert: &'a Advert,
     },
     /// One of our addresses was taken off the interface by someone.
     AddressLost,

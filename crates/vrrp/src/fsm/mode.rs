@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::announcements::Announcements;
+use super::strangers::Strangers;
 use super::{Leftover, Reason, Settings};
 use crate::{AdvertInterval, State};
 
@@ -43,8 +44,8 @@ pub(super) struct Backup {
     pub(super) delayed: Option<Instant>,
     /// Told to leave a lower Active alone until then.
     pub(super) held: Option<Instant>,
-    /// A stranger has advertised our addresses, and is not silent before then.
-    pub(super) stranger: Option<Instant>,
+    /// Who has advertised our addresses and is not listened to.
+    pub(super) strangers: Strangers,
     pub(super) leftover: Leftover,
 }
 
@@ -96,14 +97,15 @@ impl Backup {
             following: rules.interval,
             delayed: None,
             held: None,
-            stranger: None,
+            strangers: Strangers::default(),
             leftover: Leftover::None,
         }
     }
 
     /// When everybody that was heard counts as silent.
     pub(super) fn due(&self) -> Instant {
-        self.stranger.map_or(self.down, |at| at.max(self.down))
+        let strangers = self.strangers.silent();
+        strangers.map_or(self.down, |at| at.max(self.down))
     }
 }
 

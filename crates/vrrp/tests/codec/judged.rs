@@ -127,6 +127,10 @@ fn what_is_not_ours_is_refused_by_name() {
     assert_eq!(refusal(&theirs, &peer, &multicast), Refusal::Unicast);
     let unicast = expected(Version::V3, 100, any_peer());
     assert_eq!(refusal(&theirs, &group, &unicast), Refusal::Multicast);
+    let neighbour = advert(Version::V2, 1000, 101, &["10.55.0.200"]);
+    let named = refusal(&neighbour, &group, &unicast);
+    assert_eq!(named, Refusal::Neighbour, "none of ours");
+    assert!(!named.is_misconfiguration());
     let strict = expected(Version::V3, 100, strict);
     assert_eq!(
         refusal(&theirs, &peer, &strict),

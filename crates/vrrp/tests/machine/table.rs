@@ -117,9 +117,6 @@ fn happen(router: &mut Router, version: Version, event: &str, at: Instant) -> Ac
         ["fault"] => Event::Fault,
         ["recover"] => Event::Recover,
         ["foreign"] => Event::Foreign,
-        ["stranger", every] => Event::Stranger {
-            interval: interval(Version::V3, every.parse().unwrap()),
-        },
         ["take"] => Event::Take,
         ["rise"] => Event::Rise,
         ["fall"] => Event::Fall,
@@ -128,17 +125,22 @@ fn happen(router: &mut Router, version: Version, event: &str, at: Instant) -> Ac
         ["yield", hold] => Event::Yield {
             hold: millis(hold).unwrap(),
         },
-        ["heard", from, priority, every] => {
+        [what, from, priority, every] => {
+            let version = match what {
+                "stranger" => Version::V3,
+                "v2-stranger" => Version::V2,
+                _ => version,
+            };
             let advert =
                 advert(version, priority.parse().unwrap(), every.parse().unwrap());
+            let advert = &advert;
             let from = host(from.trim_start_matches('.').parse().unwrap());
-            return router.handle(
-                Event::Advert {
-                    from,
-                    advert: &advert,
-                },
-                at,
-            );
+            let event = match what {
+                "heard" => Event::Advert { from, advert },
+                "stranger" | "v2-stranger" => Event::Stranger { from, advert },
+                _ => panic!("unknown event {event}"),
+            };
+            return router.handle(event, at);
         }
         _ => panic!("unknown event {event}"),
     };

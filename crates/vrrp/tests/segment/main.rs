@@ -6,3 +6,4 @@ mod election;
 mod network;
 #[path = "../numbers/mod.rs"]
 mod numbers;
+mod strangers;

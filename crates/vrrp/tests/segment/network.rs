@@ -93,6 +93,8 @@ pub(crate) struct Network {
     pub(crate) client: Option<Host>,
     /// Every promotion: when and who.
     pub(crate) promotions: Vec<(Instant, Host)>,
+    /// Each is configured otherwise than all others.
+    pub(crate) strangers: bool,
     nodes: Vec<Node>,
     queue: BTreeMap<Turn, Happening>,
     sequence: u64,
@@ -140,6 +142,7 @@ impl Network {
             weather,
             client: None,
             promotions: Vec::new(),
+            strangers: false,
             nodes: hosts.into_iter().map(node).collect(),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -285,9 +288,11 @@ impl Network {
 
     fn hear(&mut self, to: Host, from: Host, advert: &Advert) {
         let from = address(from);
-        self.step(to, |router, now| {
-            router.handle(Event::Advert { from, advert }, now)
-        });
+        let event = match self.strangers {
+            false => Event::Advert { from, advert },
+            true => Event::Stranger { from, advert },
+        };
+        self.step(to, |router, now| router.handle(event, now));
     }
 
     fn wake(&mut self, host: Host) {
@@ -335,9 +340,7 @@ impl Network {
             Action::Announce | Action::Note(_) => {}
             Action::Moved {
                 to: State::Active, ..
-            } => {
-                self.promotions.push((self.now, host));
-            }
+            } => self.promotions.push((self.now, host)),
             Action::Moved { .. } => {}
         }
     }
