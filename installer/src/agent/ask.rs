@@ -37,6 +37,8 @@ pub enum Question {
     Address,
     /// What members of etcd say of themselves, those at these endpoints; on a host with one.
     Members(Vec<String>),
+    /// Whom the member at this endpoint counts among its cluster; on a host with one.
+    MemberList(String),
     /// Whether they take a write, and how long that takes; on a host with one.
     Health(Vec<String>),
     /// What an API server gives an administrator; on a master.
@@ -153,10 +155,14 @@ fn command(question: &Question) -> Way<'_> {
         Question::Balancer => Way::Program("api-lb", daemon()),
         Question::Address => Way::Program("vip-daemon", daemon()),
         Question::Members(endpoints) => {
-            Way::Program("etcdctl", etcdctl("status", endpoints))
+            Way::Program("etcdctl", etcdctl(["endpoint", "status"], endpoints))
+        }
+        Question::MemberList(endpoint) => {
+            let endpoint = std::slice::from_ref(endpoint);
+            Way::Program("etcdctl", etcdctl(["member", "list"], endpoint))
         }
         Question::Health(endpoints) => {
-            Way::Program("etcdctl", etcdctl("health", endpoints))
+            Way::Program("etcdctl", etcdctl(["endpoint", "health"], endpoints))
         }
         Question::Api { server, path } => {
             let mut all = kubectl(server.as_deref());
@@ -215,18 +221,18 @@ impl Inside {
     }
 }
 
-fn etcdctl(what: &str, endpoints: &[String]) -> Vec<String> {
+fn etcdctl(what: [&str; 2], endpoints: &[String]) -> Vec<String> {
     let identity = "etcd/healthcheck-client";
-    vec![
+    let mut all = vec![
         format!("--endpoints={}", endpoints.join(",")),
         format!("--cacert={}", layout::certificate("etcd/ca")),
         format!("--cert={}", layout::certificate(identity)),
         format!("--key={}", layout::key(identity)),
         MEMBERS.to_owned(),
         "--write-out=json".to_owned(),
-        "endpoint".to_owned(),
-        what.to_owned(),
-    ]
+    ];
+    all.extend(what.map(str::to_owned));
+    all
 }
 
 #[cfg(test)]

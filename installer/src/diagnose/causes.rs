@@ -47,6 +47,7 @@ pub fn causes(seen: &Seen<'_>) -> Vec<String> {
         | Trouble::Server { .. }
         | Trouble::Node { .. }
         | Trouble::Leaderless { .. }
+        | Trouble::Clusters { .. }
         | Trouble::Certificate { .. } => trouble.to_string(),
     }));
     all

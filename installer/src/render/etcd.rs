@@ -74,6 +74,11 @@ pub(super) fn client(host: &Host) -> String {
     url(host.address(), layout::ETCD_PORT)
 }
 
+/// `https://ADDRESS:PORT` for the other members.
+pub(super) fn peer(host: &Host) -> String {
+    url(host.address(), layout::ETCD_PEER_PORT)
+}
+
 /// That of the one on `host`, for who is beside it.
 pub(super) fn beside(host: &Host) -> String {
     url(loopback(host), layout::ETCD_PORT)
@@ -98,14 +103,11 @@ fn flags(cluster: &Cluster, host: &Host) -> Flags {
     let address = host.address();
     let peers: Vec<_> = cluster
         .with(Role::Etcd)
-        .map(|member| {
-            let url = url(member.address(), layout::ETCD_PEER_PORT);
-            format!("{}={url}", member.name)
-        })
+        .map(|member| format!("{}={}", member.name, peer(member)))
         .collect();
     let clients = url(address, layout::ETCD_PORT);
     let beside = beside(host);
-    let peer = url(address, layout::ETCD_PEER_PORT);
+    let peer = peer(host);
     let metrics = SocketAddr::new(loopback(host), layout::ETCD_METRICS_PORT);
     Flags::default()
         .set("name", &host.name)

@@ -97,6 +97,18 @@ pub fn store(host: &Host) -> String {
     etcd::client(host)
 }
 
+/// The same, for who is beside it.
+#[must_use]
+pub fn store_beside(host: &Host) -> String {
+    etcd::beside(host)
+}
+
+/// `https://ADDRESS:PORT` for the other members of etcd, of the one on `host`.
+#[must_use]
+pub fn peer(host: &Host) -> String {
+    etcd::peer(host)
+}
+
 /// Where the components of this host find the API: on a control-plane host the API server
 /// beside them, elsewhere the endpoint.
 pub(crate) fn server(cluster: &Cluster, host: &Host) -> String {

@@ -14,7 +14,7 @@ use crate::certs;
 use crate::facts::Unit;
 
 pub use screen::screen;
-pub use told::{down, holds};
+pub use told::{clusters, down, holds};
 pub use trouble::Trouble;
 
 /// Whoever has it is to be a node.
@@ -158,6 +158,7 @@ pub fn status(seen: &BTreeMap<String, Result<Seen, String>>) -> Status {
             }),
         }
     }
+    all.stores(seen);
     for (router, hosts) in &all.holders {
         let router = router.clone();
         match hosts.as_slice() {
@@ -187,6 +188,22 @@ impl Status {
             }
         }
         first
+    }
+
+    /// Whether all members of etcd are of one cluster; one that says nothing is named elsewhere.
+    fn stores(&mut self, seen: &BTreeMap<String, Result<Seen, String>>) {
+        let mut clusters: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        for (host, seen) in seen {
+            let said = seen.as_ref().ok().and_then(|seen| seen.member.as_ref());
+            let said = said.and_then(|said| told::clusters(said.as_ref().ok()?));
+            for id in said.unwrap_or_default().into_keys() {
+                clusters.entry(id).or_default().push(host.clone());
+            }
+        }
+        if clusters.len() > 1 {
+            let clusters = clusters.into_values().collect();
+            self.troubles.push(Trouble::Clusters { clusters });
+        }
     }
 
     fn line(

@@ -219,6 +219,38 @@ fn a_silent_host_and_a_second_holder_are_named() {
     assert!(screen(&status).starts_with("k8s-api: held by m1 and m2\n"));
 }
 
+/// Each is well, and leads.
+#[test]
+fn two_clusters_are_named_with_their_hosts() {
+    let of = |cluster: u64| {
+        let header = json!({"cluster_id": cluster, "member_id": 1});
+        let status = json!({"header": header, "leader": 1});
+        Some(Ok(
+            json!([{"Endpoint": "https://192.0.2.1:2379", "Status": status}]),
+        ))
+    };
+    let said = |clusters: [u64; 3]| -> Vec<String> {
+        let mut seen = cluster();
+        for (host, cluster) in ["m1", "m2", "m3"].into_iter().zip(clusters) {
+            let member = of(cluster);
+            let master = Seen {
+                member,
+                ..master(1)
+            };
+            // One holds the address.
+            let address = routers(host == "m1");
+            seen.insert(host.to_owned(), Ok(Seen { address, ..master }));
+        }
+        let troubles = status(&seen).troubles;
+        troubles.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(said([7, 7, 7]), Vec::<String>::new());
+    assert_eq!(
+        said([7, 8, 8]),
+        ["etcd is not one cluster, but one each on: m1; m2 and m3"]
+    );
+}
+
 #[test]
 fn counts_and_days_are_those_of_the_worst() {
     let mut seen = cluster();

@@ -68,6 +68,18 @@ pub(super) fn member(value: &Value) -> Option<Member> {
     })
 }
 
+/// The endpoints of such an answer, by the clusters that their members are of.
+#[must_use]
+pub fn clusters(value: &Value) -> Option<BTreeMap<u64, Vec<String>>> {
+    let mut all: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for one in value.as_array()? {
+        let endpoint = one.get("Endpoint")?.as_str()?.to_owned();
+        let cluster = one.pointer("/Status/header/cluster_id")?.as_u64()?;
+        all.entry(cluster).or_default().push(endpoint);
+    }
+    Some(all)
+}
+
 /// Whether a node takes Pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ready {

@@ -66,6 +66,11 @@ pub enum Trouble {
         /// Which.
         host: String,
     },
+    /// Members of etcd are of different clusters, which all take writes.
+    Clusters {
+        /// The hosts of each.
+        clusters: Vec<Vec<String>>,
+    },
     /// A certificate will not do.
     Certificate {
         /// Where.
@@ -98,6 +103,11 @@ impl fmt::Display for Trouble {
             } => write!(f, "{host}: its api-lb has {server} {state}"),
             Self::Node { host, why } => write!(f, "{host}: its node is not ready: {why}"),
             Self::Leaderless { host } => write!(f, "{host}: its etcd has no leader"),
+            Self::Clusters { clusters } => {
+                let hosts = clusters.iter().map(|hosts| hosts.join(" and "));
+                let hosts = hosts.collect::<Vec<_>>().join("; ");
+                write!(f, "etcd is not one cluster, but one each on: {hosts}")
+            }
             Self::Certificate { host, name, why } => {
                 write!(f, "{host}: certificate {name}: {why}")
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use daemon::rfc3339;
 use serde_json::Value;
 
-use super::Verdict;
+use super::{Verdict, store};
 use crate::agent::Question;
 use crate::render;
 use crate::spec::{APISERVER_PORT, Cluster, Etcd, Host, Role};
@@ -23,6 +23,8 @@ const ROLE: &str = "node-role.kubernetes.io/control-plane";
 pub enum Check {
     /// Every member of etcd takes a write, as a host with one sees them.
     Store,
+    /// They are members of one cluster.
+    OneStore,
     /// The etcd of others answers the API server of a host.
     Adopted {
         /// `https://…`
@@ -51,7 +53,7 @@ impl Check {
         };
         let mut all = Vec::new();
         if host.is(Role::Etcd) {
-            all.push(Self::Store);
+            all.extend([Self::Store, Self::OneStore]);
         }
         if !host.is(Role::ControlPlane) {
             return all;
@@ -80,6 +82,7 @@ impl Check {
     pub fn name(&self) -> String {
         match self {
             Self::Store | Self::Adopted { .. } => "etcd".to_owned(),
+            Self::OneStore => "members of etcd".to_owned(),
             Self::Ready { what, .. } => what.clone(),
             Self::Nodes => "nodes".to_owned(),
             Self::Leader(name) => format!("leader of {name}"),
@@ -92,7 +95,9 @@ impl Check {
     pub fn comes_by_itself(&self) -> bool {
         match self {
             Self::Leader(_) | Self::Nodes => true,
-            Self::Store | Self::Adopted { .. } | Self::Ready { .. } => false,
+            Self::Store | Self::OneStore | Self::Adopted { .. } | Self::Ready { .. } => {
+                false
+            }
         }
     }
 
@@ -105,11 +110,10 @@ impl Check {
             server: server.cloned(),
             path: path.to_owned(),
         };
+        let members = || cluster.with(Role::Etcd).map(render::store);
         match self {
-            Self::Store => {
-                let members = cluster.with(Role::Etcd).map(render::store);
-                Ok(Question::Health(members.collect()))
-            }
+            Self::Store => Ok(Question::Health(members().collect())),
+            Self::OneStore => Ok(Question::Members(members().collect())),
             Self::Adopted { server } => Ok(api(Some(server), "/readyz/etcd")),
             Self::Ready { server, .. } => Ok(api(Some(server), "/readyz")),
             Self::Nodes if cluster.with(Role::Node).next().is_none() => {
@@ -127,7 +131,8 @@ impl Check {
     #[must_use]
     pub fn judge(&self, cluster: &Cluster, said: &Value, now: SystemTime) -> Verdict {
         let judged = match self {
-            Self::Store => store(cluster, said),
+            Self::Store => store::writes(cluster, said),
+            Self::OneStore => store::is_one(said),
             Self::Adopted { .. } => (said == "ok")
                 .then(|| Verdict::Good("it answers the API server".to_owned())),
             Self::Ready { .. } => {
@@ -138,26 +143,6 @@ impl Check {
         };
         judged.unwrap_or_else(|| Verdict::Bad("an answer of another form".to_owned()))
     }
-}
-
-fn store(cluster: &Cluster, said: &Value) -> Option<Verdict> {
-    let of = cluster.with(Role::Etcd).count();
-    let members = said.as_array()?;
-    let well = |one: &&Value| one.get("health").and_then(Value::as_bool) == Some(true);
-    let good = members.iter().filter(well).count();
-    let ill = members.iter().find(|one| !well(one));
-    Some(match ill {
-        None if good == of => Verdict::Good(format!("{good}/{of} take a write")),
-        None => Verdict::Bad(format!("{good}/{of} take a write")),
-        Some(ill) => {
-            let endpoint = ill.get("endpoint").and_then(Value::as_str)?;
-            let error = ill
-                .get("error")
-                .and_then(Value::as_str)
-                .unwrap_or("unhealthy");
-            Verdict::Bad(format!("{good}/{of} take a write; {endpoint}: {error}"))
-        }
-    })
 }
 
 /// What makes the node of `host` what its description says, where it is something else. What
@@ -252,6 +237,7 @@ mod tests {
         let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
         let now = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
         let member = |health: bool| json!({"endpoint": "https://a", "health": health, "error": "slow"});
+        let status = |cluster: u64| json!({"Endpoint": "https://a", "Status": {"header": {"cluster_id": cluster}}});
         let lease = |who: &str, age: u64| {
             let renewed = rfc3339(now - Duration::from_secs(age));
             json!({"spec": {"holderIdentity": who, "renewTime": renewed}})
@@ -284,6 +270,14 @@ mod tests {
                 false,
             ),
             (Check::Store, json!({}), false),
+            (Check::OneStore, json!([status(7), status(7)]), true),
+            (
+                Check::OneStore,
+                json!([status(7), status(8), status(7)]),
+                false,
+            ),
+            (Check::OneStore, json!([]), false),
+            (Check::OneStore, json!([{"Endpoint": "https://a"}]), false),
             (adopted(), json!("ok"), true),
             (adopted(), json!("[-]etcd failed: reason withheld"), false),
             (ready(), json!("ok"), true),
@@ -373,7 +367,7 @@ mod tests {
             .iter()
             .map(|host| Check::of(&apart, host))
             .collect();
-        assert_eq!(checks[0], [Check::Store]);
+        assert_eq!(checks[0], [Check::Store, Check::OneStore]);
         let member = "https://192.0.2.1:2379".to_owned();
         let asked = checks[0][0].question(&apart);
         assert_eq!(asked, Ok(Question::Health(vec![member])));

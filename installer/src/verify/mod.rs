@@ -12,6 +12,7 @@ mod finding;
 mod masters;
 mod pods;
 mod standing;
+mod store;
 mod trial;
 mod workload;
 

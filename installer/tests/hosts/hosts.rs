@@ -120,7 +120,13 @@ case "$*" in
         all="$all${all:+,}{\"endpoint\":\"$at\",\"health\":$health,\"error\":\"no leader\"}"
     done
     echo "[$all]" ;;
-*) echo '[{"Status":{"header":{"member_id":1},"leader":1}}]' ;;
+*"member list"*) cat FOLDER/members ;;
+*)
+    for at in $(echo "$1" | sed 's/--endpoints=//; s/,/ /g'); do
+        status='"Status":{"header":{"cluster_id":7,"member_id":1},"leader":1}'
+        all="$all${all:+,}{\"Endpoint\":\"$at\",$status}"
+    done
+    echo "[$all]" ;;
 esac
 "#;
 /// An API that is well, but on hosts that are down.
@@ -185,6 +191,16 @@ impl Hosts {
         let ports = |at: &&str| format!("{at}:2379\n{at}:6443\n");
         let dead: String = addresses.iter().map(ports).collect();
         Ok(fs::write(self.folder.path().join("dead"), dead)?)
+    }
+
+    /// Whom the members of etcd count among themselves, by their own word.
+    pub(super) fn count(&self, members: &[(&str, &str)]) -> Tried {
+        let member = |(name, address): &(&str, &str)| {
+            format!("{{\"name\":\"{name}\",\"peerURLs\":[\"https://{address}:2380\"]}}")
+        };
+        let all: Vec<_> = members.iter().map(member).collect();
+        let text = format!("{{\"members\":[{}]}}", all.join(","));
+        Ok(fs::write(self.folder.path().join("members"), text)?)
     }
 
     /// A host's root.

@@ -20,7 +20,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 12] = [
+    let tests: [(&str, Test); 13] = [
         (
             "masters_are_started_anew_one_after_the_other",
             turns::in_turn,
@@ -52,6 +52,10 @@ fn main() {
         (
             "a_host_without_which_the_cluster_would_not_serve_is_not_begun",
             safe::one_short,
+        ),
+        (
+            "members_of_etcd_that_change_are_refused_before_anything_is_touched",
+            safe::members,
         ),
         (
             "another_operator_on_one_master_keeps_all_hosts",

@@ -114,3 +114,71 @@ pub(super) fn kept_out() -> Tried {
         false => Err(format!("m3 was held up:\n{said}").into()),
     }
 }
+
+/// Replaces a part of the description.
+fn replaced(hosts: &Hosts, pairs: &[(&str, &str)]) -> Tried {
+    let path = hosts.desk().join("cluster.yaml");
+    let mut text = fs::read_to_string(&path)?;
+    for (from, to) in pairs {
+        if !text.contains(from) {
+            return Err(format!("no {from} in\n{text}").into());
+        }
+        text = text.replace(from, to);
+    }
+    hosts.log()?;
+    Ok(fs::write(path, text)?)
+}
+
+/// Members that were only described anew would found a cluster of their own beside the one that
+/// serves.
+pub(super) fn members() -> Tried {
+    let hosts = Hosts::new()?;
+    let line = |at: &str| format!("addresses: [\"{at}\"], roles: ");
+    let (two, three) = (line(MASTERS[1]), line(MASTERS[2]));
+    let role = |of: &str, role: &str| format!("{of}[{role}]");
+    let (master, node) = ("etcd, controlPlane", "node");
+    let as_nodes = [
+        (role(&two, master), role(&two, node)),
+        (role(&three, master), role(&three, node)),
+    ];
+    let pairs = as_nodes.each_ref().map(|(m, n)| (m.as_str(), n.as_str()));
+    replaced(&hosts, &pairs)?;
+    hosts.run(&["apply"])?.ended(0)?;
+    fs::create_dir_all(hosts.root(MASTERS[0]).join("var/lib/etcd/member"))?;
+    hosts.run(&["apply"])?.ended(0)?;
+    replaced(&hosts, &pairs.map(|(m, n)| (n, m)))?;
+    let stands = "on m1: m1=https://192.0.2.11:2380\n";
+    let described = "described: m1=https://192.0.2.11:2380, m2=https://192.0.2.12:2380, \
+                     m3=https://192.0.2.13:2380\n";
+    for words in [&["plan"][..], &["apply"], &["apply", "--host", "n1"]] {
+        let said = hosts.run(words)?.ended(1)?;
+        holds(
+            &said,
+            "not begun: the members of etcd are not those of the description",
+        )?;
+        holds(&said, stands)?;
+        holds(&said, described)?;
+        let log = hosts.log()?;
+        let unit = "etc/systemd/system/etcd.service";
+        let unit = hosts.root(MASTERS[1]).join(unit).exists();
+        if unit || log.iter().any(|line| line.contains("start")) {
+            return Err(format!("{words:?} has begun:\n{}", log.join("\n")).into());
+        }
+    }
+    // Who has had etcd take them in goes on: its own word counts.
+    let all = [("m1", MASTERS[0]), ("m2", MASTERS[1]), ("", MASTERS[2])];
+    hosts.count(&all[..2])?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(
+        &said,
+        "on m1: m1=https://192.0.2.11:2380, m2=https://192.0.2.12:2380\n",
+    )?;
+    hosts.count(&all)?;
+    hosts.run(&["apply"])?.ended(0)?;
+    // A member is known by its name, too.
+    replaced(&hosts, &[("{name: m3,", "{name: x3,")])?;
+    hosts.count(&[("m1", MASTERS[0]), ("m2", MASTERS[1]), ("m3", MASTERS[2])])?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(&said, "m3=https://192.0.2.13:2380\n")?;
+    holds(&said, "x3=https://192.0.2.13:2380\n")
+}

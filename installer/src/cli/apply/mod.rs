@@ -1,5 +1,6 @@
 //! `sternpost apply`: all hosts of a description, each by itself, at once.
 
+mod membership;
 mod run;
 mod site;
 mod stands;
@@ -142,6 +143,7 @@ impl Apply {
             mut sites,
             silent,
         } = answered;
+        membership::unchanged(cluster, &mut sites)?;
         let material = site::authorities(&mut sites, &silent, cluster)?;
         site::expect(&mut sites);
         sites.retain(|name, site| site.refused.is_none() && self.reach.chosen(name));

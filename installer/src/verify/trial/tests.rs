@@ -132,6 +132,7 @@ impl World {
             Question::Balancer
             | Question::Address
             | Question::Members(_)
+            | Question::MemberList(_)
             | Question::Health(_)
             | Question::Watch { .. } => Err("nobody asks that here".to_owned()),
         }
