@@ -18,12 +18,14 @@ const SIGNS: &[Sign] = &[
     ),
     sign(
         "has already been bootstrapped",
-        "this member was in the cluster before and its data are gone; remove it there \
-         (\"etcdctl member remove\") and add it anew",
+        "this member was in the cluster before and its data are gone; sternpost does not exchange \
+         it by itself: docs/troubleshooting.md, \"A master that has lost its data\", has the commands",
     ),
     sign(
         "member has been permanently removed",
-        "the data in /var/lib/etcd are of a member that was removed; move them away",
+        "the data in /var/lib/etcd are of a member that was removed, or it was added again and has \
+         begun as a new one; docs/troubleshooting.md, \"A master that has lost its data\", has the \
+         commands",
     ),
     sign(
         "certificate has expired or is not yet valid",
