@@ -195,6 +195,10 @@ impl Group {
                 self.segment.heal(host)?;
                 return Ok(Instant::now() - away.0);
             }
+            Fault::Recreate { host, away } => {
+                self.segment.recreate(host, away.0)?;
+                return Ok(Instant::now() - away.0);
+            }
             Fault::Meddle {
                 host,
                 first,

@@ -109,6 +109,7 @@ impl Installed<'_> {
             Fault::KillHost(_)
             | Fault::StartHost(_)
             | Fault::Flap { .. }
+            | Fault::Recreate { .. }
             | Fault::Meddle { .. }
             | Fault::DeleteAddress(_)
             | Fault::Deafen { .. }

@@ -9,11 +9,13 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::command::{ip_batch, run};
 use crate::error::LabError;
 use crate::host::{Host, NamespaceHost, mac};
 use crate::netns::{Netns, files, stem};
+use crate::wait;
 
 /// BR_STATE_DISABLED and BR_STATE_FORWARDING of `linux/if_bridge.h`.
 const DISABLED: &str = "0";
@@ -118,6 +120,17 @@ impl Segment {
         self.port(host, DISABLED)
     }
 
+    /// Deletes the host's interface, and makes it anew, with its address, after a time.
+    ///
+    /// # Errors
+    /// When there is no such host.
+    pub fn recreate(&self, host: &str, away: Duration) -> Result<(), LabError> {
+        let host = self.host(host)?;
+        host.output("ip", &["link", "del", "eth0"])?;
+        wait::pass(away, || false);
+        self.plug(host)
+    }
+
     fn port(&self, host: &str, state: &str) -> Result<(), LabError> {
         let br = self.bridge.name();
         let args = ["-n", br, "link", "set", "dev", host, "state", state];
@@ -125,28 +138,27 @@ impl Segment {
     }
 
     fn wire(&self) -> Result<(), LabError> {
-        let br = self.bridge.name();
         ip_batch_in(
             &self.bridge,
             "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
              link set br0 up\n",
         )?;
-        for host in &self.hosts {
-            let (name, at) = (host.name(), host.address());
-            let mut lines = String::new();
-            let _ = write!(
-                lines,
-                "link add eth0 address {mac} type veth peer name {name} netns {br}\n\
-                 addr add {at}/24 broadcast + dev eth0\nlink set lo up\nlink set eth0 up\n",
-                mac = written(mac(at)),
-            );
-            ip_batch_in(host.netns(), &lines)?;
-            ip_batch_in(
-                &self.bridge,
-                &format!("link set dev {name} master br0 up\n"),
-            )?;
-        }
-        Ok(())
+        self.hosts.iter().try_for_each(|host| self.plug(host))
+    }
+
+    /// An interface, and the cable from it to the bridge.
+    fn plug(&self, host: &NamespaceHost) -> Result<(), LabError> {
+        let (name, at, br) = (host.name(), host.address(), self.bridge.name());
+        let mut lines = String::new();
+        let _ = write!(
+            lines,
+            "link add eth0 address {mac} type veth peer name {name} netns {br}\n\
+             addr add {at}/24 broadcast + dev eth0\nlink set lo up\nlink set eth0 up\n",
+            mac = written(mac(at)),
+        );
+        ip_batch_in(host.netns(), &lines)?;
+        let up = format!("link set dev {name} master br0 up\n");
+        ip_batch_in(&self.bridge, &up)
     }
 }
 

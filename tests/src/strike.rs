@@ -100,6 +100,13 @@ pub enum Fault {
         /// For how long.
         away: Time,
     },
+    /// The interface deleted, and made anew, with its address, after a time.
+    Recreate {
+        /// Whose.
+        host: String,
+        /// For how long it is not there.
+        away: Time,
+    },
     /// Somebody's hand, or a network manager's: commands of ip(8) on the host, and others
     /// after a time.
     Meddle {
@@ -183,6 +190,7 @@ impl Fault {
             | Self::Isolate(_)
             | Self::Heal(_)
             | Self::Flap { .. }
+            | Self::Recreate { .. }
             | Self::Meddle { .. }
             | Self::DeleteAddress(_)
             | Self::Deafen { .. }
@@ -209,6 +217,7 @@ impl Fault {
             | Self::StartHost(_)
             | Self::Heal(_)
             | Self::Flap { .. }
+            | Self::Recreate { .. }
             | Self::Meddle { .. }
             | Self::Deafen { .. }
             | Self::Undeafen(_) => false,

@@ -63,6 +63,9 @@ pub(super) fn look(
         }
         measured.push(("outage", outage));
     }
+    let events = stage.group.timeline().events();
+    let moves = holders::moves(&events, since, Instant::now()).len();
+    over("moves of the address", moves, expect.moves_at_most)?;
     requests(expect, stage, struck, within, &mut measured)?;
     watchers(expect, stage, since, within)?;
     Ok(measured)

@@ -156,6 +156,7 @@ impl Scenario {
                 gratuitous_arp,
                 released,
                 outage_at_most,
+                moves_at_most,
                 answered: _,
                 failed_at_most: _,
                 slow_at_most: _,
@@ -168,6 +169,7 @@ impl Scenario {
                 || gratuitous_arp.is_some()
                 || released.is_some()
                 || outage_at_most.is_some()
+                || moves_at_most.is_some()
         };
         self.always.overlap_at_most.is_some() || self.step.iter().any(asks)
     }

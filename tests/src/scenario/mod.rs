@@ -121,6 +121,8 @@ pub struct Expect {
     pub released: Option<AtLeast>,
     /// The longest time without an answered probe.
     pub outage_at_most: Option<Time>,
+    /// How often the address left a host since the last fault, at most.
+    pub moves_at_most: Option<usize>,
     /// Requests opened after the fault and not answered.
     pub failed_at_most: Option<usize>,
     /// Requests that took more than 300 ms.

@@ -15,7 +15,7 @@ use lab::prober::{self, GAP, Probe, Prober};
 use lab::process::{Process, Program};
 use lab::segment::Segment;
 use lab::timeline::Timeline;
-use lab::{binaries, command, schedule, wait};
+use lab::{binaries, schedule, wait};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,8 @@ pub(crate) const OWNER: &str = "a";
 const LOOPS: usize = 4;
 /// Above every down interval, and keepalived's start before it.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long an interface that is made anew is not there.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// What a cycle gave. Times in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -222,7 +224,7 @@ impl Stage {
                 self.ip("addr flush dev eth0")?;
                 self.ip("addr add 10.77.0.11/24 broadcast + dev eth0")?;
             }
-            Event::Recreate => self.recreate()?,
+            Event::Recreate => self.segment.recreate(OWNER, AWAY)?,
             Event::EndpointDies => {
                 // The owner's is the first.
                 self.endpoints.drain(..1);
@@ -259,22 +261,6 @@ impl Stage {
         // keepalived has no such log, and says no such thing.
         fs::read_to_string(self.segment.logs().join(log))
             .is_ok_and(|log| log.contains("not safe without real-time scheduling"))
-    }
-
-    fn recreate(&self) -> Result<(), LabError> {
-        self.ip("link del eth0")?;
-        wait::pass(Duration::from_secs(1), || false);
-        let bridge = self.segment.bridge().name();
-        let owner = self.segment.host(OWNER)?.netns().name();
-        let add = format!(
-            "-n {bridge} link add name {OWNER} type veth peer name eth0 netns {owner}"
-        );
-        let up = format!("-n {bridge} link set dev {OWNER} master br0 up");
-        for words in [add, up] {
-            command::run("ip", &words.split(' ').collect::<Vec<_>>())?;
-        }
-        self.ip("addr add 10.77.0.11/24 broadcast + dev eth0")?;
-        self.ip("link set eth0 up")
     }
 
     /// On the owner, by somebody's hand.
