@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,19 +37,23 @@ pub struct Go {
     pub(crate) socket: Arc<UdpSocket>,
     pub(crate) octets: Vec<u8>,
     pub(crate) address: SocketAddr,
+    /// Set when it is sent: the channel makes sure of it.
+    pub(crate) sent: Arc<AtomicBool>,
     /// Who has accepted.
     pub successor: Name,
 }
 
 impl Go {
-    /// Tells the successor that the addresses are free. Returns at once; what does not get
-    /// through is covered by the priority 0 that went out before.
+    /// Tells the successor that the addresses are free. Returns at once; the channel says it
+    /// once more where no answer comes, and what does not get through at all is covered by
+    /// the priority 0 that went out before.
     ///
     /// # Errors
     /// What the socket says.
     pub fn send(&self) -> std::io::Result<()> {
-        self.socket.try_send_to(&self.octets, self.address)?;
-        Ok(())
+        let sent = self.socket.try_send_to(&self.octets, self.address);
+        self.sent.store(true, Ordering::Release);
+        sent.map(drop)
     }
 }
 

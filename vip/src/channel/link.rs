@@ -25,7 +25,7 @@ use super::message::{
 };
 use super::session::{Heard, Sessions};
 use super::{Ask, Client, Group, Settings};
-use handing::{Offering, Promise};
+use handing::{Given, Offering, Promise};
 
 /// Between what is new and what was told before, at least: a router that flaps is told of
 /// twenty times a second and no more.
@@ -88,8 +88,7 @@ struct Link {
     random: SystemRandom,
     offerings: Vec<Offering>,
     promises: BTreeMap<Id, Promise>,
-    /// When a peer was told that it may take.
-    given: BTreeMap<Id, Instant>,
+    given: BTreeMap<Id, Given>,
     told: Vec<Standing>,
     told_at: Instant,
     /// A router may stand otherwise than was told.
@@ -134,7 +133,8 @@ impl Link {
         let client = self.client.clone();
         self.hello();
         loop {
-            let due = self.offerings.iter().map(Offering::due).min();
+            let again = self.given.values().filter_map(Given::due);
+            let due = self.offerings.iter().map(Offering::due).chain(again).min();
             let tell = self.told_at + if self.is_news { LOOK } else { HELLO };
             tokio::select! {
                 biased;
@@ -150,7 +150,10 @@ impl Link {
                 Some((peer, id)) = self.takings.recv() => {
                     self.send(&peer, Body::Taken(id));
                 }
-                () = at(due) => self.overdue(),
+                () = at(due) => {
+                    self.overdue();
+                    self.ungone();
+                }
                 () = client.shared().changed.notified(), if !self.is_news => {
                     self.is_news = true;
                 }
@@ -194,7 +197,7 @@ impl Link {
             Body::Go(id) => self.go(&peer, id),
             Body::Taken(id) => {
                 if let Some(given) = self.given.remove(&id) {
-                    let took = given.elapsed();
+                    let took = given.at.elapsed();
                     self.client.took().observe(took);
                     tracing::info!(%peer, ?took, "channel: the peer holds the addresses");
                 }

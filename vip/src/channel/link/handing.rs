@@ -2,6 +2,7 @@
 //! who was told to take.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -17,8 +18,8 @@ use crate::driver::Command;
 /// than a millisecond; meanwhile the address stays where it is.
 const PATIENCE: Duration = Duration::from_millis(15);
 
-/// After it an offer that has no answer is made once more: one lost datagram is not to cost
-/// the peers' skew, and whoever got the first has long answered.
+/// After it an offer, or a word to take, that has no answer is made once more: one lost datagram
+/// is not to cost the peers' skew, and whoever got the first has long answered.
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// Peers that are asked for one handover: the next best one may be better off.
@@ -39,6 +40,36 @@ pub(super) struct Offering {
     again: Option<Instant>,
     until: Instant,
     answer: oneshot::Sender<Result<Go, Declined>>,
+}
+
+/// A handover that a peer has accepted.
+pub(super) struct Given {
+    pub(super) at: Instant,
+    to: Name,
+    /// The driver has let go of the addresses, and said so.
+    sent: Arc<AtomicBool>,
+    /// When it is looked whether the peer has answered that.
+    again: Option<Instant>,
+}
+
+impl Given {
+    /// When something is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.again
+    }
+
+    /// Is it to be said once more? Not before the driver has said it; one that was dropped
+    /// has given nothing away.
+    fn again(&mut self, now: Instant) -> bool {
+        if self.again.take_if(|again| *again <= now).is_none() {
+            return false;
+        }
+        let sent = self.sent.load(Ordering::Acquire);
+        if !sent && Arc::strong_count(&self.sent) > 1 {
+            self.again = Some(now + AGAIN);
+        }
+        sent
+    }
 }
 
 /// What a peer was promised.
@@ -121,14 +152,23 @@ impl Link {
         let (Some(address), Some(message)) = (address, message) else {
             return;
         };
+        let sent = Arc::<AtomicBool>::default();
         let go = Go {
             socket: Arc::clone(&self.socket),
             octets: message.emit(&self.settings.key),
             address: *address,
+            sent: Arc::clone(&sent),
             successor: peer.clone(),
         };
         if self.given.len() < REMEMBERED {
-            self.given.insert(id, Instant::now());
+            let at = Instant::now();
+            let given = Given {
+                at,
+                to: peer.clone(),
+                sent,
+                again: Some(at + AGAIN),
+            };
+            self.given.insert(id, given);
         }
         // Dropped unsent, it has given nothing away.
         let _ = offering.answer.send(Ok(go));
@@ -159,6 +199,19 @@ impl Link {
         let again: Vec<_> = self.offerings.iter_mut().filter_map(unheard).collect();
         for (to, id, group) in again {
             self.send(&to, Body::Offer(id, group));
+        }
+    }
+
+    /// A word to take that has no answer may be lost: it is said once more, with a counter of
+    /// its own, and whoever has taken has forgotten the promise.
+    pub(super) fn ungone(&mut self) {
+        let now = Instant::now();
+        let all = self.given.iter_mut();
+        let unheard = all
+            .filter_map(|(id, given)| given.again(now).then(|| (given.to.clone(), *id)));
+        let unheard: Vec<_> = unheard.collect();
+        for (to, id) in unheard {
+            self.send(&to, Body::Go(id));
         }
     }
 

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -45,10 +43,16 @@ fn begin(own: &str, socket: Bound, peer: &str, address: SocketAddr) -> Client {
     start(settings, socket, &Handle::current()).unwrap()
 }
 
-/// A network from one to the other that loses the first `lost` offers.
-fn wire(to: SocketAddr, lost: u32) -> SocketAddr {
+/// What a network loses.
+#[derive(Clone, Copy)]
+struct Loses {
+    offers: u32,
+    orders: u32,
+}
+
+/// A network from one to the other that loses the first of each.
+fn wire(to: SocketAddr, mut loses: Loses) -> SocketAddr {
     let (socket, address) = bound();
-    let left = Arc::new(AtomicU32::new(lost));
     let socket = UdpSocket::from_std(socket).unwrap();
     tokio::spawn(async move {
         let mut octets = vec![0; LONGEST + 1];
@@ -56,26 +60,44 @@ fn wire(to: SocketAddr, lost: u32) -> SocketAddr {
             let (length, _) = socket.recv_from(&mut octets).await.unwrap();
             let octets = &octets[..length];
             let message = Message::parse(octets, &key()).unwrap();
-            let offer = matches!(message.body, Body::Offer(..));
-            if offer && left.load(Ordering::Relaxed) > 0 {
-                left.fetch_sub(1, Ordering::Relaxed);
-                continue;
+            let left = match message.body {
+                Body::Offer(..) => &mut loses.offers,
+                Body::Go(_) => &mut loses.orders,
+                Body::Hello(_)
+                | Body::Challenge(_)
+                | Body::Proof(_)
+                | Body::Accept(_)
+                | Body::Refuse(_)
+                | Body::Taken(_) => &mut 0,
+            };
+            match left.checked_sub(1) {
+                Some(fewer) => *left = fewer,
+                None => drop(socket.send_to(octets, to).await.unwrap()),
             }
-            socket.send_to(octets, to).await.unwrap();
         }
     });
     address
 }
 
-/// Offers the addresses of `a` to `b`; the answer, and how long it took.
-async fn offered(lost: u32) -> (Result<Go, Declined>, Duration) {
+/// Two nodes, and the addresses of one offered to the other.
+struct Pair {
+    answer: Result<Go, Declined>,
+    /// From the question on.
+    took: Duration,
+    /// What the other's driver is told.
+    orders: mpsc::Receiver<Command>,
+    theirs: Client,
+    _publish: watch::Sender<Record>,
+}
+
+async fn offered(loses: Loses) -> Pair {
     let ((a, at_a), (b, at_b)) = (bound(), bound());
-    let ours = begin("a", a, "b", wire(at_b, lost));
+    let ours = begin("a", a, "b", wire(at_b, loses));
     let theirs = begin("b", b, "a", at_a);
     let mut record = Record::new(Priority::DEFAULT, Instant::now());
     (record.state, record.running) = (State::Backup, true);
-    let (_publish, record) = watch::channel(record);
-    let (commands, _orders) = mpsc::channel::<Command>(1);
+    let (publish, record) = watch::channel(record);
+    let (commands, orders) = mpsc::channel::<Command>(2);
     let entry = Entry { commands, record };
     theirs.set_routers(BTreeMap::from([(GROUP, entry)]));
     sleep(HELLO * 3).await;
@@ -88,7 +110,13 @@ async fn offered(lost: u32) -> (Result<Go, Declined>, Duration) {
         answer,
     };
     assert!(ours.ask(ask));
-    (answered.await.unwrap(), begun.elapsed())
+    Pair {
+        answer: answered.await.unwrap(),
+        took: begun.elapsed(),
+        orders,
+        theirs,
+        _publish: publish,
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,7 +124,8 @@ async fn an_offer_that_is_lost_is_made_once_more() {
     for (lost, accepted, at_least, at_most) in
         [(0, true, 0, 2), (1, true, 5, 8), (2, false, 15, 18)]
     {
-        let (answer, took) = offered(lost).await;
+        let offers = lost;
+        let Pair { answer, took, .. } = offered(Loses { offers, orders: 0 }).await;
         assert_eq!(answer.is_ok(), accepted, "{lost} lost: {answer:?}");
         let millis = took.as_millis();
         assert!(
@@ -104,4 +133,36 @@ async fn an_offer_that_is_lost_is_made_once_more() {
             "{lost} lost: {took:?}"
         );
     }
+}
+
+/// Once the addresses are let go of, the one that has accepted takes them, also where the word
+/// for it was lost; and never before.
+#[tokio::test(start_paused = true)]
+async fn a_lost_word_to_take_is_said_once_more() {
+    const SLOW: Duration = Duration::from_millis(20);
+    for (orders, at_most) in [(0, 1), (1, 8)] {
+        let mut pair = offered(Loses { offers: 0, orders }).await;
+        sleep(SLOW).await;
+        assert!(pair.orders.try_recv().is_err(), "not let go of yet");
+        let begun = Instant::now();
+        pair.answer.unwrap().send().unwrap();
+        let Some(Command::Take(taken)) = pair.orders.recv().await else {
+            panic!("{orders} lost: nothing is to be taken");
+        };
+        let millis = begun.elapsed().as_millis();
+        assert!(millis <= at_most, "{orders} lost: {millis} ms");
+        taken.send(()).unwrap();
+        sleep(SLOW).await;
+        assert!(pair.orders.try_recv().is_err(), "said twice, taken once");
+        assert!(pair.theirs.facts().refused.is_empty());
+    }
+    // Both lost: priority 0 has said it.
+    let mut pair = offered(Loses {
+        offers: 0,
+        orders: 2,
+    })
+    .await;
+    pair.answer.unwrap().send().unwrap();
+    sleep(SLOW).await;
+    assert!(pair.orders.try_recv().is_err());
 }

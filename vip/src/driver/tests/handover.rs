@@ -57,6 +57,7 @@ async fn accepted() -> (Go, std::net::UdpSocket) {
         socket: Arc::new(socket),
         octets: b"go".to_vec(),
         address: hears.local_addr().unwrap(),
+        sent: Arc::default(),
         successor: Name::new("m2").unwrap(),
     };
     (go, hears)
