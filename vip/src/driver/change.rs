@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use tokio::time::Instant;
+use vrrp::State;
+use vrrp::fsm::Event;
 use vrrp::packet::AddressesError;
 
 use super::{Change, Driver, Effects, setup};
@@ -45,11 +47,32 @@ impl<E: Effects> Driver<E> {
         if self.renew_at.is_some() {
             let released = before.release_but(router);
             self.outcome("release", released);
-            self.acquire();
-            let announced = self.effects.announce();
-            self.outcome("announce", announced);
+            match self.machine.state() {
+                State::Active => self.hold_all(),
+                State::Backup | State::Initialize | State::Fault => self.keep_leftover(),
+            }
         }
         tracing::info!(router = self.name, "goes on as the file describes it");
         Ok(())
+    }
+
+    fn hold_all(&mut self) {
+        if !self.acquire() {
+            return self.refused();
+        }
+        let announced = self.effects.announce();
+        self.outcome("announce", announced);
+    }
+
+    /// A run before has left addresses here, and somebody else may be Active and not heard
+    /// yet. What is not among them stays away; a renewal would put it here, so that then the
+    /// others go, too.
+    fn keep_leftover(&mut self) {
+        let survey = self.effects.survey();
+        let survey = self.outcome("survey", survey);
+        survey.iter().for_each(|survey| self.foreign(survey));
+        if !survey.is_some_and(|survey| survey.missing.is_empty()) {
+            self.handle(Event::AddressLost);
+        }
     }
 }

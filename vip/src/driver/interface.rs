@@ -170,7 +170,9 @@ impl<E: Effects> Driver<E> {
             let (router, source) = (&self.name, self.source);
             tracing::info!(router, %source, "the address that adverts come from is back");
             let acquired = self.effects.acquire();
-            self.outcome("acquire", acquired);
+            if self.outcome("acquire", acquired).is_none() {
+                return self.refused();
+            }
             self.greet();
             self.handle(Event::Foreign);
         }

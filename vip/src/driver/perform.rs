@@ -62,9 +62,14 @@ impl<E: Effects> Driver<E> {
             }
         }
         if refused {
-            self.broken_until = Some(Instant::now() + RETRY);
-            self.link(self.running);
+            self.refused();
         }
+    }
+
+    /// The kernel does not take an address: for a while this is no place for any of them.
+    pub(super) fn refused(&mut self) {
+        self.broken_until = Some(Instant::now() + RETRY);
+        self.link(self.running);
     }
 
     /// Puts the addresses there, if the claim allows; false when the kernel refuses.

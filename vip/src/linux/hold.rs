@@ -55,13 +55,12 @@ impl Hold {
             self.promote(&mut home.link);
         }
         let home = &*home;
-        let mut all = home.addresses.iter();
-        all.try_for_each(|address| self.put(home, address))
-    }
-
-    /// What is somebody else's is looked at anew.
-    pub(super) fn begin(&mut self) {
-        self.foreign.clear();
+        let mut outcome = Ok(());
+        for what in &home.addresses {
+            // Every one, so that it is known of each whose it is before anything is removed.
+            outcome = outcome.and(self.put(home, what));
+        }
+        outcome
     }
 
     fn put(&mut self, home: &Home, what: &VirtualAddress) -> Result<(), Failure> {
@@ -69,6 +68,7 @@ impl Hold {
         let known = self.guard.intend(held, self.grace);
         let put = self.netlink.put(home.spot(), what, LIFETIME, Put::New);
         let Err(error) = put else {
+            self.own(what.address);
             self.guard.hold(held, self.grace);
             return Ok(());
         };
@@ -105,9 +105,11 @@ impl Hold {
         let all = all.map_err(Failure::Netlink)?;
         let there = all.iter().find(|there| there.address == what.address);
         if there.is_some_and(|there| !there.ours) {
+            self.guard.left(held(link, what.address));
             self.disown(what.address, link);
             return Ok(());
         }
+        self.own(what.address);
         let behind = there.is_some_and(|there| order::stands_first(there, &all));
         // What an address has beside its lifetime, the kernel does not change.
         let other = there.is_some_and(|there| !there.is_put_as(what, &link.name));
@@ -147,6 +149,11 @@ impl Hold {
             self.foreign.push(address);
             self.guard.left(held(link, address));
         }
+    }
+
+    /// Nobody else has put it there.
+    fn own(&mut self, address: Address) {
+        self.foreign.retain(|it| *it != address);
     }
 
     /// Gives everything of ours a new lifetime.

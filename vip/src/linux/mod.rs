@@ -248,9 +248,11 @@ impl Effects for Linux {
     }
 
     fn acquire(&mut self) -> Result<(), Failure> {
-        self.hold.begin();
-        let mut homes = self.homes.iter_mut();
-        homes.try_for_each(|home| self.hold.acquire(home))
+        let mut outcome = Ok(());
+        for home in &mut self.homes {
+            outcome = outcome.and(self.hold.acquire(home));
+        }
+        outcome
     }
 
     fn renew(&mut self) -> Result<(), Failure> {

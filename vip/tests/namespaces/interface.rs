@@ -1,6 +1,7 @@
 //! What somebody else does to the interface and its addresses.
 
 use std::cell::Cell;
+use std::fs;
 use std::time::Duration;
 
 use lab::holders::{Event, What};
@@ -14,9 +15,13 @@ use crate::machine::{Machine, Measured, bounded};
 /// An address that somebody deleted is back.
 const PUT_BACK: Duration = Duration::from_millis(50);
 
-pub(crate) const TESTS: [(&str, Test); 7] = [
+pub(crate) const TESTS: [(&str, Test); 8] = [
     ("m10_a_deleted_address_is_back_at_once", put_back),
     ("a_foreign_address_is_neither_renewed_nor_removed", foreign),
+    (
+        "a_foreign_address_behind_one_that_is_refused_stays",
+        behind_refused,
+    ),
     ("m11_link_down_is_fault_and_up_is_backup", link_down),
     ("m11_an_interface_made_anew_is_used_again", made_anew),
     ("m11_without_its_source_address_it_steps_out", source_gone),
@@ -72,6 +77,33 @@ fn foreign() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// In a network that the interface has an address of, the kernel refuses another scope.
+fn behind_refused() -> Result<(), Failed> {
+    let lab = Lab::new("foreign_behind")?;
+    lab.ip("a", "address add 10.55.0.101/24 dev eth0")?;
+    let addresses = "[{address: 10.55.0.100/24, scope: host}, 10.55.0.101/24]";
+    let config = lab.config("a", 200, "")?;
+    let text = fs::read_to_string(&config)?;
+    let text = text.replace("[\"10.55.0.100/24\"]", addresses);
+    if !text.contains(addresses) {
+        return Err(format!("the addresses are written otherwise:\n{text}").into());
+    }
+    fs::write(&config, text)?;
+    let mut daemon = lab.start("a", &config)?;
+    lab.state("a", "fault")?;
+    let refused = || {
+        let router = lab.router("a").ok()?;
+        router.pointer("/failing/acquire").map(drop)
+    };
+    wait::until("an address is refused", PATIENCE, refused)?;
+    daemon.stop(PATIENCE)?;
+    let shown = lab.ip("a", "address show dev eth0")?;
+    match shown.contains("10.55.0.101/24") {
+        true => Ok(()),
+        false => Err(format!("somebody else's address is gone:\n{shown}").into()),
+    }
 }
 
 fn link_down() -> Result<(), Failed> {

@@ -75,3 +75,38 @@ async fn a_backup_that_may_no_more_preempt_follows_a_lower_active() {
         assert_eq!(bench.state(), state);
     }
 }
+
+/// What a run before has left stays, and nothing is announced: somebody else may be Active.
+#[tokio::test(start_paused = true)]
+async fn what_a_run_before_has_left_is_not_put_anew_by_a_change() {
+    let missing = Survey {
+        missing: vec![virtual_address()],
+        ..held()
+    };
+    for (found, more) in [(held(), None), (missing, Some((50, Release)))] {
+        let bench = bench(held());
+        bench.until(50).await;
+        bench.survey(found);
+        bench.deeds();
+        becomes(&bench, other()).await;
+        let mut deeds = vec![(50, ReleaseBut(2))];
+        deeds.extend(more);
+        assert_eq!(bench.deeds(), deeds);
+        assert_eq!(bench.state(), State::Backup);
+    }
+}
+
+/// Nobody is told to send to an address that is not here.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_the_kernel_refuses_gives_the_addresses_away() {
+    let bench = bench(clear());
+    bench.until(700).await;
+    bench.deeds();
+    *bench.world.refuses.lock().unwrap() = true;
+    becomes(&bench, other()).await;
+    let deeds = [ReleaseBut(2), Acquire, Advertise(0), Release];
+    assert_eq!(bench.deeds(), deeds.map(|deed| (700, deed)));
+    assert_eq!(bench.state(), State::Fault);
+    let failing = bench.record.borrow().failing.clone();
+    assert!(failing.contains_key("acquire"), "{failing:?}");
+}
