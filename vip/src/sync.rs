@@ -28,7 +28,8 @@ use crate::track::{Out, Standing};
 pub struct Stance {
     /// Its state.
     pub state: State,
-    /// It is a Backup whose timer has fired: it would take over if the others did.
+    /// It is a Backup whose timer has fired: it would take over if the others did, or if
+    /// no stranger had its addresses. For a stranger, nobody leaves other addresses nowhere.
     pub ready: bool,
     /// Its own link, or its own addresses, make it unable.
     pub faulty: bool,

@@ -114,6 +114,14 @@ impl Router {
         self.mode.deadline()
     }
 
+    /// When a Backup would take over, if no stranger kept it from its addresses.
+    pub fn held_back(&self) -> Option<Instant> {
+        match &self.mode {
+            Mode::Backup(backup) => (backup.due() > backup.down).then_some(backup.down),
+            Mode::Initialize | Mode::Fault(_) | Mode::Active(_) => None,
+        }
+    }
+
     /// Where it stands.
     pub fn state(&self) -> State {
         self.mode.state()

@@ -344,7 +344,13 @@ impl<E: Effects> Driver<E> {
         let machine = self.machine.deadline().filter(|_| !waits);
         let machine = machine.map(Instant::from_std);
         let hold_off = self.hold_off.deadline();
-        let all = [machine, self.renew_at, self.broken_until, hold_off];
+        let all = [
+            machine,
+            self.renew_at,
+            self.broken_until,
+            hold_off,
+            self.kept(),
+        ];
         let first = all.into_iter().flatten().min();
         first.map_or(self.inquiry.at, |first| first.min(self.inquiry.at))
     }
@@ -374,6 +380,9 @@ impl<E: Effects> Driver<E> {
                 Turn::Together => self.handle(Event::Rise),
                 Turn::Wait => self.publish(),
             }
+        }
+        if self.kept().is_some_and(|at| at <= now) {
+            self.tell_group();
         }
         if self.renew_at.is_some_and(|at| at <= now) {
             self.renew_at = Some(now + RENEW);

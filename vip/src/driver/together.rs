@@ -16,6 +16,8 @@ pub(super) struct Together {
     seat: Seat,
     around: Around,
     falls: u64,
+    /// What the others were told.
+    ready: bool,
     /// Its timer has fired, and it waits for the others since then.
     waiting: bool,
 }
@@ -50,6 +52,7 @@ impl Together {
             },
             seat,
             falls: 0,
+            ready: false,
             waiting: false,
         }
     }
@@ -114,12 +117,20 @@ impl<E: Effects> Driver<E> {
         }
     }
 
-    /// It has lost its addresses; the others follow, unless it was one that followed.
+    /// When the others need wait for it no longer, though a stranger keeps it from its
+    /// addresses; `None` once they know.
+    pub(super) fn kept(&self) -> Option<Instant> {
+        self.together.as_ref().filter(|together| !together.ready)?;
+        self.machine.held_back().map(Instant::from_std)
+    }
+
+    /// It has lost its addresses; the others follow, unless it was one that followed, or a
+    /// stranger has them: that one is on this network alone.
     pub(super) fn fell(&mut self, from: State, to: State, reason: Reason) {
         if let Some(together) = &mut self.together
             && from == State::Active
             && to != State::Initialize
-            && reason != Reason::Together
+            && !matches!(reason, Reason::Together | Reason::StrangerFirst)
         {
             together.falls += 1;
         }
@@ -127,13 +138,14 @@ impl<E: Effects> Driver<E> {
 
     /// Tells the others how this router stands.
     pub(super) fn tell_group(&mut self) {
-        let deadline = self.machine.deadline().map(Instant::from_std);
+        let deadline = self.machine.held_back().or(self.machine.deadline());
         let state = self.machine.state();
-        let due = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let due = deadline.is_some_and(|at| Instant::from_std(at) <= Instant::now());
         let Some(together) = &mut self.together else {
             return;
         };
         let ready = state == State::Backup && due;
+        together.ready = ready;
         together.waiting &= ready;
         let moved = together.seat.post(Stance {
             state,

@@ -233,7 +233,7 @@ async fn w8_a_list_without_any_of_ours_changes_nothing() {
 }
 
 /// Hears our addresses from a peer that sends to us alone, where the group is configured.
-async fn stranger(bench: &Bench, priority: u8) {
+pub(super) async fn stranger(bench: &Bench, priority: u8) {
     let group = datagram(priority);
     let advert = parse(&group.payload, &group.envelope).unwrap().advert;
     let envelope = Envelope::unicast(PEER, OURS);

@@ -1,6 +1,7 @@
 //! Sync groups: one driver, and another member whose stance the test sets; then two
 //! drivers.
 
+use super::heard::stranger;
 use super::*;
 use crate::sync::{Book, Stance};
 
@@ -149,4 +150,39 @@ async fn two_routers_rise_together_and_the_loss_of_one_takes_the_other_along() {
     // Priority 0 from the one that follows, nothing from the one that was displaced.
     assert!(api.deeds().iter().any(|(_, deed)| *deed == Advertise(0)));
     assert!(!web.deeds().iter().any(|(_, deed)| *deed == Advertise(0)));
+}
+
+/// To leave the addresses of a healthy network nowhere would help nobody on the other.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_on_one_network_keeps_nobody_from_the_other() {
+    let group = Group::new();
+    let (api, web) = (group.member("api"), group.member("web"));
+    for at in [50, 150, 250] {
+        web.until(at).await;
+        stranger(&web, 150).await;
+    }
+    // 300 ms and the skew of 21.9 ms, for either; for web, counted from the stranger's last.
+    api.until(322).await;
+    assert_eq!((api.state(), web.state()), (State::Active, State::Backup));
+    web.until(571).await;
+    assert_eq!(web.state(), State::Backup);
+    web.until(572).await;
+    assert_eq!((api.state(), web.state()), (State::Active, State::Active));
+}
+
+/// And whoever came second to a stranger gives its own addresses back, not the others'.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_that_was_first_takes_nobody_along() {
+    let group = Group::new();
+    let (api, web) = (group.member("api"), group.member("web"));
+    web.until(400).await;
+    assert_eq!((api.state(), web.state()), (State::Active, State::Active));
+    stranger(&web, 150).await;
+    assert_eq!((api.state(), web.state()), (State::Active, State::Backup));
+    for at in [500, 600, 700, 800] {
+        web.until(at).await;
+        stranger(&web, 150).await;
+    }
+    api.until(850).await;
+    assert_eq!((api.state(), web.state()), (State::Active, State::Backup));
 }
