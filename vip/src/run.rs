@@ -29,6 +29,7 @@ use crate::privileges;
 use crate::status::Status;
 use crate::thread::Thread;
 use crate::upgrade::Resume;
+use crate::upgrade::back::{self, Back};
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -50,11 +51,22 @@ pub enum RunError {
     },
 }
 
-/// Runs until a signal ends it.
+/// Runs until a signal ends it. When it has come up there is no way `back` to the program
+/// before.
 ///
 /// # Errors
 /// When it cannot start; afterwards nothing ends it but a signal.
-pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> {
+pub async fn run(
+    path: &Path,
+    config: Config,
+    log: Log,
+    back: &Back,
+) -> Result<(), RunError> {
+    if let Some(why) = back::went_back() {
+        tracing::error!(
+            "the program of the upgrade did not come up, this one goes on: {why}"
+        );
+    }
     let kernel = |operation| move |source| RunError::Kernel { operation, source };
     let mut signals = Signals::new().map_err(kernel("watch signals"))?;
     let listen = Listen {
@@ -98,6 +110,7 @@ pub async fn run(path: &Path, config: Config, log: Log) -> Result<(), RunError> 
         // Sent or dropped: both mean the end.
         let _ = stopped.await;
     }));
+    back.over();
     notify::ready();
     tracing::info!(routers = config.routers.len(), "running");
     tokio::select! {

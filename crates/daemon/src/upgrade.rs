@@ -6,6 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -81,6 +83,32 @@ pub async fn trial(
     }
 }
 
+/// How long something may take. There is one process while it is replaced, and nobody beside
+/// it who could look at a clock.
+#[derive(Debug)]
+pub struct Limit {
+    /// Lets the thread go that waits, when it is dropped.
+    _over: SyncSender<()>,
+}
+
+impl Limit {
+    /// Does this on a thread of its own when the time is over, unless it is dropped before.
+    ///
+    /// # Errors
+    /// There is no further thread.
+    pub fn of(time: Duration, act: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        let (limit, over) = sync_channel(0);
+        thread::Builder::new()
+            .name("custody".to_owned())
+            .spawn(move || {
+                if over.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+                    act();
+                }
+            })?;
+        Ok(Self { _over: limit })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +139,21 @@ mod tests {
         let none = Path::new("/no/such/program");
         let none = trial(none, &[], Stdio::null(), LONG).await;
         assert!(matches!(none, Err(UpgradeError::Run(..))), "{none:?}");
+    }
+
+    #[test]
+    fn what_is_late_is_acted_upon_and_what_is_over_is_not() {
+        let acts = |limit| {
+            let (tell, told) = sync_channel(1);
+            let act = move || tell.send(()).unwrap();
+            (Limit::of(limit, act).unwrap(), told)
+        };
+        let (late, told) = acts(Duration::ZERO);
+        told.recv().unwrap();
+        drop(late);
+        let (over, told) = acts(Duration::MAX);
+        drop(over);
+        // The thread has ended without a word.
+        told.recv().unwrap_err();
     }
 }

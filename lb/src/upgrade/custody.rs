@@ -6,11 +6,10 @@
 //! back into this one's place, whatever the other threads wait for.
 
 use std::ffi::OsString;
-use std::io;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
+
+use daemon::upgrade::Limit;
 
 use super::{Parcel, swap};
 
@@ -23,8 +22,7 @@ pub const STARTED_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Custody {
     parcel: Arc<Mutex<Option<Parcel>>>,
-    /// Lets the thread go that waits, when it is dropped.
-    _limit: Option<SyncSender<()>>,
+    _limit: Option<Limit>,
 }
 
 impl Custody {
@@ -48,7 +46,7 @@ impl Custody {
         Self {
             parcel,
             // Where there is no thread for it the start fails, which gives all of it back.
-            _limit: after(STARTED_WITHIN, give_back).ok(),
+            _limit: Limit::of(STARTED_WITHIN, give_back).ok(),
         }
     }
 
@@ -62,23 +60,6 @@ impl Custody {
     pub fn take(&self) -> Option<Parcel> {
         lock(&self.parcel).take()
     }
-}
-
-/// Does this on a thread of its own when the time is over, unless what is returned was dropped
-/// before.
-fn after(
-    time: Duration,
-    act: impl FnOnce() + Send + 'static,
-) -> io::Result<SyncSender<()>> {
-    let (limit, over) = sync_channel(0);
-    thread::Builder::new()
-        .name("custody".to_owned())
-        .spawn(move || {
-            if over.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
-                act();
-            }
-        })?;
-    Ok(limit)
 }
 
 fn give_back(parcel: &Mutex<Option<Parcel>>, arguments: &[OsString]) {
@@ -102,22 +83,6 @@ fn lock(parcel: &Mutex<Option<Parcel>>) -> MutexGuard<'_, Option<Parcel>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_late_is_acted_upon_and_what_is_over_is_not() {
-        let acts = |limit| {
-            let (tell, told) = sync_channel(1);
-            let act = move || tell.send(()).unwrap();
-            (after(limit, act).unwrap(), told)
-        };
-        let (late, told) = acts(Duration::ZERO);
-        told.recv().unwrap();
-        drop(late);
-        let (over, told) = acts(Duration::MAX);
-        drop(over);
-        // The thread has ended without a word.
-        told.recv().unwrap_err();
-    }
 
     #[test]
     fn it_is_taken_once() {

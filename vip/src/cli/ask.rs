@@ -72,6 +72,11 @@ pub(super) fn replace(socket: &Path) -> u8 {
         if let Ok(Ok(status)) = on_runtime(client::get(socket, "/status"))
             && since(&status) != before
         {
+            if status.get("wentBack").is_some_and(Value::is_string) {
+                let why = text(&status, "wentBack");
+                let said = "the new program did not come up; the old program goes on";
+                return fail(exit::FAILED, &format!("{said}: {why}"));
+            }
             say(&format!("upgraded, version {}", text(&status, "version")));
             return exit::DONE;
         }

@@ -12,22 +12,29 @@ use crate::config::Config;
 use crate::guard::Line;
 use crate::ledger::Ledger;
 use crate::linux::{Linux, remote};
+use crate::upgrade::back::Back;
 use crate::{guard, import, privileges, run};
 
 pub(super) fn daemon(path: &Path) -> u8 {
-    let config = match Config::read(path) {
-        Ok(config) => config,
-        Err(errors) => return fail(exit::USAGE, &errors.to_string()),
-    };
-    let log = match log::init(&config.log) {
-        Ok(log) => log,
-        Err(error) => return fail(exit::USAGE, &format!("log: {error}")),
-    };
-    match on_runtime(run::run(path, config, log)) {
-        Ok(Ok(())) => exit::DONE,
-        Ok(Err(error)) => fail(exit::FAILED, &chain(&error)),
-        Err(error) => fail(exit::FAILED, &error.to_string()),
+    let back = Back::taken();
+    match run_or_say(path, &back) {
+        Ok(()) => exit::DONE,
+        Err((code, said)) => {
+            back.go(&said);
+            fail(code, &said)
+        }
     }
+}
+
+/// Until a signal ends it; or the exit code, and what is said of it.
+fn run_or_say(path: &Path, back: &Back) -> Result<(), (u8, String)> {
+    let config =
+        Config::read(path).map_err(|errors| (exit::USAGE, errors.to_string()))?;
+    let log = log::init(&config.log);
+    let log = log.map_err(|error| (exit::USAGE, format!("log: {error}")))?;
+    let ended = on_runtime(run::run(path, config, log, back));
+    let ended = ended.map_err(|error| (exit::FAILED, error.to_string()))?;
+    ended.map_err(|error| (exit::FAILED, chain(&error)))
 }
 
 /// The guard, if that is what the arguments (the program's name aside) ask for. The parser

@@ -12,6 +12,7 @@ use crate::config::{Effect, Router, VirtualAddress, VirtualMac};
 use crate::driver::{Heard, Mac, Record};
 use crate::fleet::{Fleet, Member};
 use crate::track::{Out, Seen};
+use crate::upgrade::back::went_back;
 
 /// Of a router whose interval is too short for a thread that waits its turn.
 const HASTY: &str = "advertInterval is not safe without real-time scheduling";
@@ -43,6 +44,7 @@ pub(super) fn whole(fleet: &Fleet) -> Value {
             "file": ledger.path, "remembered": ledger.held, "failing": ledger.failing,
         },
         "channel": fleet.channel().map(channel),
+        "wentBack": went_back(),
         "realtime": fleet.realtime().is_ok(),
         "realtimeRefused": refused(fleet.realtime()),
         "memoryLocked": fleet.memory().is_ok(),

@@ -14,11 +14,15 @@ use crate::Test;
 use crate::hosts::{Lab, PATIENCE, assert_is, copy_program};
 use crate::scene::{INTERVALS, KEY, Scene, sound};
 
-pub(crate) const TESTS: [(&str, Test); 2] = [
+pub(crate) const TESTS: [(&str, Test); 3] = [
     ("upgrade_keeps_the_address_and_makes_no_election", upgraded),
     (
         "an_upgrade_to_what_does_not_run_changes_nothing",
         not_upgraded,
+    ),
+    (
+        "a_program_that_does_not_come_up_goes_back_to_the_one_before",
+        gone_back,
     ),
 ];
 
@@ -60,6 +64,64 @@ fn upgraded() -> Result<(), Failed> {
         assert_is("priority", router.pointer("/priority"), 200)?;
         Ok(Some(seen))
     })
+}
+
+/// Passes the trial, and then fails, or waits for ever: for what nobody writes into a pipe.
+fn gone_back() -> Result<(), Failed> {
+    let lab = Lab::new("gone-back")?;
+    let host = lab.segment.host("a")?;
+    let (program, own) = (host.file("vip-daemon"), host.file("own"));
+    copy_program(&program)?;
+    copy_program(&own)?;
+    let config = lab.config("a", 200, "")?.display().to_string();
+    let run = Program::new("vip-daemon", &program, lab.segment.logs());
+    let mut daemon = host.start(&run.args(["run", "--config", &config]))?;
+    daemon.ready(PATIENCE)?;
+    lab.held_by(&["a"])?;
+    let other = host.file("other.yaml");
+    fs::remove_file(&program)?;
+    fs::write(
+        &program,
+        format!(
+            "#!/bin/sh\ncase $1 in\nrun) exec {own} run --config {other};;\n\
+             *) exec {own} \"$@\";;\nesac\n",
+            own = own.display(),
+            other = other.display()
+        ),
+    )?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let events = lab.timeline.events().len();
+    let said = format!("{:?}", lab.command("a", &["upgrade"]).err());
+    if !said.contains("the old program goes on") || !said.contains("other.yaml") {
+        return Err(said.into());
+    }
+    let after = lab.timeline.events();
+    let new = after.get(events..).unwrap_or_default();
+    if let Some(event) = new.iter().find(|event| event.what == What::LetsGo) {
+        return Err(format!("the address did not stay: {event:?}").into());
+    }
+    assert_is("reason", lab.router("a")?.pointer("/reason"), "handedOver")?;
+    host.output("mkfifo", &[&other.display().to_string()])?;
+    let said = format!("{:?}", lab.command("a", &["upgrade"]).err());
+    if !said.contains("it was not ready within 5 s") {
+        return Err(said.into());
+    }
+    lab.held_by(&["a"])?;
+    // Whoever goes forward after that has come by itself.
+    fs::remove_file(&program)?;
+    copy_program(&program)?;
+    lab.command("a", &["upgrade"])?;
+    lab.held_by(&["a"])?;
+    let left = lab.status("a")?.pointer("/wentBack").cloned();
+    assert_is("wentBack", left.as_ref(), serde_json::Value::Null)?;
+    let parent = daemon.pid().to_string();
+    wait::until("the guards of all programs are buried", PATIENCE, || {
+        let states = host.output("ps", &["-o", "stat=", "--ppid", &parent]);
+        let states = states.ok()?;
+        let buried = states.lines().all(|state| !state.starts_with('Z'));
+        buried.then_some(())
+    })?;
+    Ok(())
 }
 
 fn not_upgraded() -> Result<(), Failed> {

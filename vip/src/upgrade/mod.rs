@@ -7,11 +7,14 @@
 //!
 //! Before anything is given up, the new program has to read the configuration, and to open
 //! what its routers need beside those that run: one that does not run, refuses the file, or
-//! cannot start a router, leaves the old one running.
+//! cannot start a router, leaves the old one running. One that does not come up all the same
+//! goes back to it ([`back`]).
+
+pub mod back;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -44,6 +47,13 @@ pub struct Resume {
     groups: BTreeMap<String, String>,
     /// The guard of the program before, a child of this process.
     guard: Option<u32>,
+    /// The guards of programs that did not come up, children as well.
+    #[serde(default)]
+    guards: Vec<u32>,
+    /// How the program before was called, name included; it is standard input. None, where
+    /// there is no way back.
+    #[serde(default)]
+    arguments: Vec<String>,
 }
 
 /// How a router stood.
@@ -84,8 +94,8 @@ impl Resume {
     pub fn taken() -> Self {
         let text = env::var(VARIABLE).unwrap_or_default();
         let resume: Self = serde_json::from_str(&text).unwrap_or_default();
-        if let Some(guard) = resume.guard {
-            tokio::spawn(reap(guard));
+        for guard in resume.guard.iter().chain(&resume.guards) {
+            tokio::spawn(reap(*guard));
         }
         resume
     }
@@ -129,6 +139,11 @@ impl Resume {
             routers: was.collect(),
             groups: groups.collect(),
             guard: fleet.guard().pid,
+            guards: Vec::new(),
+            arguments: env::args_os()
+                .map(OsString::into_string)
+                .collect::<Result<_, _>>()
+                .unwrap_or_default(),
         }
     }
 }
@@ -163,12 +178,14 @@ pub async fn upgrade(
         return error;
     }
     let resume = serde_json::to_string(&Resume::now(fleet)).unwrap_or_default();
+    let mut command = Command::new(&program);
+    command.args(env::args_os().skip(1)).env(VARIABLE, resume);
+    if let Err(error) = back::forward(&mut command) {
+        return UpgradeError::Where(error);
+    }
     tracing::info!(program = %program.display(), "upgrading in place");
     notify::reloading();
-    let error = Command::new(&program)
-        .args(env::args_os().skip(1))
-        .env(VARIABLE, resume)
-        .exec();
+    let error = command.exec();
     notify::ready();
     UpgradeError::Run(program, error)
 }
@@ -217,6 +234,8 @@ mod tests {
             routers: BTreeMap::from([("api".to_owned(), was.clone())]),
             groups: BTreeMap::from([("gateway".to_owned(), "backup".to_owned())]),
             guard: Some(7),
+            guards: vec![8],
+            arguments: vec!["vip-daemon".to_owned(), "run".to_owned()],
         };
         let text = serde_json::to_string(&resume).unwrap();
         let read: Resume = serde_json::from_str(&text).unwrap();
