@@ -31,7 +31,7 @@ use crate::notify::Move;
 use crate::sync::Seat;
 use crate::track::Standing;
 use change::Place;
-use feed::{Ears, Feeders, watch_kernel};
+use feed::{Ears, Feeders, close, watch_kernel};
 
 /// Between two attempts to open a router again that no notice of the kernel leads to.
 const RETRY: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ struct Open {
     claimants: mpsc::Receiver<Claimant>,
     alarm: Alarm,
     ears: Ears,
-    _monitor: Feeders,
+    monitor: Feeders,
 }
 
 impl Life {
@@ -100,25 +100,36 @@ impl Life {
             }
         };
         loop {
+            let Open {
+                mut driver,
+                mut alarm,
+                mut ears,
+                monitor,
+                adverts,
+                notices,
+                claimants,
+            } = open;
             let mut inputs = Inputs {
-                adverts: open.adverts,
-                notices: open.notices,
-                claimants: open.claimants,
+                adverts,
+                notices,
+                claimants,
                 standing: self.standing,
                 commands: self.commands,
             };
-            let mut ended = open.driver.run(&mut inputs, &mut open.alarm).await;
+            let mut ended = driver.run(&mut inputs, &mut alarm).await;
             while ended == Ended::Asked {
                 let place = Place {
                     router: &mut self.router,
                     guard: &self.guard,
                     record: &self.record,
                 };
-                place.change(&mut open.driver, &mut open.ears);
-                ended = open.driver.go_on(&mut inputs, &mut open.alarm).await;
+                place.change(&mut driver, &mut ears);
+                ended = driver.go_on(&mut inputs, &mut alarm).await;
             }
             self.standing = inputs.standing;
             self.commands = inputs.commands;
+            drop(monitor);
+            close(ears, driver);
             match ended {
                 Ended::Stopped | Ended::Abandoned | Ended::Asked => {
                     return self.clean().await;
@@ -205,7 +216,7 @@ impl Life {
             claimants,
             alarm,
             ears,
-            _monitor: Feeders(vec![monitor.abort_handle()]),
+            monitor: Feeders(vec![monitor]),
         })
     }
 

@@ -24,7 +24,8 @@ impl<E: Effects> Driver<E> {
     }
 
     /// Is `router` from here on, by `effects`. What it holds and should not is let go of;
-    /// what it should hold and does not is put there and announced.
+    /// what it should hold and does not is put there and announced. Returns what it acted
+    /// through before.
     ///
     /// # Errors
     /// When the addresses do not fit into an advert; then nothing is changed.
@@ -33,7 +34,7 @@ impl<E: Effects> Driver<E> {
         router: &Router,
         effects: E,
         others: BTreeMap<u32, String>,
-    ) -> Result<(), AddressesError> {
+    ) -> Result<E, AddressesError> {
         self.expected = setup::expected(router, self.source)?;
         let mut before = std::mem::replace(&mut self.effects, effects);
         self.others = others;
@@ -53,7 +54,7 @@ impl<E: Effects> Driver<E> {
             }
         }
         tracing::info!(router = self.name, "goes on as the file describes it");
-        Ok(())
+        Ok(before)
     }
 
     fn hold_all(&mut self) {

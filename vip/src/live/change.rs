@@ -4,7 +4,7 @@
 use daemon::chain;
 use tokio::sync::watch;
 
-use super::feed::Ears;
+use super::feed::{Ears, close};
 use crate::config::Router;
 use crate::driver::{Change, Driver, Record};
 use crate::guard::Line;
@@ -52,9 +52,9 @@ impl Place<'_> {
         let again = ears.again(&router.name, &linux, self.record);
         let again = again.map_err(|error| chain(&error))?;
         let again = again.ok_or("nothing is heard any more")?;
-        let changed = driver.change(router, linux, others);
-        changed.map_err(|error| chain(&error))?;
-        *ears = again;
+        let before = driver.change(router, linux, others);
+        let before = before.map_err(|error| chain(&error))?;
+        close(std::mem::replace(ears, again), before);
         Ok(())
     }
 }

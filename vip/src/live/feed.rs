@@ -1,27 +1,43 @@
 //! What feeds a driver: one task that hears adverts, one for each interface on which others
 //! may say to have an address, one that reads the kernel's notices.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use futures_util::future::select_all;
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use vrrp::Refusal;
 
 use crate::driver::{Datagram, OVERFLOW, Record};
 use crate::linux::{Claimant, Linux, Monitor, Notice, OpenError, Receiver, Witness};
 
 /// Tasks that end when this is dropped.
-pub(super) struct Feeders(pub(super) Vec<AbortHandle>);
+pub(super) struct Feeders(pub(super) Vec<JoinHandle<()>>);
+
+impl Feeders {
+    /// And has waited for that.
+    async fn end(mut self) {
+        for task in &mut self.0 {
+            task.abort();
+            // How it ended, nobody asks.
+            let _ = task.await;
+        }
+    }
+}
 
 impl Drop for Feeders {
     fn drop(&mut self) {
-        self.0.iter().for_each(AbortHandle::abort);
+        self.0.iter().for_each(JoinHandle::abort);
     }
 }
 
 /// What is heard from, for one set of sockets.
 pub(super) struct Ears {
-    _feeders: Feeders,
+    feeders: Feeders,
+    /// What the feeders read.
+    sockets: Vec<Arc<dyn Any + Send + Sync>>,
     adverts: mpsc::WeakSender<Result<Datagram, Refusal>>,
     claimants: mpsc::WeakSender<Claimant>,
 }
@@ -43,7 +59,11 @@ impl Ears {
         (adverts, claimants): Mouths<'_>,
         record: &watch::Sender<Record>,
     ) -> Result<Self, OpenError> {
-        let (receivers, witnesses) = (linux.receivers()?, linux.witnesses()?);
+        let receivers: Vec<_> = linux.receivers()?.into_iter().map(Arc::new).collect();
+        let witnesses: Vec<_> = linux.witnesses()?.into_iter().map(Arc::new).collect();
+        let mut sockets: Vec<Arc<dyn Any + Send + Sync>> = Vec::new();
+        sockets.extend(receivers.iter().map(|it| Arc::clone(it) as _));
+        sockets.extend(witnesses.iter().map(|it| Arc::clone(it) as _));
         let mut tasks: Vec<_> = linux.lowering().map(tokio::spawn).into_iter().collect();
         let hearing = receivers.into_iter().map(|receiver| {
             let (name, record) = (router.to_owned(), record.clone());
@@ -55,9 +75,9 @@ impl Ears {
             let listening = listen(router.to_owned(), witness, claimants.clone());
             tasks.push(tokio::spawn(listening));
         }
-        let feeders = tasks.iter().map(|task| task.abort_handle()).collect();
         Ok(Self {
-            _feeders: Feeders(feeders),
+            feeders: Feeders(tasks),
+            sockets,
             adverts: adverts.downgrade(),
             claimants: claimants.downgrade(),
         })
@@ -84,11 +104,25 @@ impl Ears {
     }
 }
 
+/// Ends what is heard from, and closes it and what else a router had open. Not on this thread:
+/// before it gives a packet socket up, the kernel waits until no CPU can be about to use it
+/// (tens of milliseconds each), and other routers are to advertise meanwhile.
+pub(super) fn close(ears: Ears, rest: impl Send + 'static) {
+    tokio::spawn(async move {
+        let Ears {
+            feeders, sockets, ..
+        } = ears;
+        feeders.end().await;
+        // Nobody waits for it.
+        drop(spawn_blocking(move || drop((sockets, rest))));
+    });
+}
+
 /// Feeds adverts to the driver. When its queue is full, what comes is dropped and
 /// counted: the next advert says the same.
 async fn hear(
     router: String,
-    receiver: Receiver,
+    receiver: Arc<Receiver>,
     adverts: mpsc::Sender<Result<Datagram, Refusal>>,
     record: watch::Sender<Record>,
 ) {
@@ -118,7 +152,11 @@ async fn hear(
 
 /// Feeds whoever says to have our addresses to the driver. When its queue is full, what
 /// comes is dropped: whoever means it says it again.
-async fn listen(router: String, witness: Witness, claimants: mpsc::Sender<Claimant>) {
+async fn listen(
+    router: String,
+    witness: Arc<Witness>,
+    claimants: mpsc::Sender<Claimant>,
+) {
     loop {
         match witness.next().await {
             Ok(claimant) => {

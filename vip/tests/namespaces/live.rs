@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use lab::endpoint::Endpoint;
 use lab::holders::{Event, What};
+use lab::sniffer::{Frame, Sniffer};
 use lab::wait;
 use libtest_mimic::Failed;
 use nix::sys::signal::Signal;
@@ -16,7 +17,7 @@ use crate::Test;
 use crate::hosts::{A, Lab, PATIENCE, assert_is};
 use crate::machine::{Machine, Measured, bounded};
 
-pub(crate) const TESTS: [(&str, Test); 8] = [
+pub(crate) const TESTS: [(&str, Test); 9] = [
     (
         "release_moves_the_address_and_resume_brings_it_back",
         released,
@@ -30,6 +31,7 @@ pub(crate) const TESTS: [(&str, Test); 8] = [
         "a_reload_adds_and_removes_addresses_without_an_election",
         reload_addresses,
     ),
+    ("a_reload_holds_up_no_other_router", reload_beside),
     ("a_broken_file_changes_nothing_and_is_named", reload_broken),
     ("a_router_that_cannot_start_changes_nothing", reload_unable),
     ("k3_a_tracked_endpoint_that_dies_moves_the_address", tracked),
@@ -134,6 +136,49 @@ fn reload_addresses() -> Result<(), Failed> {
         return Err(format!("active since {since:?}, then since {now:?}").into());
     }
     Ok(())
+}
+
+/// The kernel gives a packet socket up only when no CPU can be about to use it: tens of
+/// milliseconds for those that a change leaves behind, and other routers advertise meanwhile.
+fn reload_beside() -> Result<(), Failed> {
+    const FAST: &str = "- {name: fast, interface: eth0, vrid: 52, priority: 200, \
+                        advertInterval: 10ms, addresses: [10.55.0.150/24]}\n";
+    /// Peers at 10 ms wait for 30 ms and their skew.
+    const SILENT: Duration = Duration::from_millis(25);
+    let lab = Lab::new("reload_beside")?;
+    let config = lab.config("a", 200, FAST)?;
+    let daemon = lab.start("a", &config)?;
+    lab.held_by(&["a"])?;
+    let sniffer = Sniffer::start(&lab.segment)?;
+    let good = fs::read_to_string(&config)?;
+    let more = good.replace("[\"10.55.0.100/24\"]", "[10.55.0.100/24, 10.55.0.101/24]");
+    let attempt = || {
+        let machine = Machine::watch(&lab)?;
+        let began = Instant::now();
+        for (text, is_there) in [(&more, true), (&good, false)] {
+            fs::write(&config, text)?;
+            daemon.signal(Signal::SIGHUP);
+            wait::until("the change", PATIENCE, || {
+                let shown = lab.ip("a", "address show dev eth0").ok()?;
+                (shown.contains("10.55.0.101/24") == is_there).then_some(())
+            })?;
+            // Whatever is closed after it.
+            wait::pass(Duration::from_millis(300), || false);
+        }
+        let held_up = machine.held_up();
+        let seen = sniffer.seen(began, Instant::now());
+        let fast = |what: &Frame| matches!(what, Frame::Advert(advert) if advert.vrid.get() == 52);
+        let adverts: Vec<_> = seen
+            .iter()
+            .filter(|frame| fast(&frame.what))
+            .map(|frame| frame.at)
+            .collect();
+        let next = adverts.iter().skip(1);
+        let gaps = adverts.iter().zip(next).map(|(one, next)| *next - *one);
+        let took = gaps.max().ok_or("no adverts")?;
+        Ok(Measured { took, held_up })
+    };
+    bounded("the other router was silent for", SILENT, attempt)
 }
 
 /// Of a timestamp: hours, minutes and seconds.
