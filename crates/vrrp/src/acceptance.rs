@@ -54,8 +54,10 @@ pub enum Path {
 /// Who may send unicast adverts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Senders {
-    /// Everybody: keepalived without `check_unicast_src`.
-    Any,
+    /// These, and whoever else is so near that its adverts have crossed no router: lists of
+    /// peers differ while a group grows, and whoever is sent to and does not listen stays
+    /// Active beside the sender. keepalived without `check_unicast_src` asks for no distance.
+    Near(Vec<IpAddr>),
     /// These only.
     Only(Vec<IpAddr>),
 }
@@ -63,6 +65,9 @@ pub enum Senders {
 /// What is odd about an advert that is accepted all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Notice {
+    /// It is none of the configured peers, so that nothing is sent to it.
+    #[error("the sender is not a configured peer")]
+    UnlistedSender,
     /// The peer has another set of addresses, some of ours among them: after a move others
     /// would be nowhere.
     #[error("peer has other addresses")]
@@ -88,12 +93,12 @@ pub fn judge(
     if envelope.source == expected.source {
         return Err(Refusal::OwnSource);
     }
-    travelled(advert, envelope, expected)?;
+    let mut notices = Vec::new();
+    notices.extend(travelled(advert, envelope, expected)?);
     if advert.version != expected.version {
         return Err(Refusal::OtherVersion(advert.version));
     }
     authenticated(advert.auth, expected.auth)?;
-    let mut notices = Vec::new();
     notices.extend(addresses(advert, expected)?);
     notices.extend(interval(advert, expected)?);
     Ok(notices)
@@ -103,19 +108,20 @@ fn travelled(
     advert: &Advert,
     envelope: &Envelope,
     expected: &Expected,
-) -> Result<(), Refusal> {
+) -> Result<Option<Notice>, Refusal> {
     match (&expected.path, envelope.is_multicast()) {
         (Path::Multicast, false) => Err(Refusal::Unicast),
         (Path::Unicast { .. }, true) if shares(advert, expected) => {
             Err(Refusal::Multicast)
         }
         (Path::Unicast { .. }, true) => Err(Refusal::Neighbour),
-        (Path::Multicast, true) => within(envelope.ttl, &(TTL..=TTL)),
+        (Path::Multicast, true) => within(envelope.ttl, &(TTL..=TTL)).map(|()| None),
         (Path::Unicast { senders, ttl }, false) => {
-            sender(envelope.source, senders)?;
+            let odd = sender(envelope, senders)?;
             let any = expected.dialects.has(Dialect::AnyUnicastTtl);
             let default = if any { 0..=TTL } else { TTL..=TTL };
-            within(envelope.ttl, ttl.as_ref().unwrap_or(&default))
+            within(envelope.ttl, ttl.as_ref().unwrap_or(&default))?;
+            Ok(odd)
         }
     }
 }
@@ -128,11 +134,13 @@ fn within(ttl: u8, allowed: &RangeInclusive<u8>) -> Result<(), Refusal> {
     }
 }
 
-fn sender(source: IpAddr, senders: &Senders) -> Result<(), Refusal> {
+fn sender(from: &Envelope, senders: &Senders) -> Result<Option<Notice>, Refusal> {
     match senders {
-        Senders::Any => Ok(()),
-        Senders::Only(peers) if peers.contains(&source) => Ok(()),
-        Senders::Only(_) => Err(Refusal::UnknownPeer(source)),
+        Senders::Near(peers) | Senders::Only(peers) if peers.contains(&from.source) => {
+            Ok(None)
+        }
+        Senders::Near(_) if from.ttl == TTL => Ok(Some(Notice::UnlistedSender)),
+        Senders::Near(_) | Senders::Only(_) => Err(Refusal::UnknownPeer(from.source)),
     }
 }
 

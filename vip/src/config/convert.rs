@@ -225,10 +225,7 @@ impl Reader<'_> {
         };
         let peers_at = at.key("peers");
         if unicast.peers.is_empty() {
-            self.warn(
-                &peers_at,
-                "is empty: this node sends to nobody and hears nobody",
-            );
+            self.warn(&peers_at, "is empty: this node sends to nobody");
         }
         let peers: Vec<_> = (unicast.peers.iter().enumerate())
             .map(|(position, text)| self.ip(family, text, &peers_at.index(position)))
@@ -242,7 +239,11 @@ impl Reader<'_> {
         if let Some(position) = peers.iter().position(|peer| Some(*peer) == source) {
             return self.refuse(&peers_at.index(position), "is our own source address");
         }
-        Some(Travel::Unicast { source, peers })
+        Some(Travel::Unicast {
+            source,
+            peers,
+            unlisted: unicast.unlisted,
+        })
     }
 
     fn ip(&mut self, family: Option<Family>, text: &str, at: &KeyPath) -> Option<IpAddr> {

@@ -218,6 +218,20 @@ pub struct Unicast {
     pub source: Option<String>,
     /// Where they go to.
     pub peers: Vec<String>,
+    /// What an advert of anybody else is.
+    #[serde(default)]
+    pub unlisted: Unlisted,
+}
+
+/// `routers[].unicast.unlisted`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unlisted {
+    /// As good as a peer's, if it has crossed no router; it is named.
+    #[default]
+    Accept,
+    /// That of a misconfigured peer.
+    Refuse,
 }
 
 /// `routers[].auth`.

@@ -29,7 +29,7 @@ use crate::channel::{self, Group};
 use reader::Secrets;
 
 pub use address::{Address, AddressError};
-pub use file::{Checksum, MisconfiguredPeer};
+pub use file::{Checksum, MisconfiguredPeer, Unlisted};
 pub use place::{Scope, VirtualAddress};
 pub use target::{Script, Target, TargetError};
 pub use virtual_mac::{AdvertsFrom, VirtualMac};
@@ -198,6 +198,8 @@ pub enum Travel {
         source: Option<IpAddr>,
         /// The other ends.
         peers: Vec<IpAddr>,
+        /// What an advert of anybody else is.
+        unlisted: Unlisted,
     },
 }
 

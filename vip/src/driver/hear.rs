@@ -123,6 +123,7 @@ impl<E: Effects> Driver<E> {
     fn odd(&mut self, odd: &[Odd], from: IpAddr, interval: AdvertInterval) {
         for odd in odd {
             let kind = match odd {
+                Odd::UnlistedSender => "unlistedSender",
                 Odd::OtherAddresses => "otherAddresses",
                 Odd::OtherInterval(_) => "otherInterval",
             };

@@ -9,7 +9,7 @@ use vrrp::packet::{Addresses, AddressesError};
 use vrrp::{AdvertInterval, Dialects};
 
 use super::RENEW;
-use crate::config::{Preempt, Router, Travel, VirtualAddress};
+use crate::config::{Preempt, Router, Travel, Unlisted, VirtualAddress};
 use crate::linux::LIFETIME;
 use crate::track::Standing;
 
@@ -65,8 +65,13 @@ pub(super) fn expected(
         source,
         path: match &router.travel {
             Travel::Multicast => Path::Multicast,
-            Travel::Unicast { peers, .. } => Path::Unicast {
-                senders: Senders::Only(peers.clone()),
+            Travel::Unicast {
+                peers, unlisted, ..
+            } => Path::Unicast {
+                senders: match unlisted {
+                    Unlisted::Accept => Senders::Near(peers.clone()),
+                    Unlisted::Refuse => Senders::Only(peers.clone()),
+                },
                 ttl: None,
             },
         },

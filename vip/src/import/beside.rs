@@ -14,7 +14,6 @@ impl Reading<'_> {
             "skip_check_adv_addr" => {
                 "an advert with other addresses is accepted, and raises an alarm"
             }
-            "check_unicast_src" => "adverts are taken from peers only",
             "garp_lower_prio_repeat"
             | "garp_lower_prio_delay"
             | "garp_master_refresh_repeat" => {

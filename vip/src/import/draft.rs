@@ -32,6 +32,8 @@ pub(super) struct Router {
     pub(super) interval: String,
     pub(super) source: Option<String>,
     pub(super) peers: Vec<String>,
+    /// keepalived's `check_unicast_src`.
+    pub(super) peers_only: bool,
     pub(super) addresses: Vec<Placed>,
     pub(super) excluded: Vec<Placed>,
     /// The interface with the virtual hardware address; no name: the usual one.
@@ -163,6 +165,21 @@ impl Group {
 }
 
 impl Router {
+    fn unicast(&self) -> Option<String> {
+        if self.peers.is_empty() {
+            return None;
+        }
+        let source = self.source.as_ref();
+        let source = source.map(|source| format!("source: {}, ", quoted(source)));
+        let (source, peers) = (source.unwrap_or_default(), list(&self.peers));
+        let unlisted = if self.peers_only {
+            ", unlisted: refuse"
+        } else {
+            ""
+        };
+        Some(format!("  unicast: {{{source}peers: {peers}{unlisted}}}"))
+    }
+
     fn yaml(&self) -> Vec<String> {
         let mut lines = vec![
             format!("- name: {}", quoted(&self.name)),
@@ -172,12 +189,7 @@ impl Router {
             format!("  priority: {}", self.priority),
             format!("  advertInterval: {}", self.interval),
         ];
-        if !self.peers.is_empty() {
-            let source = self.source.as_ref();
-            let source = source.map(|source| format!("source: {}, ", quoted(source)));
-            let (source, peers) = (source.unwrap_or_default(), list(&self.peers));
-            lines.push(format!("  unicast: {{{source}peers: {peers}}}"));
-        }
+        lines.extend(self.unicast());
         if let Some(file) = &self.pass_file {
             lines.push(format!("  auth: {{passFile: {}}}", quoted(file)));
         }

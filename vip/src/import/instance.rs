@@ -149,6 +149,10 @@ impl Reading<'_> {
                     self.report.honoured(at, "unicast.source");
                 }
             }
+            "check_unicast_src" => {
+                self.router.peers_only = at.is_on();
+                self.report.honoured(at, "unicast.unlisted");
+            }
             "unicast_peer" => {
                 self.report.honoured(at, "unicast.peers");
                 for peer in at.inner() {

@@ -60,10 +60,6 @@ const NOT_NEEDED: Verdicts = &[
         "the file is read in one go, and one that is not good changes nothing",
     ),
     (
-        &["vrrp_check_unicast_src"],
-        "adverts are taken from peers only",
-    ),
-    (
         &["linkbeat_use_polling"],
         "the kernel's own notices are followed, and nothing is polled",
     ),
@@ -104,6 +100,11 @@ const UNSUPPORTED: Verdicts = &[
     (
         &["lvs_notify_fifo", "lvs_notify_fifo_script"],
         "vip-daemon moves addresses; what balances behind them is api-lb",
+    ),
+    (
+        &["vrrp_check_unicast_src"],
+        "an advert that has crossed no router is taken, and named; write \
+         `unlisted: refuse` into each `unicast`",
     ),
     (
         &["vrrp_down_timer_adverts"],

@@ -15,8 +15,9 @@ use crate::hosts::{A, Lab, PATIENCE, VIRTUAL, assert_is};
 use crate::ipv6;
 
 /// The tests of this file.
-pub(crate) const TESTS: [(&str, Test); 3] = [
+pub(crate) const TESTS: [(&str, Test); 4] = [
     ("every_way_to_be_configured_otherwise_has_a_name", named),
+    ("an_owner_that_is_not_listed_yet_is_obeyed", unlisted),
     ("a_stranger_that_stops_is_waited_for_no_longer", stopped),
     ("the_groups_of_both_families_are_joined", joined),
 ];
@@ -28,7 +29,9 @@ const PASSWORD: &str = "version: 2, auth: {passFile: ONE}";
 const ANOTHER: &str = "version: 2, auth: {passFile: ANOTHER}";
 const UNICAST: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.12]}";
 const TO_OWNER: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.11]}";
-const OTHER_PEERS: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.13]}";
+const OTHER_PEERS: &str =
+    "advertInterval: 100ms, unicast: {peers: [10.55.0.13], unlisted: refuse}";
+const LATE_LIST: &str = "advertInterval: 100ms, unicast: {peers: [10.55.0.13]}";
 
 const SLOWEST: &str = "version: 2, advertInterval: 5s";
 
@@ -103,6 +106,21 @@ fn named() -> Result<(), Failed> {
         assert_is("state", lab.router("b")?.pointer("/state"), "backup")?;
     }
     Ok(())
+}
+
+/// It was added to the others' lists late. Whoever was Active before it came would stay so beside
+/// it, for ever, and so does keepalived not.
+fn unlisted() -> Result<(), Failed> {
+    let lab = Lab::new("misfit_unlisted")?;
+    let _b = lab.start("b", &config(&lab, "b", 150, LATE_LIST)?)?;
+    lab.held_by(&["b"])?;
+    // It does not come second to anybody.
+    wait::pass(Duration::from_secs(1), || false);
+    let _a = lab.start("a", &config(&lab, "a", 255, UNICAST)?)?;
+    lab.held_by(&["a"])?;
+    lab.state("b", "backup")?;
+    let wanted = format!("{A}: the sender is not a configured peer");
+    assert_is("alarm", lab.router("b")?.pointer("/alarm"), wanted)
 }
 
 /// The last step from one version to the other: its release says that the addresses are free, and

@@ -23,7 +23,7 @@ fn expected(version: Version, millis: u64, path: Path) -> Expected {
 
 fn any_peer() -> Path {
     Path::Unicast {
-        senders: Senders::Any,
+        senders: Senders::Near(vec![ip(M0)]),
         ttl: None,
     }
 }
@@ -71,7 +71,7 @@ fn c9_ttl_is_checked_by_path() {
         ..Envelope::unicast(ip(M0), ip(M1))
     };
     let ranged = Path::Unicast {
-        senders: Senders::Any,
+        senders: Senders::Near(vec![ip(M0)]),
         ttl: Some(253..=254),
     };
     let keepalived = |path| expected(Version::V3, 100, path);
@@ -152,6 +152,32 @@ fn what_is_not_ours_is_refused_by_name() {
     assert_eq!(refusal(&theirs, &group, &v2), Refusal::AuthType);
     let theirs = with_password(theirs, "secret");
     assert_eq!(judge(&theirs, &group, &locked), Ok(vec![]));
+}
+
+#[test]
+fn an_unlisted_sender_is_taken_from_nearby_and_named() {
+    let theirs = advert(Version::V3, 100, 101, &[VIP, "10.55.0.101"]);
+    let unlisted = |senders: fn(Vec<_>) -> Senders| Path::Unicast {
+        senders: senders(vec![ip("10.55.0.13")]),
+        ttl: None,
+    };
+    let unknown = Err(Refusal::UnknownPeer(ip(M0)));
+    for (senders, ttl, verdict) in [
+        (
+            Senders::Near as fn(_) -> _,
+            255,
+            Ok(vec![Notice::UnlistedSender]),
+        ),
+        (Senders::Near, 254, unknown.clone()),
+        (Senders::Only, 255, unknown),
+    ] {
+        let envelope = Envelope {
+            ttl,
+            ..Envelope::unicast(ip(M0), ip(M1))
+        };
+        let ours = expected(Version::V3, 100, unlisted(senders));
+        assert_eq!(judge(&theirs, &envelope, &ours), verdict, "{envelope:?}");
+    }
 }
 
 #[test]
