@@ -24,9 +24,11 @@ pub(crate) const KEY: &str = "0123456789abcdef0123456789abcdef";
 const MEDIAN: Duration = Duration::from_millis(5);
 pub(crate) const WORST: Duration = Duration::from_millis(10);
 
-/// VRRPv3 at 100 ms, and VRRPv2 at a second, where priority 0 leaves 609 ms.
-pub(crate) const INTERVALS: [(&str, &str); 2] = [
+/// VRRPv3 at 100 ms and at the least there is, where an election is as near as a handover; and
+/// VRRPv2 at a second, where priority 0 leaves 609 ms.
+pub(crate) const INTERVALS: [(&str, &str); 3] = [
     ("v3-100ms", "advertInterval: 100ms"),
+    ("v3-10ms", "advertInterval: 10ms"),
     ("v2-1s", "version: 2\n  advertInterval: 1s"),
 ];
 
