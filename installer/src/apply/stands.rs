@@ -49,16 +49,30 @@ impl Pillar {
         all
     }
 
+    /// So many of all parts it needs.
+    fn needs(self, all: usize) -> usize {
+        match self {
+            Self::Store => all / 2 + 1,
+            Self::Api => 1,
+        }
+    }
+
+    /// Whether it stands when parts go for good, by how well they and those that stay are. It need
+    /// not where all go, which is meant, or where it lies down already.
+    #[must_use]
+    pub fn outlives(self, going: &[bool], staying: &[bool]) -> bool {
+        let well = |parts: &[bool]| parts.iter().filter(|well| **well).count();
+        let needed = self.needs(going.len() + staying.len());
+        let stays = well(staying);
+        staying.is_empty() || stays >= needed || stays + well(going) < needed
+    }
+
     /// Whether it stands without one part that is well, or not, beside others. It need not where
     /// it lies down already, or where there are too few parts for one to go: nothing would ever
     /// be started anew there.
     #[must_use]
     pub fn stands(self, own: bool, others: &[bool]) -> bool {
-        let all = others.len() + 1;
-        let needed = match self {
-            Self::Store => all / 2 + 1,
-            Self::Api => 1,
-        };
+        let needed = self.needs(others.len() + 1);
         let well = others.iter().filter(|well| **well).count();
         let falls = own && well < needed && needed <= well + 1;
         !falls || others.len() < needed
@@ -91,6 +105,27 @@ mod tests {
         for (own, others, store, api) in rows {
             assert_eq!(Pillar::Store.stands(own, others), store, "{own} {others:?}");
             assert_eq!(Pillar::Api.stands(own, others), api, "{own} {others:?}");
+        }
+    }
+
+    #[test]
+    fn what_goes_for_good_leaves_enough_or_goes_as_a_whole() {
+        let rows: [(&[bool], &[bool], bool, bool); 8] = [
+            // Those that go, those that stay; etcd, the API.
+            (&[true], &[true, true], true, true),
+            (&[true, true], &[true], false, true),
+            (&[true], &[true, false], false, true),
+            // One that is down takes nothing with it.
+            (&[false], &[true, true], true, true),
+            (&[false, false], &[true], true, true),
+            (&[true], &[false], true, false),
+            (&[true], &[true], false, true),
+            (&[true, true, true], &[], true, true),
+        ];
+        for (going, staying, store, api) in rows {
+            let said =
+                [Pillar::Store, Pillar::Api].map(|one| one.outlives(going, staying));
+            assert_eq!(said, [store, api], "{going:?} {staying:?}");
         }
     }
 

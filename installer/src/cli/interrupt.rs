@@ -46,6 +46,12 @@ impl Interrupt {
         Ok(asked)
     }
 
+    /// One that was asked for already.
+    #[cfg(test)]
+    pub(super) fn at_once() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
     pub(super) fn asked(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

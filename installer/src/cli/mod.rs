@@ -8,6 +8,7 @@ mod heads;
 mod init;
 mod interrupt;
 mod kubeconfig;
+mod leaving;
 mod members;
 mod outcome;
 mod plan;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use clap::Args;
 use daemon::exit;
 
-use super::Sentence;
-use super::reach::{self, Reach};
+use super::interrupt::Interrupt;
+use super::reach::{self, Answers, Reach, Ways};
+use super::{Sentence, leaving};
 use crate::agent::{Order, Question};
 use crate::apply::Transport;
 use crate::reset::{self, Data, Inventory, Removal};
@@ -29,6 +30,9 @@ pub(super) struct Reset {
     /// Without it nothing is moved.
     #[arg(long)]
     drain: bool,
+    /// Go on where etcd would be left without its majority, or no API server would be.
+    #[arg(long)]
+    allow_outage: bool,
     /// Print what would be removed and what stays, and touch nothing. Ends with 3 when there
     /// is something.
     #[arg(long)]
@@ -49,35 +53,68 @@ impl Reset {
                 cluster.name
             ));
         }
-        let data = match self.data {
-            true => Data::Remove,
-            false => Data::Keep,
-        };
+        let interrupt = Interrupt::listen()
+            .map_err(|error| format!("signals cannot be heard: {error}"))?;
+        let mut ways = self.reach.ways(&cluster, |_| true);
+        if let Some(refused) = self.refused(&cluster, &mut ways) {
+            return Ok((refused, exit::FAILED));
+        }
         let stuck = match self.drain && !self.dry_run {
             true => self.drained(&cluster),
             false => BTreeMap::new(),
         };
         let free = |host: &Host| !stuck.contains_key(&host.name);
-        let removed = |_: &Host, way: &mut Piped| {
-            if self.dry_run {
-                return Ok(reset::plan(&inventory(way)?, data));
-            }
-            reach::lock(way)?;
-            let removal = reset::plan(&inventory(way)?, data);
-            done(way, &removal)?;
-            Ok(removal)
-        };
+        let removed = |_: &Host, way: &mut Piped| self.removed(way, &interrupt);
         // An API server that ends writes to etcd, and would wait for it.
         let first = |host: &Host| free(host) && !is_store_alone(host);
         let last = |host: &Host| free(host) && is_store_alone(host);
-        let mut answers = self.reach.each(&cluster, first, removed);
-        answers.extend(self.reach.each(&cluster, last, removed));
+        let mut answers = ways.ask_of(first, removed);
+        answers.extend(ways.ask_of(last, removed));
         answers.extend(stuck.into_iter().map(|(host, error)| (host, Err(error))));
+        Ok(self.told(&cluster, answers))
+    }
+
+    /// Why nothing is touched on any host.
+    fn refused(&self, cluster: &Cluster, ways: &mut Ways<'_>) -> Option<String> {
+        if !self.dry_run
+            && let Err((held, holder)) = leaving::locked(cluster, ways)
+        {
+            return Some(format!(
+                "not begun: {held} is another operator's for the time being: {holder}"
+            ));
+        }
+        if self.allow_outage {
+            return None;
+        }
+        let falls = leaving::falls(cluster, ways, &|name| self.reach.chosen(name))?;
+        Some(format!(
+            "not begun: {falls}; the whole cluster goes without --host, and with --allow-outage \
+             these go all the same"
+        ))
+    }
+
+    /// What goes, or has gone, from a host.
+    fn removed(&self, way: &mut Piped, interrupt: &Interrupt) -> Result<Removal, String> {
+        let data = match self.data {
+            true => Data::Remove,
+            false => Data::Keep,
+        };
+        if self.dry_run {
+            return Ok(reset::plan(&inventory(way)?, data));
+        }
+        reach::lock(way)?;
+        let removal = reset::plan(&inventory(way)?, data);
+        done(way, &removal, interrupt)?;
+        Ok(removal)
+    }
+
+    /// All of it in words, and the exit code.
+    fn told(&self, cluster: &Cluster, answers: Answers<Removal>) -> (String, u8) {
         let mut code = exit::DONE;
         let mut text = String::new();
         let mut masters = cluster.with(Role::ControlPlane);
         let stays = masters.any(|master| self.reach.chosen(&master.name));
-        let stays = stays.then(|| reset::store(&cluster)).flatten();
+        let stays = stays.then(|| reset::store(cluster)).flatten();
         for (host, answer) in answers {
             match answer {
                 Err(error) => {
@@ -98,7 +135,7 @@ impl Reset {
             }
         }
         text.extend(stays);
-        Ok((text.trim_end().to_owned(), code))
+        (text.trim_end().to_owned(), code)
     }
 }
 
@@ -156,8 +193,20 @@ fn inventory(way: &mut Piped) -> Result<Inventory, String> {
     asked::inventory(way).map_err(|error| error.to_string())
 }
 
-fn done(way: &mut Piped, removal: &Removal) -> Result<(), String> {
-    for step in &removal.steps {
+/// Each step, before which is the place to stop.
+fn done(
+    way: &mut impl Transport,
+    removal: &Removal,
+    interrupt: &Interrupt,
+) -> Result<(), String> {
+    let steps = removal.steps.len();
+    for (done, step) in removal.steps.iter().enumerate() {
+        if interrupt.asked() {
+            let left = steps.saturating_sub(done);
+            return Err(format!(
+                "stopped before {left} of {steps} step(s); reset again to go on"
+            ));
+        }
         let refused = |error| format!("{}: {error}", reset::line(step));
         reach::asked(way, Order::Remove(step.clone())).map_err(refused)?;
     }
@@ -203,6 +252,20 @@ mod tests {
         let apart = include_str!("../../tests/spec/dual.yaml");
         assert_eq!(alone(apart), [true, false, false]);
         assert!(!alone(include_str!("../../tests/spec/whole.yaml")).contains(&true));
+    }
+
+    /// Not one step more.
+    #[test]
+    fn a_stop_is_before_the_next_step() {
+        let path = "/etc/x".to_owned();
+        let removal = Removal {
+            steps: vec![reset::Step::Folder { path }],
+            ..Removal::default()
+        };
+        let mut never = Master("m1", Err("it was asked"));
+        let stopped = done(&mut never, &removal, &Interrupt::at_once());
+        let wanted = "stopped before 1 of 1 step(s); reset again to go on";
+        assert_eq!(stopped, Err(wanted.to_owned()));
     }
 
     #[test]

@@ -193,14 +193,9 @@ impl Hosts {
         Ok(fs::write(self.folder.path().join("dead"), dead)?)
     }
 
-    /// Whom the members of etcd count among themselves, by their own word.
-    pub(super) fn count(&self, members: &[(&str, &str)]) -> Tried {
-        let member = |(name, address): &(&str, &str)| {
-            format!("{{\"name\":\"{name}\",\"peerURLs\":[\"https://{address}:2380\"]}}")
-        };
-        let all: Vec<_> = members.iter().map(member).collect();
-        let text = format!("{{\"members\":[{}]}}", all.join(","));
-        Ok(fs::write(self.folder.path().join("members"), text)?)
+    /// What the members of etcd say when they are asked for their list.
+    pub(super) fn members(&self, list: &str) -> Tried {
+        Ok(fs::write(self.folder.path().join("members"), list)?)
     }
 
     /// A host's root.
@@ -278,9 +273,12 @@ impl Hosts {
                 self.script(&binaries.join(&program.name), text)?;
             }
         }
-        self.shell("(cd binaries && sha256sum * > SHA256SUMS)")?
-            .ended(0)?;
-        Ok(())
+        self.listed()
+    }
+
+    fn listed(&self) -> Tried {
+        let line = "cd binaries && rm -f SHA256SUMS && sha256sum * > SHA256SUMS";
+        self.shell(line)?.ended(0).map(drop)
     }
 
     /// The cluster as it is described.
@@ -293,6 +291,20 @@ impl Hosts {
         let path = self.desk().join("cluster.yaml");
         let text = fs::read_to_string(&path)?;
         Ok(fs::write(path, format!("{text}\n{lines}\n"))?)
+    }
+
+    /// Replaces parts of the description.
+    pub(super) fn replace(&self, pairs: &[(&str, &str)]) -> Tried {
+        let path = self.desk().join("cluster.yaml");
+        let mut text = fs::read_to_string(&path)?;
+        for (from, to) in pairs {
+            if !text.contains(from) {
+                return Err(format!("no {from} in\n{text}").into());
+            }
+            text = text.replace(from, to);
+        }
+        self.log()?;
+        Ok(fs::write(path, text)?)
     }
 
     /// What the hosts have noted that was asked and started, since the last time.

@@ -20,7 +20,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 13] = [
+    let tests: [(&str, Test); 14] = [
         (
             "masters_are_started_anew_one_after_the_other",
             turns::in_turn,
@@ -56,6 +56,10 @@ fn main() {
         (
             "members_of_etcd_that_change_are_refused_before_anything_is_touched",
             safe::members,
+        ),
+        (
+            "hosts_without_which_a_cluster_falls_are_not_given_up_unasked",
+            safe::given_up,
         ),
         (
             "another_operator_on_one_master_keeps_all_hosts",

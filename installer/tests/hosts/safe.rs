@@ -115,18 +115,13 @@ pub(super) fn kept_out() -> Tried {
     }
 }
 
-/// Replaces a part of the description.
-fn replaced(hosts: &Hosts, pairs: &[(&str, &str)]) -> Tried {
-    let path = hosts.desk().join("cluster.yaml");
-    let mut text = fs::read_to_string(&path)?;
-    for (from, to) in pairs {
-        if !text.contains(from) {
-            return Err(format!("no {from} in\n{text}").into());
-        }
-        text = text.replace(from, to);
-    }
-    hosts.log()?;
-    Ok(fs::write(path, text)?)
+/// Whom the members of etcd count among themselves, by their own word.
+fn count(hosts: &Hosts, members: &[(&str, &str)]) -> Tried {
+    let member = |(name, address): &(&str, &str)| {
+        format!("{{\"name\":\"{name}\",\"peerURLs\":[\"https://{address}:2380\"]}}")
+    };
+    let all = members.iter().map(member).collect::<Vec<_>>().join(",");
+    hosts.members(&format!("{{\"members\":[{all}]}}"))
 }
 
 /// Members that were only described anew would found a cluster of their own beside the one that
@@ -142,11 +137,11 @@ pub(super) fn members() -> Tried {
         (role(&three, master), role(&three, node)),
     ];
     let pairs = as_nodes.each_ref().map(|(m, n)| (m.as_str(), n.as_str()));
-    replaced(&hosts, &pairs)?;
+    hosts.replace(&pairs)?;
     hosts.run(&["apply"])?.ended(0)?;
     fs::create_dir_all(hosts.root(MASTERS[0]).join("var/lib/etcd/member"))?;
     hosts.run(&["apply"])?.ended(0)?;
-    replaced(&hosts, &pairs.map(|(m, n)| (n, m)))?;
+    hosts.replace(&pairs.map(|(m, n)| (n, m)))?;
     let stands = "on m1: m1=https://192.0.2.11:2380\n";
     let described = "described: m1=https://192.0.2.11:2380, m2=https://192.0.2.12:2380, \
                      m3=https://192.0.2.13:2380\n";
@@ -167,18 +162,75 @@ pub(super) fn members() -> Tried {
     }
     // Who has had etcd take them in goes on: its own word counts.
     let all = [("m1", MASTERS[0]), ("m2", MASTERS[1]), ("", MASTERS[2])];
-    hosts.count(&all[..2])?;
+    count(&hosts, &all[..2])?;
     let said = hosts.run(&["apply"])?.ended(1)?;
     holds(
         &said,
         "on m1: m1=https://192.0.2.11:2380, m2=https://192.0.2.12:2380\n",
     )?;
-    hosts.count(&all)?;
+    count(&hosts, &all)?;
     hosts.run(&["apply"])?.ended(0)?;
     // A member is known by its name, too.
-    replaced(&hosts, &[("{name: m3,", "{name: x3,")])?;
-    hosts.count(&[("m1", MASTERS[0]), ("m2", MASTERS[1]), ("m3", MASTERS[2])])?;
+    hosts.replace(&[("{name: m3,", "{name: x3,")])?;
+    count(
+        &hosts,
+        &[("m1", MASTERS[0]), ("m2", MASTERS[1]), ("m3", MASTERS[2])],
+    )?;
     let said = hosts.run(&["apply"])?.ended(1)?;
     holds(&said, "m3=https://192.0.2.13:2380\n")?;
     holds(&said, "x3=https://192.0.2.13:2380\n")
+}
+
+fn stands(hosts: &Hosts, host: &str) -> Tried {
+    match hosts.root(host).join("etc/kubernetes/admin.conf").exists() {
+        true => Ok(()),
+        false => Err(format!("{host} was reset").into()),
+    }
+}
+
+/// What would leave the cluster without a majority, or takes another operator's host, touches
+/// nothing.
+pub(super) fn given_up() -> Tried {
+    let hosts = Hosts::new()?;
+    hosts.run(&["apply"])?.ended(0)?;
+    let two = ["reset", "--host", "m1", "--host", "m2"];
+    for last in [&["--confirm", "prod"][..], &["--dry-run"]] {
+        let said = hosts.run(&[&two, last].concat())?.ended(1)?;
+        let why = "not begun: without m1, m2 etcd would be without its majority: m3 would be left";
+        holds(&said, why)?;
+        holds(&said, "--allow-outage")?;
+    }
+    let mut held = fs::File::options()
+        .write(true)
+        .truncate(true)
+        .open(lock(&hosts, MASTERS[1]))?;
+    held.write_all(b"eve on desk")?;
+    held.lock()?;
+    let said = hosts.run(&["reset", "--confirm", "prod"])?.ended(1)?;
+    holds(
+        &said,
+        "not begun: m2 is another operator's for the time being: eve on desk",
+    )?;
+    held.unlock()?;
+    MASTERS.iter().try_for_each(|host| stands(&hosts, host))?;
+    // One of three may go; with another down it may not.
+    hosts.down(&MASTERS[2..])?;
+    let one = ["reset", "--host", "m2", "--confirm", "prod"];
+    let said = hosts.run(&one)?.ended(1)?;
+    holds(
+        &said,
+        "without m2 etcd would be without its majority: m1 would be left",
+    )?;
+    stands(&hosts, MASTERS[1])?;
+    hosts
+        .run(&[&one[..], &["--allow-outage"]].concat())?
+        .ended(0)?;
+    hosts.down(&[])?;
+    match stands(&hosts, MASTERS[1]) {
+        Ok(()) => Err("m2 is there".into()),
+        Err(_) => hosts
+            .run(&["reset", "--confirm", "prod"])?
+            .ended(0)
+            .map(drop),
+    }
 }

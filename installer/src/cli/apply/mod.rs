@@ -3,7 +3,7 @@
 mod membership;
 mod run;
 mod site;
-mod stands;
+pub(super) mod stands;
 mod token;
 mod turns;
 mod well;

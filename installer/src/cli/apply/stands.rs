@@ -41,14 +41,29 @@ pub(super) fn falls(
 }
 
 fn store(way: &mut impl Transport, cluster: &Cluster, host: &Host) -> Option<String> {
-    let members: Vec<_> = cluster.with(Role::Etcd).collect();
-    let endpoints = members.iter().map(|member| render::store(member));
-    let said = match reach::told(way, Question::Health(endpoints.collect())) {
-        Ok(said) => said,
+    let told = match members(way, cluster) {
+        Ok(told) => told,
         Err(error) => {
             return Some(format!("nobody knows how etcd's members are: {error}"));
         }
     };
+    judged(Pillar::Store, host, told.into_iter())
+        .map(|ill| format!("etcd would be without its majority: {ill} takes no write"))
+}
+
+fn api(way: &mut impl Transport, cluster: &Cluster, host: &Host) -> Option<String> {
+    judged(Pillar::Api, host, servers(way, cluster).into_iter())
+        .map(|ill| format!("no API server would be left: that of {ill} is not ready"))
+}
+
+/// Each member of etcd, and whether it takes a write, as a host with one sees them.
+pub(in crate::cli) fn members<'a>(
+    way: &mut impl Transport,
+    cluster: &'a Cluster,
+) -> Result<Vec<(&'a str, bool)>, String> {
+    let members: Vec<_> = cluster.with(Role::Etcd).collect();
+    let endpoints = members.iter().map(|member| render::store(member));
+    let said = reach::told(way, Question::Health(endpoints.collect()))?;
     let well = |member: &Host| {
         let endpoint = render::store(member);
         let mut all = said.as_array().into_iter().flatten();
@@ -57,13 +72,16 @@ fn store(way: &mut impl Transport, cluster: &Cluster, host: &Host) -> Option<Str
         health.and_then(|one| one.as_bool()) == Some(true)
     };
     let told = members.iter().map(|one| (one.name.as_str(), well(one)));
-    judged(Pillar::Store, host, told)
-        .map(|ill| format!("etcd would be without its majority: {ill} takes no write"))
+    Ok(told.collect())
 }
 
-fn api(way: &mut impl Transport, cluster: &Cluster, host: &Host) -> Option<String> {
+/// Each API server, and whether it is ready, as a master sees them.
+pub(in crate::cli) fn servers<'a>(
+    way: &mut impl Transport,
+    cluster: &'a Cluster,
+) -> Vec<(&'a str, bool)> {
     let masters = cluster.with(Role::ControlPlane);
-    let told: Vec<_> = masters
+    masters
         .map(|master| {
             let address = SocketAddr::new(master.address(), APISERVER_PORT);
             let server = Some(format!("https://{address}"));
@@ -71,9 +89,7 @@ fn api(way: &mut impl Transport, cluster: &Cluster, host: &Host) -> Option<Strin
             let said = reach::told(way, Question::Api { server, path });
             (master.name.as_str(), said.is_ok_and(|said| said == "ok"))
         })
-        .collect();
-    judged(Pillar::Api, host, told.into_iter())
-        .map(|ill| format!("no API server would be left: that of {ill} is not ready"))
+        .collect()
 }
 
 /// Who is not well, where the pillar falls without this host.
