@@ -72,6 +72,21 @@ impl Version {
     }
 }
 
+impl Version {
+    /// The one that a program says of itself (`Kubernetes v1.36.3`), also one that is not laid
+    /// down; nothing of one that was built without.
+    #[must_use]
+    pub fn said(text: &str) -> Option<Self> {
+        let numbers = text.trim().strip_prefix("Kubernetes v1.")?;
+        let (minor, rest) = numbers.split_once('.')?;
+        let patch = rest.split(|one: char| !one.is_ascii_digit()).next()?;
+        Some(Self {
+            minor: minor.parse().ok()?,
+            patch: patch.parse().ok()?,
+        })
+    }
+}
+
 impl FromStr for Version {
     type Err = VersionError;
 
@@ -133,6 +148,20 @@ mod tests {
             ("", Err(VersionError::Shape)),
         ] {
             assert_eq!(text.parse::<Version>(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn programs_say_their_version() {
+        for (text, wanted) in [
+            ("Kubernetes v1.36.3\n", Some((36, 3))),
+            ("Kubernetes v1.37.0-rc.1+abc", Some((37, 0))),
+            ("Kubernetes v0.0.0-master+$Format:%H$", None),
+            ("v1.36.3", None),
+            ("", None),
+        ] {
+            let said = Version::said(text).map(|one| (one.minor, one.patch));
+            assert_eq!(said, wanted, "{text}");
         }
     }
 

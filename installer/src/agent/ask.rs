@@ -49,6 +49,8 @@ pub enum Question {
         /// What is asked for.
         path: String,
     },
+    /// The version of a program of Kubernetes that is there, as it says it itself.
+    Version(Kube),
     /// The names of the images that containerd has for Kubernetes; on a node.
     Images,
     /// The first line that a Pod has said, by an API server; on a master.
@@ -65,6 +67,27 @@ pub enum Question {
         /// How long.
         milliseconds: u64,
     },
+}
+
+/// A program of Kubernetes by whose version it is known what a host has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kube {
+    /// An API server; on a master.
+    ApiServer,
+    /// A kubelet; on a node.
+    Kubelet,
+}
+
+impl Kube {
+    /// Its name.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::ApiServer => "kube-apiserver",
+            Self::Kubelet => "kubelet",
+        }
+    }
 }
 
 /// A Pod, and the API server by which it is reached.
@@ -168,6 +191,9 @@ fn command(question: &Question) -> Way<'_> {
             let mut all = kubectl(server.as_deref());
             all.extend([API.to_owned(), "get".to_owned(), format!("--raw={path}")]);
             Way::Program("kubectl", all)
+        }
+        Question::Version(kube) => {
+            Way::Program(kube.program(), vec!["--version".to_owned()])
         }
         Question::Images => {
             let mut all = image::NAMESPACE.map(str::to_owned).to_vec();

@@ -41,7 +41,7 @@ use crate::reset;
 use lock::Lock;
 use probe::Ears;
 
-pub use ask::{AskError, Inside, Question};
+pub use ask::{AskError, Inside, Kube, Question};
 pub use attend::attend;
 pub use before::Was;
 pub use collect::{Collect, Pieces};

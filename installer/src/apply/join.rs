@@ -12,7 +12,9 @@ use token::{DEFAULT_GROUP, Limits, NAMESPACE, PREFIX, Spec, TYPE, Token, Usage};
 
 use crate::facts::hexadecimal;
 use crate::layout;
-use crate::render::{documents, yaml};
+use crate::plan::{Plan, Step};
+use crate::render::{INVENTORY, documents, yaml};
+use crate::resource::Shared;
 use crate::spec::Cluster;
 
 /// A token is the same all day, so that a run that was broken off goes on with it.
@@ -117,6 +119,27 @@ impl<'a> Join<'a> {
             "certificate-authority-data": STANDARD.encode(self.authority),
         })
     }
+}
+
+/// Whether a master lets new nodes in as it is: it has the token of the day and knows of them, and
+/// what reads that has read it.
+#[must_use]
+pub fn lets_in(plan: &Plan) -> bool {
+    let read = ["sternpost-addons.service", "bootstrap-signer.service"];
+    let token = Shared::Token.paths();
+    !plan.steps.iter().any(|step| match step {
+        Step::Share { paths } => token.iter().any(|(path, _)| paths.contains(path)),
+        Step::Write { path, .. } => path == INVENTORY,
+        Step::Start { unit, .. }
+        | Step::Restart { unit, .. }
+        | Step::Reload { unit, .. } => read.contains(&unit.as_str()),
+        Step::Folder { .. }
+        | Step::Keep { .. }
+        | Step::Issue { .. }
+        | Step::Install { .. }
+        | Step::Enable { .. }
+        | Step::Remove { .. } => false,
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod material;
 mod membership;
 mod orders;
 mod requests;
+pub mod skew;
 mod stands;
 mod supply;
 mod turn;
@@ -29,6 +30,7 @@ use crate::transport::asked::{self, AskedError};
 
 pub use authority::{Held, HeldError, settle};
 pub(crate) use cause::cause;
+pub use join::lets_in;
 pub use material::{Material, MaterialError, PLACE};
 pub use membership::{Changed, Members};
 pub use orders::{Orders, OrdersError};

@@ -17,6 +17,17 @@ pub enum Part {
     Brings,
     /// It takes that away for a moment.
     Interrupts,
+    /// It takes what must not be newer than any API server.
+    Follows,
+}
+
+/// What asks API servers that are to be as new at least.
+const FOLLOWERS: [&str; 2] = ["kubelet", "kube-proxy"];
+
+/// Whether a step brings another version of such a program.
+fn follows(step: &Step) -> bool {
+    matches!(step, Step::Install { program, before: Some(_), .. }
+        if FOLLOWERS.contains(&program.as_str()))
 }
 
 impl Part {
@@ -28,7 +39,10 @@ impl Part {
             return Self::Interrupts;
         }
         if !host.is(Role::Etcd) && !host.is(Role::ControlPlane) {
-            return Self::Apart;
+            return match plan.steps.iter().any(follows) {
+                true => Self::Follows,
+                false => Self::Apart,
+            };
         }
         let mut part = Self::Apart;
         for step in &plan.steps {
@@ -109,7 +123,9 @@ pub enum End {
 pub struct Turns {
     brings: BTreeSet<String>,
     interrupts: VecDeque<String>,
+    follows: BTreeSet<String>,
     failed: Option<String>,
+    left: Option<String>,
 }
 
 impl Turns {
@@ -122,10 +138,12 @@ impl Turns {
                 Part::Apart => {}
                 Part::Brings => drop(turns.brings.insert(host)),
                 Part::Interrupts => turns.interrupts.push_back(host),
+                Part::Follows => drop(turns.follows.insert(host)),
             }
         }
         if turns.interrupts.is_empty() {
             turns.brings.clear();
+            turns.follows.clear();
         }
         turns
     }
@@ -140,6 +158,9 @@ impl Turns {
     /// etcd that was started anew may need them for its majority.
     #[must_use]
     pub fn says(&self, host: &str) -> Says {
+        if self.follows.contains(host) {
+            return self.says_to_who_follows();
+        }
         if !self.interrupts.iter().any(|one| one == host) {
             return Says::Begin;
         }
@@ -155,6 +176,25 @@ impl Turns {
         }
     }
 
+    /// Who follows begins when all masters have what they are to have.
+    fn says_to_who_follows(&self) -> Says {
+        if let Some(failed) = self.failed.clone().or_else(|| self.left.clone()) {
+            return Says::NotBegun { failed };
+        }
+        match self.brings.first().or_else(|| self.interrupts.front()) {
+            Some(before) => Says::Wait {
+                for_whom: before.clone(),
+            },
+            None => Says::Begin,
+        }
+    }
+
+    /// Whether a host waits for all masters.
+    #[must_use]
+    pub fn follows(&self, host: &str) -> bool {
+        self.follows.contains(host)
+    }
+
     /// The work on a host has ended. What has not begun by the first failure does not begin.
     pub fn ended(&mut self, host: &str, end: End) {
         if !self.count_on(host) {
@@ -163,7 +203,8 @@ impl Turns {
         self.brings.remove(host);
         self.interrupts.retain(|one| one != host);
         match end {
-            End::Well | End::Left => {}
+            End::Well => {}
+            End::Left => drop(self.left.get_or_insert_with(|| host.to_owned())),
             End::Failed => drop(self.failed.get_or_insert_with(|| host.to_owned())),
         }
     }
@@ -232,6 +273,53 @@ mod tests {
         // What does not come up there would not come up here either.
         broken.ended("m3", End::Failed);
         assert_eq!(says(&broken)[0], not_begun("m3"));
+    }
+
+    /// A kubelet is never newer than an API server.
+    #[test]
+    fn who_follows_begins_after_the_last_master() {
+        use Part::{Follows, Interrupts};
+        use Says::Begin;
+        let parts = [("m1", Interrupts), ("n1", Follows), ("m2", Interrupts)];
+        let mut turns = Turns::of(parts.map(|(host, part)| (host.to_owned(), part)));
+        assert!(turns.follows("n1") && !turns.count_on("n1"));
+        assert_eq!(turns.says("n1"), wait("m1"));
+        turns.ended("m1", End::Well);
+        assert_eq!(turns.says("n1"), wait("m2"));
+        for (end, wanted) in [
+            (End::Well, Begin),
+            (End::Failed, not_begun("m2")),
+            // It has what it had.
+            (End::Left, not_begun("m2")),
+        ] {
+            let mut turns = turns.clone();
+            turns.ended("m2", end);
+            assert_eq!(turns.says("n1"), wanted, "{end:?}");
+        }
+        // Masters that are as they are to be hold nobody up.
+        let alone = Turns::of([("n1".to_owned(), Follows)]);
+        assert_eq!(alone.says("n1"), Begin);
+        let text = include_str!("../../tests/spec/whole.yaml");
+        let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
+        let alone = |host: &&Host| host.roles.len() == 1 && host.is(Role::Node);
+        let node = cluster.hosts.iter().find(alone).unwrap();
+        for (program, before, wanted) in [
+            ("kubelet", Some("1"), Follows),
+            ("kube-proxy", Some("1"), Follows),
+            ("kubelet", None, Part::Apart),
+            ("containerd", Some("1"), Part::Apart),
+        ] {
+            let step = Step::Install {
+                program: program.to_owned(),
+                path: format!("/usr/local/bin/{program}"),
+                before: before.map(str::to_owned),
+            };
+            let plan = Plan {
+                host: node.name.clone(),
+                steps: vec![step],
+            };
+            assert_eq!(Part::of(node, &plan), wanted, "{program}");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub use flags::Flags;
 pub(crate) use flannel::{CONFLIST_NAME, NETWORK_NAME};
 pub use kubelet::serving_names;
 pub(crate) use machine::{HOSTS, SYSCTLS, kernel, modules, names, settings};
+pub(crate) use signer::INVENTORY;
 pub use unit::Service;
 pub(crate) use yaml::{documents, yaml};
 

@@ -11,7 +11,8 @@ use crate::spec::{Cluster, Host, Role};
 
 const UNIT: &str = include_str!("../../../packaging/systemd/bootstrap-signer.service");
 const IDENTITY: &str = "bootstrap-signer";
-const INVENTORY: &str = "/etc/sternpost/nodes.yaml";
+/// The nodes that there are to be: no other is let in.
+pub(crate) const INVENTORY: &str = "/etc/sternpost/nodes.yaml";
 
 pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     let path = format!("{}/bootstrap-signer.yaml", layout::STERNPOST);

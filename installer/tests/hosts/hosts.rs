@@ -307,6 +307,12 @@ impl Hosts {
         Ok(fs::write(path, text)?)
     }
 
+    /// Gives another program, and writes the list anew.
+    pub(super) fn give(&self, name: &str, script: &str) -> Tried {
+        self.script(&self.desk().join("binaries").join(name), script)?;
+        self.listed()
+    }
+
     /// What the hosts have noted that was asked and started, since the last time.
     pub(super) fn log(&self) -> Tried<Vec<String>> {
         let path = self.folder.path().join("log");

@@ -7,6 +7,7 @@
 
 mod arrive;
 mod docs;
+mod guards;
 mod hosts;
 mod master;
 mod safe;
@@ -20,7 +21,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 14] = [
+    let tests: [(&str, Test); 16] = [
         (
             "masters_are_started_anew_one_after_the_other",
             turns::in_turn,
@@ -60,6 +61,14 @@ fn main() {
         (
             "hosts_without_which_a_cluster_falls_are_not_given_up_unasked",
             safe::given_up,
+        ),
+        (
+            "a_node_that_nobody_would_let_in_is_not_begun",
+            guards::newcomer,
+        ),
+        (
+            "no_version_is_left_out_or_taken_back_and_no_kubelet_is_newest",
+            guards::skewed,
         ),
         (
             "another_operator_on_one_master_keeps_all_hosts",

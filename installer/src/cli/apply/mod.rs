@@ -1,6 +1,8 @@
 //! `sternpost apply`: all hosts of a description, each by itself, at once.
 
+mod guards;
 mod membership;
+mod planned;
 mod run;
 mod site;
 pub(super) mod stands;
@@ -58,6 +60,8 @@ struct Answered<'a> {
 /// The hosts that are worked on, and what with.
 struct Ready<'a> {
     sites: Sites<'a>,
+    /// They answer, and were not chosen.
+    apart: Sites<'a>,
     material: Material,
     stock: Stock,
 }
@@ -124,7 +128,7 @@ impl Apply {
                 false => Outage::Refused,
             },
         };
-        outcomes.extend(run.work(printer, ready.sites));
+        outcomes.extend(run.work(printer, ready.sites, ready.apart));
         if self.dry_run {
             return outcome::planned(&outcomes, self.output);
         }
@@ -146,7 +150,10 @@ impl Apply {
         membership::unchanged(cluster, &mut sites)?;
         let material = site::authorities(&mut sites, &silent, cluster)?;
         site::expect(&mut sites);
-        sites.retain(|name, site| site.refused.is_none() && self.reach.chosen(name));
+        sites.retain(|_, site| site.refused.is_none());
+        let (sites, apart) = sites
+            .into_iter()
+            .partition(|(name, _)| self.reach.chosen(name));
         let missing = site::unsigned(cluster, &sites);
         if !missing.is_empty() {
             return Err(missing);
@@ -155,6 +162,7 @@ impl Apply {
         self.kept.fetch(&mut stock, cluster, &wanted)?;
         Ok(Ready {
             sites,
+            apart,
             material,
             stock,
         })

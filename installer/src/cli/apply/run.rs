@@ -4,43 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
-use std::time::SystemTime;
 
 use daemon::chain;
 
 use super::super::interrupt::Interrupt;
-use super::super::members;
 use super::super::outcome::Outcomes;
 use super::super::progress::{Event, Printer};
 use super::super::served::{self, Pace};
-use super::site::{self, Meant, Site, Sites};
+use super::planned::Planned;
+use super::site::{self, Meant, Sites};
 use super::stands::{self, Outage};
 use super::token;
 use super::turns::Turns;
 use super::well::{self, Balancer};
 use crate::apply::{self, Material, Part, Pillar, Target};
 use crate::plan::{self, Plan};
-use crate::render::{self, Newcomers};
-use crate::resource::{self, Resource};
+use crate::render::Newcomers;
 use crate::spec::{Cluster, Host, Role};
 use crate::stock::Stock;
-
-/// A host of which is known what is to be done.
-struct Planned<'a> {
-    site: Site<'a>,
-    wanted: Vec<Resource>,
-    now: SystemTime,
-    plan: Plan,
-}
-
-impl Planned<'_> {
-    fn balancer(&self) -> Balancer {
-        match resource::runs(&self.wanted, "api-lb") {
-            true => Balancer::Runs,
-            false => Balancer::None,
-        }
-    }
-}
 
 /// What all hosts are worked on with.
 pub(super) struct Run<'a> {
@@ -56,7 +37,13 @@ impl Run<'_> {
     /// All hosts at once, but those that take something off a cluster that serves, which wait
     /// for their turn; then every api-lb has its servers, those of the hosts that were
     /// finished. What happens is shown as it does.
-    pub(super) fn work(&self, printer: Printer, sites: Sites<'_>) -> Outcomes {
+    /// `apart` answer, and are not worked on.
+    pub(super) fn work(
+        &self,
+        printer: Printer,
+        sites: Sites<'_>,
+        apart: Sites<'_>,
+    ) -> Outcomes {
         // Each host sends a line a step; the printer takes them as fast as a terminal does.
         let (events, shown) = mpsc::sync_channel(64);
         thread::scope(|scope| {
@@ -66,6 +53,7 @@ impl Run<'_> {
                 let planned = self.planned(site);
                 planned.map_err(|error| self.failed(host, error, &events))
             });
+            let planned = self.guarded(planned, apart, &events);
             let turns = self.turns(&planned);
             let worked = each(planned, |planned| {
                 let planned = planned?;
@@ -153,7 +141,12 @@ impl Run<'_> {
         Ok(worked.plan)
     }
 
-    fn failed(&self, host: &str, error: String, events: &SyncSender<Event>) -> String {
+    pub(super) fn failed(
+        &self,
+        host: &str,
+        error: String,
+        events: &SyncSender<Event>,
+    ) -> String {
         let (host, said) = (host.to_owned(), error.clone());
         self.tell(events, Event::Failed { host, error: said });
         error
@@ -164,30 +157,6 @@ impl Run<'_> {
             // The printer outlives every sender.
             let _ = events.send(event);
         }
-    }
-
-    fn planned<'a>(&self, mut site: Site<'a>) -> Result<Planned<'a>, String> {
-        let wanted = render::host(self.cluster, site.host, &site.known);
-        let programs = self.stock.programs(site.architecture);
-        let now = SystemTime::now();
-        let target = Target {
-            cluster: self.cluster,
-            host: &site.host.name,
-            wanted: &wanted,
-            programs: &programs,
-            now,
-        };
-        let plan = target.plan(self.material, &mut site.way);
-        let plan = plan.map_err(|error| chain(&error))?;
-        if self.meant == Meant::Done && !plan.steps.is_empty() {
-            members::serve(self.cluster, site.host, &mut site.way)?;
-        }
-        Ok(Planned {
-            site,
-            wanted,
-            now,
-            plan,
-        })
     }
 
     /// Whose turn it is when; nobody has any where nothing is done.
@@ -221,7 +190,10 @@ impl Run<'_> {
         });
         let turn = taken.map_err(|failed| match self.interrupt.asked() {
             true => "stopped before it was begun; apply again to go on".to_owned(),
-            false => not_begun(&failed),
+            false => match turns.follows(name) {
+                true => not_followed(&failed),
+                false => not_begun(&failed),
+            },
         })?;
         if let Some(falls) = self.falls(&mut planned, events) {
             turn.left();
@@ -277,6 +249,7 @@ impl Run<'_> {
             wanted,
             now,
             plan,
+            ..
         } = planned;
         if self.meant == Meant::Shown {
             return Ok(());
@@ -331,6 +304,14 @@ fn not_begun(failed: &str) -> String {
     format!(
         "not begun: {failed} failed, and what this host would start anew serves the cluster \
          meanwhile; mend {failed} and apply again, or leave it out: --host names the others"
+    )
+}
+
+/// Why a node is left as it is.
+fn not_followed(failed: &str) -> String {
+    format!(
+        "not begun: {failed} has not what it is to have, and a kubelet may not be newer than any \
+         API server; mend {failed} and apply again"
     )
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Site<'a> {
     pub(super) way: Piped,
     pub(super) architecture: Architecture,
     pub(super) known: Known,
+    /// Whether it is to become a node itself.
+    pub(super) newcomer: Newcomers,
     /// Why it is not worked on, although it answers.
     pub(super) refused: Option<String>,
 }
@@ -98,6 +100,7 @@ fn site<'a>(reach: &Reach, host: &'a Host) -> Result<Site<'a>, String> {
             resolv_conf: machine.resolv_conf,
             newcomers,
         },
+        newcomer: newcomers,
         refused: stale.then(|| STALE.to_owned()),
     })
 }

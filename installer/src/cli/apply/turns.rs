@@ -51,6 +51,11 @@ impl Turns {
         }
     }
 
+    /// Whether a host waits for all masters.
+    pub(super) fn follows(&self, host: &str) -> bool {
+        self.state().follows(host)
+    }
+
     /// It is whole between two calls, also when a thread has died.
     fn state(&self) -> MutexGuard<'_, apply::Turns> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -134,6 +134,7 @@ impl World {
             | Question::Members(_)
             | Question::MemberList(_)
             | Question::Health(_)
+            | Question::Version(_)
             | Question::Watch { .. } => Err("nobody asks that here".to_owned()),
         }
     }

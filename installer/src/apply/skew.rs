@@ -1,0 +1,236 @@
+//! Whether the versions that hosts have, and those of the programs that are given, let a host be
+//! worked on: a function of values, by Kubernetes' policy of version skew
+//! (<https://kubernetes.io/releases/version-skew-policy/>). They are asked in
+//! `cli/apply/guards.rs`.
+//!
+//! Patch versions of one minor version go with each other in every direction.
+
+use thiserror::Error;
+
+use crate::plan::{Plan, Step};
+use crate::versions::Version;
+
+/// Programs that have the version of Kubernetes.
+pub const PROGRAMS: [&str; 5] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+];
+
+/// What is known of the API server of a master that is not worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// Its host does not answer.
+    Silent,
+    /// It says this of itself; nothing where it was built without a version.
+    Says(Option<Version>),
+}
+
+/// Why a host is not begun.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Skew {
+    /// The programs are another version's.
+    #[error(
+        "not begun: the {program} that is given is {given}, and kubernetes.version is {wanted}; \
+         give the programs of that version, or write kubernetes: {{version: {given}}}"
+    )]
+    Given {
+        /// Which program.
+        program: String,
+        /// Its version.
+        given: Version,
+        /// That of the description.
+        wanted: Version,
+    },
+    /// It has a newer one.
+    #[error(
+        "not begun: it has {stands}, and kubernetes.version is {wanted}: no minor version is taken \
+         back, since the older one may not read what the newer has written"
+    )]
+    Back {
+        /// What it has.
+        stands: Version,
+        /// That of the description.
+        wanted: Version,
+    },
+    /// Its API server would leave a minor version out.
+    #[error(
+        "not begun: its API server has {stands}, and kubernetes.version is {wanted}: one minor \
+         version at a time; write a 1.{}, apply, and go on from there", .stands.minor + 1
+    )]
+    Leap {
+        /// What it has.
+        stands: Version,
+        /// That of the description.
+        wanted: Version,
+    },
+    /// An API server is older.
+    #[error(
+        "not begun: its kubelet would be newer than the API server of {master}, which has {stands} \
+         and is not worked on; leave --host out, or have the masters go first"
+    )]
+    Newer {
+        /// Whose.
+        master: String,
+        /// What it has.
+        stands: Version,
+    },
+    /// An API server may be older.
+    #[error(
+        "not begun: its kubelet would be newer than the API server of {master} may be, which is \
+         not worked on: it does not answer or has failed; mend it first, or take it out of the \
+         description"
+    )]
+    Unknown {
+        /// Whose.
+        master: String,
+    },
+}
+
+/// Whether a plan brings another file in the place of a program.
+#[must_use]
+pub fn replaces(plan: &Plan, name: &str) -> bool {
+    plan.steps.iter().any(|step| {
+        matches!(step, Step::Install { program, before: Some(_), .. } if program == name)
+    })
+}
+
+/// Holds a program that is given against the description, by what it says of itself.
+///
+/// # Errors
+/// When it is of another minor version.
+pub fn given(program: &str, said: Option<Version>, wanted: Version) -> Result<(), Skew> {
+    match said {
+        Some(given) if given.minor != wanted.minor => Err(Skew::Given {
+            program: program.to_owned(),
+            given,
+            wanted,
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether an API server that is there may be replaced.
+///
+/// # Errors
+/// When the new one is older, or newer by more than one minor version.
+pub fn server(stands: Option<Version>, wanted: Version) -> Result<(), Skew> {
+    let Some(stands) = stands else {
+        return Ok(());
+    };
+    match wanted.minor {
+        minor if minor < stands.minor => Err(Skew::Back { stands, wanted }),
+        minor if minor > stands.minor + 1 => Err(Skew::Leap { stands, wanted }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a kubelet that is there may be replaced, beside the API servers of masters that are
+/// not worked on; the others have the new version before its turn.
+///
+/// # Errors
+/// When the new one is older, or would be newer than one of them.
+pub fn kubelet(
+    stands: Option<Version>,
+    wanted: Version,
+    servers: &[(String, Server)],
+) -> Result<(), Skew> {
+    match stands {
+        Some(stands) if wanted.minor < stands.minor => {
+            return Err(Skew::Back { stands, wanted });
+        }
+        Some(stands) if wanted.minor == stands.minor => return Ok(()),
+        Some(_) | None => {}
+    }
+    for (master, server) in servers {
+        let master = master.clone();
+        match server {
+            Server::Silent if stands.is_some() => return Err(Skew::Unknown { master }),
+            Server::Says(Some(stands)) if stands.minor < wanted.minor => {
+                let stands = *stands;
+                return Err(Skew::Newer { master, stands });
+            }
+            Server::Silent | Server::Says(_) => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(minor: u16) -> Version {
+        Version { minor, patch: 2 }
+    }
+
+    const WANTED: Version = at(35);
+
+    #[test]
+    fn an_api_server_goes_one_minor_version_at_a_time_and_none_back() {
+        let later = Version {
+            minor: 35,
+            patch: 9,
+        };
+        for (stands, wanted) in [
+            (None, None),
+            (
+                Some(at(33)),
+                Some("one minor version at a time; write a 1.34,"),
+            ),
+            (Some(at(34)), None),
+            (Some(at(35)), None),
+            (Some(later), None),
+            (Some(at(36)), Some("no minor version is taken back")),
+        ] {
+            let said = server(stands, WANTED).err().map(|one| one.to_string());
+            let fits = match (&said, wanted) {
+                (None, None) => true,
+                (Some(said), Some(wanted)) => said.contains(wanted),
+                (_, _) => false,
+            };
+            assert!(fits, "{stands:?}: {said:?}");
+        }
+        assert_eq!(given("kubelet", None, WANTED), Ok(()));
+        assert_eq!(given("kubelet", Some(later), WANTED), Ok(()));
+        let said = given("kubelet", Some(at(36)), WANTED)
+            .unwrap_err()
+            .to_string();
+        let wanted =
+            "the kubelet that is given is 1.36.2, and kubernetes.version is 1.35.2";
+        assert!(said.contains(wanted), "{said}");
+    }
+
+    #[test]
+    fn a_kubelet_is_never_newer_than_an_api_server() {
+        let master = || "m1".to_owned();
+        let newer = |stands| Skew::Newer {
+            master: master(),
+            stands,
+        };
+        let silent = || Skew::Unknown { master: master() };
+        let back = Skew::Back {
+            stands: at(36),
+            wanted: WANTED,
+        };
+        use Server::{Says, Silent};
+        for (stands, one, wanted) in [
+            // Three minor versions at once are a kubelet's right.
+            (Some(at(32)), Says(Some(at(35))), Ok(())),
+            (Some(at(34)), Says(Some(at(34))), Err(newer(at(34)))),
+            (Some(at(34)), Says(None), Ok(())),
+            (Some(at(34)), Silent, Err(silent())),
+            (Some(at(35)), Says(Some(at(34))), Ok(())),
+            (Some(at(35)), Silent, Ok(())),
+            (Some(at(36)), Says(Some(at(36))), Err(back)),
+            (None, Silent, Ok(())),
+            (None, Says(Some(at(34))), Err(newer(at(34)))),
+        ] {
+            let said = kubelet(stands, WANTED, &[(master(), one)]);
+            assert_eq!(said, wanted, "{stands:?} beside {one:?}");
+        }
+        assert_eq!(kubelet(Some(at(34)), WANTED, &[]), Ok(()));
+    }
+}

@@ -1,0 +1,95 @@
+//! What is found out when all hosts are planned, before the first is begun: a node that nobody would
+//! let in, and versions that do not go with each other.
+
+use super::hosts::{HOSTS, Hosts};
+use super::{Tried, holds};
+
+const N1: &str = "192.0.2.21";
+const MASTERS: [&str; 3] = ["--host=m1", "--host=m2", "--host=m3"];
+
+fn not_begun(hosts: &Hosts, words: &[&str], host: &str, why: &str) -> Tried {
+    let said = hosts.run(words)?.ended(1)?;
+    holds(&said, &format!("{host}: FAILED: not begun: {why}"))?;
+    let log = hosts.log()?;
+    match log.iter().find(|line| line.contains("start ")) {
+        None => Ok(()),
+        Some(line) => Err(format!("{line}, although\n{said}").into()),
+    }
+}
+
+/// It is the first thing that somebody types who has described a node.
+pub(super) fn newcomer() -> Tried {
+    let hosts = Hosts::new()?;
+    let line = "- {name: n1, addresses: [\"192.0.2.21\"], roles: [node]}\n";
+    hosts.replace(&[(line, "")])?;
+    hosts.run(&["apply"])?.ended(0)?;
+    hosts.replace(&[("hosts:\n", &format!("hosts:\n{line}"))])?;
+    let alone = ["apply", "--host", "n1"];
+    let why = "a new node is let in by what m1, m2, m3 would be given, and is left out: leave \
+               --host out, or add --host m1 --host m2 --host m3";
+    not_begun(&hosts, &alone, "n1", why)?;
+    if hosts.root(N1).join("etc/kubernetes").exists() {
+        return Err("n1 was begun".into());
+    }
+    // Masters that have it already are enough.
+    hosts.run(&[&["apply"], &MASTERS[..1]].concat())?.ended(0)?;
+    hosts.log()?;
+    not_begun(
+        &hosts,
+        &alone,
+        "n1",
+        "a new node is let in by what m2, m3 would be given",
+    )?;
+    hosts.run(&[&["apply"], &MASTERS[..]].concat())?.ended(0)?;
+    hosts.run(&alone)?.ended(0)?;
+    // One that has joined needs nobody.
+    hosts.run(&["apply"])?.ended(0)?;
+    hosts.run(&alone)?.ended(0).map(drop)
+}
+
+/// Describes a version, and gives programs of one.
+fn versions(hosts: &Hosts, described: [&str; 2], given: &str) -> Tried {
+    let line = |version| format!("kubernetes: {{version: {version}}}");
+    let [from, to] = described.map(line);
+    hosts.replace(&[(&from, &to)])?;
+    for name in ["kube-apiserver", "kubelet"] {
+        let script = format!("#!/bin/sh\n# {name}\necho Kubernetes v{given}\n");
+        hosts.give(name, &script)?;
+    }
+    Ok(())
+}
+
+/// API servers go one minor version at a time, kubelets after all of them, and nothing goes back.
+pub(super) fn skewed() -> Tried {
+    let hosts = Hosts::new()?;
+    versions(&hosts, ["1.36.0", "1.34.1"], "1.34.1")?;
+    hosts.run(&["apply"])?.ended(0)?;
+    versions(&hosts, ["1.34.1", "1.36.1"], "1.34.1")?;
+    let why = "the kubelet that is given is 1.34.1, and kubernetes.version is 1.36.1";
+    not_begun(&hosts, &["apply"], "n1", why)?;
+    versions(&hosts, ["1.36.1", "1.36.1"], "1.36.1")?;
+    let why = "its API server has 1.34.1, and kubernetes.version is 1.36.1: one minor version at \
+               a time; write a 1.35, apply";
+    not_begun(&hosts, &["apply"], "m2", why)?;
+    let why = "its kubelet would be newer than the API server of m1";
+    not_begun(&hosts, &["apply"], "n1", why)?;
+    versions(&hosts, ["1.36.1", "1.35.0"], "1.35.0")?;
+    let why = "its kubelet would be newer than the API server of m1, which has 1.34.1";
+    not_begun(&hosts, &["apply", "--host", "n1"], "n1", why)?;
+    hosts.run(&["apply"])?.ended(0)?;
+    let log = hosts.log()?;
+    let at = |line: &str| log.iter().position(|one| one == line);
+    let kubelet = at(&format!("{N1} restart kubelet.service"));
+    for (_, master) in HOSTS.iter().take(3) {
+        let server = at(&format!("{master} up kube-apiserver.service"));
+        if server.is_none() || kubelet.is_none() || server > kubelet {
+            return Err(format!("n1 before {master} in\n{}", log.join("\n")).into());
+        }
+    }
+    versions(&hosts, ["1.35.0", "1.34.1"], "1.34.1")?;
+    for host in ["m3", "n1"] {
+        let why = "it has 1.35.0, and kubernetes.version is 1.34.1: no minor version is taken back";
+        not_begun(&hosts, &["apply"], host, why)?;
+    }
+    Ok(())
+}
