@@ -126,10 +126,19 @@ fn proxy() -> Result<(), Failed> {
         folder.path().join("written.yaml"),
     );
     let program = requirement::kubernetes().join("kube-proxy");
+    let said = Command::new(&program).arg("--version").output()?;
+    let said = String::from_utf8(said.stdout)?;
+    let version: Version = said.trim().trim_start_matches("Kubernetes ").parse()?;
+    let mut seen = 0;
     for_every_host(|cluster, host, resources| {
         let Some(text) = file(resources, "/etc/kubernetes/kube-proxy.yaml") else {
             return Ok(());
         };
+        if text.contains("mode: nftables") && !version.features().nftables {
+            // A description of that version is refused.
+            return Ok(());
+        }
+        seen += 1;
         fs::write(&given, text)?;
         run(Command::new(&program)
             .arg(format!("--config={}", given.display()))
@@ -150,7 +159,11 @@ fn proxy() -> Result<(), Failed> {
             }
         }
         Ok(())
-    })
+    })?;
+    match seen {
+        0 => Err("no host runs kube-proxy".into()),
+        _ => Ok(()),
+    }
 }
 
 /// With `-version` it parses all its flags first, as the others do; it ends well with one that
