@@ -287,14 +287,19 @@ impl Fleet {
 
     fn set(&self, members: Vec<Arc<Member>>) {
         if let Some(channel) = &self.channel {
-            let entry = |member: &Arc<Member>| {
-                let entry = Entry {
-                    commands: member.commands.clone(),
-                    record: member.record.clone(),
-                };
-                (member.router.group(), entry)
+            let entries = |member: &Arc<Member>| {
+                let member = Arc::clone(member);
+                let groups = member.router.groups().into_iter().enumerate();
+                groups.map(move |(place, group)| {
+                    let entry = Entry {
+                        commands: member.commands.clone(),
+                        record: member.record.clone(),
+                        place,
+                    };
+                    (group, entry)
+                })
             };
-            channel.set_routers(members.iter().map(entry).collect());
+            channel.set_routers(members.iter().flat_map(entries).collect());
         }
         *self.members.lock().unwrap_or_else(PoisonError::into_inner) = members;
     }

@@ -22,32 +22,43 @@ pub struct Known {
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// The group whose addresses move.
-    pub group: Group,
+    /// The group whose addresses move, by all its names.
+    pub groups: &'a [Group],
     /// Only this node.
     pub to: Option<&'a Name>,
     /// Only a priority above this one.
     pub above: Option<u8>,
 }
 
-/// The peers to ask, best first: the highest priority, then the lowest name.
+/// The peers to ask, best first: the highest priority, then the lowest name; each with what it
+/// calls the group.
 #[must_use]
-pub fn successors(known: &[Known], wanted: Wanted<'_>, now: Instant) -> Vec<Name> {
+pub fn successors(
+    known: &[Known],
+    wanted: Wanted<'_>,
+    now: Instant,
+) -> Vec<(Name, Group)> {
     let standing = |peer: &Known| {
         let fresh = now.saturating_duration_since(peer.heard) < SILENT;
         let named = wanted.to.is_none_or(|to| *to == peer.name);
         let mut routers = peer.routers.iter().filter(|_| fresh && named);
         routers
             .find(|router| {
-                router.group == wanted.group
+                wanted.groups.contains(&router.group)
                     && router.ready == Ready::Yes
                     && wanted.above.is_none_or(|above| router.priority > above)
             })
-            .map(|router| (std::cmp::Reverse(router.priority), peer.name.clone()))
+            .map(|router| {
+                let first = std::cmp::Reverse(router.priority);
+                (first, peer.name.clone(), router.group)
+            })
     };
     let mut found: Vec<_> = known.iter().filter_map(standing).collect();
     found.sort();
-    found.into_iter().map(|(_, name)| name).collect()
+    found
+        .into_iter()
+        .map(|(_, name, group)| (name, group))
+        .collect()
 }
 
 #[cfg(test)]
@@ -94,10 +105,45 @@ mod tests {
             (GROUP, to.as_ref(), Some(50), ""),
             (other, None, None, ""),
         ] {
-            let wanted = Wanted { group, to, above };
+            let groups = &[group];
+            let wanted = Wanted { groups, to, above };
             let found = successors(&known, wanted, now);
-            let found: Vec<_> = found.iter().map(Name::as_str).collect();
+            let found: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!(found.join(" "), expected, "{wanted:?}");
+        }
+    }
+    /// A new address that was put in front here, or another order there, is the same group, by
+    /// the name that both have for it.
+    #[test]
+    fn lists_that_share_an_address_are_one_group() {
+        let named = |last: u8| Group {
+            address: [10, 0, 0, last].into(),
+            ..GROUP
+        };
+        let now = Instant::now();
+        let mut known = [peer("m2", now, 100, Ready::Yes)];
+        for (ours, theirs, called) in [
+            (&[1, 2][..], &[1, 2][..], Some(1)),
+            (&[9, 1], &[1], Some(1)),
+            (&[1], &[9, 1], Some(1)),
+            (&[1, 2], &[2, 1], Some(2)),
+            (&[1, 2], &[3, 4], None),
+        ] {
+            let standing = known[0].routers[0];
+            let told = theirs.iter().map(|last| Standing {
+                group: named(*last),
+                ..standing
+            });
+            known[0].routers = told.collect();
+            let groups: Vec<_> = ours.iter().map(|last| named(*last)).collect();
+            let wanted = Wanted {
+                groups: &groups,
+                to: None,
+                above: None,
+            };
+            let found = successors(&known, wanted, now);
+            let found = found.first().map(|(_, group)| *group);
+            assert_eq!(found, called.map(named), "{ours:?} {theirs:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::Group;
-use super::message::{Name, Standing};
+use super::message::{Name, Ready, Standing};
 use crate::driver::{Command, Record};
 
 /// Handovers that may wait to be begun: one per router, and routers are few.
@@ -21,8 +21,8 @@ const ASKS: usize = 64;
 /// A driver wants to give its addresses away.
 #[derive(Debug)]
 pub struct Ask {
-    /// Which.
-    pub group: Group,
+    /// Which, by all their names.
+    pub groups: Vec<Group>,
     /// Only to this node.
     pub to: Option<Name>,
     /// Only to a priority above this one.
@@ -90,6 +90,8 @@ pub struct Entry {
     pub commands: mpsc::Sender<Command>,
     /// How it stands.
     pub record: watch::Receiver<Record>,
+    /// The place of this name among those that the router has.
+    pub place: usize,
 }
 
 /// What is shared between the channel's task and the rest of the program.
@@ -164,6 +166,27 @@ impl Client {
     /// A router of ours stands otherwise: peers are to hear of it.
     pub fn changed(&self) {
         self.0.changed.notify_one();
+    }
+
+    /// How many of our routers' addresses a peer would take.
+    #[must_use]
+    pub fn taken_by(&self, peer: &Peer) -> usize {
+        let routers = self.0.routers.lock();
+        let routers = routers.unwrap_or_else(PoisonError::into_inner);
+        let would = |group: &Group| {
+            let mut told = peer.routers.iter();
+            told.any(|it| it.group == *group && it.ready == Ready::Yes)
+        };
+        let mut taken: Vec<&Entry> = Vec::new();
+        for (_, entry) in routers.iter().filter(|(group, _)| would(group)) {
+            if !taken
+                .iter()
+                .any(|it| it.commands.same_channel(&entry.commands))
+            {
+                taken.push(entry);
+            }
+        }
+        taken.len()
     }
 
     /// What is known.

@@ -240,7 +240,10 @@ impl Link {
             priority: entry.record.borrow().priority.get(),
             ready: ready(entry),
         };
-        routers.iter().take(ROUTERS).map(standing).collect()
+        let mut all: Vec<_> = routers.iter().collect();
+        // Where not all find room: first what every peer has long known a router by.
+        all.sort_by_key(|(_, entry)| entry.place);
+        all.into_iter().take(ROUTERS).map(standing).collect()
     }
 
     fn send(&mut self, peer: &Name, body: Body) {
@@ -284,6 +287,8 @@ impl Link {
 fn ready(entry: &Entry) -> Ready {
     let record = entry.record.borrow();
     let usable = record.running && record.out.is_none();
+    // It would step back again at the stranger's next advert.
+    let usable = usable && record.held_back_by(Instant::now()).is_none();
     if usable && record.state == State::Backup {
         Ready::Yes
     } else {

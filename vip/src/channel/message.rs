@@ -25,7 +25,7 @@ const FIXED: usize = 32;
 /// The longest message: a Hello about 32 routers with IPv6 addresses.
 pub const LONGEST: usize = 1024;
 
-/// Routers that one Hello tells of.
+/// Routers that one Hello tells of, counted by their names.
 pub const ROUTERS: usize = 32;
 
 /// A message.

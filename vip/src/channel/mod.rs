@@ -42,11 +42,12 @@ pub struct Settings {
     pub peers: BTreeMap<message::Name, SocketAddr>,
 }
 
-/// Which group a message is about: the same on every node, whatever they call the router.
+/// Which group a message is about, whatever nodes call the router: it has as many names as
+/// addresses, and two nodes are in one group that share a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group {
     /// The virtual router.
     pub vrid: u8,
-    /// The first of its addresses.
+    /// One of its addresses.
     pub address: IpAddr,
 }

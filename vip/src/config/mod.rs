@@ -14,7 +14,7 @@ mod tracks;
 mod virtual_mac;
 mod waiting;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -154,13 +154,12 @@ impl Router {
         self.interval.duration() < SAFE
     }
 
-    /// What peers know it by.
-    pub fn group(&self) -> Group {
-        let first = self.addresses.first();
-        Group {
-            vrid: self.vrid.get(),
-            address: first.map_or(Ipv4Addr::UNSPECIFIED.into(), VirtualAddress::ip),
-        }
+    /// What peers may know it by: their lists may begin with another of its addresses, or
+    /// lack some, while a file is changed node by node.
+    pub fn groups(&self) -> Vec<Group> {
+        let vrid = self.vrid.get();
+        let ips = self.addresses.iter().map(VirtualAddress::ip);
+        ips.map(|address| Group { vrid, address }).collect()
     }
 
     /// Every address that it holds, those in its adverts first.

@@ -41,7 +41,7 @@ impl<E: Effects> Driver<E> {
         self.held = router.held().map(VirtualAddress::ip).collect();
         self.misconfigured_peer = router.misconfigured_peer;
         self.style = router.checksum.into();
-        self.group = router.group();
+        self.groups = router.groups();
         let (preempt, announcing) = setup::habits(router);
         let now = Instant::now();
         self.machine.adjust(preempt, announcing, now.into_std());

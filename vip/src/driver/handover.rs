@@ -149,7 +149,7 @@ impl<E: Effects> Driver<E> {
         }
         let (answer, answered) = oneshot::channel();
         let ask = Ask {
-            group: self.group,
+            groups: self.groups.clone(),
             to: match &cause {
                 Cause::Asked(asked) => asked.to.clone(),
                 Cause::Stop(_) | Cause::Out | Cause::Together | Cause::Lower => None,

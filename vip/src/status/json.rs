@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::wall;
 use crate::channel::Client;
-use crate::channel::message::Ready;
 use crate::config::{Effect, Router, VirtualAddress, VirtualMac};
 use crate::driver::{Heard, Mac, Record};
 use crate::fleet::{Fleet, Member};
@@ -134,7 +133,7 @@ fn channel(channel: &Client) -> Value {
             "name": name.as_str(),
             "there": peer.there(now),
             "heard": peer.heard.map(|at| rfc3339(wall(at))),
-            "ready": peer.routers.iter().filter(|router| router.ready == Ready::Yes).count(),
+            "ready": channel.taken_by(peer),
         })
     });
     json!({ "peers": peers.collect::<Vec<_>>(), "refused": facts.refused })

@@ -31,11 +31,12 @@ const PROMISE: Duration = Duration::from_secs(1);
 /// A handover that waits for a peer's answer.
 pub(super) struct Offering {
     id: Id,
-    group: Group,
     /// Whom it is offered to.
     to: Name,
+    /// What that one calls the group.
+    group: Group,
     /// Who is asked next.
-    next: Vec<Name>,
+    next: Vec<(Name, Group)>,
     /// When it is made to the same peer again.
     again: Option<Instant>,
     until: Instant,
@@ -86,10 +87,11 @@ impl Offering {
     }
 
     /// To the next one.
-    fn to(self, to: Name) -> Self {
+    fn to(self, (to, group): (Name, Group)) -> Self {
         let now = Instant::now();
         Self {
             to,
+            group,
             again: Some(now + AGAIN),
             until: now + PATIENCE,
             ..self
@@ -114,7 +116,7 @@ impl Link {
             .filter(|peer| self.sessions.proved(&peer.name))
             .collect();
         let wanted = Wanted {
-            group: ask.group,
+            groups: &ask.groups,
             to: ask.to.as_ref(),
             above: ask.above,
         };
@@ -128,8 +130,8 @@ impl Link {
         };
         let offering = Offering {
             id: Id(id),
-            group: ask.group,
-            to: to.clone(),
+            to: to.0.clone(),
+            group: to.1,
             next,
             again: None,
             until: Instant::now(),

@@ -98,13 +98,17 @@ async fn offered(loses: Loses) -> Pair {
     (record.state, record.running) = (State::Backup, true);
     let (publish, record) = watch::channel(record);
     let (commands, orders) = mpsc::channel::<Command>(2);
-    let entry = Entry { commands, record };
+    let entry = Entry {
+        commands,
+        record,
+        place: 0,
+    };
     theirs.set_routers(BTreeMap::from([(GROUP, entry)]));
     sleep(HELLO * 3).await;
     let begun = Instant::now();
     let (answer, answered) = oneshot::channel();
     let ask = Ask {
-        group: GROUP,
+        groups: vec![GROUP],
         to: None,
         above: None,
         answer,
@@ -116,6 +120,28 @@ async fn offered(loses: Loses) -> Pair {
         orders,
         theirs,
         _publish: publish,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_back_from_a_stranger_takes_nothing() {
+    let mut record = Record::new(Priority::DEFAULT, Instant::now());
+    (record.state, record.running) = (State::Backup, true);
+    for (stranger, expected) in [(false, Ready::Yes), (true, Ready::No)] {
+        record.rival = stranger.then(|| crate::driver::Heard {
+            from: [10, 0, 0, 9].into(),
+            priority: Priority::DEFAULT,
+            interval: vrrp::AdvertInterval::DEFAULT,
+            at: Instant::now(),
+        });
+        let (_publish, record) = watch::channel(record.clone());
+        let (commands, _orders) = mpsc::channel(1);
+        let entry = Entry {
+            commands,
+            record,
+            place: 0,
+        };
+        assert_eq!(ready(&entry), expected);
     }
 }
 
