@@ -35,6 +35,8 @@ pub const IMAGES: &str = "/var/lib/sternpost/images";
 /// Manifests that are applied once the API is there.
 pub const ADDONS: &str = "/etc/kubernetes/addons";
 
+/// Where every master keeps the cluster's authorities and keys, in one file.
+pub const AUTHORITIES: &str = "/var/lib/sternpost/authorities.json";
 /// What vip-daemons prove to each other that they are of one cluster with.
 pub const CHANNEL_KEY: &str = "/etc/sternpost/vip-channel-key";
 /// Where they listen for each other beside the adverts.

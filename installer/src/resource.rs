@@ -167,6 +167,8 @@ pub enum Shared {
     Encryption,
     /// What the API servers show to an etcd that is there already, and whom they trust there.
     ExternalEtcd,
+    /// All that was made once for the cluster, as masters keep it for every later run.
+    Authorities,
     /// The bootstrap token, as objects that make it one: for the masters, who apply them.
     Token,
     /// The key of the channel between vip-daemons.
@@ -197,6 +199,7 @@ impl Shared {
                 (layout::certificate("etcd/external-client"), 0o644),
                 (layout::key("etcd/external-client"), 0o600),
             ],
+            Self::Authorities => vec![(layout::AUTHORITIES.to_owned(), 0o600)],
             Self::Token => vec![(format!("{}/05-join.yaml", layout::ADDONS), 0o600)],
             Self::Channel => vec![(layout::CHANNEL_KEY.to_owned(), 0o600)],
             Self::Join => vec![(layout::kubeconfig("bootstrap-kubelet"), 0o600)],
@@ -207,7 +210,7 @@ impl Shared {
     #[must_use]
     pub fn owner(self) -> Owner {
         match self {
-            Self::Trust(_) | Self::Token | Self::Join => Owner::Root,
+            Self::Trust(_) | Self::Authorities | Self::Token | Self::Join => Owner::Root,
             Self::Channel => Owner::VipDaemon,
             Self::Signing(_)
             | Self::ServiceAccounts

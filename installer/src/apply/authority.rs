@@ -5,12 +5,22 @@ use std::time::SystemTime;
 
 use thiserror::Error;
 
-use super::{Material, MaterialError};
+use super::{Material, MaterialError, PLACE};
 use crate::spec::Cluster;
 
-/// What a master said when it was asked for the authorities: the text it keeps them in,
-/// nothing when it has none, or why it did not answer.
-pub type Held = Result<Option<String>, String>;
+/// What a master said when it was asked for the authorities, or why it did not answer.
+pub type Held = Result<Kept, String>;
+
+/// What a master has of a cluster's authorities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The text that it keeps them in.
+    All(String),
+    /// It has lost that, and holds a certificate that was laid down from it.
+    Lost,
+    /// It has none.
+    None,
+}
 
 /// Why there are none to work with.
 #[derive(Debug, Error)]
@@ -31,6 +41,17 @@ pub enum HeldError {
     Unheard(
         /// Each with the reason.
         Vec<(String, String)>,
+    ),
+    /// Masters have what was signed with them, and none has them.
+    #[error(
+        "{} belong to a cluster, and no master holds its authorities: {PLACE} is gone from all of \
+         them, and new ones would cut it in two; bring that file back from a backup to one of them \
+         (root's, mode 0600), or take the cluster down with \"sternpost reset --data\"",
+        .0.join(", ")
+    )]
+    Lost(
+        /// They.
+        Vec<String>,
     ),
     /// Two masters hold different ones.
     #[error("{one} and {other} hold different authorities: they are of two clusters")]
@@ -72,8 +93,8 @@ pub fn settle(
     now: SystemTime,
 ) -> Result<Material, HeldError> {
     let held = masters.iter().filter_map(|(host, held)| match held {
-        Ok(Some(text)) => Some((host, text)),
-        Ok(None) | Err(_) => None,
+        Ok(Kept::All(text)) => Some((host, text)),
+        Ok(Kept::Lost | Kept::None) | Err(_) => None,
     });
     let held: Vec<_> = held.collect();
     let Some((host, text)) = held.first() else {
@@ -104,7 +125,10 @@ fn make(
         .iter()
         .filter_map(|(host, held)| Some((host.clone(), held.as_ref().err()?.clone())));
     let silent: Vec<_> = silent.collect();
+    let lost = masters.iter().filter(|(_, held)| *held == Ok(Kept::Lost));
+    let lost: Vec<_> = lost.map(|(host, _)| host.clone()).collect();
     match silent.first() {
+        None if !lost.is_empty() => Err(HeldError::Lost(lost)),
         None => Ok(Material::made(&cluster.enclosed, cluster.key_kind, now)?),
         Some(_) if silent.len() == masters.len() => Err(HeldError::Unheard(silent)),
         Some((host, error)) => Err(HeldError::Unknown {
@@ -143,8 +167,13 @@ mod tests {
     #[test]
     fn new_ones_are_made_only_when_every_master_was_asked() {
         let now = SystemTime::now();
-        settle(&masters([Ok(None), Ok(None), Ok(None)]), now).unwrap();
-        let error = settle(&masters([Ok(None), silent(), Ok(None)]), now).unwrap_err();
+        settle(
+            &masters([Ok(Kept::None), Ok(Kept::None), Ok(Kept::None)]),
+            now,
+        )
+        .unwrap();
+        let error = settle(&masters([Ok(Kept::None), silent(), Ok(Kept::None)]), now)
+            .unwrap_err();
         assert!(
             matches!(&error, HeldError::Unknown { host, .. } if host == "m2"),
             "{error}"
@@ -156,16 +185,38 @@ mod tests {
         assert_eq!(lines, wanted);
     }
 
+    /// Also where another master has come since, which has nothing.
+    #[test]
+    fn a_cluster_that_has_lost_them_gets_no_others() {
+        let now = SystemTime::now();
+        let all = masters([Ok(Kept::Lost), Ok(Kept::None), Ok(Kept::Lost)]);
+        let error = settle(&all, now).unwrap_err().to_string();
+        assert!(
+            error.starts_with("m1, m3 belong to a cluster, and no"),
+            "{error}"
+        );
+        let text = Material::new(now).unwrap().text();
+        let all = masters([Ok(Kept::Lost), Ok(Kept::All(text)), silent()]);
+        settle(&all, now).unwrap();
+        // It may have a copy.
+        let all = masters([Ok(Kept::Lost), silent(), Ok(Kept::None)]);
+        let error = settle(&all, now).unwrap_err();
+        assert!(matches!(error, HeldError::Unknown { .. }), "{error}");
+    }
+
     #[test]
     fn what_one_master_holds_is_taken_up() {
         let now = SystemTime::now();
         let material = Material::new(now).unwrap();
         let settled = settle(
-            &masters([silent(), Ok(Some(material.text())), Ok(None)]),
+            &masters([silent(), Ok(Kept::All(material.text())), Ok(Kept::None)]),
             now,
         );
         assert_eq!(settled.unwrap().file(KEY), material.file(KEY));
-        let error = settle(&masters([Ok(Some("{}".into())), Ok(None), Ok(None)]), now);
+        let error = settle(
+            &masters([Ok(Kept::All("{}".into())), Ok(Kept::None), Ok(Kept::None)]),
+            now,
+        );
         assert!(
             matches!(error, Err(HeldError::Material { .. })),
             "{error:?}"
@@ -175,8 +226,8 @@ mod tests {
     #[test]
     fn two_clusters_are_not_made_one() {
         let now = SystemTime::now();
-        let text = || Ok(Some(Material::new(now).unwrap().text()));
-        let error = settle(&masters([text(), text(), Ok(None)]), now).unwrap_err();
+        let text = || Ok(Kept::All(Material::new(now).unwrap().text()));
+        let error = settle(&masters([text(), text(), Ok(Kept::None)]), now).unwrap_err();
         assert!(matches!(error, HeldError::Different { .. }), "{error}");
     }
 }

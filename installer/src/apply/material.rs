@@ -81,7 +81,7 @@ pub enum MaterialError {
 }
 
 /// Where every master keeps all of it, in one file: it is there whole or not at all.
-pub const PLACE: &str = "/var/lib/sternpost/authorities.json";
+pub const PLACE: &str = layout::AUTHORITIES;
 
 impl Material {
     /// Makes everything anew, with keys on P-256. `now` is the time of issue.

@@ -28,7 +28,7 @@ use crate::spec::Cluster;
 use crate::stock::Programs;
 use crate::transport::asked::{self, AskedError};
 
-pub use authority::{Held, HeldError, settle};
+pub use authority::{Held, HeldError, Kept, settle};
 pub(crate) use cause::cause;
 pub use join::lets_in;
 pub use material::{Material, MaterialError, PLACE};

@@ -52,6 +52,7 @@ impl Trust for Supply<'_> {
             | Shared::Signing(_)
             | Shared::ServiceAccounts
             | Shared::Encryption => self.material.file(path).map(str::to_owned),
+            Shared::Authorities => Some(self.material.text()),
             Shared::ExternalEtcd => {
                 let files = self.target.cluster.enclosed.etcd.as_ref()?;
                 let all = [

@@ -11,6 +11,7 @@ use super::certs;
 use super::reach::{self, Reach};
 use super::{Output, Sentence};
 use crate::agent::{Answer, Order, Question};
+use crate::apply::PLACE;
 use crate::facts::Wanted;
 use crate::render;
 use crate::resource;
@@ -73,6 +74,7 @@ pub(super) fn seen(
     let wanted = render::host(cluster, host, &certs::known());
     let units = Wanted {
         units: Wanted::of(&wanted).units,
+        paths: vec![PLACE.to_owned()],
         ..Wanted::default()
     };
     let names = units.units.clone();
@@ -85,6 +87,7 @@ pub(super) fn seen(
         (name, unit)
     });
     let units = units.collect();
+    let keeps = facts.entries.contains_key(PLACE);
     let endpoint = render::store(host);
     let nodes = Question::Api {
         server: None,
@@ -100,6 +103,7 @@ pub(super) fn seen(
         balancer: told("api-lb", Question::Balancer),
         nodes: has_nodes.then(|| told("kube-apiserver", nodes)).flatten(),
         member: told("etcdctl", Question::Members(vec![endpoint])),
+        keeps: host.is(Role::ControlPlane).then_some(keeps),
         certificates: certs::of_host(cluster, host, way)?,
     })
 }

@@ -48,6 +48,7 @@ pub fn causes(seen: &Seen<'_>) -> Vec<String> {
         | Trouble::Node { .. }
         | Trouble::Leaderless { .. }
         | Trouble::Clusters { .. }
+        | Trouble::Keeper { .. }
         | Trouble::Certificate { .. } => trouble.to_string(),
     }));
     all

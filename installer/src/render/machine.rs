@@ -1,7 +1,7 @@
 //! What the machine itself needs before a component can run: kernel settings, users, names.
 
 use crate::layout;
-use crate::resource::{Block, File, Folder, Owner, Resource};
+use crate::resource::{Block, File, Folder, Owner, Resource, Shared};
 use crate::spec::{Balancer, BetweenPods, Cluster, Host, ProxyMode, Role};
 
 /// Names that are known without a name server, which may be down when it matters.
@@ -28,6 +28,10 @@ pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     all.extend(kernel(cluster, host).into_iter().map(Resource::from));
     if host.is(Role::Etcd) || host.is(Role::ControlPlane) {
         all.push(folder(layout::ETCD_PKI, 0o755, Owner::Root));
+    }
+    if host.is(Role::ControlPlane) {
+        // Before anything that is signed with them.
+        all.push(Resource::Shared(Shared::Authorities));
     }
     all
 }

@@ -36,6 +36,8 @@ pub struct Seen {
     pub member: Option<Said>,
     /// The API server, about the nodes: on a control-plane host.
     pub nodes: Option<Said>,
+    /// Whether it keeps the cluster's authorities: on a control-plane host.
+    pub keeps: Option<bool>,
     /// Its certificates.
     pub certificates: Vec<certs::Line>,
 }
@@ -220,6 +222,10 @@ impl Status {
                     why,
                 });
             }
+        }
+        if seen.keeps == Some(false) {
+            let host = host.to_owned();
+            self.troubles.push(Trouble::Keeper { host });
         }
         Line {
             host: host.to_owned(),

@@ -71,6 +71,7 @@ fn master(id: u64) -> Seen {
         balancer: servers(["up"; 3]),
         member: member(id, 1),
         nodes: nodes("True"),
+        keeps: Some(true),
         certificates: vec![
             certificate("apiserver", 300, None),
             certificate("etcd/peer", 200, None),
@@ -111,7 +112,7 @@ type Break = fn(&mut Seen);
 
 #[test]
 fn each_trouble_is_named_with_its_host() {
-    let rows: [(Break, &[&str]); 10] = [
+    let rows: [(Break, &[&str]); 11] = [
         (
             |m1| {
                 m1.units
@@ -149,6 +150,10 @@ fn each_trouble_is_named_with_its_host() {
         (
             |m1| m1.member = member(1, 0),
             &["m1: its etcd has no leader"],
+        ),
+        (
+            |m1| m1.keeps = Some(false),
+            &["m1: its copy of the cluster's authorities is gone; apply brings another"],
         ),
         (
             |m1| m1.member = Some(Ok(json!([]))),

@@ -71,6 +71,11 @@ pub enum Trouble {
         /// The hosts of each.
         clusters: Vec<Vec<String>>,
     },
+    /// A master has no copy of the cluster's authorities.
+    Keeper {
+        /// Which.
+        host: String,
+    },
     /// A certificate will not do.
     Certificate {
         /// Where.
@@ -108,6 +113,10 @@ impl fmt::Display for Trouble {
                 let hosts = hosts.collect::<Vec<_>>().join("; ");
                 write!(f, "etcd is not one cluster, but one each on: {hosts}")
             }
+            Self::Keeper { host } => write!(
+                f,
+                "{host}: its copy of the cluster's authorities is gone; apply brings another"
+            ),
             Self::Certificate { host, name, why } => {
                 write!(f, "{host}: certificate {name}: {why}")
             }

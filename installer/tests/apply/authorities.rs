@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use pki::KeyKind;
-use sternpost::apply;
+use sternpost::apply::{self, Kept};
 use sternpost::resource::{Authority, Certificate};
 
 use super::*;
@@ -84,7 +84,7 @@ fn believed(world: &World) -> Tried {
 pub(super) fn taken_over() -> Tried {
     let folder = given()?;
     let mut world = World::of(folder, MASTER)?;
-    let held = [("m1".to_owned(), Ok(None))];
+    let held = [("m1".to_owned(), Ok(Kept::None))];
     let material = apply::settle(&held, &world.cluster, world.now)?;
     world.apply(&material, FOREVER)?;
     believed(&world)?;
@@ -115,7 +115,7 @@ pub(super) fn taken_over() -> Tried {
         return Err("a leaf outlives its authority".into());
     }
     // The masters have them: the folder may go, and another one is refused.
-    let kept = [("m1".to_owned(), Ok(Some(material.text())))];
+    let kept = [("m1".to_owned(), Ok(Kept::All(material.text())))];
     let bare = MASTER.replace("pki: {authorities: given}\n", "");
     let bare = spec::parse("cluster.yaml", &bare)?.cluster;
     apply::settle(&kept, &bare, world.now)?;
@@ -260,8 +260,11 @@ pub(super) fn external() -> Tried {
         fs::rename(given.join(format!("{name}.key")), to)?;
     }
     let mut world = World::of(folder, MASTER)?;
-    let material =
-        apply::settle(&[("m1".to_owned(), Ok(None))], &world.cluster, world.now)?;
+    let material = apply::settle(
+        &[("m1".to_owned(), Ok(Kept::None))],
+        &world.cluster,
+        world.now,
+    )?;
     let (open, all) = asked(&world)?;
     if open != all || all < 8 {
         return Err(format!("{open} of {all} are missing").into());
@@ -288,7 +291,7 @@ pub(super) fn external() -> Tried {
     }
     let bare = MASTER.replace("pki: {authorities: given}\n", "");
     let bare = spec::parse("cluster.yaml", &bare)?.cluster;
-    let kept = [("m1".to_owned(), Ok(Some(material.text())))];
+    let kept = [("m1".to_owned(), Ok(Kept::All(material.text())))];
     match apply::settle(&kept, &bare, world.now).map_err(|error| daemon::chain(&error)) {
         Err(said) if said.contains("hold no key of ca.crt: it is kept elsewhere") => {
             Ok(())
@@ -346,8 +349,11 @@ pub(super) fn kinds() -> Tried {
     for kind in KeyKind::ALL {
         let text = MASTER.replace("authorities: given", &format!("keyType: {kind}"));
         let mut world = World::of(tempfile::tempdir()?, &text)?;
-        let material =
-            apply::settle(&[("m1".to_owned(), Ok(None))], &world.cluster, world.now)?;
+        let material = apply::settle(
+            &[("m1".to_owned(), Ok(Kept::None))],
+            &world.cluster,
+            world.now,
+        )?;
         world.apply(&material, FOREVER)?;
         believed(&world)?;
         let bits = match kind {

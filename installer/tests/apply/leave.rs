@@ -196,6 +196,7 @@ pub(super) fn others() -> Tried {
         "/etc/kubernetes",
         "/etc/sternpost/api-lb.yaml",
         "/var/lib/etcd",
+        sternpost::apply::PLACE,
         "/var/log/kubernetes",
     ]);
     let here = |path: &str| world.root().join(path).exists();

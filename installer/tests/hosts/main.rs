@@ -21,7 +21,7 @@ type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
 fn main() {
-    let tests: [(&str, Test); 16] = [
+    let tests: [(&str, Test); 17] = [
         (
             "masters_are_started_anew_one_after_the_other",
             turns::in_turn,
@@ -69,6 +69,10 @@ fn main() {
         (
             "no_version_is_left_out_or_taken_back_and_no_kubelet_is_newest",
             guards::skewed,
+        ),
+        (
+            "authorities_that_a_master_has_lost_come_back_and_no_others",
+            safe::keepers,
         ),
         (
             "another_operator_on_one_master_keeps_all_hosts",

@@ -3,7 +3,10 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+
+use sternpost::apply::PLACE;
 
 use super::hosts::Hosts;
 use super::{Tried, holds};
@@ -232,5 +235,50 @@ pub(super) fn given_up() -> Tried {
             .run(&["reset", "--confirm", "prod"])?
             .ended(0)
             .map(drop),
+    }
+}
+
+/// One master that has lost what the masters keep gets it back; when all have, the cluster gets no
+/// other authorities.
+pub(super) fn keepers() -> Tried {
+    let hosts = Hosts::new()?;
+    hosts.run(&["apply"])?.ended(0)?;
+    let place = |host: &str| hosts.root(host).join(PLACE.trim_start_matches('/'));
+    let text = fs::read_to_string(place(MASTERS[0]))?;
+    fs::remove_file(place(MASTERS[1]))?;
+    let said = hosts.run(&["plan"])?.ended(3)?;
+    holds(&said, PLACE)?;
+    holds(
+        &hosts.run(&["status"])?.said(),
+        "m2: its copy of the cluster's authorities is gone",
+    )?;
+    hosts.run(&["apply"])?.ended(0)?;
+    let about = fs::metadata(place(MASTERS[1]))?;
+    if about.permissions().mode() & 0o777 != 0o600 {
+        return Err(format!("{about:?}").into());
+    }
+    if fs::read_to_string(place(MASTERS[1]))? != text {
+        return Err("m2 has others".into());
+    }
+    hosts.run(&["plan"])?.ended(0)?;
+    for host in MASTERS {
+        fs::remove_file(place(host))?;
+    }
+    for words in [["plan"], ["apply"]] {
+        let said = hosts.run(&words)?.ended(1)?;
+        holds(
+            &said,
+            "m1, m2, m3 belong to a cluster, and no master holds its authorities",
+        )?;
+    }
+    if place(MASTERS[0]).exists() {
+        return Err("it has others".into());
+    }
+    // The way out.
+    fs::write(place(MASTERS[2]), &text)?;
+    hosts.run(&["apply"])?.ended(0)?;
+    match fs::read_to_string(place(MASTERS[0]))? == text {
+        true => Ok(()),
+        false => Err("m1 has others".into()),
     }
 }

@@ -12,7 +12,7 @@ use super::super::outcome::Outcomes;
 use super::super::progress::{Event, Printer};
 use super::super::served::{self, Pace};
 use super::planned::Planned;
-use super::site::{self, Meant, Sites};
+use super::site::{Meant, Sites};
 use super::stands::{self, Outage};
 use super::token;
 use super::turns::Turns;
@@ -253,9 +253,6 @@ impl Run<'_> {
         } = planned;
         if self.meant == Meant::Shown {
             return Ok(());
-        }
-        if site.host.is(Role::ControlPlane) && !plan.steps.is_empty() {
-            site::keep(self.material, &mut site.way)?;
         }
         let programs = self.stock.programs(site.architecture);
         let target = Target {

@@ -10,10 +10,12 @@ use daemon::chain;
 use super::super::Sentence;
 use super::super::fetch;
 use super::super::reach::{self, Reach};
-use crate::agent::{Order, Put};
-use crate::apply::{self, Held, Material, Transport};
+use crate::apply::{self, Held, Kept, Material, Transport};
 use crate::architecture::Architecture;
+use crate::facts;
+use crate::layout;
 use crate::render::{self, Known, Newcomers};
+use crate::resource::Authority;
 use crate::spec::{Cluster, Host, Role};
 use crate::stock::Wanted;
 use crate::transport::Piped;
@@ -205,7 +207,7 @@ pub(super) fn expect(sites: &mut Sites<'_>) {
     }
 }
 
-/// The authorities to work with, kept by a master before anything is signed with them.
+/// The authorities to work with.
 pub(super) fn authorities(
     sites: &mut Sites<'_>,
     lost: &Lost,
@@ -224,16 +226,18 @@ pub(super) fn authorities(
 
 fn kept(way: &mut impl Transport) -> Held {
     let mut files = reach::fetched(way, vec![apply::PLACE.to_owned()])?;
-    Ok(files.remove(apply::PLACE))
-}
-
-/// Has a master keep the authorities.
-pub(super) fn keep(material: &Material, way: &mut impl Transport) -> Result<(), String> {
-    let put = Put {
-        path: apply::PLACE.to_owned(),
-        mode: 0o600,
-        owner: "root".to_owned(),
-        content: material.text(),
+    if let Some(text) = files.remove(apply::PLACE) {
+        return Ok(Kept::All(text));
+    }
+    let certificate = layout::certificate(Authority::Kubernetes.name());
+    let wanted = facts::Wanted {
+        paths: vec![certificate.clone()],
+        ..facts::Wanted::default()
     };
-    asked::done(way, Order::Put(put)).map_err(|error| error.to_string())
+    let facts = asked::looked(way, wanted).map_err(|error| error.to_string())?;
+    let there = facts.entries.contains_key(&certificate);
+    Ok(match there && facts.laid.contains(&certificate) {
+        true => Kept::Lost,
+        false => Kept::None,
+    })
 }
