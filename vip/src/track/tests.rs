@@ -143,6 +143,32 @@ fn a_new_program_goes_on_with_what_the_old_one_had() {
 }
 
 #[test]
+fn a_check_and_its_opposite_keep_each_its_own_verdict() {
+    let tcp = "tcp: {address: '127.0.0.1:1'}";
+    let tracks =
+        format!("[{{{tcp}, weight: -50}}, {{{tcp}, weight: -20, reverse: true}}]");
+    let router = router(&tracks);
+    let old = Tracker::new(&router, false);
+    old.judge(0, true);
+    old.judge(1, false);
+    let new = Tracker::new(&router, false);
+    let (priority, _) = now(&old);
+    let was = Was {
+        active: true,
+        released: false,
+        priority,
+        state: "active".to_owned(),
+        out: None,
+        checks: old.found(&router),
+    };
+    new.resume(&router, &was);
+    assert_eq!(new.found(&router), old.found(&router));
+    new.judge(0, true);
+    new.judge(1, false);
+    assert_eq!(now(&new), (priority, None));
+}
+
+#[test]
 fn release_lasts_until_it_is_taken_back() {
     let tracker = Tracker::new(&router("[]"), false);
     let mut seen = tracker.subscribe();

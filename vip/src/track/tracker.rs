@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use vrrp::Priority;
 
 use super::{Out, Standing, standing};
-use crate::config::{Effect, Initial, Router, Target, Track};
+use crate::config::{Effect, Initial, Router, Sense, Target, Track};
 use crate::flight::Flight;
 use crate::upgrade::{Found, Was};
 
@@ -90,7 +90,7 @@ impl Tracker {
         self.with(|state| {
             state.released = was.released;
             for (check, track) in state.checks.iter_mut().zip(&router.tracks) {
-                let name = track.target.name();
+                let name = asked(track);
                 if let Some(found) = was.checks.iter().find(|it| it.check == name) {
                     check.tally.record(found.passed);
                     check.verdict = check.tally.verdict();
@@ -111,7 +111,7 @@ impl Tracker {
             let all = router.tracks.iter().zip(&state.checks);
             let found = all.filter_map(|(track, check)| {
                 let passed = check.tally.verdict()? == Verdict::Up;
-                let check = track.target.name();
+                let check = asked(track);
                 Some(Found { check, passed })
             });
             found.collect()
@@ -218,6 +218,16 @@ impl Tracker {
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a verdict answers, from one program to the next: a reversed check of the same target has
+/// the opposite one.
+fn asked(track: &Track) -> String {
+    let name = track.target.name();
+    match track.sense {
+        Sense::AsIs => name,
+        Sense::Reversed => format!("not {name}"),
     }
 }
 
