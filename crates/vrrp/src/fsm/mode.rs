@@ -51,7 +51,9 @@ pub(super) struct Backup {
 
 #[derive(Debug, Clone)]
 pub(super) struct Active {
-    pub(super) since: Instant,
+    /// When it found nobody there; `None` where the addresses were given to it: whoever had
+    /// them was there before any stranger that is heard from then on.
+    pub(super) alone: Option<Instant>,
     /// The last advert.
     pub(super) sent: Instant,
     /// Adver_Timer.
@@ -110,9 +112,9 @@ impl Backup {
 }
 
 impl Active {
-    pub(super) fn since(rules: &Settings, now: Instant) -> Self {
+    pub(super) fn since(rules: &Settings, now: Instant, reason: Reason) -> Self {
         Self {
-            since: now,
+            alone: (reason != Reason::HandedOver).then_some(now),
             sent: now,
             next: now + rules.interval.duration(),
             announcements: Announcements::after_promotion(rules.announcing, now),

@@ -131,7 +131,7 @@ impl Step<'_> {
         self.act(Action::Acquire);
         self.act(Action::Announce);
         self.moved(from, State::Active, reason);
-        Mode::Active(Active::since(self.rules, self.now))
+        Mode::Active(Active::since(self.rules, self.now, reason))
     }
 
     pub(super) fn release(&mut self, from: State, to: State, reason: Reason) {

@@ -86,7 +86,8 @@ impl Step<'_> {
     /// heard, if it was; one that is heard later has come since.
     pub(super) fn came_second(&self, active: &Active, advert: &Advert) -> bool {
         let three = advert.interval.duration() * timers::ADVERTS_MISSED;
-        !advert.priority.is_release() && self.now < active.since + three
+        let before = active.alone.is_some_and(|since| self.now < since + three);
+        before && !advert.priority.is_release()
     }
 
     /// In silence: nobody is to take over where a stranger has the addresses. Strangers may

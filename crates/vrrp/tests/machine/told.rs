@@ -118,6 +118,18 @@ fn w7_a_stranger_that_gives_the_addresses_up_is_waited_for_no_longer_than_its_ba
     check(settings(), table);
 }
 
+/// By the Active before, or by the program before an upgrade: a stranger that was borne there is
+/// borne here.
+#[test]
+fn w7_an_active_that_was_handed_the_addresses_came_first() {
+    let table = "
+        0  | start               | initialize>backup started | backup | 360.9375
+        10 | take                | advert 100, acquire, announce, backup>active handedOver | active | 30
+        11 | stranger .14 50 100 | (NoMatter) | active | 30
+    ";
+    check(settings(), table);
+}
+
 /// Two that take the addresses in the same moment step back from each other: the one that goes
 /// before, by priority and then by address, comes again an interval earlier.
 #[test]
