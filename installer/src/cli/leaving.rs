@@ -37,11 +37,15 @@ pub(super) fn falls(
     ways: &mut Ways<'_>,
     goes: &dyn Fn(&str) -> bool,
 ) -> Option<String> {
+    let parted = |role: Role| {
+        let stays = |host: &Host| !goes(&host.name);
+        cluster.with(role).any(stays)
+    };
     let members = |_: &Host, way: &mut Piped| stands::members(way, cluster);
     let servers = |_: &Host, way: &mut Piped| Ok(stands::servers(way, cluster));
     let has = |role: Role| move |host: &Host| host.is(role);
     // As the first of those that go sees them: where none can say it, none of them serves.
-    let told = match cluster.etcd == Etcd::Hosts {
+    let told = match cluster.etcd == Etcd::Hosts && parted(Role::Etcd) {
         true => ways.ask_of(has(Role::Etcd), members),
         false => reach::Answers::new(),
     };
@@ -50,6 +54,9 @@ pub(super) fn falls(
         return Some(format!(
             "without {going} etcd would be without its majority: {left} would be left"
         ));
+    }
+    if !parted(Role::ControlPlane) {
+        return None;
     }
     let told = ways.ask_of(has(Role::ControlPlane), servers);
     let api = judged(Pillar::Api, told.into_values().find_map(Result::ok), goes);

@@ -1,6 +1,8 @@
 //! What is found out when all hosts are planned, before the first is begun: a node that nobody would
 //! let in, and versions that do not go with each other.
 
+use std::fs;
+
 use super::hosts::{HOSTS, Hosts};
 use super::{Tried, holds};
 
@@ -67,6 +69,14 @@ pub(super) fn skewed() -> Tried {
     versions(&hosts, ["1.34.1", "1.36.1"], "1.34.1")?;
     let why = "the kubelet that is given is 1.34.1, and kubernetes.version is 1.36.1";
     not_begun(&hosts, &["apply"], "n1", why)?;
+    versions(&hosts, ["1.36.1", "1.36.1"], "1.36.1")?;
+    // What is not what its list says is not run.
+    let desk = hosts.desk();
+    fs::write(desk.join("binaries/kubelet"), "#!/bin/sh\n: >ran\n")?;
+    hosts.run(&["plan"])?.ended(1)?;
+    if desk.join("ran").exists() {
+        return Err("another's kubelet was run".into());
+    }
     versions(&hosts, ["1.36.1", "1.36.1"], "1.36.1")?;
     let why = "its API server has 1.34.1, and kubernetes.version is 1.36.1: one minor version at \
                a time; write a 1.35, apply";

@@ -18,6 +18,7 @@ use crate::architecture::Architecture;
 use crate::render::Newcomers;
 use crate::resource;
 use crate::spec::Role;
+use crate::stock::Ready;
 use crate::versions::Version;
 
 /// What a program gets to say its version, seconds.
@@ -108,10 +109,8 @@ fn given(run: &Run<'_>, planned: &Plans<'_>) -> BTreeMap<String, String> {
     let programs = own.map(|own| run.stock.programs(own)).unwrap_or_default();
     let bad: Vec<_> = thread::scope(|scope| {
         let tries = names.filter_map(|name| {
-            let file = programs.get(name)?.file.clone();
-            let mut command = Command::new("timeout");
-            command.args(["--kill-after=1", LONGEST]).arg(file);
-            Some((name, scope.spawn(move || version(&mut command))))
+            let ready = programs.get(name)?.clone();
+            Some((name, scope.spawn(move || version(&ready))))
         });
         let tries: Vec<_> = tries.collect();
         let said = tries.into_iter().filter_map(|(name, one)| {
@@ -128,9 +127,13 @@ fn given(run: &Run<'_>, planned: &Plans<'_>) -> BTreeMap<String, String> {
     hosts(planned).filter_map(why).collect()
 }
 
-/// What a program says of itself; nothing of one that this machine cannot run.
-fn version(command: &mut Command) -> Option<Version> {
-    let output = command.arg("--version").output().ok()?;
+/// What a program says of itself; nothing of one that this machine cannot run. One that is not what
+/// its list says is not run: where it is laid down that is named.
+fn version(ready: &Ready) -> Option<Version> {
+    ready.look().ok()?;
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=1", LONGEST]);
+    let output = command.arg(&ready.file).arg("--version").output().ok()?;
     Version::said(&String::from_utf8_lossy(&output.stdout))
 }
 
