@@ -9,7 +9,7 @@ use lab::wait;
 use libtest_mimic::Failed;
 use nix::sys::signal::{Signal, kill};
 
-use super::{BARE, checks};
+use super::{BARE, checks, lost};
 use lab::rig::{MASTERS, Rig, Run};
 
 /// Steps begun between two kills, unless `STERNPOST_KILL_EVERY` says another number.
@@ -39,6 +39,8 @@ pub(crate) fn killed() -> Result<(), Failed> {
     if kills == 0 {
         return Err("it was never killed".into());
     }
+    settled(&rig)?;
+    lost::brought_back(&rig)?;
     settled(&rig)
 }
 

@@ -11,6 +11,7 @@ mod checks;
 mod from_master;
 mod kills;
 mod leave;
+mod lost;
 mod node;
 mod objects;
 mod pods;
