@@ -23,6 +23,8 @@ use tempfile::TempDir;
 
 #[path = "apply/authorities.rs"]
 mod authorities;
+#[path = "apply/back.rs"]
+mod back;
 #[path = "apply/killed.rs"]
 mod killed;
 #[path = "apply/leave.rs"]
@@ -43,68 +45,81 @@ use world::{FOREVER, Wire, World};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
+const TESTS: [(&str, Test); 24] = [
+    (
+        "a_bare_host_gets_it_all_and_a_second_time_nothing",
+        everything,
+    ),
+    (
+        "broken_off_at_every_step_it_ends_in_the_same_place",
+        broken_off,
+    ),
+    (
+        "an_agent_killed_at_any_moment_is_gone_on_from",
+        killed::at_any_moment,
+    ),
+    ("keys_are_their_users_alone", private),
+    ("a_program_of_another_checksum_is_refused", damaged),
+    ("a_unit_that_does_not_come_up_says_why", units::not_up),
+    ("a_unit_that_does_not_stay_up_says_why", units::not_steady),
+    (
+        "a_unit_that_refuses_a_flag_gets_back_what_it_read_before",
+        back::flag,
+    ),
+    (
+        "a_unit_that_refuses_its_program_gets_back_the_one_before",
+        back::program,
+    ),
+    (
+        "what_was_before_comes_back_wherever_a_run_was_broken_off",
+        back::broken_off,
+    ),
+    ("what_the_masters_keep_is_taken_up", taken_up),
+    (
+        "the_token_of_the_day_is_for_newcomers_alone",
+        token_of_the_day,
+    ),
+    (
+        "what_the_description_has_no_more_is_taken_off",
+        less::taken_off,
+    ),
+    (
+        "what_is_taken_off_and_broken_off_is_gone_on_with",
+        less::broken_off,
+    ),
+    ("a_kernel_setting_alone_is_set_at_once", settled::alone),
+    (
+        "reset_leaves_nothing_of_ours_and_all_of_others",
+        leave::whole,
+    ),
+    ("what_has_become_anothers_is_named_and_stays", leave::others),
+    ("what_stood_there_is_kept_and_put_back", leave::put_back),
+    ("a_unit_of_others_comes_back_as_it_was", leave::brought_back),
+    (
+        "a_reset_that_is_broken_off_is_gone_on_with",
+        leave::broken_off,
+    ),
+    (
+        "authorities_that_are_there_are_taken_over",
+        authorities::taken_over,
+    ),
+    (
+        "what_cannot_be_taken_over_is_named_with_its_line",
+        authorities::refused,
+    ),
+    (
+        "what_an_external_authority_has_signed_is_laid_down",
+        authorities::external,
+    ),
+    (
+        "every_certificate_of_either_kind_of_key_is_good_to_openssl",
+        authorities::kinds,
+    ),
+];
+
 fn main() {
-    let tests: [(&str, Test); 21] = [
-        (
-            "a_bare_host_gets_it_all_and_a_second_time_nothing",
-            everything,
-        ),
-        (
-            "broken_off_at_every_step_it_ends_in_the_same_place",
-            broken_off,
-        ),
-        (
-            "an_agent_killed_at_any_moment_is_gone_on_from",
-            killed::at_any_moment,
-        ),
-        ("keys_are_their_users_alone", private),
-        ("a_program_of_another_checksum_is_refused", damaged),
-        ("a_unit_that_does_not_come_up_says_why", units::not_up),
-        ("a_unit_that_does_not_stay_up_says_why", units::not_steady),
-        ("what_the_masters_keep_is_taken_up", taken_up),
-        (
-            "the_token_of_the_day_is_for_newcomers_alone",
-            token_of_the_day,
-        ),
-        (
-            "what_the_description_has_no_more_is_taken_off",
-            less::taken_off,
-        ),
-        (
-            "what_is_taken_off_and_broken_off_is_gone_on_with",
-            less::broken_off,
-        ),
-        ("a_kernel_setting_alone_is_set_at_once", settled::alone),
-        (
-            "reset_leaves_nothing_of_ours_and_all_of_others",
-            leave::whole,
-        ),
-        ("what_has_become_anothers_is_named_and_stays", leave::others),
-        ("what_stood_there_is_kept_and_put_back", leave::put_back),
-        ("a_unit_of_others_comes_back_as_it_was", leave::brought_back),
-        (
-            "a_reset_that_is_broken_off_is_gone_on_with",
-            leave::broken_off,
-        ),
-        (
-            "authorities_that_are_there_are_taken_over",
-            authorities::taken_over,
-        ),
-        (
-            "what_cannot_be_taken_over_is_named_with_its_line",
-            authorities::refused,
-        ),
-        (
-            "what_an_external_authority_has_signed_is_laid_down",
-            authorities::external,
-        ),
-        (
-            "every_certificate_of_either_kind_of_key_is_good_to_openssl",
-            authorities::kinds,
-        ),
-    ];
     let needs = [Requirement::Root, Requirement::Openssl];
-    let trials = tests.map(|(name, test)| trial(name, &needs, test));
+    let trials = TESTS.map(|(name, test)| trial(name, &needs, test));
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
 }
 

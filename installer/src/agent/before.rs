@@ -80,8 +80,17 @@ pub(super) fn keep(
 
 /// Puts it back.
 pub(super) fn put_back(root: &Path, path: &str, was: &Was) -> Result<(), FilesError> {
-    let place = below(root, path);
-    let fresh = beside(&place);
+    let copy = |sha256: &str| fs::read(copy_of(root, sha256));
+    laid(&below(root, path), was, copy)
+}
+
+/// Has a place hold what it held, in one move; what was in a file is asked for by its SHA-256.
+pub(super) fn laid(
+    place: &Path,
+    was: &Was,
+    copy: impl FnOnce(&str) -> io::Result<Vec<u8>>,
+) -> Result<(), FilesError> {
+    let fresh = beside(place);
     let back = || {
         if let Some(folder) = place.parent() {
             fs::create_dir_all(folder)?;
@@ -95,16 +104,15 @@ pub(super) fn put_back(root: &Path, path: &str, was: &Was) -> Result<(), FilesEr
                 user,
                 group,
             } => {
-                let octets = fs::read(copy_of(root, sha256))?;
-                written(&fresh, &octets)?;
+                written(&fresh, &copy(sha256)?)?;
                 lchown(&fresh, Some(*user), Some(*group))?;
                 fs::set_permissions(&fresh, Permissions::from_mode(*mode))?;
             }
         }
-        fs::rename(&fresh, &place)?;
-        settled(&place)
+        fs::rename(&fresh, place)?;
+        settled(place)
     };
-    back().map_err(refused("put back", place.clone()))
+    back().map_err(refused("put back", place.to_owned()))
 }
 
 /// Forgets all copies.
@@ -116,7 +124,7 @@ pub(super) fn forget(root: &Path) -> io::Result<()> {
 }
 
 /// A file or a link; nothing else is ever replaced.
-fn stands(place: &Path) -> Result<Option<Was>, FilesError> {
+pub(super) fn stands(place: &Path) -> Result<Option<Was>, FilesError> {
     let look = || -> io::Result<Option<Was>> {
         let Some(about) = about(place)? else {
             return Ok(None);
@@ -157,7 +165,7 @@ fn copied(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// For its owner alone until somebody says otherwise, and never through a link.
-fn written(path: &Path, octets: &[u8]) -> io::Result<()> {
+pub(super) fn written(path: &Path, octets: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
@@ -168,7 +176,7 @@ fn written(path: &Path, octets: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn gone(path: &Path) -> io::Result<()> {
+pub(super) fn gone(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),

@@ -20,6 +20,7 @@ mod mounts;
 mod objects;
 mod order;
 mod patience;
+mod previous;
 mod probe;
 mod programs;
 mod remove;
@@ -28,6 +29,7 @@ mod steady;
 mod swap;
 mod systemd;
 mod told;
+mod units;
 mod unread;
 mod watch;
 
@@ -55,7 +57,7 @@ pub use lock::LockError;
 pub use mend::{Mend, MendError};
 pub(crate) use mounts::plain;
 pub use objects::ObjectsError;
-pub use order::{Answer, Order, Otherwise};
+pub use order::{Answer, Order, Otherwise, Run};
 pub use probe::{Kernel, Member, Module, Probe, ProbeError, Probed, Store, Syncs};
 pub use programs::{Install, ProgramsError};
 pub use remove::RemoveError;
@@ -178,13 +180,12 @@ impl<S: Services> Agent<S> {
                 done(programs::install(&self.root, &install, &mut self.journal))
             }
             Order::Enable(unit) => self.turned(&unit, S::enable),
-            Order::Start(unit) => self.start(&unit),
-            Order::Restart(unit) => self.anew(&unit, S::restart),
-            Order::Reload(unit) => {
-                let answer = self.service(&unit, S::reload);
-                self.read(&unit, answer)
-            }
-            Order::Stays { unit, otherwise } => self.stays(&unit, otherwise),
+            Order::Retain(paths) => done(previous::retain(&self.root, &paths)),
+            Order::Start(run) => self.start(&run),
+            Order::Restart(run) => self.restart(&run),
+            Order::Reload(unit) => self.reload(&unit),
+            Order::Stays { run, otherwise } => self.stays(&run, otherwise),
+            Order::Well(but) => done(previous::forget(&self.root, &but)),
             Order::Kill(unit) => done(systemd::kill(&unit)),
             Order::Settle => done(self.services.settle()),
         }
@@ -216,68 +217,6 @@ impl<S: Services> Agent<S> {
         }
     }
 
-    /// A unit that does not come up is put back to where it was: not started.
-    fn start(&mut self, unit: &str) -> Answer {
-        let answer = self.anew(unit, S::start);
-        self.settled(unit, answer, Otherwise::Stop)
-    }
-
-    fn stays(&mut self, unit: &str, otherwise: Otherwise) -> Answer {
-        let answer = self.service(unit, S::stays);
-        self.settled(unit, answer, otherwise)
-    }
-
-    fn settled(&mut self, unit: &str, answer: Answer, otherwise: Otherwise) -> Answer {
-        if matches!(
-            (&answer, otherwise),
-            (Answer::Failed { .. }, Otherwise::Stop)
-        ) {
-            // Why it failed is what there is to say; it is tried again by the next run.
-            let _ = self.services.stop(unit);
-        }
-        answer
-    }
-
-    /// Starts a unit, or starts it anew; it has read what stands there then.
-    fn anew(
-        &mut self,
-        unit: &str,
-        act: impl FnOnce(&mut S, &str) -> Result<(), ServicesError>,
-    ) -> Answer {
-        let answer = self.turned(unit, act);
-        self.read(unit, answer)
-    }
-
-    /// Notes that a unit has read its files, where all went well.
-    fn read(&mut self, unit: &str, answer: Answer) -> Answer {
-        if !matches!(answer, Answer::Done) {
-            return answer;
-        }
-        let unit = unit.to_owned();
-        done(self.journal.note(&Entry::Read { unit }))
-    }
-
-    /// Turns a unit, of which the journal knows how it was: it may have been somebody else's.
-    fn turned(
-        &mut self,
-        unit: &str,
-        act: impl FnOnce(&mut S, &str) -> Result<(), ServicesError>,
-    ) -> Answer {
-        let before = match self.services.look(unit) {
-            Ok(before) => before,
-            Err(error) => return failed(&error),
-        };
-        let entry = Entry::Unit {
-            name: unit.to_owned(),
-            enabled: before.as_ref().is_some_and(|unit| unit.enabled),
-            active: before.is_some_and(|unit| unit.active),
-        };
-        if let Err(error) = self.journal.note(&entry) {
-            return failed(&error);
-        }
-        self.service(unit, act)
-    }
-
     fn look(&mut self, wanted: &Wanted) -> Answer {
         let mut facts = match look(&self.root, wanted) {
             Ok(facts) => facts,
@@ -303,20 +242,6 @@ impl<S: Services> Agent<S> {
             Err(error) => return failed(&error),
         }
         Answer::Facts(facts)
-    }
-
-    fn service(
-        &mut self,
-        unit: &str,
-        act: impl FnOnce(&mut S, &str) -> Result<(), ServicesError>,
-    ) -> Answer {
-        match act(&mut self.services, unit) {
-            Ok(()) => Answer::Done,
-            Err(error) => Answer::Failed {
-                error: chain(&error),
-                said: self.services.said(unit),
-            },
-        }
     }
 }
 

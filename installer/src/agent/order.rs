@@ -75,24 +75,40 @@ pub enum Order {
     Settle,
     /// Have a unit started at boot.
     Enable(String),
+    /// Keep what stands at these paths until those who read it are well.
+    Retain(Vec<String>),
     /// Start a unit, and wait until it is ready.
-    Start(String),
+    Start(Run),
     /// Start a unit anew, and wait until it is ready.
-    Restart(String),
+    Restart(Run),
     /// Have a unit read its files again.
     Reload(String),
     /// Wait until it is clear that a unit that came up stays up.
     Stays {
         /// Which.
-        unit: String,
+        run: Run,
         /// What becomes of one that does not.
         otherwise: Otherwise,
     },
+    /// What is retained is needed no more, but that of these paths.
+    Well(Vec<String>),
     /// Kill a unit's processes, for a drill: it is started again as after a crash.
     Kill(String),
 }
 
-/// What becomes of a unit that does not stay up.
+/// A unit, and by what it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// Its name.
+    pub unit: String,
+    /// The files that it reads, of which what is retained is put back when it does not run by
+    /// what is there.
+    pub reads: Vec<String>,
+}
+
+/// What becomes of a unit that does not stay up, and for which nothing is retained by which it
+/// does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Otherwise {
@@ -158,10 +174,12 @@ impl fmt::Debug for Order {
             Self::Install(install) => write!(f, "Install({})", install.name),
             Self::Settle => f.write_str("Settle"),
             Self::Enable(unit) => write!(f, "Enable({unit})"),
-            Self::Start(unit) => write!(f, "Start({unit})"),
-            Self::Restart(unit) => write!(f, "Restart({unit})"),
+            Self::Retain(paths) => write!(f, "Retain({paths:?})"),
+            Self::Start(run) => write!(f, "Start({})", run.unit),
+            Self::Restart(run) => write!(f, "Restart({})", run.unit),
             Self::Reload(unit) => write!(f, "Reload({unit})"),
-            Self::Stays { unit, .. } => write!(f, "Stays({unit})"),
+            Self::Stays { run, .. } => write!(f, "Stays({})", run.unit),
+            Self::Well(but) => write!(f, "Well({but:?})"),
             Self::Kill(unit) => write!(f, "Kill({unit})"),
         }
     }

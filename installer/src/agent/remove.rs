@@ -15,6 +15,7 @@ use super::kernel::{self, KernelError};
 use super::lock::LOCK;
 use super::mend::{self, MendError};
 use super::mounts::mounts;
+use super::previous;
 use super::systemd::{Services, ServicesError};
 use super::{INCOMING, JOURNAL};
 use crate::facts::{about, sha256};
@@ -263,6 +264,8 @@ fn forget(root: &Path) -> Result<(), RemoveError> {
         Ok(()) | Err(_) => {}
     }
     before::forget(root).map_err(refused("removed", below(root, before::BEFORE)))?;
+    previous::forget(root, &[])
+        .map_err(refused("removed", below(root, previous::PREVIOUS)))?;
     for path in [LOCK, JOURNAL] {
         let place = below(root, path);
         match fs::remove_file(&place) {

@@ -12,14 +12,14 @@ pub mod skew;
 mod stands;
 mod supply;
 mod turn;
+mod work;
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use thiserror::Error;
 
-use crate::agent::{Answer, Order, Otherwise};
+use crate::agent::{Answer, Order};
 use crate::facts::{Facts, Wanted};
 use crate::plan::{self, Inputs, Plan, Step};
 use crate::reset;
@@ -106,6 +106,9 @@ pub enum ApplyError {
         /// All of them.
         steps: usize,
     },
+    /// More than one step failed: units that came up died after others had.
+    #[error("{0}\n{1}")]
+    Both(Box<ApplyError>, Box<ApplyError>),
     /// The agent answered something else.
     #[error("the agent answered {0}, which was not asked")]
     Answer(String),
@@ -186,64 +189,6 @@ impl Target<'_> {
         }
     }
 
-    /// Does every step of a plan. Each is said before it is done, which is the place to stop.
-    /// In the end every unit that was started must have stayed up.
-    ///
-    /// # Errors
-    /// At the first step that fails, or is not to be done; those before it stay done.
-    pub fn apply(
-        &self,
-        plan: &Plan,
-        material: &Material,
-        transport: &mut impl Transport,
-        mut about: impl FnMut(&Step) -> ControlFlow<()>,
-    ) -> Result<(), ApplyError> {
-        transport.announce(self.brought(plan));
-        let mut orders = Orders::new(*self, material);
-        for (done, step) in plan.steps.iter().enumerate() {
-            if about(step).is_break() {
-                let steps = plan.steps.len();
-                let left = steps.saturating_sub(done);
-                return Err(ApplyError::Stopped { left, steps });
-            }
-            for mut order in orders.of(step)? {
-                if let Order::Install(install) = &mut order {
-                    install.from = transport.bring(&install.from)?;
-                }
-                obeyed(step, transport.ask(order)?)?;
-            }
-        }
-        if orders.owe_settling() {
-            settled(transport.ask(Order::Settle)?)?;
-        }
-        // All have had the time of those behind them: the last one alone is waited for.
-        for step in &plan.steps {
-            if let Some(order) = stays(step) {
-                obeyed(step, transport.ask(order)?)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The files that a plan has brought, in its order.
-    fn brought(&self, plan: &Plan) -> Vec<PathBuf> {
-        let names = plan.steps.iter().filter_map(|step| match step {
-            Step::Install { program, .. } => Some(program),
-            Step::Folder { .. }
-            | Step::Keep { .. }
-            | Step::Write { .. }
-            | Step::Issue { .. }
-            | Step::Share { .. }
-            | Step::Enable { .. }
-            | Step::Start { .. }
-            | Step::Restart { .. }
-            | Step::Reload { .. }
-            | Step::Remove { .. } => None,
-        });
-        let files = names.filter_map(|name| Some(self.programs.get(name)?.file.clone()));
-        files.collect()
-    }
-
     fn facts(&self, transport: &mut impl Transport) -> Result<Facts, ApplyError> {
         match transport.ask(Order::Look(Wanted::of(self.wanted)))? {
             Answer::Facts(facts) => Ok(facts),
@@ -262,32 +207,6 @@ impl Target<'_> {
             | Answer::Inventory(_)) => Err(ApplyError::Answer(format!("{other:?}"))),
         }
     }
-}
-
-/// What makes sure of a unit that a step has started.
-fn stays(step: &Step) -> Option<Order> {
-    let (unit, otherwise) = match step {
-        Step::Start { unit, .. } => (unit.clone(), Otherwise::Stop),
-        Step::Restart { unit, .. } => (unit.clone(), Otherwise::Leave),
-        Step::Folder { .. }
-        | Step::Keep { .. }
-        | Step::Write { .. }
-        | Step::Issue { .. }
-        | Step::Share { .. }
-        | Step::Install { .. }
-        | Step::Enable { .. }
-        | Step::Reload { .. }
-        | Step::Remove { .. } => return None,
-    };
-    Some(Order::Stays { unit, otherwise })
-}
-
-fn obeyed(step: &Step, answer: Answer) -> Result<(), ApplyError> {
-    told(answer, || plan::line(step))
-}
-
-fn settled(answer: Answer) -> Result<(), ApplyError> {
-    told(answer, || "set users, modules and the kernel".to_owned())
 }
 
 fn told(answer: Answer, step: impl FnOnce() -> String) -> Result<(), ApplyError> {

@@ -98,8 +98,10 @@ impl<'a> Orders<'a> {
                 orders.push(self.install(program, path)?);
             }
             Step::Enable { unit } => orders.push(Order::Enable(unit.clone())),
-            Step::Start { unit, .. } => orders.push(Order::Start(unit.clone())),
-            Step::Restart { unit, .. } => orders.push(Order::Restart(unit.clone())),
+            Step::Start { unit, .. } => orders.push(Order::Start(self.target.run(unit))),
+            Step::Restart { unit, .. } => {
+                orders.push(Order::Restart(self.target.run(unit)));
+            }
             Step::Reload { unit, .. } => orders.push(Order::Reload(unit.clone())),
             Step::Remove { what } => orders.push(Order::Remove(what.clone())),
         }

@@ -21,6 +21,7 @@ use pki::KeyKind;
 pub use content::Content;
 pub use show::{line, show};
 pub use step::{Change, Plan, StageName, Step};
+pub(crate) use unit::files;
 use unit::run;
 
 /// What is known of the cluster's authorities: their certificates, where they are made.
@@ -268,7 +269,7 @@ fn install(program: &Program, inputs: Inputs<'_>) -> Option<Step> {
 }
 
 /// The paths that a step changes.
-fn touched(step: &Step) -> Vec<String> {
+pub(crate) fn touched(step: &Step) -> Vec<String> {
     match step {
         Step::Folder { .. } | Step::Keep { .. } => Vec::new(),
         Step::Write { path, .. } => vec![path.clone()],

@@ -8,6 +8,26 @@ use crate::facts::Facts;
 use crate::layout;
 use crate::resource::{OnChange, Unit};
 
+/// The files by which a unit runs: its program, its own file, and what it reads, a certificate
+/// with its key.
+pub(crate) fn files(unit: &Unit) -> Vec<String> {
+    let mut all = hard(unit).to_vec();
+    for path in &unit.reads {
+        let key = path.strip_suffix(".crt").map(|stem| format!("{stem}.key"));
+        all.extend([path.clone()].into_iter().chain(key));
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Its program and its file: no reload brings others.
+fn hard(unit: &Unit) -> [String; 2] {
+    let stem = unit.name.trim_end_matches(".service");
+    let file = format!("{}/{}", layout::UNITS, unit.name);
+    [layout::program(stem), file]
+}
+
 /// The steps that have it run, with all that changes.
 pub(super) fn run(unit: &Unit, facts: &Facts, changed: &BTreeSet<String>) -> Vec<Step> {
     let name = unit.name.clone();
@@ -17,9 +37,7 @@ pub(super) fn run(unit: &Unit, facts: &Facts, changed: &BTreeSet<String>) -> Vec
     if !there.is_some_and(|there| there.enabled) {
         steps.push(Step::Enable { unit: name.clone() });
     }
-    let stem = unit.name.trim_end_matches(".service");
-    let program = layout::program(stem);
-    let file = format!("{}/{}", layout::UNITS, unit.name);
+    let [program, file] = hard(unit);
     // On a host that never had it there is nothing of an earlier run to be changed.
     let known = facts.entries.contains_key(&file);
     let unread = facts.unread.get(&name);
@@ -30,7 +48,6 @@ pub(super) fn run(unit: &Unit, facts: &Facts, changed: &BTreeSet<String>) -> Vec
         paths.filter(|path| new(path)).cloned().collect()
     };
     let read = because(&mut unit.reads.iter());
-    // No reload brings another program or another unit file.
     let hard = because(&mut [program, file].iter());
     let active = there.is_some_and(|there| there.active);
     if !active {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sternpost::agent::{Agent, Answer, Order, Services, ServicesError};
@@ -29,6 +29,21 @@ pub(crate) struct Recorded {
     pub(crate) broken: Option<String>,
     /// One that comes up and dies, again and again.
     pub(crate) unsteady: Option<String>,
+    /// Those that do so for as long as a word stands in a file.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// A unit, and what it dies of: a word in a file.
+pub(crate) struct Refused {
+    pub(crate) unit: &'static str,
+    pub(crate) file: PathBuf,
+    pub(crate) word: &'static str,
+}
+
+impl Refused {
+    fn stands(&self) -> bool {
+        fs::read_to_string(&self.file).is_ok_and(|text| text.contains(self.word))
+    }
 }
 
 impl Recorded {
@@ -38,6 +53,11 @@ impl Recorded {
             active: false,
             state: String::new(),
         })
+    }
+
+    fn dies(&self, unit: &str) -> bool {
+        let mut refused = self.refused.iter();
+        refused.any(|one| one.unit == unit && one.stands())
     }
 
     fn up(&mut self, call: &str, name: &str) -> Result<(), ServicesError> {
@@ -55,7 +75,13 @@ impl Recorded {
 
 impl Services for &mut Recorded {
     fn look(&mut self, unit: &str) -> Result<Option<Unit>, ServicesError> {
-        Ok(self.units.get(unit).cloned())
+        let found = self.units.get(unit).cloned();
+        // One that dies again and again is not active, whatever it is at the moment.
+        let dies = self.dies(unit);
+        Ok(found.map(|found| Unit {
+            active: found.active && !dies,
+            ..found
+        }))
     }
     fn settle(&mut self) -> Result<(), ServicesError> {
         self.calls.push("settle".to_owned());
@@ -72,7 +98,7 @@ impl Services for &mut Recorded {
         self.up("restart", unit)
     }
     fn stays(&mut self, unit: &str) -> Result<(), ServicesError> {
-        if self.unsteady.as_deref() != Some(unit) {
+        if self.unsteady.as_deref() != Some(unit) && !self.dies(unit) {
             return Ok(());
         }
         Err(ServicesError::Dies {
@@ -109,7 +135,7 @@ pub(crate) struct Wire<'a> {
 }
 
 impl Transport for Wire<'_> {
-    fn bring(&mut self, program: &Path) -> Result<std::path::PathBuf, TransportError> {
+    fn bring(&mut self, program: &Path) -> Result<PathBuf, TransportError> {
         Ok(program.to_owned())
     }
 
@@ -144,6 +170,24 @@ fn rendered(cluster: &Cluster) -> Vec<Resource> {
     render::host(cluster, &cluster.hosts[0], &known)
 }
 
+fn names(wanted: &[Resource]) -> impl Iterator<Item = &str> {
+    let programs = wanted.iter().filter_map(Resource::program);
+    programs.map(|program| program.name.as_str())
+}
+
+/// The programs of a folder, as they are there.
+fn brought(binaries: &Path, wanted: &[Resource]) -> Tried<Programs> {
+    let mut lines = String::new();
+    for name in names(wanted) {
+        let content = fs::read(binaries.join(name))?;
+        let sum = ring::digest::digest(&ring::digest::SHA256, &content);
+        let sum = sum.as_ref().iter().map(|octet| format!("{octet:02x}"));
+        lines.push_str(&format!("{}  {name}\n", sum.collect::<String>()));
+    }
+    let sums = Checksums::parse(Path::new("SHA256SUMS"), &lines)?;
+    Ok(Programs::of_folder(binaries, &sums, Architecture::Amd64))
+}
+
 pub(crate) const FOREVER: usize = usize::MAX;
 
 impl World {
@@ -158,25 +202,12 @@ impl World {
         fs::write(folder.path().join("cluster.yaml"), text)?;
         let cluster = spec::read(&folder.path().join("cluster.yaml"))?.cluster;
         let wanted = rendered(&cluster);
-        let mut lines = String::new();
         let binaries = folder.path().join("binaries");
         fs::create_dir_all(&binaries)?;
-        for resource in &wanted {
-            let Resource::Program(program) = resource else {
-                continue;
-            };
-            let content = format!("this is {}", program.name);
-            fs::write(binaries.join(&program.name), &content)?;
-            let sum = ring::digest::digest(&ring::digest::SHA256, content.as_bytes());
-            let sum: String = sum
-                .as_ref()
-                .iter()
-                .map(|octet| format!("{octet:02x}"))
-                .collect();
-            lines.push_str(&format!("{sum}  {}\n", program.name));
+        for name in names(&wanted) {
+            fs::write(binaries.join(name), format!("this is {name}"))?;
         }
-        let sums = Checksums::parse(Path::new("SHA256SUMS"), &lines)?;
-        let programs = Programs::of_folder(&binaries, &sums, Architecture::Amd64);
+        let programs = brought(&binaries, &wanted)?;
         let users = [
             "root:x:0",
             "etcd:x:301",
@@ -207,7 +238,15 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn root(&self) -> std::path::PathBuf {
+    /// Another version of a program.
+    pub(crate) fn bring(&mut self, program: &str, text: &str) -> Tried {
+        let binaries = self.folder.path().join("binaries");
+        fs::write(binaries.join(program), text)?;
+        self.programs = brought(&binaries, &self.wanted)?;
+        Ok(())
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("root")
     }
 

@@ -99,6 +99,10 @@ pub(super) fn not_begun() -> Tried {
         let said = hosts.run(&["apply"])?.ended(1)?;
         holds(&said, "m1: FAILED: ")?;
         holds(&said, "unknown flag: --no-such-flag")?;
+        holds(
+            &said,
+            "/etc/systemd/system/kube-apiserver.service: put back as before, and it runs by that",
+        )?;
         for name in ["m2", "m3"] {
             holds(
                 &said,
@@ -108,6 +112,14 @@ pub(super) fn not_begun() -> Tried {
         // A node waits for nobody.
         holds(&said, "n1: ")?;
         let log = hosts.log()?;
+        let root = hosts.root(MASTERS[0]);
+        let unit = root.join("etc/systemd/system/kube-apiserver.service");
+        let up = root
+            .join("run/units/kube-apiserver.service.active")
+            .exists();
+        if fs::read_to_string(unit)?.contains("no-such-flag") || !up {
+            return Err(format!("run {run} left m1 without its own:\n{said}").into());
+        }
         for host in &MASTERS[1..] {
             let touched = places(&log, host, "restart");
             let unit = hosts
@@ -129,7 +141,7 @@ pub(super) fn broken_off() -> Tried {
     let hosts = Hosts::new()?;
     hosts.run(&["apply"])?.ended(0)?;
     hosts.describe(FLAG)?;
-    // The first run ends behind the files, at the restart of etcd.
+    // The first run ends behind the files, at the restart of etcd, whose own is put back.
     let held = hosts.root(MASTERS[0]).join("run/units/etcd.service.active");
     let unit = hosts
         .root(MASTERS[0])
@@ -137,7 +149,9 @@ pub(super) fn broken_off() -> Tried {
     fs::remove_file(&held)?;
     fs::create_dir(&held)?;
     hosts.run(&["apply", "--host", "m1"])?.ended(1)?;
-    holds(&fs::read_to_string(unit)?, "warn")?;
+    if fs::read_to_string(unit)?.contains("warn") {
+        return Err("etcd's file is the new one".into());
+    }
     hosts.log()?;
     hosts.run(&["apply", "--host", "m1"])?.ended(1)?;
     fs::remove_dir(&held)?;

@@ -104,7 +104,8 @@ fn rebooted(rig: &mut Rig) -> Result<(), Failed> {
 }
 
 /// A flag that nobody knows: the program starts and dies, as often as systemd tries, and says why.
-/// The masters whose turn is later are not begun, and the API is there all the while.
+/// The masters whose turn is later are not begun, the API is there all the while, and the one that
+/// was begun has its scheduler again, as it ran before.
 fn flagged(rig: &Rig) -> Result<(), Failed> {
     let flags = "flags: {kube-scheduler: {no-such-flag: \"1\"}}\n";
     rig.describe(&MASTERS, &format!("{BARE}{flags}"))?;
@@ -113,6 +114,7 @@ fn flagged(rig: &Rig) -> Result<(), Failed> {
         "m1: FAILED: restart kube-scheduler.service, since ",
         "kube-scheduler.service starts and dies again and again (",
         "unknown flag: --no-such-flag",
+        "; /etc/systemd/system/kube-scheduler.service: put back as before, and it runs by that",
         "likely cause: a flag in the description is none of this version's",
         "m2: FAILED: not begun: m1 failed, and ",
         "m3: FAILED: not begun: m1 failed, and ",
@@ -120,11 +122,17 @@ fn flagged(rig: &Rig) -> Result<(), Failed> {
         checks::holds(&run.printed, wanted)?;
     }
     checks::serving(rig)?;
+    let running = "systemctl is-active kube-scheduler.service && \
+                   ! tr '\\0' ' ' </proc/$(systemctl show --value --property=MainPID \
+                   kube-scheduler.service)/cmdline | grep no-such-flag && \
+                   ! test -e /var/lib/sternpost/previous";
+    checks::holds(&rig.on("m1", running)?, "active")?;
     // It is not taken for well while it is up for a moment.
     let again = rig.apply(&[])?.ended(1)?;
     checks::holds(&again.printed, "unknown flag: --no-such-flag")?;
     rig.describe(&MASTERS, BARE)?;
-    rig.apply(&[])?.ended(0).map(drop)
+    let again = rig.apply(&[])?.ended(0)?;
+    checks::nothing_done(&again, rig)
 }
 
 /// A processor that the operator has no program for.

@@ -255,6 +255,8 @@ impl Transport for Fake {
             | Order::Put(_)
             | Order::Install(_)
             | Order::Settle
+            | Order::Retain(_)
+            | Order::Well(_)
             | Order::Enable(_)
             | Order::Start(_)
             | Order::Restart(_)

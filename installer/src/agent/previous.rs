@@ -1,0 +1,143 @@
+//! What stood where something of ours takes the place of something of ours: a copy for the
+//! superuser alone, one a path, until those who read it are well. A unit that does not come up
+//! by what is new gets it back.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::before::{self, Was};
+use super::files::{FilesError, below, beside, refused, settled};
+use super::journal::{Entry, Journal};
+use crate::facts::sha256;
+
+/// Where the copies lie, each under the SHA-256 of its path.
+pub(super) const PREVIOUS: &str = "/var/lib/sternpost/previous";
+
+/// A copy.
+#[derive(Serialize, Deserialize)]
+struct Previous {
+    was: Was,
+    /// What was in a file.
+    text: String,
+}
+
+/// Keeps what stands at these paths, but where something is kept already: that is what its
+/// readers ran with when they were last well.
+pub(super) fn retain(root: &Path, paths: &[String]) -> Result<(), FilesError> {
+    for path in paths {
+        let copy = copy_of(root, path);
+        if copy.exists() {
+            continue;
+        }
+        let place = below(root, path);
+        let Some(was) = before::stands(&place)? else {
+            continue;
+        };
+        let text = match &was {
+            // Ours are text; what is none has become another's, who has it himself.
+            Was::File { .. } => match fs::read_to_string(&place) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
+                text => text.map_err(refused("read", place))?,
+            },
+            Was::Link { .. } => String::new(),
+        };
+        kept(&copy, &Previous { was, text }).map_err(refused("kept", copy))?;
+    }
+    Ok(())
+}
+
+/// Puts back what is kept of these paths, and keeps it no more; which they were. The journal
+/// knows before anything is there.
+pub(super) fn put_back(
+    root: &Path,
+    paths: &[String],
+    journal: &mut Journal,
+) -> Result<Vec<String>, FilesError> {
+    let mut back = Vec::new();
+    for path in paths {
+        let copy = copy_of(root, path);
+        let Some(previous) = read(&copy).map_err(refused("read", copy.clone()))? else {
+            continue;
+        };
+        let place = below(root, path);
+        if before::stands(&place)?.as_ref() != Some(&previous.was) {
+            journal.note(&entry(root, path, &previous.was))?;
+            before::laid(&place, &previous.was, |_| Ok(previous.text.into_bytes()))?;
+            back.push(path.clone());
+        }
+        before::gone(&copy).map_err(refused("removed", copy))?;
+    }
+    Ok(back)
+}
+
+/// Keeps nothing more but of these paths.
+pub(super) fn forget(root: &Path, but: &[String]) -> io::Result<()> {
+    let folder = below(root, PREVIOUS);
+    let stay: Vec<_> = but.iter().map(|path| copy_of(root, path)).collect();
+    let copies = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        copies => copies?,
+    };
+    let mut left = false;
+    for copy in copies {
+        let copy = copy?.path();
+        match stay.contains(&copy) {
+            true => left = true,
+            false => fs::remove_file(copy)?,
+        }
+    }
+    match left {
+        true => Ok(()),
+        false => fs::remove_dir(folder),
+    }
+}
+
+/// What the journal is told of something that is put back.
+fn entry(root: &Path, path: &str, was: &Was) -> Entry {
+    let (path, place) = (path.to_owned(), below(root, path));
+    match was {
+        Was::File { sha256: after, .. } => Entry::Wrote {
+            path,
+            before: fs::read(place).ok().map(|octets| sha256(&octets)),
+            after: after.clone(),
+        },
+        Was::Link { to } => {
+            // Links lead below the root that they lie below.
+            let inside = Path::new(to).strip_prefix(root).unwrap_or(Path::new(to));
+            let before = fs::read_link(place).ok();
+            Entry::Linked {
+                path,
+                before: before.map(|to| to.display().to_string()),
+                after: Path::new("/").join(inside).display().to_string(),
+            }
+        }
+    }
+}
+
+fn copy_of(root: &Path, path: &str) -> PathBuf {
+    below(root, PREVIOUS).join(sha256(path.as_bytes()))
+}
+
+/// A copy is there whole or not at all, and never readable by others.
+fn kept(copy: &Path, previous: &Previous) -> io::Result<()> {
+    if let Some(folder) = copy.parent() {
+        let mut make = DirBuilder::new();
+        make.recursive(true).mode(0o700).create(folder)?;
+    }
+    let fresh = beside(copy);
+    before::gone(&fresh)?;
+    before::written(&fresh, &serde_json::to_vec(previous)?)?;
+    fs::rename(&fresh, copy)?;
+    settled(copy)
+}
+
+fn read(copy: &Path) -> io::Result<Option<Previous>> {
+    match fs::read(copy) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        octets => Ok(Some(serde_json::from_slice(&octets?)?)),
+    }
+}

@@ -1,0 +1,167 @@
+//! A unit that ran, and does not by what it is given: it gets back what it ran by.
+
+use super::world::Refused;
+use super::*;
+
+const WHOLE: &str = include_str!("../spec/whole.yaml");
+const SCHEDULER: &str = "kube-scheduler.service";
+const MANAGER: &str = "kube-controller-manager.service";
+const UNITS: &str = "etc/systemd/system";
+const COPIES: &str = "var/lib/sternpost/previous";
+/// What the units of this test die of.
+const WORD: &str = "no-such-flag";
+
+/// The description with these flags.
+fn flagged(flags: &str) -> String {
+    format!("{WHOLE}\nflags: {{{flags}}}\n")
+}
+
+/// A master on which all is well, and what is there; it refuses what is to come.
+fn world(material: &Material) -> Tried<(World, BTreeSet<String>)> {
+    let mut world = World::new()?;
+    world.apply(material, FOREVER)?;
+    let refused = [SCHEDULER, MANAGER].map(|unit| Refused {
+        unit,
+        file: world.root().join(UNITS).join(unit),
+        word: WORD,
+    });
+    world.services.refused = refused.into();
+    let there = world.listing()?;
+    Ok((world, there))
+}
+
+fn refused(world: &mut World, material: &Material, wanted: &[&str]) -> Tried {
+    let error = match world.apply(material, FOREVER) {
+        Ok(plan) => return Err(format!("it is taken for well:\n{}", show(&plan)).into()),
+        Err(error) => error.to_string(),
+    };
+    for wanted in wanted {
+        if !error.contains(wanted) {
+            return Err(format!("no {wanted:?} in {error}").into());
+        }
+    }
+    Ok(())
+}
+
+fn same(wanted: &BTreeSet<String>, world: &World, when: &str) -> Tried {
+    let here = world.listing()?;
+    let odd: Vec<_> = here.symmetric_difference(wanted).take(4).collect();
+    match odd.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{when}: {odd:#?}").into()),
+    }
+}
+
+fn runs(world: &mut World, unit: &str) -> Tried {
+    match world.services.unit(unit).active {
+        true => Ok(()),
+        false => Err(format!("{unit} does not run").into()),
+    }
+}
+
+pub(super) fn flag() -> Tried {
+    let material = Material::new(SystemTime::now())?;
+    let (mut world, there) = world(&material)?;
+    // One does not know its flag, the other does.
+    world.describe(&flagged(
+        "kube-scheduler: {no-such-flag: \"1\"}, kube-controller-manager: {v: \"3\"}",
+    ))?;
+    let file = world.root().join(UNITS).join(MANAGER);
+    for _ in 0..2 {
+        world.services.calls.clear();
+        let wanted = [
+            "restart kube-scheduler.service, since /etc/systemd/system/kube-scheduler.service",
+            "(exit-code); /etc/systemd/system/kube-scheduler.service: put back as before, and it \
+             runs by that\n    kube-scheduler.service said this",
+        ];
+        refused(&mut world, &material, &wanted)?;
+        let last = world.services.calls.iter().rev().take(2);
+        let last: Vec<_> = last.map(String::as_str).collect();
+        if last != ["restart kube-scheduler.service", "reread"] {
+            return Err(format!("{:?}", world.services.calls).into());
+        }
+        runs(&mut world, SCHEDULER)?;
+        if !fs::read_to_string(&file)?.contains("--v=3") {
+            return Err("what was well is put back as well".into());
+        }
+    }
+    // Nothing is to be done where it runs as it is described.
+    world.describe(WHOLE)?;
+    let plan = show(&world.apply(&material, FOREVER)?);
+    if plan.contains("scheduler") || !plan.contains(MANAGER) {
+        return Err(plan.into());
+    }
+    same(&there, &world, "described as before")?;
+    // Both do not know theirs: each gets back its own.
+    world.describe(&flagged(
+        "kube-scheduler: {no-such-flag: \"1\"}, kube-controller-manager: {no-such-flag: \"1\"}",
+    ))?;
+    let wanted = [SCHEDULER, MANAGER].map(|unit| format!("restart {unit}, since "));
+    let wanted = wanted.each_ref().map(String::as_str);
+    refused(&mut world, &material, &wanted)?;
+    runs(&mut world, MANAGER)?;
+    same(&there, &world, "two of them")
+}
+
+pub(super) fn program() -> Tried {
+    let material = Material::new(SystemTime::now())?;
+    let (mut world, _) = world(&material)?;
+    let link = world.root().join("usr/local/bin/kube-scheduler");
+    let before = fs::read_link(&link)?;
+    world.bring("kube-scheduler", "this has no-such-flag")?;
+    world.services.refused.push(Refused {
+        unit: SCHEDULER,
+        file: link.clone(),
+        word: WORD,
+    });
+    let wanted =
+        ["/usr/local/bin/kube-scheduler: put back as before, and it runs by that"];
+    refused(&mut world, &material, &wanted)?;
+    runs(&mut world, SCHEDULER)?;
+    if fs::read_link(&link)? != before {
+        return Err("its link leads to the new one".into());
+    }
+    // What was there is no better: that is said, and the unit left as it was asked for.
+    fs::write(world.root().join("usr/local/bin/kube-scheduler"), WORD)?;
+    let wanted =
+        ["put back as before, but it does not run by that either: kube-scheduler"];
+    refused(&mut world, &material, &wanted)
+}
+
+/// A copy is the superuser's alone, and lasts until its readers are known to be well.
+pub(super) fn broken_off() -> Tried {
+    let material = Material::new(SystemTime::now())?;
+    let (mut cut, mut kept) = (0, 0);
+    for orders in 1..FOREVER {
+        let (mut world, there) = world(&material)?;
+        world.describe(&flagged("kube-scheduler: {no-such-flag: \"1\"}"))?;
+        let first = world.apply(&material, orders);
+        let finished = matches!(first, Err(ApplyError::Step { .. }));
+        for copy in fs::read_dir(world.root().join(COPIES))
+            .into_iter()
+            .flatten()
+        {
+            let mode = fs::metadata(copy?.path())?.permissions().mode() & 0o7777;
+            if mode != 0o600 {
+                return Err(format!("a copy is {mode:o}").into());
+            }
+            kept += 1;
+        }
+        let when = format!("after {orders} orders");
+        refused(&mut world, &material, &["and it runs by that"])?;
+        runs(&mut world, SCHEDULER)?;
+        same(&there, &world, &when)?;
+        world.describe(WHOLE)?;
+        if !world.apply(&material, FOREVER)?.steps.is_empty() {
+            return Err(format!("{when}: something is left").into());
+        }
+        if finished {
+            break;
+        }
+        cut += 1;
+    }
+    match cut >= 5 && kept >= 3 {
+        true => Ok(()),
+        false => Err(format!("cut {cut} times, {kept} copies").into()),
+    }
+}
