@@ -78,6 +78,17 @@ fn apply_leaves_another_machine_alone_and_notes_that() {
 
 #[test]
 fn certs_says_of_each_that_there_is_none() {
+    let [plain, list] = [&["certs"][..], &["certs", "list"]].map(|words| {
+        let output = sternpost(words);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        text(&output.stdout)
+    });
+    assert_eq!(plain, list);
+    let check = sternpost(&["certs", "check"]);
+    // Those of the spec's authorities are not there either: nothing is good.
+    assert_eq!((check.status.code(), text(&check.stdout)), (Some(1), plain));
+    let other = sternpost(&["certs", "chek"]);
+    assert_eq!(other.status.code(), Some(2), "{other:?}");
     let output = sternpost(&["certs", "-o", "json"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

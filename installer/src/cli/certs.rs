@@ -1,9 +1,10 @@
-//! `sternpost certs`: every certificate of every host, and whether it will do.
+//! `sternpost certs`: every certificate of every host, and whether it will do; `certs check` says
+//! those alone that will not.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use daemon::exit;
 use pki::KeyKind;
 use serde_json::json;
@@ -20,9 +21,31 @@ use crate::resource::{Authority, Shared};
 use crate::spec::{Cluster, Host, Role};
 use crate::transport::Piped;
 
+/// Which certificates are said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// All of them.
+    #[default]
+    List,
+    /// Those that will not do.
+    Check,
+}
+
+impl What {
+    fn says(self, line: &Line) -> bool {
+        match self {
+            Self::List => true,
+            Self::Check => line.why.is_some(),
+        }
+    }
+}
+
 /// What is asked for.
 #[derive(Debug, Args)]
 pub(super) struct Certs {
+    /// Which of them are printed.
+    #[arg(value_enum, default_value_t)]
+    what: What,
     #[command(flatten)]
     reach: Reach,
     /// How it is printed.
@@ -34,7 +57,7 @@ impl Certs {
     /// A line a certificate; 1 when one of them is to be issued anew, or a host is silent.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
         let cluster = self.reach.cluster()?;
-        let answers =
+        let mut answers =
             self.reach
                 .each(&cluster, |_| true, |host, way| of_host(&cluster, host, way));
         let good = |answer: &Result<Vec<Line>, String>| {
@@ -46,7 +69,14 @@ impl Certs {
             true => exit::DONE,
             false => exit::FAILED,
         };
+        let known: usize = answers.values().flatten().map(Vec::len).sum();
+        for lines in answers.values_mut().flatten() {
+            lines.retain(|line| self.what.says(line));
+        }
         let text = match self.output {
+            Output::Text if self.what == What::Check && code == exit::DONE => {
+                format!("{known} certificates, all good")
+            }
             Output::Text => text(&answers),
             Output::Json => {
                 let hosts = answers.iter().map(|(host, answer)| match answer {
