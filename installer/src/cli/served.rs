@@ -31,6 +31,34 @@ impl Default for Pace {
     }
 }
 
+/// How something is still missing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Whoever waited was stopped, while this was missing.
+    Stopped(String),
+    /// This is missing after so long.
+    Late(Duration, String),
+}
+
+impl Missing {
+    /// In words, about a host: `not_yet` is what it is not, and `then` what comes of that.
+    pub(super) fn told(&self, not_yet: &str, then: &str) -> String {
+        match self {
+            Self::Stopped(what) => {
+                format!(
+                    "every step is done, and stopped before it was {not_yet}: {what}{then}"
+                )
+            }
+            Self::Late(after, what) => {
+                let seconds = after.as_secs();
+                format!(
+                    "every step is done, but after {seconds} s it is not {not_yet}: {what}{then}"
+                )
+            }
+        }
+    }
+}
+
 /// Asks the api-lb of a host until all of these are up to it. What is waited for is said once,
 /// where there is anything to wait for; `stop` breaks it off.
 pub(super) fn served(
@@ -39,7 +67,7 @@ pub(super) fn served(
     pace: &Pace,
     stop: &dyn Fn() -> bool,
     waits: impl FnOnce(&str),
-) -> Result<(), String> {
+) -> Result<(), Missing> {
     until(pace, stop, waits, || missing(way, servers))
 }
 
@@ -49,16 +77,16 @@ pub(super) fn until(
     stop: &dyn Fn() -> bool,
     waits: impl FnOnce(&str),
     mut missing: impl FnMut() -> Option<String>,
-) -> Result<(), String> {
+) -> Result<(), Missing> {
     let begun = Instant::now();
     let mut waits = Some(waits);
     while let Some(missing) = missing() {
-        if stop() || begun.elapsed() >= pace.patience {
-            let seconds = begun.elapsed().as_secs();
-            return Err(format!(
-                "every step is done, but after {seconds} s {missing}; \"sternpost status\" \
-                 shows whether that lasts"
-            ));
+        if stop() {
+            return Err(Missing::Stopped(missing));
+        }
+        let waited = begun.elapsed();
+        if waited >= pace.patience {
+            return Err(Missing::Late(waited, missing));
         }
         if let Some(say) = waits.take() {
             say(&missing);
@@ -146,7 +174,7 @@ mod tests {
             (
                 vec![sees("hung", "up")],
                 0,
-                Err("after 0 s to its api-lb m1 is hung"),
+                Err("after 0 s it is not well: to its api-lb m1 is hung, and so on"),
                 None,
             ),
             (vec![Ok(json!({}))], 0, Err("does not know"), None),
@@ -163,7 +191,10 @@ mod tests {
             });
             match wanted {
                 Ok(()) => assert_eq!(ended, Ok(())),
-                Err(part) => assert!(ended.unwrap_err().contains(part)),
+                Err(part) => {
+                    let told = ended.unwrap_err().told("well", ", and so on");
+                    assert!(told.contains(part), "{told}");
+                }
             }
             assert_eq!(said.is_some(), waited.is_some(), "{said:?}");
             assert!(
@@ -178,6 +209,9 @@ mod tests {
         let mut host = Host(vec![sees("unknown", "up")]);
         let servers = BTreeSet::from(["m1".to_owned()]);
         let ended = served(&mut host, &servers, &Pace::default(), &|| true, |_| {});
-        assert!(ended.unwrap_err().contains("m1 is unknown"));
+        let told = ended.unwrap_err().told("well", "");
+        let wanted = "every step is done, and stopped before it was well: to its api-lb m1 is \
+                      unknown";
+        assert_eq!(told, wanted);
     }
 }

@@ -23,6 +23,9 @@ use crate::render::Newcomers;
 use crate::spec::{Cluster, Host, Role};
 use crate::stock::Stock;
 
+/// Where to look whether something is missing for long.
+const STATUS: &str = "; \"sternpost status\" shows whether that lasts";
+
 /// What all hosts are worked on with.
 pub(super) struct Run<'a> {
     pub(super) cluster: &'a Cluster,
@@ -107,8 +110,12 @@ impl Run<'_> {
             let waits = |lacks: &str| self.waits(host, lacks, events);
             let stop = || self.interrupt.asked();
             let way = &mut worked.site.way;
-            served::served(way, servers, &Pace::default(), &stop, waits)
-                .map_err(|error| self.failed(host, error, events))?;
+            served::served(way, servers, &Pace::default(), &stop, waits).map_err(
+                |missing| {
+                    let error = missing.told("serving", STATUS);
+                    self.failed(host, error, events)
+                },
+            )?;
         }
         Ok(worked)
     }
@@ -203,12 +210,13 @@ impl Run<'_> {
         if turn.counts() {
             let balancer = planned.balancer();
             let way = &mut planned.site.way;
-            served::until(
+            let ended = served::until(
                 &well::PACE,
                 &|| self.interrupt.asked(),
                 |lacks| self.waits(name, lacks, events),
                 || well::lacks(way, host, balancer),
-            )?;
+            );
+            ended.map_err(|missing| missing.told("well", STATUS))?;
         }
         turn.ended_well();
         Ok(planned)
