@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::Resource;
@@ -93,8 +93,9 @@ start | restart)
         echo "kube-apiserver has exited" >&2
         exit 1
     fi
-    # Time in which another host's would come between, were it let.
-    sleep 0.05
+    # Time in which another host's would come between, were it let; once a long one.
+    sleep "$(cat /run/slow 2>/dev/null || echo 0.05)"
+    rm -f /run/slow
     : >"$units/$unit.active"
     # A kubelet that is let in has its certificate.
     [ "$unit" != kubelet.service ] || : >/etc/kubernetes/kubelet.conf
@@ -334,7 +335,7 @@ impl Hosts {
     }
 
     /// In a network where every host's address is somebody's.
-    fn within(&self, words: &[&str]) -> Tried<Run> {
+    fn command(&self, words: &[&str]) -> Command {
         let script = "ip link set lo up; for at in $ADDRESSES; do ip address add \"$at/32\" \
                       dev lo; done; exec \"$@\"";
         let program = Path::new(env!("CARGO_BIN_EXE_sternpost"));
@@ -344,7 +345,8 @@ impl Hosts {
             self.folder.path().display(),
             own.display()
         );
-        let output = Command::new("unshare")
+        let mut command = Command::new("unshare");
+        command
             .args(["--net", "sh", "-c", script, "sh"])
             .args(words)
             .current_dir(self.desk())
@@ -353,12 +355,24 @@ impl Hosts {
             .env("HOME", self.folder.path())
             .env_remove("XDG_STATE_HOME")
             .env_remove("XDG_CACHE_HOME")
-            .env_remove("KUBECONFIG")
-            .output()?;
+            .env_remove("KUBECONFIG");
+        command
+    }
+
+    fn within(&self, words: &[&str]) -> Tried<Run> {
         Ok(Run {
             line: words.join(" "),
-            output,
+            output: self.command(words).output()?,
         })
+    }
+
+    /// Begins the command, which is read while it runs. It hears of an interrupt also where
+    /// whoever runs the tests does not, as jobs of a shell in the background.
+    pub(super) fn begin(&self, words: &[&str]) -> Tried<Child> {
+        let program = env!("CARGO_BIN_EXE_sternpost");
+        let heard = ["env", "--default-signal=INT", program];
+        let words: Vec<_> = heard.iter().chain(words).copied().collect();
+        Ok(self.command(&words).stdout(Stdio::piped()).spawn()?)
     }
 
     /// What the operator's side has noted of its runs.

@@ -6,6 +6,7 @@
 //! Leaves to others: real ssh, systemd and components, on booted machines.
 
 mod arrive;
+mod at_once;
 mod docs;
 mod guards;
 mod hosts;
@@ -13,6 +14,7 @@ mod master;
 mod safe;
 mod secrets;
 mod turns;
+mod watched;
 
 use lab::requirement::{Requirement, trial};
 use libtest_mimic::{Arguments, Failed};
@@ -20,72 +22,81 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
+const TESTS: [(&str, Test); 19] = [
+    (
+        "masters_are_started_anew_one_after_the_other",
+        turns::in_turn,
+    ),
+    (
+        "the_next_master_waits_until_the_one_before_is_well",
+        turns::well,
+    ),
+    (
+        "a_master_that_fails_leaves_the_others_as_they_are",
+        turns::not_begun,
+    ),
+    (
+        "a_restart_that_was_broken_off_is_done_by_the_next_run",
+        turns::broken_off,
+    ),
+    (
+        "every_line_of_the_events_is_json_and_names_who_was_lost",
+        turns::every_event,
+    ),
+    (
+        "an_etcd_of_others_is_named_and_the_other_hosts_go_on",
+        turns::stale,
+    ),
+    (
+        "a_master_that_the_operator_sits_on_is_not_reached_over_ssh",
+        master::is_known,
+    ),
+    (
+        "a_host_without_which_the_cluster_would_not_serve_is_not_begun",
+        safe::one_short,
+    ),
+    (
+        "members_of_etcd_that_change_are_refused_before_anything_is_touched",
+        safe::members,
+    ),
+    (
+        "hosts_without_which_a_cluster_falls_are_not_given_up_unasked",
+        safe::given_up,
+    ),
+    (
+        "a_node_that_nobody_would_let_in_is_not_begun",
+        guards::newcomer,
+    ),
+    (
+        "no_version_is_left_out_or_taken_back_and_no_kubelet_is_newest",
+        guards::skewed,
+    ),
+    (
+        "authorities_that_a_master_has_lost_come_back_and_no_others",
+        safe::keepers,
+    ),
+    (
+        "another_operator_on_one_master_keeps_all_hosts",
+        safe::kept_out,
+    ),
+    (
+        "of_two_operators_who_begin_at_once_one_does_it_all",
+        at_once::begun,
+    ),
+    (
+        "status_is_looked_at_until_it_is_interrupted",
+        watched::until_interrupted,
+    ),
+    (
+        "an_agent_lies_where_it_can_be_executed_and_leaves_nothing",
+        arrive::anywhere,
+    ),
+    ("no_secret_is_said_or_noted", secrets::nowhere),
+    ("the_manuals_commands_work_in_their_order", docs::in_order),
+];
+
 fn main() {
-    let tests: [(&str, Test); 17] = [
-        (
-            "masters_are_started_anew_one_after_the_other",
-            turns::in_turn,
-        ),
-        (
-            "the_next_master_waits_until_the_one_before_is_well",
-            turns::well,
-        ),
-        (
-            "a_master_that_fails_leaves_the_others_as_they_are",
-            turns::not_begun,
-        ),
-        (
-            "a_restart_that_was_broken_off_is_done_by_the_next_run",
-            turns::broken_off,
-        ),
-        (
-            "every_line_of_the_events_is_json_and_names_who_was_lost",
-            turns::every_event,
-        ),
-        (
-            "an_etcd_of_others_is_named_and_the_other_hosts_go_on",
-            turns::stale,
-        ),
-        (
-            "a_master_that_the_operator_sits_on_is_not_reached_over_ssh",
-            master::is_known,
-        ),
-        (
-            "a_host_without_which_the_cluster_would_not_serve_is_not_begun",
-            safe::one_short,
-        ),
-        (
-            "members_of_etcd_that_change_are_refused_before_anything_is_touched",
-            safe::members,
-        ),
-        (
-            "hosts_without_which_a_cluster_falls_are_not_given_up_unasked",
-            safe::given_up,
-        ),
-        (
-            "a_node_that_nobody_would_let_in_is_not_begun",
-            guards::newcomer,
-        ),
-        (
-            "no_version_is_left_out_or_taken_back_and_no_kubelet_is_newest",
-            guards::skewed,
-        ),
-        (
-            "authorities_that_a_master_has_lost_come_back_and_no_others",
-            safe::keepers,
-        ),
-        (
-            "another_operator_on_one_master_keeps_all_hosts",
-            safe::kept_out,
-        ),
-        (
-            "an_agent_lies_where_it_can_be_executed_and_leaves_nothing",
-            arrive::anywhere,
-        ),
-        ("no_secret_is_said_or_noted", secrets::nowhere),
-        ("the_manuals_commands_work_in_their_order", docs::in_order),
-    ];
-    let trials = tests.map(|(name, test)| trial(name, &[Requirement::Root], test));
+    let trials = TESTS.map(|(name, test)| trial(name, &[Requirement::Root], test));
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
 }
 

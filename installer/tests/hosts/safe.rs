@@ -11,10 +11,10 @@ use sternpost::apply::PLACE;
 use super::hosts::Hosts;
 use super::{Tried, holds};
 
-const MASTERS: [&str; 3] = ["192.0.2.11", "192.0.2.12", "192.0.2.13"];
+pub(super) const MASTERS: [&str; 3] = ["192.0.2.11", "192.0.2.12", "192.0.2.13"];
 /// Flags that start anew what one may do without, and what not.
 const SCHEDULER: &str = "flags: {kube-scheduler: {profiling: \"false\"}}";
-const ETCD: &str =
+pub(super) const ETCD: &str =
     "flags: {kube-scheduler: {profiling: \"false\"}, etcd: {log-level: warn}}";
 const SERVER: &str = "flags: {kube-apiserver: {profiling: \"false\"}}";
 
@@ -24,7 +24,7 @@ fn anew(hosts: &Hosts, host: &str, unit: &str) -> Tried<bool> {
     Ok(log.contains(&format!("{host} restart {unit}")))
 }
 
-fn described(hosts: &Hosts, flags: &str) -> Tried {
+pub(super) fn described(hosts: &Hosts, flags: &str) -> Tried {
     let path = hosts.desk().join("cluster.yaml");
     let text = fs::read_to_string(&path)?;
     let lines = text.lines().filter(|line| !line.starts_with("flags: "));
