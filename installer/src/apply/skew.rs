@@ -55,12 +55,15 @@ pub enum Skew {
         /// That of the description.
         wanted: Version,
     },
-    /// Its API server would leave a minor version out.
+    /// An API server would leave a minor version out, or be two beyond another.
     #[error(
-        "not begun: its API server has {stands}, and kubernetes.version is {wanted}: one minor \
-         version at a time; write a 1.{}, apply, and go on from there", .stands.minor + 1
+        "not begun: the API server of {whose} has {stands}, and kubernetes.version is {wanted}: one \
+         minor version at a time, on all masters; write a 1.{}, apply, and go on from there",
+        .stands.minor + 1
     )]
     Leap {
+        /// Whose.
+        whose: String,
         /// What it has.
         stands: Version,
         /// That of the description.
@@ -112,18 +115,31 @@ pub fn given(program: &str, said: Option<Version>, wanted: Version) -> Result<()
     }
 }
 
-/// Whether an API server that is there may be replaced.
+/// Whether the API server of a host may be replaced, by the versions of all that are there: the
+/// newest and the oldest may be one minor version apart.
 ///
 /// # Errors
-/// When the new one is older, or newer by more than one minor version.
-pub fn server(stands: Option<Version>, wanted: Version) -> Result<(), Skew> {
-    let Some(stands) = stands else {
-        return Ok(());
-    };
-    match wanted.minor {
-        minor if minor < stands.minor => Err(Skew::Back { stands, wanted }),
-        minor if minor > stands.minor + 1 => Err(Skew::Leap { stands, wanted }),
-        _ => Ok(()),
+/// When the new one is older than its own, or newer than one of them by more than one minor version.
+pub fn server(
+    host: &str,
+    servers: &[(String, Version)],
+    wanted: Version,
+) -> Result<(), Skew> {
+    let own = servers.iter().find(|(name, _)| name == host);
+    if let Some((_, stands)) = own
+        && wanted.minor < stands.minor
+    {
+        let stands = *stands;
+        return Err(Skew::Back { stands, wanted });
+    }
+    let old = |(_, stands): &&(String, Version)| wanted.minor > stands.minor + 1;
+    match own.into_iter().chain(servers).find(old) {
+        None => Ok(()),
+        Some((whose, stands)) => Err(Skew::Leap {
+            whose: whose.clone(),
+            stands: *stands,
+            wanted,
+        }),
     }
 }
 
@@ -174,24 +190,37 @@ mod tests {
             minor: 35,
             patch: 9,
         };
-        for (stands, wanted) in [
-            (None, None),
-            (
-                Some(at(33)),
-                Some("one minor version at a time; write a 1.34,"),
-            ),
-            (Some(at(34)), None),
-            (Some(at(35)), None),
-            (Some(later), None),
-            (Some(at(36)), Some("no minor version is taken back")),
+        let leap = |whose: &str| {
+            format!(
+                "the API server of {whose} has 1.33.2, and kubernetes.version is 1.35.2: one minor"
+            )
+        };
+        let back = || "no minor version is taken back".to_owned();
+        for (own, other, wanted) in [
+            (None, None, None),
+            (Some(at(33)), None, Some(leap("m1"))),
+            (Some(at(34)), None, None),
+            (Some(at(35)), Some(at(35)), None),
+            (Some(later), Some(at(34)), None),
+            // One that was left behind.
+            (Some(at(34)), Some(at(33)), Some(leap("m2"))),
+            (None, Some(at(33)), Some(leap("m2"))),
+            (Some(at(36)), Some(at(33)), Some(back())),
+            // It is another's to go back.
+            (Some(at(34)), Some(at(36)), None),
         ] {
-            let said = server(stands, WANTED).err().map(|one| one.to_string());
+            let servers = [("m1", own), ("m2", other)].into_iter();
+            let servers = servers.filter_map(|(name, one)| Some((name.to_owned(), one?)));
+            let servers: Vec<_> = servers.collect();
+            let said = server("m1", &servers, WANTED)
+                .err()
+                .map(|one| one.to_string());
             let fits = match (&said, wanted) {
                 (None, None) => true,
-                (Some(said), Some(wanted)) => said.contains(wanted),
+                (Some(said), Some(wanted)) => said.contains(&wanted),
                 (_, _) => false,
             };
-            assert!(fits, "{stands:?}: {said:?}");
+            assert!(fits, "{servers:?}: {said:?}");
         }
         assert_eq!(given("kubelet", None, WANTED), Ok(()));
         assert_eq!(given("kubelet", Some(later), WANTED), Ok(()));

@@ -78,8 +78,8 @@ pub(super) fn skewed() -> Tried {
         return Err("another's kubelet was run".into());
     }
     versions(&hosts, ["1.36.1", "1.36.1"], "1.36.1")?;
-    let why = "its API server has 1.34.1, and kubernetes.version is 1.36.1: one minor version at \
-               a time; write a 1.35, apply";
+    let why = "the API server of m2 has 1.34.1, and kubernetes.version is 1.36.1: one minor version at \
+               a time, on all masters; write a 1.35, apply";
     not_begun(&hosts, &["apply"], "m2", why)?;
     let why = "its kubelet would be newer than the API server of m1";
     not_begun(&hosts, &["apply"], "n1", why)?;

@@ -52,7 +52,7 @@ fn against(
 ) -> BTreeMap<String, String> {
     let mut all = newcomers(run, planned, apart);
     let mut skewed = given(run, planned);
-    skewed.extend(servers(run, planned));
+    skewed.extend(servers(run, planned, apart));
     let nodes = kubelets(run, planned, apart, &skewed);
     all.extend(skewed);
     all.extend(nodes);
@@ -137,13 +137,31 @@ fn version(ready: &Ready) -> Option<Version> {
     Version::said(&String::from_utf8_lossy(&output.stdout))
 }
 
-fn servers(run: &Run<'_>, planned: &Plans<'_>) -> BTreeMap<String, String> {
-    let masters = hosts(planned).filter(|one| one.site.host.is(Role::ControlPlane));
-    let why = |one: &Planned<'_>| {
-        let skewed = skew::server(one.stands.server, run.cluster.version).err()?;
-        Some((one.site.host.name.clone(), skewed.to_string()))
+/// API servers that leave a minor version out, go back, or leave another behind.
+fn servers(
+    run: &Run<'_>,
+    planned: &Plans<'_>,
+    apart: &mut Sites<'_>,
+) -> BTreeMap<String, String> {
+    let own = |one: &Planned<'_>| Some((one.site.host.name.clone(), one.stands.server?));
+    let mut all: Vec<_> = hosts(planned).filter_map(own).collect();
+    let replaced: Vec<_> = all.iter().map(|(name, _)| name.clone()).collect();
+    if replaced.is_empty() {
+        return BTreeMap::new();
+    }
+    let masters = apart
+        .iter_mut()
+        .filter(|(_, site)| site.host.is(Role::ControlPlane));
+    all.extend(
+        masters.filter_map(|(name, site)| {
+            Some((name.clone(), said(site, Kube::ApiServer)?))
+        }),
+    );
+    let why = |host: String| {
+        let skewed = skew::server(&host, &all, run.cluster.version).err()?;
+        Some((host, skewed.to_string()))
     };
-    masters.filter_map(why).collect()
+    replaced.into_iter().filter_map(why).collect()
 }
 
 fn kubelets(
