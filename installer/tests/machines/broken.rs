@@ -51,8 +51,9 @@ fn until_line(rig: &Rig, lines: usize, signal: Signal) -> Result<Run, Failed> {
     rig.watched(|line, pid| {
         let (said_by, step) = line.split_once(": ").unwrap_or_default();
         let by_a_host = MASTERS.iter().any(|master| master.name == said_by);
-        count += usize::from(by_a_host && !step.starts_with("waits: "));
-        if count == lines {
+        let is_step = by_a_host && !step.starts_with("waits: ");
+        count += usize::from(is_step);
+        if is_step && count == lines {
             // It may have ended with that line.
             let _ = kill(pid, signal);
         }
