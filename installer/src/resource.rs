@@ -169,6 +169,8 @@ pub enum Shared {
     ExternalEtcd,
     /// All that was made once for the cluster, as masters keep it for every later run.
     Authorities,
+    /// What flannel shows to an etcd that is there already, and whom it trusts there.
+    FlannelEtcd,
     /// The bootstrap token, as objects that make it one: for the masters, who apply them.
     Token,
     /// The key of the channel between vip-daemons.
@@ -200,6 +202,11 @@ impl Shared {
                 (layout::key("etcd/external-client"), 0o600),
             ],
             Self::Authorities => vec![(layout::AUTHORITIES.to_owned(), 0o600)],
+            Self::FlannelEtcd => vec![
+                (layout::certificate("etcd/flannel-ca"), 0o644),
+                (layout::certificate("etcd/flannel-client"), 0o644),
+                (layout::key("etcd/flannel-client"), 0o600),
+            ],
             Self::Token => vec![(format!("{}/05-join.yaml", layout::ADDONS), 0o600)],
             Self::Channel => vec![(layout::CHANNEL_KEY.to_owned(), 0o600)],
             Self::Join => vec![(layout::kubeconfig("bootstrap-kubelet"), 0o600)],
@@ -210,7 +217,11 @@ impl Shared {
     #[must_use]
     pub fn owner(self) -> Owner {
         match self {
-            Self::Trust(_) | Self::Authorities | Self::Token | Self::Join => Owner::Root,
+            Self::Trust(_)
+            | Self::Authorities
+            | Self::FlannelEtcd
+            | Self::Token
+            | Self::Join => Owner::Root,
             Self::Channel => Owner::VipDaemon,
             Self::Signing(_)
             | Self::ServiceAccounts

@@ -21,7 +21,7 @@ use sternpost::spec::{self, Cluster, Host};
 use sternpost::versions::{NEWEST, OLDEST, Version};
 
 /// A description without a key that only some versions know; the binaries are of one version.
-const SPECS: [&str; 4] = ["whole", "dual", "external", "six"];
+const SPECS: [&str; 5] = ["whole", "dual", "external", "six", "leases"];
 const COMPONENTS: [&str; 6] = [
     "etcd",
     "kube-apiserver",

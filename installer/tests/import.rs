@@ -23,7 +23,7 @@ fn every_variable_has_a_verdict() {
         "CLUSTER_DNS_DOMAIN honoured",
         "MASTER_URL honoured",
         "KUBE_APISERVER honoured",
-        "FLANNEL_ETCD_PREFIX not needed because",
+        "FLANNEL_ETCD_PREFIX honoured",
         "CLUSTER_KUBERNETES_SVC_IP not needed because",
         "NODE_NAME not needed because",
         "BOOTSTRAP_TOKEN unsupported",
@@ -70,4 +70,8 @@ fn the_description_is_good_once_the_questions_are_answered() {
     assert_eq!(cluster.networks.domain, "cluster.local");
     assert_eq!(cluster.networks.dns[0].to_string(), "10.254.0.2");
     assert_eq!(cluster.networks.pods[0].to_string(), "172.30.0.0/16");
+    assert_eq!(
+        cluster.networks.leases_in_etcd(),
+        Some("/kubernetes/network")
+    );
 }

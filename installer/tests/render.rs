@@ -15,10 +15,10 @@ use std::{env, fs};
 
 use sternpost::listing::listing;
 use sternpost::render::{self, Known, Newcomers};
-use sternpost::resource::Resource;
+use sternpost::resource::{Resource, Shared};
 use sternpost::spec::{self, Cluster, Component};
 
-const SPECS: [&str; 4] = ["whole", "dual", "external", "six"];
+const SPECS: [&str; 5] = ["whole", "dual", "external", "six", "leases"];
 
 fn cluster(name: &str) -> Cluster {
     let path = here().join(format!("spec/{name}.yaml"));
@@ -84,6 +84,39 @@ fn leave_out_packaged(resource: &mut Resource) {
     {
         file.content = "as packaged".to_owned();
     }
+}
+
+/// To an etcd of others each node shows what the masters show there.
+#[test]
+fn flannel_asks_an_etcd_of_others() {
+    let text = fs::read_to_string(here().join("spec/external.yaml")).unwrap();
+    let text = text.replace("betweenPods: none", "flannel: {store: etcd}");
+    let cluster = spec::parse("cluster.yaml", &text).unwrap().cluster;
+    let [master, node] = &cluster.hosts[..] else {
+        panic!("{:?}", cluster.hosts);
+    };
+    let there = |host| render::host(&cluster, host, &known());
+    let flannel = file(&there(node), "/etc/systemd/system/flanneld.service");
+    for wanted in [
+        "--etcd-endpoints=https://192.0.2.51:2379,https://192.0.2.52:2379",
+        "--etcd-prefix=/coreos.com/network",
+        "--etcd-certfile=/etc/kubernetes/pki/etcd/flannel-client.crt",
+    ] {
+        assert!(flannel.contains(wanted), "{flannel}");
+    }
+    assert!(!flannel.contains("--kube"), "{flannel}");
+    assert!(there(node).contains(&Resource::Shared(Shared::FlannelEtcd)));
+    let writer = "/etc/systemd/system/sternpost-pod-network.service";
+    assert!(file(&there(master), writer).contains("put /coreos.com/network/config"));
+    let programs: Vec<_> = there(master);
+    assert!(sternpost::resource::runs(&programs, "etcdctl"));
+    let paths = there(node);
+    assert!(
+        !paths
+            .iter()
+            .filter_map(Resource::file)
+            .any(|one| one.path == writer)
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use validator::{Schema, Shape};
 
-const SPECS: [&str; 4] = ["whole", "dual", "external", "six"];
+const SPECS: [&str; 5] = ["whole", "dual", "external", "six", "leases"];
 
 fn here() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -53,18 +53,11 @@ impl Trust for Supply<'_> {
             | Shared::ServiceAccounts
             | Shared::Encryption => self.material.file(path).map(str::to_owned),
             Shared::Authorities => Some(self.material.text()),
-            Shared::ExternalEtcd => {
+            Shared::ExternalEtcd | Shared::FlannelEtcd => {
                 let files = self.target.cluster.enclosed.etcd.as_ref()?;
-                let all = [
-                    (layout::certificate("etcd/external-ca"), &files.authority),
-                    (
-                        layout::certificate("etcd/external-client"),
-                        &files.certificate,
-                    ),
-                    (layout::key("etcd/external-client"), &files.key),
-                ];
-                let mut all = all.into_iter();
-                let found = all.find(|(place, _)| place == path);
+                let all = [&files.authority, &files.certificate, &files.key];
+                let mut all = shared.paths().into_iter().zip(all);
+                let found = all.find(|((place, _), _)| place == path);
                 found.map(|(_, file)| file.text.clone())
             }
             Shared::Channel => {

@@ -53,7 +53,7 @@ pub enum Way {
 pub enum Purpose {
     /// Members of etcd among themselves.
     Members,
-    /// API servers to etcd.
+    /// API servers, and flannel where it asks there, to etcd.
     Store,
     /// Balancers, hosts without one, and Pods, to API servers.
     Api,
@@ -167,8 +167,10 @@ fn between(cluster: &Cluster, from: &Host, to: &Host) -> Vec<(Purpose, Way)> {
         if from.is(Role::Etcd) {
             ways.push((Purpose::Members, Way::Tcp(layout::ETCD_PEER_PORT)));
         }
+        // flannel, where it asks etcd for the networks of hosts.
+        let asks = from.is(Role::Node) && cluster.networks.leases_in_etcd().is_some();
         // Whether all members take a write is asked on a host that has one.
-        if from_master || from.is(Role::Etcd) {
+        if from_master || from.is(Role::Etcd) || asks {
             ways.push((Purpose::Store, Way::Tcp(layout::ETCD_PORT)));
         }
     }
@@ -288,6 +290,10 @@ mod tests {
             ["Kubelet tcp/10250 192.168.220.200"]
         );
         assert_eq!(pair(&all, "m1", "m1"), [""; 0]);
+        let leases = of(include_str!("../../tests/spec/leases.yaml"));
+        let asks = ["Store tcp/2379 192.0.2.10"];
+        assert_eq!(pair(&leases, "n1", "e1"), asks);
+        assert_eq!(pair(&leases, "m1", "e1"), asks);
     }
 
     #[test]

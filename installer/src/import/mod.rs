@@ -102,6 +102,7 @@ struct Draft {
     dns: Option<String>,
     name: Option<String>,
     port: Option<u16>,
+    leases: Option<String>,
     hosts: Vec<(String, String)>,
 }
 
@@ -147,7 +148,15 @@ impl Draft {
             "NODE_IPS" => self.members(value.split_whitespace().map(|address| ("", address))),
             "CLUSTER_KUBERNETES_SVC_IP" => (NotNeeded, "it is the first address of networks.services".to_owned()),
             "NODE_IP" | "NODE_NAME" => (NotNeeded, "each host has its own entry in hosts".to_owned()),
-            "FLANNEL_ETCD_PREFIX" => (NotNeeded, "flannel keeps its subnets at the API, not in etcd".to_owned()),
+            "FLANNEL_ETCD_PREFIX" => {
+                self.leases = Some(value.trim_end_matches('/').to_owned());
+                (
+                    Honoured,
+                    "as networks.flannel, by etcd's v3 API; where nothing else is below that key, leave it out: \
+                     the API gives hosts their networks then, and nodes have no certificate for etcd"
+                        .to_owned(),
+                )
+            }
             "BOOTSTRAP_TOKEN" => (
                 Unsupported,
                 "a static token cannot become a bootstrap token (ID.SECRET, 6 and 16 characters), and never expires; \
@@ -236,6 +245,12 @@ impl Draft {
             ("nodePorts", plain(&self.node_ports)),
             ("domain", plain(&self.domain)),
             ("dns", one(&self.dns)),
+            (
+                "flannel",
+                self.leases
+                    .as_ref()
+                    .map(|prefix| json!({"store": "etcd", "prefix": prefix})),
+            ),
         ];
         for (key, value) in known {
             networks.extend(value.map(|value| (key.to_owned(), value)));

@@ -14,7 +14,7 @@ use crate::resource::{
     Authority, Certificate, File, Folder, OnChange, Owner, Program, Resource, Shared,
     Stage, Unit,
 };
-use crate::spec::{BetweenPods, Cluster, Host};
+use crate::spec::{BetweenPods, Cluster, Host, Leases};
 
 const SIGNER: &str = include_str!("../../../bootstrap-signer/src/rbac.yaml");
 
@@ -180,7 +180,9 @@ fn rights(cluster: &Cluster) -> Vec<Value> {
             "system:nodes",
         ),
     ];
-    if cluster.networks.between_pods != BetweenPods::None {
+    let networks = &cluster.networks;
+    let asks = networks.between_pods != BetweenPods::None;
+    if asks && networks.leases == Leases::Kubernetes {
         all.extend(network());
     }
     all

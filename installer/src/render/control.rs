@@ -9,7 +9,7 @@ use crate::layout::{self, certificate, key};
 use crate::resource::{
     Authority, Certificate, File, OnChange, Owner, Program, Resource, Stage, Unit,
 };
-use crate::spec::{Cluster, Component, Host};
+use crate::spec::{Cluster, Component, Host, Leases};
 
 /// By default the client asks 20 times a second, and the first 5 s of a cluster pass with
 /// making one service account per controller.
@@ -102,9 +102,15 @@ fn manager(cluster: &Cluster) -> Flags {
         let texts: Vec<_> = nets.iter().map(ToString::to_string).collect();
         texts.join(",")
     };
-    let flags = common("controller-manager")
-        .set("allocate-node-cidrs", "true")
-        .set("cluster-cidr", list(&networks.pods))
+    let flags = common("controller-manager");
+    let flags = match networks.leases {
+        Leases::Kubernetes => flags
+            .set("allocate-node-cidrs", "true")
+            .set("cluster-cidr", list(&networks.pods)),
+        // flannel takes them by itself; two who give would give twice.
+        Leases::Etcd { .. } => flags.set("allocate-node-cidrs", "false"),
+    };
+    let flags = flags
         .set("service-cluster-ip-range", list(&networks.services))
         .set("cluster-name", &cluster.name)
         .set("root-ca-file", certificate("ca"))
@@ -125,7 +131,11 @@ fn manager(cluster: &Cluster) -> Flags {
         )
         .set("kube-api-qps", QPS.0)
         .set("kube-api-burst", QPS.1);
-    sizes(&networks.pods, flags).and_extra(cluster, Component::ControllerManager)
+    let flags = match networks.leases {
+        Leases::Kubernetes => sizes(&networks.pods, flags),
+        Leases::Etcd { .. } => flags,
+    };
+    flags.and_extra(cluster, Component::ControllerManager)
 }
 
 /// One family takes one flag, two take one each: kube-controller-manager refuses the other.

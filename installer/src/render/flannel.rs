@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::flags::Flags;
 use super::unit::Service;
-use super::{Known, kubeconfig, server};
+use super::{Known, kubeconfig, leases, server};
 use crate::layout::{self, certificate};
 use crate::resource::{
     Authority, Certificate, File, Folder, OnChange, Owner, Program, Resource, Stage, Unit,
@@ -38,8 +38,11 @@ const PLUGINS: [&str; 4] = ["bridge", "host-local", "loopback", "portmap"];
 
 pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
     let unit = format!("{}/flanneld.service", layout::UNITS);
-    let kubeconfig = kubeconfig::kubeconfig(cluster, &server(cluster, host), IDENTITY);
-    let flags = flags(&kubeconfig.path, host, known);
+    let access = match cluster.networks.leases_in_etcd() {
+        None => by_the_api(cluster, host),
+        Some(prefix) => leases::access(cluster, prefix),
+    };
+    let flags = flags(access.flags, host, known);
     let service = Service::new(
         "flannel, the network between Pods",
         &layout::program("flanneld"),
@@ -48,24 +51,25 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
     .unit("Documentation", "https://github.com/flannel-io/flannel")
     .unit("Wants", "network-online.target")
     .unit("After", "network-online.target")
-    .unit("StartLimitIntervalSec", "0")
-    .set("Environment", format!("NODE_NAME={}", host.name))
-    .set("ExecStartPre", format!("/bin/sh -c \"{}\"", joined(host)))
-    .set("ExecStartPost", format!("/bin/sh {SCRIPT_FILE}"))
-    .with(&[
-        ("Type", "notify"),
-        // It is ready when its node has a network, which may take until the node is there.
-        ("TimeoutStartSec", "infinity"),
-        ("Restart", "always"),
-        ("RestartSec", "1s"),
-        ("CapabilityBoundingSet", "CAP_NET_ADMIN CAP_NET_RAW"),
-        ("NoNewPrivileges", "yes"),
-        ("ProtectHome", "yes"),
-        ("PrivateTmp", "yes"),
-        ("RuntimeDirectory", "flannel"),
-        // What is said there outlives a restart, for the Pods that start meanwhile.
-        ("RuntimeDirectoryPreserve", "restart"),
-    ]);
+    .unit("StartLimitIntervalSec", "0");
+    let before = access.before.into_iter();
+    let service = before.fold(service, |service, (key, value)| service.set(key, value));
+    let service = service
+        .set("ExecStartPost", format!("/bin/sh {SCRIPT_FILE}"))
+        .with(&[
+            ("Type", "notify"),
+            // It is ready when its node has a network, which may take until the node is there.
+            ("TimeoutStartSec", "infinity"),
+            ("Restart", "always"),
+            ("RestartSec", "1s"),
+            ("CapabilityBoundingSet", "CAP_NET_ADMIN CAP_NET_RAW"),
+            ("NoNewPrivileges", "yes"),
+            ("ProtectHome", "yes"),
+            ("PrivateTmp", "yes"),
+            ("RuntimeDirectory", "flannel"),
+            // What is said there outlives a restart, for the Pods that start meanwhile.
+            ("RuntimeDirectoryPreserve", "restart"),
+        ]);
     let mut all = vec![Program::new("flanneld").into()];
     all.extend(PLUGINS.map(|name| Program::of_cni(name).into()));
     all.push(Resource::Folder(Folder {
@@ -73,23 +77,15 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
         mode: 0o755,
         owner: Owner::Root,
     }));
-    let reads = vec![
+    let mut reads = vec![
         unit.clone(),
         NET_CONF.into(),
         TEMPLATE.into(),
         SCRIPT_FILE.into(),
-        kubeconfig.path.clone(),
-        certificate(IDENTITY),
     ];
+    reads.extend(access.reads);
+    all.extend(access.resources);
     all.extend([
-        Certificate {
-            name: IDENTITY.into(),
-            owner: Owner::Root,
-            authority: Authority::Kubernetes,
-            profile: Profile::client(USER, &[]),
-        }
-        .into(),
-        kubeconfig.into(),
         File::public(NET_CONF, pretty(&net_conf(cluster))).into(),
         File::public(TEMPLATE, pretty(&conflist(cluster))).into(),
         File::public(SCRIPT_FILE, SCRIPT).into(),
@@ -117,13 +113,44 @@ fn joined(host: &Host) -> String {
     format!("until test -e {certificate}; do sleep 0.1; done")
 }
 
-fn flags(kubeconfig: &str, host: &Host, known: &Known) -> Flags {
-    let mut flags = Flags::default()
+/// How flannel comes to the network of its host.
+pub(super) struct Access {
+    /// Whom it asks, and as whom.
+    pub(super) flags: Flags,
+    /// What it does so with.
+    pub(super) resources: Vec<Resource>,
+    /// Those of the files that it reads once.
+    pub(super) reads: Vec<String>,
+    /// What its unit has before it is started.
+    pub(super) before: Vec<(&'static str, String)>,
+}
+
+/// The API has given the node its network.
+fn by_the_api(cluster: &Cluster, host: &Host) -> Access {
+    let kubeconfig = kubeconfig::kubeconfig(cluster, &server(cluster, host), IDENTITY);
+    let flags = Flags::default()
         .set("kube-subnet-mgr", "true")
-        .set("kubeconfig-file", kubeconfig)
-        .set("net-config-path", NET_CONF)
-        .set("ip-masq", "true")
-        .set("iface", &known.interface);
+        .set("kubeconfig-file", &kubeconfig.path)
+        .set("net-config-path", NET_CONF);
+    let client = Certificate {
+        name: IDENTITY.into(),
+        owner: Owner::Root,
+        authority: Authority::Kubernetes,
+        profile: Profile::client(USER, &[]),
+    };
+    Access {
+        flags,
+        reads: vec![kubeconfig.path.clone(), certificate(IDENTITY)],
+        resources: vec![client.into(), kubeconfig.into()],
+        before: vec![
+            ("Environment", format!("NODE_NAME={}", host.name)),
+            ("ExecStartPre", format!("/bin/sh -c \"{}\"", joined(host))),
+        ],
+    }
+}
+
+fn flags(access: Flags, host: &Host, known: &Known) -> Flags {
+    let mut flags = access.set("ip-masq", "true").set("iface", &known.interface);
     for address in &host.addresses {
         flags = match address {
             IpAddr::V4(address) => flags.set("public-ip", address.to_string()),
@@ -133,18 +160,26 @@ fn flags(kubeconfig: &str, host: &Host, known: &Known) -> Flags {
     flags
 }
 
-fn net_conf(cluster: &Cluster) -> Value {
+pub(super) fn net_conf(cluster: &Cluster) -> Value {
     let backend = match cluster.networks.between_pods {
         BetweenPods::FlannelHostGw => json!({"Type": "host-gw"}),
         BetweenPods::Flannel | BetweenPods::None => json!({"Type": "vxlan"}),
     };
     let mut conf = serde_json::Map::new();
+    // By itself it would give out smaller ones of a small network, and the template knows these.
+    let leases = cluster.networks.leases_in_etcd().is_some();
     for network in &cluster.networks.pods {
         match network {
             ipnet::IpNet::V4(network) => {
+                if leases {
+                    conf.insert("SubnetLen".into(), json!(24));
+                }
                 conf.insert("Network".into(), json!(network.to_string()));
             }
             ipnet::IpNet::V6(network) => {
+                if leases {
+                    conf.insert("IPv6SubnetLen".into(), json!(64));
+                }
                 conf.insert("EnableIPv6".into(), json!(true));
                 conf.insert("IPv6Network".into(), json!(network.to_string()));
             }
@@ -193,7 +228,7 @@ fn conflist(cluster: &Cluster) -> Value {
     })
 }
 
-fn pretty(value: &Value) -> String {
+pub(super) fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 

@@ -14,6 +14,7 @@ mod flannel;
 mod images;
 mod kubeconfig;
 mod kubelet;
+mod leases;
 mod machine;
 mod proxy;
 mod role;
@@ -67,6 +68,7 @@ pub fn host(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
         all.extend(signer::resources(cluster, host));
         all.extend(addons::resources(cluster, host, known.newcomers));
     }
+    all.extend(leases::network(cluster, host));
     match &cluster.balancer {
         Balancer::Own(router) if host.is(Role::ControlPlane) => {
             all.extend(balancer::load_balancer(cluster, host));

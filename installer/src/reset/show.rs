@@ -39,8 +39,16 @@ pub fn store(cluster: &Cluster) -> Option<String> {
     let other = flags.find(|(name, _)| *name == flag);
     let prefix = other.map_or(usual, |(_, prefix)| prefix);
     let endpoints = endpoints.join(", ");
+    let leases = cluster.networks.leases_in_etcd().into_iter();
+    let all: Vec<_> = [prefix].into_iter().chain(leases).collect();
+    let below = all.join(" and ");
+    let removed = all
+        .iter()
+        .map(|prefix| format!("etcdctl del --prefix {prefix}/"));
+    let removed: Vec<_> = removed.collect();
     Some(format!(
-        "etcd.external: keep what the cluster has written below {prefix} of {endpoints}; before          another cluster begins there, have it removed: etcdctl del --prefix {prefix}/\n"
+        "etcd.external: keep what the cluster has written below {below} of {endpoints}; before          another cluster begins there, have it removed: {}\n",
+        removed.join("; ")
     ))
 }
 

@@ -138,6 +138,8 @@ pub struct Networks {
     pub dns: Vec<String>,
     /// What carries packets between Pods of different hosts.
     pub between_pods: BetweenPods,
+    /// Where flannel keeps which network is whose.
+    pub flannel: Flannel,
     /// How kube-proxy makes Services reachable.
     pub proxy: ProxyMode,
 }
@@ -155,6 +157,30 @@ pub enum BetweenPods {
     FlannelHostGw,
     /// Something among `manifests`, or something laid down by others.
     None,
+}
+
+/// `networks.flannel`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Flannel {
+    /// Who gives each host its network.
+    pub store: FlannelStore,
+    /// Below which key it does so in etcd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+}
+
+/// `networks.flannel.store`.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum FlannelStore {
+    /// The API: kube-controller-manager gives each node its network.
+    #[default]
+    Kubernetes,
+    /// etcd: flannel takes a network for its host by itself.
+    Etcd,
 }
 
 /// `networks.proxy`.

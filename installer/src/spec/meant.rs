@@ -117,8 +117,22 @@ pub struct Networks {
     pub dns: Vec<IpAddr>,
     /// What carries packets between Pods.
     pub between_pods: BetweenPods,
+    /// Who gives each host its network of Pods, where flannel asks for one.
+    pub leases: Leases,
     /// How kube-proxy works.
     pub proxy: ProxyMode,
+}
+
+/// Who gives each host its network of Pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leases {
+    /// kube-controller-manager; flannel reads it from the API.
+    Kubernetes,
+    /// flannel itself, by what stands in etcd.
+    Etcd {
+        /// Below this key.
+        prefix: String,
+    },
 }
 
 /// A machine.
@@ -241,6 +255,17 @@ pub enum Form {
     Gzip,
     /// By Zstandard.
     Zstd,
+}
+
+impl Networks {
+    /// Where flannel keeps the networks of hosts in etcd; nothing where it does not.
+    #[must_use]
+    pub fn leases_in_etcd(&self) -> Option<&str> {
+        match &self.leases {
+            Leases::Kubernetes => None,
+            Leases::Etcd { prefix } => Some(prefix),
+        }
+    }
 }
 
 impl Cluster {

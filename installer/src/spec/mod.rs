@@ -31,7 +31,7 @@ pub(crate) use endpoint::APISERVER_PORT;
 pub use file::{BalancerMode, BetweenPods, File, ProxyMode, Role};
 pub use meant::{
     Balancer, Binaries, Cluster, Endpoint, Etcd, Folder, Form, Generation, Holds, Host,
-    Networks, Notify, Place, Source, Ssh, VirtualRouter,
+    Leases, Networks, Notify, Place, Source, Ssh, VirtualRouter,
 };
 pub use schema::schema;
 

@@ -5,13 +5,17 @@ use std::net::IpAddr;
 use config::KeyPath;
 use ipnet::IpNet;
 
-use super::file;
-use super::meant::Networks;
+use super::file::{self, BetweenPods, FlannelStore};
+use super::meant::{Leases, Networks};
 use super::reader::Reader;
 
 const SERVICES: &str = "10.96.0.0/16";
 const PODS: &str = "10.244.0.0/16";
 const DOMAIN: &str = "cluster.local";
+/// flannel's own default.
+const LEASES: &str = "/coreos.com/network";
+/// Where API servers keep everything.
+const REGISTRY: &str = "/registry";
 const NODE_PORTS: (u16, u16) = (30000, 32767);
 /// kubeadm's choice of the cluster's DNS in the first service network.
 const DNS_HOST: u32 = 10;
@@ -41,6 +45,7 @@ impl Reader<'_> {
             Some(domain) => self.dns_name(domain, &at.key("domain")),
         };
         let dns = self.dns(&file.dns, &services, &pods, &at.key("dns"));
+        let leases = self.leases(file, &pods, &at.key("flannel"));
         let ports = self.ports(file.node_ports.as_deref(), &at.key("nodePorts"));
         Some(Networks {
             services,
@@ -49,6 +54,7 @@ impl Reader<'_> {
             domain: domain?,
             dns,
             between_pods: file.between_pods,
+            leases: leases?,
             proxy: file.proxy,
         })
     }
@@ -107,6 +113,54 @@ impl Reader<'_> {
             );
         }
         addresses
+    }
+
+    /// Where flannel asks for the networks of hosts.
+    fn leases(
+        &mut self,
+        file: &file::Networks,
+        pods: &[IpNet],
+        at: &KeyPath,
+    ) -> Option<Leases> {
+        let prefix = file.flannel.prefix.as_deref();
+        let (store, named) = (at.key("store"), at.key("prefix"));
+        match (file.flannel.store, prefix) {
+            (FlannelStore::Kubernetes, None) => return Some(Leases::Kubernetes),
+            (FlannelStore::Kubernetes, Some(_)) => {
+                let problem = "is a key of etcd, which nothing is kept in; write \
+                               networks.flannel.store: etcd, or leave it out";
+                return self.refuse(&named, problem);
+            }
+            (FlannelStore::Etcd, _) => {}
+        }
+        if file.between_pods == BetweenPods::None {
+            let problem = "is flannel's, and networks.betweenPods is none; leave it out";
+            return self.refuse(&store, problem);
+        }
+        if !pods.iter().any(|net| matches!(net, IpNet::V4(_))) {
+            let problem = "cannot be etcd: flannel gives out no networks of IPv6 alone there; \
+                           write kubernetes, or a network of IPv4 to networks.pods";
+            return self.refuse(&store, problem);
+        }
+        let prefix = prefix.unwrap_or(LEASES);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        let odd = !prefix.starts_with('/')
+            || prefix.ends_with('/')
+            || prefix.contains("//")
+            || !prefix.chars().all(plain);
+        if odd {
+            let problem = format!(
+                "is no path of letters, digits, \".\", \"_\" and \"-\" like \"{LEASES}\""
+            );
+            return self.refuse(&named, problem);
+        }
+        if prefix == REGISTRY || prefix.starts_with(&format!("{REGISTRY}/")) {
+            let problem =
+                "is where API servers keep the cluster's objects; choose another";
+            return self.refuse(&named, problem);
+        }
+        let prefix = prefix.to_owned();
+        Some(Leases::Etcd { prefix })
     }
 
     fn ports(&mut self, text: Option<&str>, at: &KeyPath) -> Option<(u16, u16)> {

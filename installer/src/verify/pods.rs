@@ -100,6 +100,16 @@ pub(super) fn subnets(list: &Value) -> BTreeMap<String, Vec<IpNet>> {
     items.into_iter().flatten().filter_map(one).collect()
 }
 
+/// The networks that flannel has taken for a host, by what it says of itself there.
+pub(super) fn taken(said: &str) -> Vec<IpNet> {
+    let lines = said.lines().filter_map(|line| line.split_once('='));
+    let networks = lines.filter_map(|(name, value)| match name {
+        "FLANNEL_SUBNET" | "FLANNEL_IPV6_SUBNET" => value.trim().parse::<IpNet>().ok(),
+        _ => None,
+    });
+    networks.map(|network| network.trunc()).collect()
+}
+
 /// Whether a Pod has an address of each family, in the network of Pods and in its node's
 /// part of it: an address of somewhere else may answer too, and shows a broken network.
 pub(super) fn addresses(
@@ -266,6 +276,14 @@ mod tests {
         let verdict = addresses(&cluster, &subnets, &pod("172.30.3.2"));
         let wanted = "no address of fd00:30::/48";
         assert_eq!(verdict, Verdict::Bad(wanted.to_owned()));
+    }
+
+    #[test]
+    fn what_flannel_has_taken_is_read_from_what_it_says() {
+        let said = "FLANNEL_NETWORK=172.30.0.0/16\nFLANNEL_SUBNET=172.30.3.1/24\n\
+                    FLANNEL_IPV6_SUBNET=fd00:30:0:7::1/64\nFLANNEL_MTU=1450\n";
+        let taken: Vec<_> = taken(said).iter().map(ToString::to_string).collect();
+        assert_eq!(taken, ["172.30.3.0/24", "fd00:30:0:7::/64"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod broken;
 mod checks;
 mod from_master;
 mod kills;
+mod leases;
 mod leave;
 mod lost;
 mod node;
@@ -128,6 +129,11 @@ const LONG: &[Test] = &[
         "pods_on_every_node_are_asked_and_nothing_is_left",
         NODE,
         pods::asked,
+    ),
+    (
+        "flannel_takes_the_networks_of_hosts_in_etcd",
+        NODE,
+        leases::taken,
     ),
     (
         "two_families_have_an_address_each_and_serve_by_both",

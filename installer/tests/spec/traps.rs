@@ -44,6 +44,31 @@ pub(crate) const TRAPS: &[(&str, &str, &str)] = &[
     ),
     (
         "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  flannel: {prefix: /a}",
+        "11: networks.flannel.prefix: \"/a\" is a key of etcd, which nothing is kept in",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  flannel: {store: etcd, prefix: /registry/pods}",
+        "11: networks.flannel.prefix: \"/registry/pods\" is where API servers keep",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  flannel: {store: etcd, prefix: \"/a b\"}",
+        "11: networks.flannel.prefix: \"/a b\" is no path of letters",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/16\"]\n  betweenPods: none\n  flannel: {store: etcd}",
+        "12: networks.flannel.store: \"etcd\" is flannel's, and networks.betweenPods is none",
+    ),
+    (
+        "172.30.0.0/16\"]",
+        "172.30.0.0/23\"]\n  flannel: {store: etcd}",
+        "10: networks.pods[0]: \"172.30.0.0/23\" has too little room for flannel's networks in etcd; /22",
+    ),
+    (
+        "172.30.0.0/16\"]",
         "172.30.0.0/16\"]\n  dns: [\"10.253.0.10\"]",
         "11: networks.dns[0]: \"10.253.0.10\" lies outside networks.services (10.254.0.0/16)",
     ),

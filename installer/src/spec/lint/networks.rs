@@ -109,6 +109,17 @@ fn services(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
     }
 }
 
+/// flannel gives the first network of those in etcd to nobody, and wants room for four.
+fn too_small(cluster: &Cluster, net: &IpNet, per_node: u8) -> Option<String> {
+    let least = per_node.saturating_sub(2);
+    let leases = cluster.networks.leases_in_etcd().is_some();
+    (leases && net.prefix_len() > least).then(|| {
+        format!(
+            "has too little room for flannel's networks in etcd; /{least} is the least"
+        )
+    })
+}
+
 fn pods(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
     let nodes = cluster.with(Role::Node).count();
     for (position, net) in cluster.networks.pods.iter().enumerate() {
@@ -125,6 +136,10 @@ fn pods(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
         } else {
             NODE_PREFIX.1
         };
+        if let Some(problem) = too_small(cluster, net, per_node) {
+            reader.refuse::<()>(&at, problem);
+            continue;
+        }
         let bits = per_node.checked_sub(net.prefix_len());
         let room = bits.map_or(0, |bits| {
             1_usize.checked_shl(bits.into()).unwrap_or(usize::MAX)

@@ -13,9 +13,12 @@ use super::workload::{self, Workload};
 use super::{Finding, Verdict};
 use crate::agent::{Inside, Order, Question};
 use crate::apply::Transport;
-use crate::spec::{Cluster, Role};
+use crate::spec::{Cluster, Leases, Role};
 use questions::Questions;
 use site::Site;
+
+/// What flannel says of its host's network.
+const SUBNET: &str = "/run/flannel/subnet.env";
 
 /// What a run has left that ended before it could take it away is taken by the next one, but
 /// never what another operator's run is still at.
@@ -166,8 +169,19 @@ impl<'a> Trial<'a> {
     }
 
     fn addresses<T: Transport + Send>(&self, site: &mut Site<'_, T>, all: &[Placed]) {
-        let nodes = site.api("/api/v1/nodes").unwrap_or_default();
-        let subnets = pods::subnets(&nodes);
+        let subnets = match self.cluster.networks.leases {
+            Leases::Kubernetes => {
+                pods::subnets(&site.api("/api/v1/nodes").unwrap_or_default())
+            }
+            Leases::Etcd { .. } => {
+                let nodes = all.iter().map(|pod| pod.node.clone()).collect();
+                let said = site.read(&nodes, SUBNET);
+                let taken = said.into_iter();
+                taken
+                    .map(|(node, said)| (node, pods::taken(&said)))
+                    .collect()
+            }
+        };
         for pod in all {
             let judged = || pods::addresses(self.cluster, &subnets, pod);
             site.tell(Finding::timed(&pod.node, "Pod address", judged));

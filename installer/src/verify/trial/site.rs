@@ -260,6 +260,20 @@ impl<'a, T: Transport + Send> Site<'a, T> {
         })
     }
 
+    /// What is in a file of each of these hosts that has it.
+    pub(super) fn read(
+        &mut self,
+        hosts: &BTreeSet<String>,
+        path: &str,
+    ) -> BTreeMap<String, String> {
+        let read = |host: &str, way: &mut T| {
+            let files = asked::fetched(way, vec![path.to_owned()]);
+            Some((host.to_owned(), files.ok()?.remove(path)?))
+        };
+        let all = self.at_once(hosts, read);
+        all.into_iter().flatten().collect()
+    }
+
     fn at_once<R: Send>(
         &mut self,
         hosts: &BTreeSet<String>,
