@@ -99,18 +99,7 @@ pub fn description(answers: &Answers) -> String {
              balancer: {mode: none}\n\n",
         ),
     }
-    // Of the family that API servers listen on.
-    let first = answers.masters.first();
-    let (services, pods) = match first.is_some_and(|master| master.address.is_ipv6()) {
-        true => ("fd00:10:96::/112", "fd00:10:244::/48"),
-        false => ("10.96.0.0/16", "10.244.0.0/16"),
-    };
-    let _ = write!(
-        text,
-        "# Networks that exist inside the cluster alone; neither may overlap the other or the hosts.\n\
-         networks:\n  services: [\"{services}\"]\n  pods: [\"{pods}\"]\n\n\
-         # Roles: etcd (an odd number), controlPlane, node. A host may have several.\nhosts:\n"
-    );
+    text.push_str(&networks(answers));
     for (hosts, roles) in [
         (&answers.masters, "etcd, controlPlane"),
         (&answers.nodes, "node"),
@@ -125,9 +114,31 @@ pub fn description(answers: &Answers) -> String {
     text
 }
 
+fn networks(answers: &Answers) -> String {
+    // Of the family that API servers listen on.
+    let first = answers.masters.first();
+    let (services, pods) = match first.is_some_and(|master| master.address.is_ipv6()) {
+        true => ("fd00:10:96::/112", "fd00:10:244::/48"),
+        false => ("10.96.0.0/16", "10.244.0.0/16"),
+    };
+    let proxy = match answers.version.features().nftables {
+        true => {
+            "  # By nft, which the systems have; iptables would be one package more on each node.\n  \
+             proxy: nftables\n"
+        }
+        false => "",
+    };
+    format!(
+        "# Networks that exist inside the cluster alone; neither may overlap the other or the hosts.\n\
+         networks:\n  services: [\"{services}\"]\n  pods: [\"{pods}\"]\n{proxy}\n\
+         # Roles: etcd (an odd number), controlPlane, node. A host may have several.\nhosts:\n"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::ProxyMode;
 
     fn named(texts: &[&str]) -> Vec<Named> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -163,9 +174,23 @@ mod tests {
             assert_eq!(spec.warnings, Vec::<String>::new());
             assert_eq!(spec.cluster.server(), server);
             assert_eq!(spec.cluster.name, "prod");
+            assert_eq!(spec.cluster.networks.proxy, ProxyMode::Nftables);
             let hosts = answers.masters.len() + answers.nodes.len();
             assert_eq!(spec.cluster.hosts.len(), hosts);
         }
+    }
+
+    #[test]
+    fn a_version_without_nftables_is_left_with_its_own() {
+        let old = Answers {
+            name: "prod".to_owned(),
+            version: "1.30.9".parse().unwrap(),
+            address: None,
+            masters: named(&["m1=192.0.2.11"]),
+            nodes: Vec::new(),
+        };
+        let spec = crate::spec::parse("cluster.yaml", &description(&old)).unwrap();
+        assert_eq!(spec.cluster.networks.proxy, ProxyMode::Iptables);
     }
 
     #[test]

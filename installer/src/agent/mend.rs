@@ -11,8 +11,9 @@ use thiserror::Error;
 
 use super::files::{self, FilesError, below};
 use super::journal::{Entry, Journal};
-use super::probe::{filter, tool};
+use super::probe::filter;
 use super::swap;
+use crate::facts::tool;
 use crate::flows::firewall::{self, Hole, shell};
 use crate::render::{HOSTS, SYSCTLS};
 use crate::resource::Block;

@@ -50,6 +50,14 @@ const SIGNS: &[Sign] = &[
         "swap is on; turn it off (\"swapoff -a\", and its line in /etc/fstab)",
     ),
     sign(
+        "iptables is not available",
+        "the host has no iptables; install it, or write networks.proxy: nftables",
+    ),
+    sign(
+        "executable file not found",
+        "a program of the system is not there; the line above names it: install its package",
+    ),
+    sign(
         "unknown flag",
         "a flag in the description is none of this version's; the line above names it",
     ),
@@ -107,6 +115,14 @@ mod tests {
             (
                 "write /var/lib/etcd/member/wal/0.tmp: no space left on device; permission denied",
                 Some("the disk is full"),
+            ),
+            (
+                "\"iptables is not available on this host\" ipFamily=\"IPv4\"",
+                Some("the host has no iptables"),
+            ),
+            (
+                "nftables: could not find nftables binary: exec: \"nft\": executable file not found in $PATH",
+                Some("a program of the system"),
             ),
             ("all is well", None),
         ];

@@ -159,34 +159,15 @@ fn claims(
     ways: &mut Ways<'_>,
     silent: &mut BTreeMap<String, String>,
 ) -> Vec<Claim> {
-    let Balancer::Own(router) = &cluster.balancer else {
-        return Vec::new();
-    };
     let mut masters = cluster.with(Role::ControlPlane);
     let Some(first) = masters.find(|host| round.sights.contains_key(&host.name)) else {
         return Vec::new();
     };
     let own = round.sights.get(&first.name);
     let interface = own.and_then(|sight| sight.machine.interface(first.address()));
-    // Without its address it is another machine, which is said of it.
-    let Some(interface) = router.interface.as_deref().or(interface) else {
-        return Vec::new();
-    };
-    let ask = |way: &mut Piped, address: IpAddr| -> Result<Claim, String> {
-        let interface = interface.to_owned();
-        let probe = Probe::Claimants { interface, address };
-        let Probed::Claimants(by) = probed(way, probe)? else {
-            return Err(UNASKED_FOR.to_owned());
-        };
-        let asked = first.name.clone();
-        Ok(Claim { asked, address, by })
-    };
     let mut answers = ways.ask_of(
         |host| host.name == first.name,
-        |_, way| {
-            let addresses = router.addresses.iter().map(ipnet::IpNet::addr);
-            addresses.map(|address| ask(way, address)).collect()
-        },
+        |_, way| claimed(cluster, first, interface, way),
     );
     match answers.remove(&first.name) {
         Some(Ok(claims)) => claims,
@@ -196,6 +177,33 @@ fn claims(
         }
         None => Vec::new(),
     }
+}
+
+/// Who has the virtual addresses, as a master sees it from that interface of its.
+pub(super) fn claimed(
+    cluster: &Cluster,
+    host: &Host,
+    interface: Option<&str>,
+    way: &mut Piped,
+) -> Result<Vec<Claim>, String> {
+    let Balancer::Own(router) = &cluster.balancer else {
+        return Ok(Vec::new());
+    };
+    // Without its address it is another machine, which is said of it.
+    let Some(interface) = router.interface.as_deref().or(interface) else {
+        return Ok(Vec::new());
+    };
+    let ask = |address: IpAddr| -> Result<Claim, String> {
+        let interface = interface.to_owned();
+        let probe = Probe::Claimants { interface, address };
+        let Probed::Claimants(by) = probed(way, probe)? else {
+            return Err(UNASKED_FOR.to_owned());
+        };
+        let asked = host.name.clone();
+        Ok(Claim { asked, address, by })
+    };
+    let addresses = router.addresses.iter().map(ipnet::IpNet::addr);
+    addresses.map(ask).collect()
 }
 
 /// Has every host listen wherever a flow is to come. On one that components run on nothing is

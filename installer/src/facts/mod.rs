@@ -1,19 +1,23 @@
 //! What a host holds, as values: looked at and not touched. They travel as JSON, and no
 //! private key is among them.
 
+mod dropins;
 mod look;
 mod survey;
 mod system;
+mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use dropins::DropIn;
 pub use look::{LookError, Wanted, look};
 pub(crate) use look::{about, hexadecimal, sha256};
 pub(crate) use survey::interfaces;
 pub use survey::{Interface, Machine, SurveyError, survey};
 pub use system::System;
+pub(crate) use tools::tool;
 
 /// What was found on a host, of what was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

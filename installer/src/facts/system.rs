@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::{DropIn, dropins, tools};
 use crate::agent::{JOURNAL, Journal, below};
 use crate::layout;
 use crate::reset;
@@ -18,15 +19,19 @@ use crate::swap::{self, FSTAB};
 const LISTEN: &str = "0A";
 /// Data of a member of etcd.
 const STORE: &str = "/var/lib/etcd/member";
-/// What an earlier cluster leaves behind.
-const LEFTOVERS: [&str; 7] = [
-    STORE,
-    "/etc/kubernetes/manifests/kube-apiserver.yaml",
-    "/etc/kubernetes/manifests/etcd.yaml",
-    "/etc/kubernetes/kubelet.conf",
-    "/var/lib/kubelet/pki/kubelet-client-current.pem",
-    "/var/lib/rancher",
-    "/var/lib/k0s",
+/// What an earlier cluster leaves behind, and the unit whose own it is where that was laid down
+/// here.
+const LEFTOVERS: [(&str, Option<&str>); 7] = [
+    (STORE, Some("etcd.service")),
+    ("/etc/kubernetes/manifests/kube-apiserver.yaml", None),
+    ("/etc/kubernetes/manifests/etcd.yaml", None),
+    ("/etc/kubernetes/kubelet.conf", Some("kubelet.service")),
+    (
+        "/var/lib/kubelet/pki/kubelet-client-current.pem",
+        Some("kubelet.service"),
+    ),
+    ("/var/lib/rancher", None),
+    ("/var/lib/k0s", None),
 ];
 /// Folders whose file systems are filled.
 const ROOMS: [&str; 3] = ["/var/lib", layout::ETCD_DATA, "/opt"];
@@ -71,10 +76,15 @@ pub struct System {
     pub ports: BTreeSet<u16>,
     /// Names of programs that run, the first 15 octets of each (proc_pid_comm(5)).
     pub running: BTreeSet<String>,
-    /// Things of an earlier cluster; data of an etcd that was laid down here is none.
+    /// Things of an earlier cluster; what components have written that were laid down here is
+    /// none.
     pub leftovers: Vec<String>,
     /// Configurations of CNI.
     pub networks: Vec<String>,
+    /// Programs of the system that some component runs.
+    pub tools: BTreeSet<String>,
+    /// What adds to units of services.
+    pub drop_ins: Vec<DropIn>,
     /// Whether units were laid down here by this program.
     pub ours: bool,
     /// Its clock, since 1970.
@@ -95,7 +105,7 @@ impl System {
         // One that cannot be read was written by somebody.
         let entries = Journal::at(below(root, JOURNAL)).entries().ok();
         let entries = entries.as_deref();
-        let stored = entries.is_none_or(|all| reset::was_laid(all, "etcd.service"));
+        let laid = |unit: &str| entries.is_none_or(|all| reset::was_laid(all, unit));
         Self {
             os: named(&about, "PRETTY_NAME"),
             id: named(&about, "ID"),
@@ -119,10 +129,12 @@ impl System {
             running: running(&below(root, "/proc")),
             leftovers: LEFTOVERS
                 .iter()
-                .filter(|path| there(path) && !(stored && **path == STORE))
-                .map(ToString::to_string)
+                .filter(|(path, unit)| there(path) && !unit.is_some_and(laid))
+                .map(|(path, _)| (*path).to_owned())
                 .collect(),
             networks: names(&below(root, layout::CNI_CONFIG)),
+            tools: tools::look(root),
+            drop_ins: dropins::look(root),
             // Names and settings alone are no cluster: units are.
             ours: entries.is_none_or(reset::has_units),
             clock: clock.unwrap_or_default(),

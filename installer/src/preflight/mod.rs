@@ -8,6 +8,7 @@
 mod between;
 mod clock;
 mod fix;
+mod installed;
 mod own;
 mod store;
 mod supported;
@@ -30,6 +31,7 @@ use crate::flows::{Flow, Passage, Reply};
 use crate::spec::Cluster;
 
 pub use fix::{Fix, Repair, fixes};
+pub use installed::{Installed, Lacking};
 pub use own::programs;
 pub use store::{Unserved, unserved};
 pub use what::{Closed, Processor, Room, Setting, Taken, Unanswered, Weight, What};
@@ -77,6 +79,22 @@ pub struct Sight {
     /// What the members of an etcd of others say to it, by their endpoints; of a host that is
     /// to use one.
     pub members: Vec<(String, Member)>,
+}
+
+impl Sight {
+    /// A machine of which nothing but itself was looked at.
+    #[must_use]
+    pub fn of(machine: Machine, asked: SystemTime) -> Self {
+        Self {
+            machine,
+            asked,
+            firewall: Firewall::None,
+            kernel: Kernel::default(),
+            names: String::new(),
+            syncs: None,
+            members: Vec::new(),
+        }
+    }
 }
 
 /// Who answers for a virtual address.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Sight;
+use super::installed::installed;
 use super::store::unserved;
 use super::supported::supported;
 use super::what::{
@@ -58,8 +59,7 @@ pub(super) fn own(
     found.extend(absent.map(|address| What::OtherMachine(address.to_string())));
     if host.is(Role::Node) {
         found.extend(node(cluster, system));
-        let flags = cluster.extra_flags(Component::Kubelet);
-        let told = flags.into_iter().any(|(name, _)| name == "resolv-conf");
+        let told = told(cluster, "resolv-conf");
         found.extend(machine.own_dns.filter(|_| !told).map(What::OwnDns));
     }
     if host.is(Role::ControlPlane) {
@@ -88,6 +88,8 @@ pub(super) fn own(
     if !system.ours {
         found.extend(strangers(cluster, host, system));
     }
+    let installed = installed(cluster, host, system, || resources(cluster, host));
+    found.extend(installed.into_iter().map(What::Installed));
     found.extend(architecture(cluster, host, system, programs));
     found.extend(kernel(cluster, host, sight));
     if render::names(cluster).within(&sight.names) != sight.names {
@@ -104,15 +106,38 @@ fn node(cluster: &Cluster, system: &System) -> Vec<What> {
         found.push(What::SwapAtBoot(system.swaps_at_boot.clone()));
     }
     if !system.unified && cluster.version.features().refuses_cgroup_v1 {
-        found.push(What::ControlGroups);
+        // A file of its operator's may have it do without.
+        found.push(match told(cluster, "config-dir") {
+            true => What::ControlGroupsTold,
+            false => What::ControlGroups,
+        });
     }
     // Where somebody else lays the network, theirs is the one that is wanted.
     if cluster.networks.between_pods != BetweenPods::None {
         let networks = system.networks.iter();
         let foreign = networks.filter(|name| name.as_str() != render::CONFLIST_NAME);
-        found.extend(foreign.cloned().map(What::Network));
+        found.extend(
+            foreign.map(|name| match comes_before(name) && !system.ours {
+                true => What::NetworkBefore(name.clone()),
+                false => What::Network(name.clone()),
+            }),
+        );
     }
     found
+}
+
+/// Whether a kubelet is given a flag by the description.
+fn told(cluster: &Cluster, flag: &str) -> bool {
+    let flags = cluster.extra_flags(Component::Kubelet);
+    flags.into_iter().any(|(name, _)| name == flag)
+}
+
+/// Whether containerd takes that configuration before ours: it reads files with these endings
+/// in the order of their names.
+fn comes_before(name: &str) -> bool {
+    let endings = [".conf", ".conflist", ".json"];
+    let read = endings.iter().any(|ending| name.ends_with(ending));
+    read && name < render::CONFLIST_NAME
 }
 
 fn rooms(host: &Host, system: &System) -> Vec<What> {
@@ -205,17 +230,21 @@ fn needed(cluster: &Cluster, host: &Host) -> Vec<u16> {
 
 /// The programs that a host is to have.
 pub fn programs(cluster: &Cluster, host: &Host) -> Vec<String> {
-    let known = render::Known {
-        interface: String::new(),
-        resolv_conf: None,
-        newcomers: render::Newcomers::None,
-    };
-    let resources = render::host(cluster, host, &known);
+    let resources = resources(cluster, host);
     let programs = resources.iter().filter_map(Resource::program);
     let mut names: Vec<_> = programs.map(|program| program.name.clone()).collect();
     names.sort();
     names.dedup();
     names
+}
+
+fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
+    let known = render::Known {
+        interface: String::new(),
+        resolv_conf: None,
+        newcomers: render::Newcomers::None,
+    };
+    render::host(cluster, host, &known)
 }
 
 fn architecture(

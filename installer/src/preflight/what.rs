@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::installed::Installed;
 use super::store::Unserved;
 use crate::flows::{Purpose, Way};
 
@@ -45,6 +46,8 @@ pub enum What {
     Unwritable(String),
     /// Control groups of version 1, which this kubelet refuses.
     ControlGroups,
+    /// The same, where a file of the operator's says what it refuses.
+    ControlGroupsTold,
     /// An old kernel.
     Kernel(String),
     /// The clock is off by so many seconds from the other hosts'.
@@ -65,6 +68,10 @@ pub enum What {
     Leftover(String),
     /// Another network for Pods.
     Network(String),
+    /// One that containerd takes before ours.
+    NetworkBefore(String),
+    /// What others have installed, or nobody has.
+    Installed(Installed),
     /// It calls itself otherwise.
     Name(String),
     /// A system that this is not meant for.
@@ -200,6 +207,7 @@ impl What {
     pub fn weight(&self) -> Weight {
         match self {
             Self::Store(found) => found.weight(),
+            Self::Installed(found) => found.weight(),
             Self::OtherMachine(_)
             | Self::Swap(_)
             | Self::ControlGroups
@@ -215,6 +223,7 @@ impl What {
             | Self::Closed(_)
             | Self::AddressTaken(_)
             | Self::AddressHere(_)
+            | Self::NetworkBefore(_)
             | Self::NoModule(_) => Weight::Blocks,
             Self::Memory(_)
             | Self::Processors(_)
@@ -224,6 +233,7 @@ impl What {
             | Self::Kernel(_)
             | Self::Beside(_)
             | Self::Network(_)
+            | Self::ControlGroupsTold
             | Self::Name(_)
             | Self::Endpoint(_)
             | Self::System(_)

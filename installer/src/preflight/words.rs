@@ -23,6 +23,8 @@ const OWN_DNS: &str = "write a file with the servers that it asks itself, and na
                        flags.kubelet.resolv-conf";
 const ENFORCING: &str = "leave it enforcing; install policycoreutils, by whose restorecon apply \
                          labels programs, and container-selinux where the host is a node";
+const GROUPS_TOLD: &str =
+    "nothing, where flags.kubelet.config-dir says failCgroupV1: false";
 const NO_MODULE: &str = "use a kernel that has them; images for clouds have a package of \
                          further modules (linux-modules-extra, kernel-modules)";
 
@@ -48,6 +50,7 @@ impl What {
             Self::Unwritable(_) => {
                 "see that it is mounted, for writing, and has room".to_owned()
             }
+            Self::ControlGroupsTold => GROUPS_TOLD.to_owned(),
             Self::ControlGroups => {
                 "boot with systemd.unified_cgroup_hierarchy=1, or choose Kubernetes 1.34"
                     .to_owned()
@@ -70,7 +73,8 @@ impl What {
                 "stop it, unless what it serves is on other ports and addresses"
                     .to_owned()
             }
-            Self::Network(name) => format!(
+            Self::Installed(found) => found.way_out(),
+            Self::Network(name) | Self::NetworkBefore(name) => format!(
                 "rm {}/{name} when it is no longer needed: containerd takes the first by name",
                 layout::CNI_CONFIG
             ),
@@ -140,9 +144,10 @@ impl fmt::Display for What {
             Self::Full(room) | Self::Room(room) => write!(f, "{room}"),
             Self::SlowDisk(micros) => slow(f, *micros),
             Self::Unwritable(error) => write!(f, "etcd's disk: {error}"),
-            Self::ControlGroups => {
+            Self::ControlGroups | Self::ControlGroupsTold => {
                 f.write_str("its control groups are of version 1, which kubelet refuses")
             }
+            Self::Installed(found) => write!(f, "{found}"),
             Self::Kernel(release) => write!(f, "its kernel is {release}"),
             Self::Clock(off) => {
                 write!(f, "its clock is {} the other hosts'", aside(*off))
@@ -159,7 +164,7 @@ impl fmt::Display for What {
             Self::Leftover(path) => {
                 write!(f, "{path} is there, which belongs to an earlier cluster")
             }
-            Self::Network(name) => {
+            Self::Network(name) | Self::NetworkBefore(name) => {
                 let folder = layout::CNI_CONFIG;
                 write!(f, "{folder}/{name} configures another network")
             }
@@ -267,7 +272,7 @@ fn aside(seconds: i64) -> String {
     format!("{} s {direction}", seconds.unsigned_abs())
 }
 
-fn are(names: &[String]) -> String {
+pub(super) fn are(names: &[String]) -> String {
     let verb = if names.len() == 1 { "is" } else { "are" };
     format!("{} {verb}", names.join(", "))
 }

@@ -19,6 +19,7 @@ mod machine;
 mod proxy;
 mod role;
 mod signer;
+mod tools;
 mod unit;
 mod yaml;
 
@@ -31,6 +32,7 @@ pub(crate) use flannel::{CONFLIST_NAME, NETWORK_NAME};
 pub use kubelet::serving_names;
 pub(crate) use machine::{HOSTS, SYSCTLS, kernel, modules, names, settings};
 pub(crate) use signer::INVENTORY;
+pub(crate) use tools::{tools, tracker};
 pub use unit::Service;
 pub(crate) use yaml::{documents, yaml};
 

@@ -50,6 +50,8 @@ if [ ! -d "$root" ]; then
 fi
 exec unshare --mount --pid --fork --kill-child --mount-proc sh -c '
 for at in etc var run opt usr/local; do mount --bind "$1/$at" "/$at" || exit 1; done
+# A kernel like those that it is for, whatever the one below is set to.
+mount --bind "$1/swaps" /proc/swaps && mount --bind "$1/cgroup" /sys/fs/cgroup || exit 1
 for at in $(cat /etc/noexec 2>/dev/null); do
     mount --bind "$at" "$at" && mount -o remount,bind,noexec "$at" || exit 1
 done
@@ -211,6 +213,15 @@ impl Hosts {
             fs::create_dir_all(root.join(folder))?;
         }
         fs::create_dir_all(root.join("var/lib"))?;
+        for (path, text) in [
+            ("swaps", "Filename\n"),
+            ("cgroup/cgroup.controllers", "cpu io\n"),
+            ("usr/local/sbin/nft", ""),
+        ] {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&root))?;
+            fs::write(path, text)?;
+        }
         let users = [
             "root:x:0",
             "etcd:x:301",
@@ -235,6 +246,10 @@ impl Hosts {
             ("systemd-sysusers", "#!/bin/sh\n"),
             ("systemd-tmpfiles", "#!/bin/sh\n"),
             ("sysctl", "#!/bin/sh\n"),
+            (
+                "df",
+                "#!/bin/sh\nprintf 'Avail\\n99999999\\n99999999\\n99999999\\n'\n",
+            ),
         ] {
             self.script(&system.join(name), script)?;
         }

@@ -7,6 +7,7 @@
 
 mod arrive;
 mod at_once;
+mod bare;
 mod docs;
 mod guards;
 mod hosts;
@@ -22,7 +23,7 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 19] = [
+const TESTS: [(&str, Test); 20] = [
     (
         "masters_are_started_anew_one_after_the_other",
         turns::in_turn,
@@ -46,6 +47,10 @@ const TESTS: [(&str, Test); 19] = [
     (
         "an_etcd_of_others_is_named_and_the_other_hosts_go_on",
         turns::stale,
+    ),
+    (
+        "what_preflight_blocks_is_not_begun_and_the_other_hosts_go_on",
+        bare::not_begun,
     ),
     (
         "a_master_that_the_operator_sits_on_is_not_reached_over_ssh",

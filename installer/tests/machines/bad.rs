@@ -17,6 +17,11 @@ const ODD: [Box; 3] = [
     Box::new("m2", 12, "etcd, controlPlane"),
     Box::new("m3", 13, "etcd, controlPlane, node"),
 ];
+/// What a package may bring beside a unit of ours.
+const DROP_INS: &str = "/usr/lib/systemd/system/etcd.service.d";
+const OTHER: &str = "mkdir -p /usr/lib/systemd/system/etcd.service.d && \
+    printf '[Service]\\nExecStart=\\nExecStart=/usr/bin/etcd\\n' \
+    >/usr/lib/systemd/system/etcd.service.d/10-other.conf";
 const WALL: &str = "add table inet wall; \
     add chain inet wall in { type filter hook input priority 0; policy accept; }; \
     add rule inet wall in tcp dport 2380 drop; \
@@ -104,6 +109,7 @@ fn mended(rig: &Rig) -> Result<(), Failed> {
 /// Each odd thing is named on its host, at once.
 fn named(rig: &Rig) -> Result<(), Failed> {
     rig.on("m2", &format!("nft '{WALL}'"))?;
+    rig.on("m2", OTHER)?;
     rig.on(
         "m3",
         "mkdir -p /var/lib/etcd/member /etc/cni/net.d && \
@@ -128,12 +134,49 @@ fn named(rig: &Rig) -> Result<(), Failed> {
         "m3: blocks: there are 1 MiB of room in /opt; make room for 2048 MiB".to_owned(),
         "m3: blocks: /var/lib/etcd/member is there, which belongs to an earlier cluster"
             .to_owned(),
-        "m3: warns: /etc/cni/net.d/10-calico.conflist configures another network".to_owned(),
+        "m3: blocks: /etc/cni/net.d/10-calico.conflist configures another network".to_owned(),
+        "m2: blocks: /usr/lib/systemd/system/etcd.service.d/10-other.conf sets ExecStart of \
+         etcd.service"
+            .to_owned(),
     ] {
         checks::holds(&run.printed, &wanted)?;
     }
+    without_iptables(rig, &run)?;
+    not_begun(rig)?;
     checks::holds(&run.printed, "CLOSED from m1,m3")?;
     checks::no_secret(&run)
+}
+
+/// The machine as it is has nft and no iptables, which flannel runs beside no kube-proxy.
+fn without_iptables(rig: &Rig, run: &Run) -> Result<(), Failed> {
+    match rig.on("m3", "command -v iptables").is_ok() {
+        true => Ok(()),
+        false => checks::holds(
+            &run.printed,
+            "m3: blocks: iptables is not there, which components of this host run; install \
+             iptables",
+        ),
+    }
+}
+
+/// Each is refused by name, and nothing is laid down anywhere.
+fn not_begun(rig: &Rig) -> Result<(), Failed> {
+    let run = rig.apply(&[])?.ended(1)?;
+    for wanted in [
+        format!("m1: FAILED: not begun: {VIP} is taken: "),
+        "m2: FAILED: not begun: /usr/lib/systemd/system/etcd.service.d/10-other.conf sets"
+            .to_owned(),
+        "m3: FAILED: /var/lib/etcd/member is there, which".to_owned(),
+    ] {
+        checks::holds(&run.printed, &wanted)?;
+    }
+    for host in ["m1", "m2", "m3"] {
+        rig.on(
+            host,
+            "test ! -e /etc/kubernetes && test ! -e /opt/sternpost",
+        )?;
+    }
+    rig.on("m2", &format!("rm -r {DROP_INS}")).map(drop)
 }
 
 /// The commands that are printed open what was closed.

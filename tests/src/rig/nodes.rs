@@ -18,8 +18,6 @@ const NO_PROGRAM: &str = "coredns";
 /// further files; both are young or not there before. Older ones get the older containerd too,
 /// so that each generation is run.
 const NFTABLES: u16 = 31;
-/// How a line of the description begins that `sternpost init` writes, among its networks.
-const PODS: &str = "  pods: [";
 /// The kernel may have control groups of the old kind, and the disk is everybody's.
 const KUBELET: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\n\
     kind: KubeletConfiguration\n\
@@ -76,13 +74,7 @@ pub fn settings_of(families: Families) -> Result<String, Failed> {
 /// # Errors
 /// When it is not one, or nobody knows which Kubernetes it is.
 pub fn completed(description: &str) -> Result<String, Failed> {
-    let mut lines = description.lines();
-    let pods = lines.find(|line| line.starts_with(PODS));
-    let Some((before, after)) = pods.and_then(|pods| description.split_once(pods)) else {
-        return Err(format!("no {PODS:?} in\n{description}").into());
-    };
-    let (pods, proxy, rest) = (pods.unwrap_or_default(), proxy()?, rest()?);
-    Ok(format!("{before}{pods}\n  proxy: {proxy}{after}\n{rest}"))
+    Ok(format!("{description}\n{}", rest()?))
 }
 
 fn proxy() -> Result<&'static str, Failed> {

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::tool;
 use crate::agent::files::below;
+use crate::facts::tool;
 use crate::flows::Zones;
 use crate::flows::firewall::{Chain, Firewall};
 

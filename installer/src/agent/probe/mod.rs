@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::files::below;
 use crate::flows::firewall::Firewall;
 use crate::flows::{Ear, Reply, Standing};
 
@@ -141,13 +140,6 @@ pub(super) fn probe(
         }
         Probe::Members(store) => Probed::Members(members::ask(store)?),
     })
-}
-
-/// A program of the system, wherever it keeps it.
-pub(super) fn tool(root: &Path, name: &str) -> Option<PathBuf> {
-    let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    let mut places = folders.iter().map(|folder| below(root, folder).join(name));
-    places.find(|place| place.exists())
 }
 
 /// What a trial carries, and what answers it: of one run alone, so that nobody else's

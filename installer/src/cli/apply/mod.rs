@@ -1,5 +1,6 @@
 //! `sternpost apply`: all hosts of a description, each by itself, at once.
 
+mod bare;
 mod guards;
 mod membership;
 mod planned;
@@ -45,6 +46,9 @@ pub(super) struct Apply {
     /// down: etcd is without its majority for that time, or no API server is there.
     #[arg(long)]
     allow_outage: bool,
+    /// Begin also on hosts that something blocks, as `preflight` says it.
+    #[arg(long)]
+    no_preflight: bool,
     /// How progress is shown.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -75,6 +79,7 @@ impl Apply {
             record: record::Noted::default(),
             dry_run: true,
             allow_outage: false,
+            no_preflight: false,
             output,
         }
     }
@@ -97,6 +102,9 @@ impl Apply {
             // Whatever was locked is free again.
             drop(sites);
             return Ok(self.kept_out(&mut printer, &cluster, &host, &holder));
+        }
+        if meant == Meant::Done && !self.no_preflight {
+            bare::refuse(&cluster, &mut sites);
         }
         let answered = Answered {
             cluster: &cluster,

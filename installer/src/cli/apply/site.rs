@@ -12,7 +12,7 @@ use super::super::fetch;
 use super::super::reach::{self, Reach};
 use crate::apply::{self, Held, Kept, Material, Transport};
 use crate::architecture::Architecture;
-use crate::facts;
+use crate::facts::{self, Machine};
 use crate::layout;
 use crate::render::{self, Known, Newcomers};
 use crate::resource::Authority;
@@ -44,6 +44,9 @@ pub(super) struct Site<'a> {
     pub(super) known: Known,
     /// Whether it is to become a node itself.
     pub(super) newcomer: Newcomers,
+    /// The machine, and when it said what it is.
+    pub(super) machine: Machine,
+    pub(super) asked: SystemTime,
     /// Why it is not worked on, although it answers.
     pub(super) refused: Option<String>,
 }
@@ -79,6 +82,7 @@ pub(super) fn all<'a>(reach: &Reach, cluster: &'a Cluster) -> (Sites<'a>, Lost) 
 fn site<'a>(reach: &Reach, host: &'a Host) -> Result<Site<'a>, String> {
     let mut way = reach.way(host)?;
     let machine = reach::machine(&mut way)?;
+    let asked = SystemTime::now();
     let architecture = Architecture::of_machine(&machine.processor);
     let architecture = architecture.map_err(|error| error.to_string())?;
     let address = host.address();
@@ -99,10 +103,12 @@ fn site<'a>(reach: &Reach, host: &'a Host) -> Result<Site<'a>, String> {
         architecture,
         known: Known {
             interface,
-            resolv_conf: machine.resolv_conf,
+            resolv_conf: machine.resolv_conf.clone(),
             newcomers,
         },
         newcomer: newcomers,
+        machine,
+        asked,
         refused: stale.then(|| STALE.to_owned()),
     })
 }

@@ -1,0 +1,65 @@
+//! What speaks against hosts, as far as a look at the machines tells, before the first of them is
+//! touched: on one on which nothing of ours runs yet, all that blocks it in `preflight`; on any,
+//! what would have something else run in the place of ours.
+
+use super::super::round;
+use super::site::{Site, Sites};
+use crate::preflight::{
+    Claim, Finding, Installed, Round, Sight, Weight, What, preflight,
+};
+use crate::spec::{Cluster, Role};
+
+/// Refuses the hosts that something blocks, each by itself.
+pub(super) fn refuse(cluster: &Cluster, sites: &mut Sites<'_>) {
+    let claims = claims(cluster, sites);
+    let sight = |(name, site): (&String, &Site<'_>)| {
+        let sight = Sight::of(site.machine.clone(), site.asked);
+        (name.clone(), sight)
+    };
+    let round = Round {
+        sights: sites.iter().map(sight).collect(),
+        claims,
+        ..Round::default()
+    };
+    let mut found = preflight(cluster, &round);
+    found.retain(|one| one.what.weight() == Weight::Blocks);
+    for site in sites.values_mut().filter(|site| site.refused.is_none()) {
+        let against = found.iter().filter(|one| is_against(site, one));
+        let words: Vec<_> = against
+            .map(|one| format!("{}; {}", one.what, one.what.way_out()))
+            .collect();
+        if !words.is_empty() {
+            let words = words.join(". ");
+            site.refused = Some(format!(
+                "not begun: {words}; --no-preflight goes on all the same"
+            ));
+        }
+    }
+}
+
+fn is_against(site: &Site<'_>, found: &Finding) -> bool {
+    let bare = !site.machine.system.ours;
+    let own = found.host == site.host.name;
+    // Where this machine's clock is off, what is signed here would hold on none of them.
+    let of_all = matches!(found.what, What::OwnClock(_));
+    let on_any = matches!(found.what, What::Installed(Installed::RunsElse(_)));
+    (own || of_all) && (bare || on_any)
+}
+
+/// Who has the virtual addresses, where no cluster of ours does: the first master asks. What
+/// cannot be asked says nothing; `preflight` says why.
+fn claims(cluster: &Cluster, sites: &mut Sites<'_>) -> Vec<Claim> {
+    if sites.values().any(|site| site.machine.system.ours) {
+        return Vec::new();
+    }
+    let mut masters = cluster.with(Role::ControlPlane);
+    let Some(first) = masters.find(|host| sites.contains_key(&host.name)) else {
+        return Vec::new();
+    };
+    let Some(site) = sites.get_mut(&first.name) else {
+        return Vec::new();
+    };
+    let interface = Some(site.known.interface.as_str());
+    let claims = round::claimed(cluster, site.host, interface, &mut site.way);
+    claims.unwrap_or_default()
+}

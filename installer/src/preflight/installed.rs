@@ -1,0 +1,169 @@
+//! What others have installed on a host beside ours, and what nobody has: programs that
+//! components run, and files that add to units.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::what::Weight;
+use super::words::are;
+use crate::facts::{DropIn, System};
+use crate::layout;
+use crate::render;
+use crate::resource::Resource;
+use crate::spec::{Cluster, Host, ProxyMode};
+
+/// Something that is installed, or is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Installed {
+    /// Programs of the system that components run are not there.
+    NoTool(Lacking),
+    /// One that is not there, which a component can be without.
+    NoTracker(String),
+    /// A file of others has one of our units run something else.
+    RunsElse(DropIn),
+    /// One that adds to a unit of ours.
+    Adds(DropIn),
+}
+
+/// Programs of the system that are not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lacking {
+    /// Their names.
+    pub names: Vec<String>,
+    /// What the description may say instead, so that they are not needed.
+    pub instead: Option<&'static str>,
+}
+
+/// What is found on a host that is to hold these resources.
+pub(super) fn installed(
+    cluster: &Cluster,
+    host: &Host,
+    system: &System,
+    resources: impl FnOnce() -> Vec<Resource>,
+) -> Vec<Installed> {
+    let mut found = tools(cluster, host, system);
+    if !system.drop_ins.is_empty() {
+        found.extend(drop_ins(&resources(), system));
+    }
+    found
+}
+
+fn tools(cluster: &Cluster, host: &Host, system: &System) -> Vec<Installed> {
+    let lacks = |name: &&str| !system.tools.contains(*name);
+    let needed = render::tools(cluster, host).into_iter();
+    let names: Vec<_> = needed.filter(lacks).map(str::to_owned).collect();
+    let of_rules = names.iter().any(|name| name.ends_with("tables"));
+    let nftables = cluster.version.features().nftables;
+    let young = cluster.networks.proxy == ProxyMode::Iptables && of_rules && nftables;
+    let mut found = Vec::new();
+    if !names.is_empty() {
+        let instead = young.then_some("networks.proxy: nftables");
+        found.push(Installed::NoTool(Lacking { names, instead }));
+    }
+    let tracker = render::tracker(cluster, host).filter(lacks);
+    found.extend(tracker.map(|name| Installed::NoTracker(name.to_owned())));
+    found
+}
+
+/// What others add to units of ours.
+fn drop_ins(resources: &[Resource], system: &System) -> Vec<Installed> {
+    let units = resources.iter().filter_map(|resource| match resource {
+        Resource::Unit(unit) => Some(unit.name.as_str()),
+        Resource::Folder(_)
+        | Resource::File(_)
+        | Resource::Block(_)
+        | Resource::Certificate(_)
+        | Resource::Shared(_)
+        | Resource::Program(_) => None,
+    });
+    let units: BTreeSet<_> = units.collect();
+    let all = system.drop_ins.iter().cloned();
+    let ours = all.filter(|one| units.contains(one.unit.as_str()));
+    ours.map(|one| match one.runs.is_empty() {
+        true => Installed::Adds(one),
+        false => Installed::RunsElse(one),
+    })
+    .collect()
+}
+
+impl Installed {
+    /// Whether it can be gone on with.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        match self {
+            Self::NoTool(_) | Self::RunsElse(_) => Weight::Blocks,
+            Self::NoTracker(_) | Self::Adds(_) => Weight::Warns,
+        }
+    }
+
+    /// The way out.
+    #[must_use]
+    pub fn way_out(&self) -> String {
+        match self {
+            Self::NoTool(found) => found.way_out(),
+            Self::NoTracker(name) => format!("install the package {name}"),
+            Self::RunsElse(found) => masked(found),
+            Self::Adds(_) => "nothing, when it is meant; otherwise remove it".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Installed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTool(found) => {
+                let names = are(&found.names);
+                write!(f, "{names} not there, which components of this host run")
+            }
+            Self::NoTracker(name) => write!(
+                f,
+                "{name} is not there: kube-proxy leads old connections of UDP to Pods that are gone"
+            ),
+            Self::RunsElse(found) => {
+                let (path, unit) = (&found.path, &found.unit);
+                let keys = found.runs.join(", ");
+                write!(
+                    f,
+                    "{path} sets {keys} of {unit}: something else than ours is run"
+                )
+            }
+            Self::Adds(found) => write!(f, "{} adds to {}", found.path, found.unit),
+        }
+    }
+}
+
+impl Lacking {
+    fn way_out(&self) -> String {
+        // The package of both.
+        let of = |name: &String| match name.as_str() {
+            "ip6tables" => "iptables".to_owned(),
+            "nft" => "nftables".to_owned(),
+            "sysctl" => "procps".to_owned(),
+            "umount" => "mount".to_owned(),
+            _ => name.clone(),
+        };
+        let mut packages: Vec<_> = self.names.iter().map(of).collect();
+        packages.dedup();
+        let packages = packages.join(", ");
+        match self.instead {
+            Some(instead) => format!("install {packages}, or write {instead}"),
+            None => format!("install {packages}"),
+        }
+    }
+}
+
+/// What the package brings again with its next version stays without effect.
+fn masked(found: &DropIn) -> String {
+    let (unit, name) = (
+        &found.unit,
+        found.path.rsplit('/').next().unwrap_or_default(),
+    );
+    let folder = format!("{}/{unit}.d", layout::UNITS);
+    format!(
+        "remove the package that brought it, or take it away: mkdir -p {folder}; \
+         ln -sf /dev/null {folder}/{name}; systemctl daemon-reload"
+    )
+}

@@ -1,0 +1,128 @@
+//! What others have installed, and what nobody has: programs, networks, what adds to units.
+
+use crate::facts::DropIn;
+use crate::preflight::{Installed, Lacking, What};
+
+use super::{Row, hold};
+
+fn drop_in(unit: &str, runs: &[&str]) -> DropIn {
+    DropIn {
+        unit: format!("{unit}.service"),
+        path: format!("/usr/lib/systemd/system/{unit}.service.d/10.conf"),
+        runs: runs.iter().map(ToString::to_string).collect(),
+    }
+}
+
+const ROWS: &[Row] = &[
+    (
+        "n1",
+        |s| s.networks = vec!["10-calico.conflist".into()],
+        || Some(What::NetworkBefore("10-calico.conflist".into())),
+    ),
+    (
+        "n1",
+        |s| s.networks = vec!["10-calico.conflist.old".into()],
+        || Some(What::Network("10-calico.conflist.old".into())),
+    ),
+    (
+        "n1",
+        |s| s.networks = vec!["87-podman.conflist".into()],
+        || Some(What::Network("87-podman.conflist".into())),
+    ),
+    (
+        "n1",
+        |s| {
+            s.tools.remove("iptables");
+        },
+        || {
+            Some(What::Installed(Installed::NoTool(Lacking {
+                names: vec!["iptables".into()],
+                instead: Some("networks.proxy: nftables"),
+            })))
+        },
+    ),
+    (
+        "m1",
+        |s| {
+            s.tools.remove("iptables");
+        },
+        || None,
+    ),
+    (
+        "m1",
+        |s| {
+            s.tools.remove("sysctl");
+        },
+        || {
+            Some(What::Installed(Installed::NoTool(Lacking {
+                names: vec!["sysctl".into()],
+                instead: None,
+            })))
+        },
+    ),
+    (
+        "n1",
+        |s| s.drop_ins = vec![drop_in("kubelet", &["ExecStart"])],
+        || {
+            Some(What::Installed(Installed::RunsElse(drop_in(
+                "kubelet",
+                &["ExecStart"],
+            ))))
+        },
+    ),
+    (
+        "n1",
+        |s| (s.drop_ins, s.ours) = (vec![drop_in("kubelet", &["ExecStart"])], true),
+        || {
+            Some(What::Installed(Installed::RunsElse(drop_in(
+                "kubelet",
+                &["ExecStart"],
+            ))))
+        },
+    ),
+    (
+        "n1",
+        |s| s.drop_ins = vec![drop_in("containerd", &[])],
+        || Some(What::Installed(Installed::Adds(drop_in("containerd", &[])))),
+    ),
+    (
+        "m1",
+        |s| s.drop_ins = vec![drop_in("kubelet", &["ExecStart"])],
+        || None,
+    ),
+];
+
+#[test]
+fn what_others_have_installed_or_nobody_has_a_row_on_each_side() {
+    hold(ROWS);
+}
+
+#[test]
+fn the_way_out_names_packages_and_what_may_be_written_instead() {
+    let names = ["iptables", "ip6tables", "ipset"].map(str::to_owned);
+    let lacking = |instead| {
+        Installed::NoTool(Lacking {
+            names: names.to_vec(),
+            instead,
+        })
+    };
+    let instead = lacking(Some("networks.proxy: nftables"));
+    assert_eq!(
+        instead.to_string(),
+        "iptables, ip6tables, ipset are not there, which components of this host run"
+    );
+    let packages = "install iptables, ipset";
+    assert_eq!(
+        instead.way_out(),
+        format!("{packages}, or write networks.proxy: nftables")
+    );
+    assert_eq!(lacking(None).way_out(), packages);
+    let folder = "/etc/systemd/system/kubelet.service.d";
+    assert_eq!(
+        Installed::RunsElse(drop_in("kubelet", &["ExecStart"])).way_out(),
+        format!(
+            "remove the package that brought it, or take it away: mkdir -p {folder}; ln -sf \
+             /dev/null {folder}/10.conf; systemctl daemon-reload"
+        )
+    );
+}

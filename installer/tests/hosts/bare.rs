@@ -1,0 +1,64 @@
+//! What `preflight` blocks, `apply` does not begin with: by itself, before anything is written
+//! there.
+//!
+//! Leaves to `machines/bad.rs`: an address that another machine has.
+
+use std::fs;
+use std::path::Path;
+
+use super::hosts::Hosts;
+use super::{Tried, holds};
+
+const MANIFEST: &str = "etc/kubernetes/manifests/kube-apiserver.yaml";
+const ETCD: &str = "usr/local/lib/systemd/system/etcd.service.d/10-other.conf";
+const KUBELET: &str = "etc/systemd/system/kubelet.service.d/10-kubeadm.conf";
+const RUNS: &str = "[Service]\nExecStart=\nExecStart=/usr/bin/other\n";
+
+fn put(root: &Path, path: &str, text: &str) -> Tried {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap_or(root))?;
+    Ok(fs::write(path, text)?)
+}
+
+/// The others are done; whoever knows better goes on.
+pub(super) fn not_begun() -> Tried {
+    let hosts = Hosts::new()?;
+    let (m3, n1) = (hosts.root("192.0.2.13"), hosts.root("192.0.2.21"));
+    put(&n1, MANIFEST, "")?;
+    put(&m3, ETCD, RUNS)?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    for wanted in [
+        "n1: FAILED: not begun: /etc/kubernetes/manifests/kube-apiserver.yaml is there, which \
+         belongs to an earlier cluster; take the earlier cluster down",
+        "m3: FAILED: not begun: /usr/local/lib/systemd/system/etcd.service.d/10-other.conf sets \
+         ExecStart of etcd.service: something else than ours is run; remove the package",
+        "; --no-preflight goes on all the same",
+    ] {
+        holds(&said, wanted)?;
+    }
+    for name in ["m1", "m2"] {
+        let line = |line: &str| line.starts_with(name) && line.ends_with("step(s) done");
+        if !said.lines().any(line) {
+            return Err(format!("{name} did not go on:\n{said}").into());
+        }
+    }
+    for root in [&m3, &n1] {
+        if root.join("etc/systemd/system/kubelet.service").exists()
+            || root.join("opt/sternpost").exists()
+        {
+            return Err(format!("{} was begun:\n{said}", root.display()).into());
+        }
+    }
+    hosts.run(&["apply", "--no-preflight"])?.ended(0)?;
+    // On a host of ours a leftover is one no more; what is run in the place of ours is.
+    fs::remove_file(m3.join(ETCD))?;
+    hosts.run(&["apply"])?.ended(0)?;
+    put(&n1, KUBELET, RUNS)?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(
+        &said,
+        "n1: FAILED: not begun: /etc/systemd/system/kubelet.service.d/10-kubeadm.conf sets \
+         ExecStart of kubelet.service",
+    )?;
+    holds(&said, "m3: 0 step(s) done")
+}
