@@ -29,7 +29,7 @@ pub enum Keeper {
 
 /// What kubelets ask for and renew by themselves, each with its key in one file.
 pub const ROTATED: [&str; 2] = [
-    "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    layout::KUBELET_CLIENT,
     "/var/lib/kubelet/pki/kubelet-server-current.pem",
 ];
 

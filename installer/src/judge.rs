@@ -76,6 +76,23 @@ pub fn judge(
     lasting(&leaf, now)
 }
 
+/// Whether a certificate that somebody else renews is of this authority, and has not ended.
+///
+/// # Errors
+/// With why not.
+pub fn stands(pem: &str, authority_pem: &str, now: SystemTime) -> Result<(), Why> {
+    let (_, block) = parse_x509_pem(pem.as_bytes()).map_err(|_| Why::Unreadable)?;
+    let leaf = block.parse_x509().map_err(|_| Why::Unreadable)?;
+    let authority = parse_x509_pem(authority_pem.as_bytes());
+    let (_, authority) = authority.map_err(|_| Why::Authority)?;
+    let authority = authority.parse_x509().map_err(|_| Why::Authority)?;
+    signed(&leaf, &authority)?;
+    match left(pem, now) {
+        Some(1..) => Ok(()),
+        Some(_) | None => Err(Why::Ended),
+    }
+}
+
 fn subject(leaf: &X509Certificate<'_>, profile: &Profile) -> Result<(), Why> {
     let texts = |attributes: Vec<&x509_parser::x509::AttributeTypeAndValue<'_>>| {
         let texts = attributes.iter().filter_map(|value| value.as_str().ok());

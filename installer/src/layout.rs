@@ -8,6 +8,8 @@ pub const PKI: &str = "/etc/kubernetes/pki";
 pub const ETCD_PKI: &str = "/etc/kubernetes/pki/etcd";
 /// etcd's data.
 pub const ETCD_DATA: &str = "/var/lib/etcd";
+/// What a kubelet is known to the API by, with its key; it renews both itself.
+pub(crate) const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 /// kubelet's state.
 pub const KUBELET: &str = "/var/lib/kubelet";
 /// Where kubelet has logind wait for Pods to end before the host goes down.

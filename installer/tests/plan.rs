@@ -13,8 +13,9 @@ mod world;
 
 use std::time::Duration;
 
-use sternpost::facts::{Entry, Facts, Kind};
+use sternpost::facts::{self, Entry, Facts, Kind};
 use sternpost::plan::{Change, Inputs, Plan, Step, plan, show};
+use sternpost::resource::Authority;
 
 use world::{Bare, World};
 
@@ -253,6 +254,26 @@ fn who_has_joined_needs_no_token() {
         .entries
         .insert("/etc/kubernetes/kubelet.conf".to_owned(), entry);
     assert!(!joins(&facts));
+    // With one that has ended, or that another cluster gave it, it is a newcomer.
+    let own = &world.authorities[&Authority::Kubernetes];
+    let other = pki::Authority::new("kubernetes", world.now).unwrap();
+    let long_ago = world.now - pki::LEAF_LIFETIME * 2;
+    for (authority, issued, wanted) in [
+        (own, world.now, false),
+        (own, long_ago, true),
+        (&other, world.now, true),
+    ] {
+        let profile = pki::Profile::client("system:node:n1", &["system:nodes"]);
+        let issued = authority.issue(&profile, issued).unwrap();
+        let shown = facts::Certificate {
+            pem: issued.certificate_pem,
+            key_fits: true,
+            key_owner: None,
+        };
+        let path = "/var/lib/kubelet/pki/kubelet-client-current.pem".to_owned();
+        facts.certificates.insert(path, shown);
+        assert_eq!(joins(&facts), wanted);
+    }
 }
 
 /// What others wrote to `/etc/hosts` stays, and what cannot be seen is not written over.

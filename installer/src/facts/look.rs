@@ -69,6 +69,7 @@ impl Wanted {
                         .extend(shared.paths().into_iter().map(|(path, _)| path));
                     if *shared == Shared::Join {
                         wanted.paths.push(layout::kubeconfig("kubelet"));
+                        wanted.rotated.push(layout::KUBELET_CLIENT.to_owned());
                     }
                 }
                 Resource::Program(program) => {

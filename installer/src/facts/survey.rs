@@ -5,12 +5,14 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::System;
 use crate::agent::below;
+use crate::judge;
 use crate::layout;
 
 /// Where systemd-resolved writes the name servers that it asks itself.
@@ -28,7 +30,7 @@ pub struct Machine {
     /// which ones it asks itself.
     #[serde(default)]
     pub own_dns: Option<IpAddr>,
-    /// Whether its kubelet has had its first certificate.
+    /// Whether its kubelet has its certificate.
     pub joined: bool,
     /// Its processor, as its kernel says it (`uname -m`).
     #[serde(default)]
@@ -89,10 +91,21 @@ pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
         resolv_conf: real.then(|| RESOLVED.to_owned()),
         own_dns: own_dns.filter(|_| !real),
         system: Box::new(System::look(root)),
-        joined: below(root, &layout::kubeconfig("kubelet")).exists(),
+        joined: joined(root, SystemTime::now()),
         // An agent runs on the processor that it was built for.
         processor: std::env::consts::ARCH.to_owned(),
     })
+}
+
+/// Whether its kubelet has a certificate of the authority that lies there, and one that has not
+/// ended: with another it would ask for its first one, had it a token.
+fn joined(root: &Path, now: SystemTime) -> bool {
+    let read = |path: &str| fs::read_to_string(below(root, path)).ok();
+    let known = below(root, &layout::kubeconfig("kubelet")).exists();
+    let shows = read(layout::KUBELET_CLIENT).zip(read(&layout::certificate("ca")));
+    known
+        && shows
+            .is_none_or(|(pem, authority)| judge::stands(&pem, &authority, now).is_ok())
 }
 
 /// The first server of a resolv.conf(5) that nobody but this host can ask.
@@ -159,6 +172,31 @@ mod tests {
         assert_eq!(machine.interfaces.len(), 3);
         let hardware = machine.interfaces[1].hardware.as_deref();
         assert_eq!(hardware, Some("02:00:00:00:00:01"));
+    }
+
+    #[test]
+    fn a_kubelet_whose_certificate_has_ended_or_is_anothers_has_not_joined() {
+        let now = SystemTime::now();
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let path = below(root.path(), path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let [own, other] = [(), ()].map(|()| pki::Authority::new("a", now).unwrap());
+        let profile = pki::Profile::client("system:node:n1", &["system:nodes"]);
+        let issued = own.issue(&profile, now).unwrap();
+        assert!(!joined(root.path(), now));
+        put(&layout::kubeconfig("kubelet"), "");
+        put(&layout::certificate("ca"), own.certificate_pem());
+        assert!(joined(root.path(), now));
+        // The key stands behind it in one file.
+        let pem = format!("{}{}", issued.certificate_pem, issued.key_pem.expose());
+        put(layout::KUBELET_CLIENT, &pem);
+        assert!(joined(root.path(), now));
+        assert!(!joined(root.path(), now + pki::LEAF_LIFETIME * 2));
+        put(&layout::certificate("ca"), other.certificate_pem());
+        assert!(!joined(root.path(), now));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use crate::facts::{Entry, Facts, Kind, sha256};
-use crate::judge::{Why, judge};
+use crate::judge::{self, Why, judge};
 use crate::layout;
 use crate::resource::{
     Authority, Block, Certificate, File, Folder, Owner, Program, Resource, Shared,
@@ -227,8 +227,7 @@ pub fn why(
 /// What is shared is brought where a file of it is missing, is another, or has the wrong
 /// rights. A kubelet that has its certificate needs no way to a first one.
 fn share(shared: Shared, inputs: Inputs<'_>) -> Option<Step> {
-    let joined = layout::kubeconfig("kubelet");
-    if shared == Shared::Join && inputs.facts.entries.contains_key(&joined) {
+    if shared == Shared::Join && has_joined(inputs) {
         return None;
     }
     let paths = shared.paths();
@@ -251,6 +250,17 @@ fn share(shared: Shared, inputs: Inputs<'_>) -> Option<Step> {
     });
     let paths = paths.into_iter().map(|(path, _)| path).collect();
     (!right).then_some(Step::Share { paths })
+}
+
+/// One whose certificate has ended, or is of another cluster, has to come in anew.
+fn has_joined(inputs: Inputs<'_>) -> bool {
+    let shows = inputs.facts.certificates.get(layout::KUBELET_CLIENT);
+    let authority = inputs.trust.certificate(Authority::Kubernetes);
+    let known = layout::kubeconfig("kubelet");
+    inputs.facts.entries.contains_key(&known)
+        && shows.zip(authority).is_none_or(|(shows, authority)| {
+            judge::stands(&shows.pem, authority, inputs.now).is_ok()
+        })
 }
 
 fn install(program: &Program, inputs: Inputs<'_>) -> Option<Step> {
