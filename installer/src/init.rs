@@ -131,7 +131,8 @@ fn networks(answers: &Answers) -> String {
     format!(
         "# Networks that exist inside the cluster alone; neither may overlap the other or the hosts.\n\
          networks:\n  services: [\"{services}\"]\n  pods: [\"{pods}\"]\n{proxy}\n\
-         # Roles: etcd (an odd number), controlPlane, node. A host may have several.\nhosts:\n"
+         # Roles: etcd (an odd number), controlPlane, node. A host may have several. API servers reach\n\
+         # webhooks and aggregated APIs (metrics-server, …) where their host is a node, too.\nhosts:\n"
     )
 }
 

@@ -5,6 +5,8 @@
 #[path = "spec/traps.rs"]
 mod traps;
 
+use std::fs;
+
 use sternpost::spec::{self, Balancer, Role};
 use sternpost::versions::{NEWEST, OLDEST, Version};
 
@@ -165,6 +167,29 @@ fn an_old_containerd_is_warned_of_where_kubernetes_has_left_it() {
         assert_eq!(found, warned, "{version} {containerd}: {:?}", spec.warnings);
     }
     assert!(refused(&runtime("1.36.3", "3")).contains("write 1 or 2"));
+}
+
+/// Webhooks are Services, which such a host does not reach.
+#[test]
+fn manifests_beside_masters_that_are_no_nodes_are_warned_of() {
+    let of = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("addons")).unwrap();
+        fs::write(folder.path().join("addons/a.yaml"), "kind: List\n").unwrap();
+        let path = folder.path().join("cluster.yaml");
+        fs::write(&path, text).unwrap();
+        let warnings = spec::read(&path).unwrap().warnings;
+        warnings.iter().any(|one| one.contains("is without node"))
+    };
+    assert!(!of(WHOLE));
+    let manifests = WHOLE.replace("hosts:\n", "manifests: addons\nhosts:\n");
+    assert!(of(&manifests));
+    assert!(!of(
+        &manifests.replace("etcd, controlPlane]", "etcd, controlPlane, node]")
+    ));
+    // Nobody calls a webhook that runs nowhere.
+    let lines = manifests.lines().filter(|line| !line.contains("name: n1"));
+    assert!(!of(&lines.collect::<Vec<_>>().join("\n")));
 }
 
 #[test]

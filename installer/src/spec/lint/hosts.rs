@@ -100,6 +100,15 @@ fn masters(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
         let problem = "holds two control-plane hosts; three keep the API served while one is being repaired";
         reader.warn(&hosts, problem);
     }
+    let mut all = cluster.hosts.iter();
+    let apart = all.position(|host| host.is(Role::ControlPlane) && !host.is(Role::Node));
+    let nodes = cluster.with(Role::Node).count();
+    if let (Some(position), Some(_), 1..) = (apart, &cluster.manifests, nodes) {
+        let problem = "is without node: from there no Service and no Pod is reached, so that its \
+                       API server's calls of webhooks and aggregated APIs, should manifests bring \
+                       any, time out; add node, whose Pods it still takes none of";
+        reader.warn(&hosts.index(position).key("roles"), problem);
+    }
 }
 
 /// Pods of a family find no way to the others' from a node that has no address of it.
