@@ -140,7 +140,9 @@ fn sender(from: &Envelope, senders: &Senders) -> Result<Option<Notice>, Refusal>
             Ok(None)
         }
         Senders::Near(_) if from.ttl == TTL => Ok(Some(Notice::UnlistedSender)),
-        Senders::Near(_) | Senders::Only(_) => Err(Refusal::UnknownPeer(from.source)),
+        // Anybody who is routed to us could say it: no rival to hold back from.
+        Senders::Near(_) => Err(Refusal::Ttl(from.ttl)),
+        Senders::Only(_) => Err(Refusal::UnknownPeer(from.source)),
     }
 }
 

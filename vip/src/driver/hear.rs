@@ -38,7 +38,17 @@ impl<E: Effects> Driver<E> {
                 self.refuse(refusal, Some(from), Some(advert.interval));
                 return self.hold_back(refusal, from, advert);
             }
-            Ok(odd) => self.odd(&odd, envelope.source, received.advert.interval),
+            Ok(odd) => {
+                let (from, advert) = (envelope.source, &received.advert);
+                self.odd(&odd, from, advert.interval);
+                // It does not hear us: one that would yield to us does not, and its release
+                // is no word of who we follow.
+                let deaf = odd.contains(&Odd::UnlistedSender);
+                if deaf && advert.priority <= self.machine.priority() {
+                    self.keep(|record| record.counts.accepted += 1);
+                    return self.hold_back(Refusal::UnknownPeer(from), from, advert);
+                }
+            }
         }
         if self.checksums.len() < PEERS || self.checksums.contains_key(&envelope.source) {
             self.checksums.insert(envelope.source, received.checksum);

@@ -15,9 +15,10 @@ use crate::hosts::{A, Lab, PATIENCE, VIRTUAL, assert_is};
 use crate::ipv6;
 
 /// The tests of this file.
-pub(crate) const TESTS: [(&str, Test); 4] = [
+pub(crate) const TESTS: [(&str, Test); 5] = [
     ("every_way_to_be_configured_otherwise_has_a_name", named),
     ("an_owner_that_is_not_listed_yet_is_obeyed", unlisted),
+    ("an_owner_that_does_not_hear_us_keeps_the_address", deaf),
     ("a_stranger_that_stops_is_waited_for_no_longer", stopped),
     ("the_groups_of_both_families_are_joined", joined),
 ];
@@ -121,6 +122,24 @@ fn unlisted() -> Result<(), Failed> {
     lab.state("b", "backup")?;
     let wanted = format!("{A}: the sender is not a configured peer");
     assert_is("alarm", lab.router("b")?.pointer("/alarm"), wanted)
+}
+
+/// It lists us and we do not list it yet: it hears nothing of us, and nothing would make it
+/// yield to a higher priority.
+fn deaf() -> Result<(), Failed> {
+    let lab = Lab::new("misfit_deaf")?;
+    let mut owner = lab.start("a", &config(&lab, "a", 100, UNICAST)?)?;
+    lab.held_by(&["a"])?;
+    let _b = lab.start("b", &config(&lab, "b", 150, LATE_LIST)?)?;
+    let held_back = || lab.router("b").ok()?.get("heldBackBy").cloned();
+    wait::until("b holds back", PATIENCE, || {
+        held_back().filter(Value::is_string)
+    })?;
+    wait::pass(SHORT, || false);
+    lab.held_by(&["a"])?;
+    lab.state("b", "backup")?;
+    owner.stop(PATIENCE)?;
+    lab.held_by(&["b"])
 }
 
 /// The last step from one version to the other: its release says that the addresses are free, and

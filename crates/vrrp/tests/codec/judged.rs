@@ -168,7 +168,7 @@ fn an_unlisted_sender_is_taken_from_nearby_and_named() {
             255,
             Ok(vec![Notice::UnlistedSender]),
         ),
-        (Senders::Near, 254, unknown.clone()),
+        (Senders::Near, 254, Err(Refusal::Ttl(254))),
         (Senders::Only, 255, unknown),
     ] {
         let envelope = Envelope {
