@@ -162,6 +162,7 @@ impl Link {
             sent: Arc::clone(&sent),
             successor: peer.clone(),
         };
+        self.given.retain(|_, given| given.at.elapsed() < PROMISE);
         if self.given.len() < REMEMBERED {
             let at = Instant::now();
             let given = Given {
@@ -208,6 +209,8 @@ impl Link {
     /// its own, and whoever has taken has forgotten the promise.
     pub(super) fn ungone(&mut self) {
         let now = Instant::now();
+        // Behind the promise it would be taken for nothing.
+        self.given.retain(|_, given| now < given.at + PROMISE);
         let all = self.given.iter_mut();
         let unheard = all
             .filter_map(|(id, given)| given.again(now).then(|| (given.to.clone(), *id)));
@@ -244,7 +247,9 @@ impl Link {
 
     pub(super) fn go(&mut self, peer: &Name, id: Id) {
         let promise = self.promises.remove(&id);
-        let promise = promise.filter(|promise| promise.to == *peer);
+        // Whoever was held up for so long may not be Active any more, and another one be.
+        let now = Instant::now();
+        let promise = promise.filter(|it| it.to == *peer && now < it.until);
         let Some(entry) = promise.and_then(|promise| self.entry(promise.group)) else {
             return;
         };
