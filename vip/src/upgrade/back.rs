@@ -5,7 +5,6 @@
 //! handed over as standard input; a start that fails executes it, with what that one had handed
 //! over, and so does a thread that waits for nothing else when a start takes too long.
 
-use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -13,9 +12,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{env, panic};
 
 use daemon::upgrade::Limit;
 use rustix::stdio::dup2_stdin;
+use rustix::thread::set_name;
 
 use super::{Resume, VARIABLE};
 
@@ -47,6 +48,13 @@ impl Back {
         let before = Before::taken();
         let is_upgrade = before.is_some();
         let before = Arc::new(Mutex::new(before));
+        if is_upgrade {
+            let (panicked, usual) = (Arc::clone(&before), panic::take_hook());
+            panic::set_hook(Box::new(move |info| {
+                usual(info);
+                go(&panicked, &format!("it panicked: {info}"));
+            }));
+        }
         let late = Arc::clone(&before);
         let limit = is_upgrade.then(|| {
             Limit::of(STARTED_WITHIN, move || {
@@ -76,6 +84,8 @@ impl Back {
 impl Before {
     fn taken() -> Option<Self> {
         if went_back().is_some() {
+            // It was started by a descriptor, and would be listed by that number.
+            let _ = set_name(c"vip-daemon");
             return None;
         }
         let resume: Resume = serde_json::from_str(&env::var(VARIABLE).ok()?).ok()?;

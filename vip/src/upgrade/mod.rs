@@ -24,11 +24,13 @@ use std::time::Duration;
 use daemon::notify;
 use daemon::upgrade::UpgradeError;
 use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use vrrp::State;
 
 use crate::fleet::Fleet;
+use crate::linux::LIFETIME;
 use crate::notify::Subject;
 
 /// Where the new program finds what was.
@@ -50,6 +52,10 @@ pub struct Resume {
     /// The guards of programs that did not come up, children as well.
     #[serde(default)]
     guards: Vec<u32>,
+    /// When it stood so, since the machine was booted, time asleep included; unknown of a
+    /// version that does not say.
+    #[serde(default)]
+    at: Option<Duration>,
     /// How the program before was called, name included; it is standard input. None, where
     /// there is no way back.
     #[serde(default)]
@@ -94,10 +100,23 @@ impl Resume {
     pub fn taken() -> Self {
         let text = env::var(VARIABLE).unwrap_or_default();
         let resume: Self = serde_json::from_str(&text).unwrap_or_default();
+        let resume = resume.at(since_boot());
         for guard in resume.guard.iter().chain(&resume.guards) {
             tokio::spawn(reap(*guard));
         }
         resume
+    }
+
+    /// What of it is true at `now`: addresses whose lifetime is over may be another's, and are
+    /// taken in an election or not at all.
+    fn at(mut self, now: Duration) -> Self {
+        let lifetime = Duration::from_secs(LIFETIME.into());
+        if self.at.is_some_and(|at| now > at + lifetime) {
+            for was in self.routers.values_mut() {
+                was.active = false;
+            }
+        }
+        self
     }
 
     /// How this router stood.
@@ -140,12 +159,20 @@ impl Resume {
             groups: groups.collect(),
             guard: fleet.guard().pid,
             guards: Vec::new(),
+            at: Some(since_boot()),
             arguments: env::args_os()
                 .map(OsString::into_string)
                 .collect::<Result<_, _>>()
                 .unwrap_or_default(),
         }
     }
+}
+
+fn since_boot() -> Duration {
+    // The kernel counts both from 0 upwards.
+    clock_gettime(ClockId::Boottime)
+        .try_into()
+        .unwrap_or_default()
 }
 
 /// The guard of the program before ends when its socket is closed and nothing is left to
@@ -235,6 +262,7 @@ mod tests {
             groups: BTreeMap::from([("gateway".to_owned(), "backup".to_owned())]),
             guard: Some(7),
             guards: vec![8],
+            at: Some(Duration::from_millis(90_000)),
             arguments: vec!["vip-daemon".to_owned(), "run".to_owned()],
         };
         let text = serde_json::to_string(&resume).unwrap();
@@ -246,6 +274,10 @@ mod tests {
             (Subject::Group("gateway".to_owned()), State::Backup),
         ];
         assert_eq!(read.states(), BTreeMap::from(states));
+        // Until the lifetime of its addresses is over.
+        let later = |millis| read.clone().at(Duration::from_millis(millis));
+        assert!(later(91_000).of("api").is_some_and(|was| was.active));
+        assert!(later(91_001).of("api").is_some_and(|was| !was.active));
         // As a version before this one wrote it.
         let older = r#"{"routers": {"api": {"active": true, "released": false, "priority": 80}},
             "guard": null}"#;

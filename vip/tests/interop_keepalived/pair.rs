@@ -45,7 +45,6 @@ pub(crate) enum Tongue {
     V2Unicast,
     V3Multicast,
     V3Unicast,
-    /// As often as either can.
     V3Fastest,
     V6Multicast,
     V6Unicast,
@@ -103,10 +102,9 @@ impl Tongue {
     fn interval(self) -> u32 {
         match self {
             Self::V2Multicast | Self::V2Unicast => 100,
-            Self::V3Multicast | Self::V3Unicast | Self::V6Multicast | Self::V6Unicast => {
-                10
-            }
             Self::V3Fastest => 1,
+            Self::V3Multicast | Self::V3Unicast => 10,
+            Self::V6Multicast | Self::V6Unicast => 10,
         }
     }
 }

@@ -175,7 +175,8 @@ fn reload_beside() -> Result<(), Failed> {
             .collect();
         let next = adverts.iter().skip(1);
         let gaps = adverts.iter().zip(next).map(|(one, next)| *next - *one);
-        let took = gaps.max().ok_or("no adverts")?;
+        // There are 15 ms to be late by, and the machine takes as much now and then.
+        let took = gaps.max().ok_or("no adverts")?.saturating_sub(held_up);
         Ok(Measured { took, held_up })
     };
     bounded("the other router was silent for", SILENT, attempt)
