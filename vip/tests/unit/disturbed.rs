@@ -100,7 +100,9 @@ fn restarted(machine: &Booted, prober: &Prober, restart: &str) -> Result<(), Fai
 /// `status` says of locked memory is what the kernel says.
 pub(crate) fn memory_is_kept(machine: &Booted) -> Result<(), Failed> {
     let status: Value = serde_json::from_str(&machine.run("vip-daemon status --json")?)?;
-    let guard = status.pointer("/guard/pid").ok_or("no guard")?;
+    let guard = status.pointer("/guard/pid").filter(|pid| pid.is_u64());
+    let guard =
+        guard.ok_or_else(|| format!("no guard: {:?}", status.pointer("/guard")))?;
     let main = machine.run("systemctl show -P MainPID vip-daemon")?;
     let asked = machine.run("systemctl show -P OOMScoreAdjust vip-daemon")?;
     // Where the machine's own root may not ask for it (CAP_SYS_RESOURCE), no unit gets it.
