@@ -12,6 +12,7 @@ mod docs;
 mod guards;
 mod hosts;
 mod master;
+mod played;
 mod safe;
 mod secrets;
 mod turns;

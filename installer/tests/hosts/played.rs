@@ -1,0 +1,119 @@
+//! Scripts that play what a host and its components are made of; `FOLDER` stands for the folder that
+//! all hosts lie in.
+
+/// ssh as far as the operator's side uses it: a host's shell, among files and processes of its
+/// own. One that is down answers as ssh does.
+pub(super) const SSH: &str = r#"#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+export SP_HOST=$2
+root=FOLDER/hosts/$2
+if [ ! -d "$root" ]; then
+    echo "ssh: connect to host $2 port 22: No route to host" >&2
+    exit 255
+fi
+exec unshare --mount --pid --fork --kill-child --mount-proc sh -c '
+for at in etc var run opt usr/local; do mount --bind "$1/$at" "/$at" || exit 1; done
+# A kernel like those that it is for, whatever the one below is set to.
+mount --bind "$1/swaps" /proc/swaps && mount --bind "$1/cgroup" /sys/fs/cgroup || exit 1
+for at in $(cat /etc/noexec 2>/dev/null); do
+    mount --bind "$at" "$at" && mount -o remount,bind,noexec "$at" || exit 1
+done
+exec sh -c "$2"' sh "$root" "$3"
+"#;
+/// A line in the shell of a host that has a name of its own, and that nobody reaches by ssh
+/// meanwhile.
+pub(super) const ON: &str = r#"#!/bin/sh
+root=FOLDER/hosts/$1
+mkdir -p "$root/run/systemd/system"
+cat >FOLDER/line <<LINE
+mv $root FOLDER/away
+echo $2 >/proc/sys/kernel/hostname
+($3)
+code=\$?
+mv FOLDER/away $root
+exit \$code
+LINE
+ssh -- "$1" "unshare --uts sh FOLDER/line"
+"#;
+/// systemctl as far as the agent uses it; an API server that is given a flag it does not know
+/// does not come up.
+pub(super) const SYSTEMCTL: &str = r#"#!/bin/sh
+units=/run/units
+mkdir -p $units
+for unit; do :; done
+# The system's own.
+case "$unit" in systemd-*) exit 0 ;; esac
+case "$1" in
+show)
+    state=inactive; [ ! -e "$units/$unit.active" ] || state=active
+    enabled=disabled; [ ! -e "$units/$unit.enabled" ] || enabled=enabled
+    echo "LoadState=loaded"; echo "UnitFileState=$enabled"; echo "ActiveState=$state"
+    echo "SubState=x"; echo "NRestarts=0"; echo "Job="; echo "Result=success"
+    echo "Type=simple"; echo "ActiveEnterTimestampMonotonic=1" ;;
+start | restart)
+    echo "$SP_HOST $1 $unit" >>FOLDER/log
+    if [ "$unit" = kube-apiserver.service ] && grep -q no-such-flag "/etc/systemd/system/$unit"
+    then
+        rm -f "$units/$unit.active"
+        echo "kube-apiserver has exited" >&2
+        exit 1
+    fi
+    # Time in which another host's would come between, were it let; once a long one.
+    sleep "$(cat /run/slow 2>/dev/null || echo 0.05)"
+    rm -f /run/slow
+    : >"$units/$unit.active"
+    # A kubelet that is let in has its certificate.
+    [ "$unit" != kubelet.service ] || : >/etc/kubernetes/kubelet.conf
+    echo "$SP_HOST up $unit" >>FOLDER/log ;;
+stop) rm -f "$units/$unit.active" ;;
+enable) : >"$units/$unit.enabled" ;;
+disable) rm -f "$units/$unit.enabled" ;;
+esac
+"#;
+/// The last words of a unit.
+pub(super) const JOURNALCTL: &str = "#!/bin/sh\necho 'unknown flag: --no-such-flag'\n";
+/// A member that is ill for as many questions as a file has lines; those of hosts that are down
+/// do not answer.
+pub(super) const ETCDCTL: &str = r#"#!/bin/sh
+echo "$SP_HOST asks etcdctl" >>FOLDER/log
+health=true
+if [ -s /run/ill ]; then sed -i 1d /run/ill; health=false; fi
+case "$*" in
+*"endpoint health"*)
+    own=$health
+    for at in $(echo "$1" | sed 's/--endpoints=//; s/,/ /g'); do
+        health=$own; ! grep -qs "^${at#https://}$" FOLDER/dead || health=false
+        all="$all${all:+,}{\"endpoint\":\"$at\",\"health\":$health,\"error\":\"no leader\"}"
+    done
+    echo "[$all]" ;;
+*"member list"*) cat FOLDER/members ;;
+*)
+    for at in $(echo "$1" | sed 's/--endpoints=//; s/,/ /g'); do
+        status='"Status":{"header":{"cluster_id":7,"member_id":1},"leader":1}'
+        all="$all${all:+,}{\"Endpoint\":\"$at\",$status}"
+    done
+    echo "[$all]" ;;
+esac
+"#;
+/// An API that is well, but on hosts that are down.
+pub(super) const KUBECTL: &str = r#"#!/bin/sh
+echo "$SP_HOST asks kubectl" >>FOLDER/log
+for at in $(cat FOLDER/dead 2>/dev/null); do
+    case "$*" in *"--server=https://$at "*) echo 'connection refused' >&2; exit 1 ;; esac
+done
+case "$*" in
+*/readyz*) printf ok ;;
+*/leases/*) echo "{\"spec\":{\"holderIdentity\":\"m1_1\",\"renewTime\":\"$(date -u +%FT%TZ)\"}}" ;;
+*) echo '{"items":[{"metadata":{"name":"n1"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}]}' ;;
+esac
+"#;
+/// An api-lb that has every server up.
+pub(super) const BALANCER: &str = r#"#!/bin/sh
+echo "$SP_HOST asks api-lb" >>FOLDER/log
+echo '{"backends":[{"servers":[{"name":"m1","state":"up"},{"name":"m2","state":"up"},{"name":"m3","state":"up"}]}]}'
+"#;
+/// A vip-daemon that holds the address on the first master.
+pub(super) const ADDRESS: &str = r#"#!/bin/sh
+holding=false; [ "$SP_HOST" != 192.0.2.11 ] || holding=true
+echo "{\"routers\":[{\"name\":\"k8s-api\",\"holding\":$holding}]}"
+"#;
