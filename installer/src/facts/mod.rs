@@ -16,6 +16,7 @@ pub use look::{LookError, Wanted, look};
 pub(crate) use look::{about, hexadecimal, sha256};
 pub(crate) use survey::interfaces;
 pub use survey::{Interface, Machine, SurveyError, survey};
+pub(crate) use system::STORE;
 pub use system::System;
 pub(crate) use tools::tool;
 

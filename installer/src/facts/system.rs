@@ -18,7 +18,7 @@ use crate::swap::{self, FSTAB};
 /// The state of a socket that listens, in `/proc/net/tcp` (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
 /// Data of a member of etcd.
-const STORE: &str = "/var/lib/etcd/member";
+pub(crate) const STORE: &str = "/var/lib/etcd/member";
 /// What an earlier cluster leaves behind, and the unit whose own it is where that was laid down
 /// here.
 const LEFTOVERS: [(&str, Option<&str>); 7] = [

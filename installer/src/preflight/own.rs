@@ -11,7 +11,7 @@ use super::what::{
 };
 use crate::agent::Module;
 use crate::architecture::Architecture;
-use crate::facts::System;
+use crate::facts::{STORE, System};
 use crate::layout;
 use crate::render;
 use crate::resource::Resource;
@@ -30,9 +30,11 @@ const ROOMS: [(&str, u64); 2] = [
 ];
 /// etcd's 8 GiB, and a snapshot beside them.
 const ETCD_ROOM: u64 = 10 * GIB;
+/// A member of a cluster's store.
+const ETCD: &str = "etcd";
 /// Programs that make a cluster; one that is not ours is another.
 const CLUSTERS: [&str; 9] = [
-    "etcd",
+    ETCD,
     "kube-apiserver",
     "kube-controller",
     "kube-scheduler",
@@ -177,7 +179,8 @@ fn release(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Who was there first.
+/// Who was there first. An etcd of others that the description names may have its members on these
+/// very machines: it is what the cluster is to stand on.
 fn strangers(cluster: &Cluster, host: &Host, system: &System) -> Vec<What> {
     let running = |names: &[&str]| -> Vec<String> {
         let there = names.iter().filter(|name| system.running.contains(**name));
@@ -186,7 +189,9 @@ fn strangers(cluster: &Cluster, host: &Host, system: &System) -> Vec<What> {
     let ports = needed(cluster, host).into_iter();
     let taken = ports.filter(|port| system.ports.contains(port));
     let mut found: Vec<_> = taken.map(What::Port).collect();
-    let clusters = running(&CLUSTERS);
+    let adopted = cluster.etcd != Etcd::Hosts;
+    let mut clusters = running(&CLUSTERS);
+    clusters.retain(|name| !(adopted && name == ETCD));
     if !clusters.is_empty() {
         found.push(What::Running(clusters));
     }
@@ -194,7 +199,9 @@ fn strangers(cluster: &Cluster, host: &Host, system: &System) -> Vec<What> {
     if !beside.is_empty() {
         found.push(What::Beside(beside));
     }
-    found.extend(system.leftovers.iter().cloned().map(What::Leftover));
+    let leftovers = system.leftovers.iter().cloned();
+    let leftovers = leftovers.filter(|path| !(adopted && path == STORE));
+    found.extend(leftovers.map(What::Leftover));
     found
 }
 

@@ -1,5 +1,6 @@
 //! Tables of findings: a row on each side of every comparison.
 
+mod adopted;
 mod between;
 mod installed;
 
