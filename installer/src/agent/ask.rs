@@ -69,7 +69,8 @@ pub enum Question {
     },
 }
 
-/// A program of Kubernetes by whose version it is known what a host has.
+/// A program of Kubernetes by whose version it is known what a host has; it is asked where it is
+/// ours and has run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kube {

@@ -37,6 +37,7 @@ use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use daemon::chain;
+use serde_json::Value;
 
 use crate::facts::{Wanted, look, survey};
 use crate::reset;
@@ -145,6 +146,9 @@ impl<S: Services> Agent<S> {
                     services,
                     &mut self.journal,
                 ))
+            }
+            Order::Ask(Question::Version(kube)) if !self.has_run(kube) => {
+                Answer::Told(Value::Null)
             }
             Order::Ask(question) => match ask::ask(&self.root, &question) {
                 Ok(value) => Answer::Told(value),

@@ -146,6 +146,12 @@ pub(super) fn install(
     Ok(())
 }
 
+/// Whether a link leads to a program that was brought.
+pub(super) fn is_ours(root: &Path, link: &str) -> bool {
+    let to = fs::read_link(below(root, link));
+    to.is_ok_and(|to| to.starts_with(below(root, PROGRAMS)))
+}
+
 /// Gives a program the label of its place, where labels count: one that was moved there has that
 /// of where it came from, and systemd may not start it (203/EXEC). Without the tool it is left;
 /// `preflight` says that it is missed.

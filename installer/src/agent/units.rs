@@ -3,11 +3,15 @@
 
 use daemon::chain;
 
+use super::ask::Kube;
 use super::journal::Entry;
 use super::order::{Otherwise, Run};
 use super::previous;
+use super::programs;
 use super::systemd::{Services, ServicesError};
 use super::{Agent, Answer, done, failed};
+use crate::layout;
+use crate::reset;
 
 impl<S: Services> Agent<S> {
     /// A unit that does not come up is put back to where it was: not started.
@@ -118,6 +122,23 @@ impl<S: Services> Agent<S> {
             return failed(&error);
         }
         self.service(unit, act)
+    }
+
+    /// Whether a program of Kubernetes is ours and has run here: one that only lies there, or is
+    /// somebody else's, has written nothing that a cluster of ours has, and is not run to be asked.
+    pub(super) fn has_run(&mut self, kube: Kube) -> bool {
+        let program = kube.program();
+        let unit = format!("{program}.service");
+        // A journal that cannot be read hides no start.
+        let entries = self.journal.entries();
+        programs::is_ours(&self.root, &layout::program(program))
+            && (entries.map_or(true, |all| reset::was_turned(&all, &unit))
+                || self.is_active(&unit))
+    }
+
+    fn is_active(&mut self, unit: &str) -> bool {
+        let unit = self.services.look(unit).ok().flatten();
+        unit.is_some_and(|unit| unit.active)
     }
 
     fn service(

@@ -155,6 +155,23 @@ pub fn was_laid(entries: &[Entry], unit: &str) -> bool {
     laid(entries).contains(unit)
 }
 
+/// Whether a unit was ever started, or about to be, since there was last none of ours.
+#[must_use]
+pub fn was_turned(entries: &[Entry], unit: &str) -> bool {
+    let file = format!("{}/{unit}", layout::UNITS);
+    entries.iter().fold(false, |turned, entry| match entry {
+        Entry::Unit { name, .. } => turned || name == unit,
+        Entry::Gone { path } => turned && *path != file,
+        Entry::Wrote { .. }
+        | Entry::Linked { .. }
+        | Entry::Made { .. }
+        | Entry::Kept { .. }
+        | Entry::Read { .. }
+        | Entry::Opened { .. }
+        | Entry::Closed { .. } => turned,
+    })
+}
+
 /// Every unit that was ever laid down: what it has written may have outlasted it.
 pub(super) fn laid(entries: &[Entry]) -> BTreeSet<&str> {
     let paths = entries.iter().filter_map(|entry| match entry {

@@ -4,6 +4,7 @@
 use std::fs;
 
 use super::hosts::{HOSTS, Hosts};
+use super::safe;
 use super::{Tried, holds};
 
 const N1: &str = "192.0.2.21";
@@ -102,4 +103,55 @@ pub(super) fn skewed() -> Tried {
         not_begun(&hosts, &["apply"], host, why)?;
     }
     Ok(())
+}
+
+/// Programs by the names of ours, which stand where ours will.
+pub(super) fn others() -> Tried {
+    let hosts = Hosts::new()?;
+    let hosts_with = [
+        (safe::MASTERS[0], "kube-apiserver", "1.30.0"),
+        (N1, "kubelet", "1.40.0"),
+    ];
+    for (host, name, version) in hosts_with {
+        let program = hosts.root(host).join("usr/local/bin").join(name);
+        let script = format!("#!/bin/sh\n: >/run/ran\necho Kubernetes v{version}\n");
+        hosts.script(&program, &script)?;
+    }
+    versions(&hosts, ["1.36.0", "1.36.1"], "1.36.1")?;
+    hosts.run(&["plan"])?.ended(3)?;
+    hosts.run(&["apply"])?.ended(0)?;
+    match hosts_with
+        .iter()
+        .find(|(host, ..)| hosts.root(host).join("run/ran").exists())
+    {
+        Some((host, name, _)) => Err(format!("{name} of {host} was run").into()),
+        None => Ok(()),
+    }
+}
+
+/// What was brought and never started holds nobody to its version.
+pub(super) fn half_laid() -> Tried {
+    let hosts = Hosts::new()?;
+    let units = safe::MASTERS
+        .map(|host| hosts.root(host))
+        .map(|root| root.join("etc/systemd/system/kube-apiserver.service"));
+    for unit in &units {
+        fs::create_dir_all(unit.join("in-the-way"))?;
+    }
+    versions(&hosts, ["1.36.0", "1.36.1"], "1.36.1")?;
+    let said = hosts.run(&[&["apply"], &MASTERS[..]].concat())?.ended(1)?;
+    for (unit, host) in units.iter().zip(safe::MASTERS) {
+        let server = hosts.root(host).join("usr/local/bin/kube-apiserver");
+        if server.symlink_metadata().is_err() {
+            return Err(format!("{host} is not half laid:\n{said}").into());
+        }
+        fs::remove_dir_all(unit)?;
+    }
+    versions(&hosts, ["1.36.1", "1.34.1"], "1.34.1")?;
+    hosts.run(&["apply"])?.ended(0)?;
+    // Once it has run it counts.
+    versions(&hosts, ["1.34.1", "1.33.1"], "1.33.1")?;
+    let why =
+        "it has 1.34.1, and kubernetes.version is 1.33.1: no minor version is taken back";
+    not_begun(&hosts, &["apply"], "m1", why)
 }

@@ -24,7 +24,7 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 20] = [
+const TESTS: [(&str, Test); 22] = [
     (
         "masters_are_started_anew_one_after_the_other",
         turns::in_turn,
@@ -76,6 +76,14 @@ const TESTS: [(&str, Test); 20] = [
     (
         "no_version_is_left_out_or_taken_back_and_no_kubelet_is_newest",
         guards::skewed,
+    ),
+    (
+        "a_program_of_others_is_no_version_of_ours_and_is_not_run",
+        guards::others,
+    ),
+    (
+        "a_host_that_was_broken_off_half_laid_has_no_version",
+        guards::half_laid,
     ),
     (
         "authorities_that_a_master_has_lost_come_back_and_no_others",

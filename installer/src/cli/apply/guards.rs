@@ -202,7 +202,7 @@ fn kubelets(
     nodes.into_iter().filter_map(why).collect()
 }
 
-/// The version that a host has of something.
+/// The version that a host has of something of ours that has run there.
 pub(super) fn said(site: &mut Site<'_>, kube: Kube) -> Option<Version> {
     let told = reach::told(&mut site.way, Question::Version(kube)).ok()?;
     Version::said(told.as_str()?)
