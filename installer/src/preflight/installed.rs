@@ -14,6 +14,9 @@ use crate::render;
 use crate::resource::Resource;
 use crate::spec::{Cluster, Host, ProxyMode};
 
+/// What a unit runs, by systemd's key; what runs before, after and beside it has others.
+const RUNS: &str = "ExecStart";
+
 /// Something that is installed, or is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,7 +27,7 @@ pub enum Installed {
     NoTracker(String),
     /// A file of others has one of our units run something else.
     RunsElse(DropIn),
-    /// One that adds to a unit of ours.
+    /// One that adds to a unit of ours, which runs what is ours all the same.
     Adds(DropIn),
 }
 
@@ -82,9 +85,9 @@ fn drop_ins(resources: &[Resource], system: &System) -> Vec<Installed> {
     let units: BTreeSet<_> = units.collect();
     let all = system.drop_ins.iter().cloned();
     let ours = all.filter(|one| units.contains(one.unit.as_str()));
-    ours.map(|one| match one.runs.is_empty() {
-        true => Installed::Adds(one),
-        false => Installed::RunsElse(one),
+    ours.map(|one| match one.runs.iter().any(|key| key == RUNS) {
+        true => Installed::RunsElse(one),
+        false => Installed::Adds(one),
     })
     .collect()
 }

@@ -13,6 +13,7 @@ const MANIFEST: &str = "etc/kubernetes/manifests/kube-apiserver.yaml";
 const ETCD: &str = "usr/local/lib/systemd/system/etcd.service.d/10-other.conf";
 const KUBELET: &str = "etc/systemd/system/kubelet.service.d/10-kubeadm.conf";
 const RUNS: &str = "[Service]\nExecStart=\nExecStart=/usr/bin/other\n";
+const BESIDE: &str = "[Service]\nExecStartPre=/bin/true\nExecReload=/bin/true\n";
 
 fn put(root: &Path, path: &str, text: &str) -> Tried {
     let path = root.join(path);
@@ -50,8 +51,9 @@ pub(super) fn not_begun() -> Tried {
         }
     }
     hosts.run(&["apply", "--no-preflight"])?.ended(0)?;
-    // On a host of ours a leftover is one no more; what is run in the place of ours is.
-    fs::remove_file(m3.join(ETCD))?;
+    // On a host of ours a leftover is one no more; what is run in the place of ours is, what is run
+    // beside it is not.
+    put(&m3, ETCD, BESIDE)?;
     hosts.run(&["apply"])?.ended(0)?;
     put(&n1, KUBELET, RUNS)?;
     let said = hosts.run(&["apply"])?.ended(1)?;

@@ -13,6 +13,16 @@ fn drop_in(unit: &str, runs: &[&str]) -> DropIn {
     }
 }
 
+/// All that runs, but the unit's own program.
+const BESIDE: &[&str] = &[
+    "ExecCondition",
+    "ExecReload",
+    "ExecStartPost",
+    "ExecStartPre",
+    "ExecStop",
+    "ExecStopPost",
+];
+
 const ROWS: &[Row] = &[
     (
         "n1",
@@ -79,6 +89,26 @@ const ROWS: &[Row] = &[
                 &["ExecStart"],
             ))))
         },
+    ),
+    (
+        "n1",
+        |s| s.drop_ins = vec![drop_in("kubelet", &["ExecStart", "ExecStartPre"])],
+        || {
+            Some(What::Installed(Installed::RunsElse(drop_in(
+                "kubelet",
+                &["ExecStart", "ExecStartPre"],
+            ))))
+        },
+    ),
+    (
+        "n1",
+        |s| s.drop_ins = vec![drop_in("kubelet", BESIDE)],
+        || Some(What::Installed(Installed::Adds(drop_in("kubelet", BESIDE)))),
+    ),
+    (
+        "n1",
+        |s| (s.drop_ins, s.ours) = (vec![drop_in("kubelet", BESIDE)], true),
+        || Some(What::Installed(Installed::Adds(drop_in("kubelet", BESIDE)))),
     ),
     (
         "n1",
