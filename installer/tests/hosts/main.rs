@@ -24,7 +24,7 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 22] = [
+const TESTS: [(&str, Test); 23] = [
     (
         "masters_are_started_anew_one_after_the_other",
         turns::in_turn,
@@ -84,6 +84,10 @@ const TESTS: [(&str, Test); 22] = [
     (
         "a_host_that_was_broken_off_half_laid_has_no_version",
         guards::half_laid,
+    ),
+    (
+        "a_member_of_etcd_that_cannot_be_looked_at_is_lost_alone",
+        safe::unseen,
     ),
     (
         "authorities_that_a_master_has_lost_come_back_and_no_others",

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use sternpost::apply::PLACE;
@@ -116,6 +116,27 @@ pub(super) fn kept_out() -> Tried {
         true => Ok(()),
         false => Err(format!("m3 was held up:\n{said}").into()),
     }
+}
+
+/// m2 does not say what its member was started with.
+pub(super) fn unseen() -> Tried {
+    let hosts = Hosts::new()?;
+    hosts.run(&["apply"])?.ended(0)?;
+    let data = hosts.root(MASTERS[1]).join("var/lib/etcd");
+    let kept = data.with_extension("kept");
+    fs::rename(&data, &kept)?;
+    // Nobody can say what lies behind it.
+    symlink("etcd", &data)?;
+    described(&hosts, SCHEDULER)?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(&said, "m2: FAILED: /var/lib/etcd/member cannot be read")?;
+    holds(&said, "n1: 0 step(s) done")?;
+    if !anew(&hosts, MASTERS[2], "kube-scheduler.service")? {
+        return Err(format!("m3 was held up:\n{said}").into());
+    }
+    fs::remove_file(&data)?;
+    fs::rename(kept, data)?;
+    hosts.run(&["apply"])?.ended(0).map(drop)
 }
 
 /// Whom the members of etcd count among themselves, by their own word.

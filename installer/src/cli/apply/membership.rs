@@ -1,7 +1,7 @@
 //! Asks the hosts which members of etcd they stand with.
 
 use super::super::reach;
-use super::site::{Site, Sites};
+use super::site::{Lost, Site, Sites};
 use crate::agent::Question;
 use crate::apply::{Members, Transport};
 use crate::facts::{Kind, Wanted};
@@ -10,24 +10,41 @@ use crate::render;
 use crate::spec::{Cluster, Etcd, Role};
 use crate::transport::asked;
 
+/// What the members of etcd that stand were started with, by their hosts.
+pub(super) type Stand = Vec<(String, Members)>;
+
+/// Asks each host of etcd. One that does not say is lost by itself.
+pub(super) fn stand(cluster: &Cluster, sites: &mut Sites<'_>, lost: &mut Lost) -> Stand {
+    let mut stand = Stand::new();
+    if cluster.etcd != Etcd::Hosts {
+        return stand;
+    }
+    sites.retain(|name, site| {
+        if !site.host.is(Role::Etcd) || site.refused.is_some() {
+            return true;
+        }
+        let founded = founded(&mut site.way);
+        let founded = founded.map_err(|error| lost.insert(name.clone(), error));
+        let said = founded.is_ok();
+        let founded = founded.ok().flatten();
+        stand.extend(founded.map(|members| (name.clone(), members)));
+        said
+    });
+    stand
+}
+
 /// Nothing where what stands is what is described. Where the hosts were started with others etcd
 /// itself is asked: its members may have been changed by hand since, and then its word counts.
 ///
 /// # Errors
 /// With what stands, what is described, and the way out.
-pub(super) fn unchanged(cluster: &Cluster, sites: &mut Sites<'_>) -> Result<(), String> {
-    if cluster.etcd != Etcd::Hosts {
-        return Ok(());
-    }
+pub(super) fn unchanged(
+    cluster: &Cluster,
+    sites: &mut Sites<'_>,
+    stand: &Stand,
+) -> Result<(), String> {
     let wanted = Members::described(cluster);
-    let mut stand = Vec::new();
-    for (name, site) in sites.iter_mut() {
-        if site.host.is(Role::Etcd) && site.refused.is_none() {
-            let founded = founded(&mut site.way)?;
-            stand.extend(founded.map(|members| (name.clone(), members)));
-        }
-    }
-    let Err(mut changed) = Members::unchanged(&stand, &wanted) else {
+    let Err(mut changed) = Members::unchanged(stand, &wanted) else {
         return Ok(());
     };
     let own = stand.iter().find_map(|(name, _)| {

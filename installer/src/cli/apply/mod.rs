@@ -58,6 +58,7 @@ pub(super) struct Apply {
 struct Answered<'a> {
     cluster: &'a Cluster,
     sites: Sites<'a>,
+    stand: membership::Stand,
     silent: Lost,
 }
 
@@ -106,9 +107,11 @@ impl Apply {
         if meant == Meant::Done && !self.no_preflight {
             bare::refuse(&cluster, &mut sites);
         }
+        let stand = membership::stand(&cluster, &mut sites, &mut lost);
         let answered = Answered {
             cluster: &cluster,
             sites,
+            stand,
             silent: lost.clone(),
         };
         lost.extend(site::refused(&answered.sites));
@@ -153,9 +156,10 @@ impl Apply {
         let Answered {
             cluster,
             mut sites,
+            stand,
             silent,
         } = answered;
-        membership::unchanged(cluster, &mut sites)?;
+        membership::unchanged(cluster, &mut sites, &stand)?;
         let material = site::authorities(&mut sites, &silent, cluster)?;
         site::expect(&mut sites);
         sites.retain(|_, site| site.refused.is_none());
