@@ -198,7 +198,7 @@ mod tests {
                 &one,
                 Some("  on m1, m2: m1="),
             ),
-            // A run that was broken off, before there was a guard.
+            // Broken off between the two.
             (
                 vec![at("m1", &one), at("m2", &three)],
                 &three,
