@@ -59,6 +59,7 @@ pub use mend::{Mend, MendError};
 pub(crate) use mounts::plain;
 pub use objects::ObjectsError;
 pub use order::{Answer, Order, Otherwise, Run};
+pub(crate) use previous::PREVIOUS;
 pub use probe::{Kernel, Member, Module, Probe, ProbeError, Probed, Store, Syncs};
 pub use programs::{Install, ProgramsError};
 pub use remove::RemoveError;

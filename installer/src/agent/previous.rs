@@ -15,7 +15,7 @@ use super::journal::{Entry, Journal};
 use crate::facts::sha256;
 
 /// Where the copies lie, each under the SHA-256 of its path.
-pub(super) const PREVIOUS: &str = "/var/lib/sternpost/previous";
+pub(crate) const PREVIOUS: &str = "/var/lib/sternpost/previous";
 
 /// A copy.
 #[derive(Serialize, Deserialize)]

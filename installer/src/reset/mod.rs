@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{Entry, LOCK};
+use crate::agent::{Entry, LOCK, PREVIOUS};
 use crate::layout;
 
 pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
@@ -121,7 +121,7 @@ const WRITTEN: [(&str, &str); 3] = [
 pub fn paths() -> impl Iterator<Item = &'static str> {
     let all = DATA.into_iter().chain(WRITTEN).map(|(_, path)| path);
     let all = all.chain(STATE.into_iter().map(|(_, path)| path));
-    all.chain(CNI_OURS).chain([CNI_NETWORKS, LOCK])
+    all.chain(CNI_OURS).chain([CNI_NETWORKS, LOCK, PREVIOUS])
 }
 
 /// The removal of everything that the journal knows of.
@@ -142,6 +142,11 @@ pub fn plan(inventory: &Inventory, data: Data) -> Removal {
     removal.kernel(inventory, &laid);
     removal.data(inventory, &laid, data);
     removal.state(inventory, &laid);
+    // Keys are among what units ran by before, and none is left that would get it back.
+    if !inventory.entries.is_empty() && inventory.there.contains_key(PREVIOUS) {
+        let path = PREVIOUS.to_owned();
+        removal.steps.push(Step::Tree { path });
+    }
     let before = kept(&inventory.entries);
     for (path, one) in &ours {
         match before.get(path) {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::ours::ours;
 use super::removal::below;
 use super::{Data, Inventory, Step, There, plan};
-use crate::agent::Entry;
+use crate::agent::{Entry, PREVIOUS};
 use crate::layout;
 use crate::render::HOSTS;
 use crate::swap::{FSTAB, FSTAB_BEFORE};
@@ -63,7 +63,12 @@ pub fn superfluous(inventory: &Inventory, unwanted: &BTreeSet<String>) -> Vec<St
         .collect();
     let mut all = steps(inventory, &rest);
     let gone: Vec<_> = all.iter().filter_map(file).map(str::to_owned).collect();
-    all.retain(|step| !matches!(step, Step::Forget));
+    // The units that stay may get back what they ran by.
+    let of_all = |step: &Step| match step {
+        Step::Forget => true,
+        step => matches!(step, Step::Tree { path } if path == PREVIOUS),
+    };
+    all.retain(|step| !of_all(step));
     // One that was empty before is somebody's way to something.
     let emptied = |path: &str| gone.iter().any(|one| below(one, path));
     all.retain(|step| !matches!(step, Step::Folder { path } if !emptied(path)));
@@ -164,6 +169,7 @@ mod tests {
         };
         let to = "/opt/x".to_owned();
         let there = [
+            (PREVIOUS.to_owned(), There::Other),
             (CONFIG.to_owned(), file("1")),
             (LINK.to_owned(), There::Link { to }),
         ];

@@ -186,6 +186,10 @@ pub(super) fn others() -> Tried {
     run(&world)?;
     let changed = world.root().join("etc/sternpost/api-lb.yaml");
     fs::write(&changed, "changed by hand")?;
+    // Of a run that was stopped; keys are among it.
+    let copies = world.root().join("var/lib/sternpost/previous");
+    fs::create_dir_all(&copies)?;
+    fs::write(copies.join("0"), "a key")?;
     fs::write(world.root().join("etc/kubernetes/mine"), "mine")?;
     let hosts = world.root().join("etc/hosts");
     let with = format!("{}192.0.2.77 mine\n", fs::read_to_string(&hosts)?);
@@ -204,6 +208,7 @@ pub(super) fn others() -> Tried {
         || !here("etc/kubernetes/mine")
         || !here("var/lib/etcd/member/snap/db")
         || here("etc/kubernetes/pki")
+        || copies.exists()
         || fs::read_to_string(&changed)? != "changed by hand"
         || fs::read_to_string(&hosts)? != format!("{HOSTS}192.0.2.77 mine\n")
     {
