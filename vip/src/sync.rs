@@ -139,6 +139,7 @@ impl Around {
             (Some(_), _) | (None, None) => own,
             (None, out @ Some(_)) => Standing {
                 priority: Priority::MIN,
+                able: own.able,
                 out,
             },
         }
@@ -301,14 +302,17 @@ mod tests {
         assert_eq!((seen.falls, seen.faulty, seen.failed), (3, true, true));
         let own = Standing {
             priority: Priority::new(200),
+            able: Priority::new(200),
             out: None,
         };
         let beside = seen.standing(own);
         assert_eq!(beside.priority, Priority::MIN);
+        assert_eq!(beside.able, own.able);
         assert_eq!(beside.out, Some(Out::Together));
         assert_eq!(Around::default().standing(own), own);
         let released = Standing {
             priority: Priority::MIN,
+            able: Priority::new(200),
             out: Some(Out::Released),
         };
         assert_eq!(seen.standing(released), released);

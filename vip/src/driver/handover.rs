@@ -105,11 +105,8 @@ impl<E: Effects> Driver<E> {
         self.own = own;
         let standing = self.beside_others(own);
         let before = std::mem::replace(&mut self.standing, standing);
-        if before == standing {
+        if (before.priority, before.out) == (standing.priority, standing.out) {
             return self.tell_checked();
-        }
-        if standing.out.is_none() {
-            self.able = standing.priority;
         }
         let router = &self.name;
         let out = standing.out.map(Out::name);

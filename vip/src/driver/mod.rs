@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use vrrp::acceptance::Expected;
 use vrrp::fsm::{self, Event, Leftover};
 use vrrp::packet::{AddressesError, Checksum, ChecksumStyle};
-use vrrp::{Priority, State};
+use vrrp::State;
 
 use crate::channel::{Client, Group};
 use crate::claim::Fence;
@@ -83,8 +83,6 @@ pub struct Driver<E> {
     own: Standing,
     /// What is left of that beside the other routers of its group.
     standing: Standing,
-    /// Its priority when no check makes it stay out, as last known.
-    able: Priority,
     /// The state that others were told last.
     told: State,
     /// Its own link, or its own addresses, make it unable.
@@ -168,10 +166,6 @@ impl<E: Effects> Driver<E> {
             fence: Fence::Open,
             own: setup.standing,
             standing: setup.standing,
-            able: match setup.standing.out {
-                None => setup.standing.priority,
-                Some(_) => router.priority,
-            },
             told,
             faulty: false,
             together: setup.seat.map(Together::new),

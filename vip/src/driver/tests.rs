@@ -223,6 +223,7 @@ fn bench_as(
     });
     let fit = Standing {
         priority: router.priority,
+        able: router.priority,
         out: None,
     };
     let (adverts, advert_inputs) = mpsc::channel(ADVERTS);
@@ -336,8 +337,14 @@ impl Bench {
     }
 
     async fn stands(&self, priority: u8, out: Option<Out>) {
+        let priority = Priority::new(priority);
+        let able = match out {
+            None => priority,
+            Some(_) => self.standing.borrow().able,
+        };
         let standing = Standing {
-            priority: Priority::new(priority),
+            priority,
+            able,
             out,
         };
         self.standing.send_replace(standing);

@@ -60,7 +60,7 @@ impl<E: Effects> Driver<E> {
             // Scripts know the priority of a router at fault as what it will be again.
             priority: match to {
                 State::Backup | State::Active => self.machine.priority(),
-                State::Fault | State::Initialize => self.able,
+                State::Fault | State::Initialize => self.own.able,
             },
         });
         self.record.send_modify(|record| record.tell(to, reason));

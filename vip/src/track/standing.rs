@@ -10,6 +10,8 @@ use crate::config::Effect;
 pub struct Standing {
     /// The priority.
     pub priority: Priority,
+    /// The priority it has when nothing makes it stay out.
+    pub able: Priority,
     /// Why it stays out, if it does.
     pub out: Option<Out>,
 }
@@ -71,11 +73,16 @@ pub fn standing(
             .find(|out| *out == Out::Fault)
             .or(faults.next()),
     };
+    let able = base.adjusted(weights.sum());
     let priority = match out {
         Some(_) => Priority::MIN,
-        None => base.adjusted(weights.sum()),
+        None => able,
     };
-    Standing { priority, out }
+    Standing {
+        priority,
+        able,
+        out,
+    }
 }
 
 /// What a number does, as keepalived's `track_file`: multiplied by the weight it is added;
@@ -167,6 +174,16 @@ mod tests {
                 expected,
                 "{base} {verdicts:?}"
             );
+        }
+    }
+
+    #[test]
+    fn one_that_stays_out_has_the_priority_that_it_will_have_again() {
+        let verdicts = [(Weight(-120), Some(Down)), (Fault, Some(Down))];
+        for released in [false, true] {
+            let standing = standing(Priority::new(200), &verdicts, released);
+            assert_eq!(standing.priority, Priority::MIN);
+            assert_eq!(standing.able, Priority::new(80));
         }
     }
 

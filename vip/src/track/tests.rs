@@ -43,6 +43,19 @@ fn a_new_check_moves_nothing_before_it_has_a_verdict() {
     assert_eq!(now(&tracker), (200, None));
 }
 
+#[test]
+fn another_priority_is_known_while_a_check_keeps_the_router_out() {
+    let before = router(&format!("[{}]", check(1, 0)));
+    let mut after = before.clone();
+    after.priority = Priority::new(150);
+    let tracker = Tracker::new(&before, false);
+    tracker.judge(0, false);
+    assert_eq!(tracker.standing().able, Priority::new(200));
+    tracker.reconfigure(&before, &after);
+    assert_eq!(now(&tracker), (1, Some(Out::Fault)));
+    assert_eq!(tracker.standing().able, Priority::new(150));
+}
+
 /// A file that says `init: passed`, as every imported one does, changes nothing about that:
 /// the check failed, and has no other result yet.
 #[test]

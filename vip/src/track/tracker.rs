@@ -87,7 +87,7 @@ impl Tracker {
     /// Goes on where the program before left off: what its checks had come to counts, and
     /// what it advertised with holds until every check has had a result.
     pub fn resume(&self, router: &Router, was: &Was) {
-        self.with(|state| {
+        let able = self.with(|state| {
             state.released = was.released;
             for (check, track) in state.checks.iter_mut().zip(&router.tracks) {
                 let name = asked(track);
@@ -97,11 +97,20 @@ impl Tracker {
                 }
             }
             state.settling = state.checks.iter().any(|check| !check.is_known);
+            standing(state.base, &verdicts(&state.checks), state.released).able
         });
         let priority = Priority::new(was.priority);
         let out = was.out.as_deref().and_then(Out::named);
         let out = was.released.then_some(Out::Released).or(out);
-        self.standing.send_replace(Standing { priority, out });
+        let able = match out {
+            Some(_) => able,
+            None => priority,
+        };
+        self.standing.send_replace(Standing {
+            priority,
+            able,
+            out,
+        });
         self.change(|_| {});
     }
 

@@ -76,6 +76,21 @@ async fn n3_a_fault_of_link_and_check_is_one_and_ends_with_the_last() {
     assert_eq!(bench.told(), ["INSTANCE \"api\" BACKUP 200"]);
 }
 
+/// The file may give it another priority while it stays out.
+#[tokio::test(start_paused = true)]
+async fn a_fault_is_told_with_the_priority_of_the_file_that_was_read_last() {
+    let bench = bench(clear());
+    bench.hears(250).await;
+    bench.stands(1, Some(Out::Released)).await;
+    bench.told();
+    bench.standing.send_modify(|standing| {
+        standing.able = Priority::new(150);
+    });
+    settle().await;
+    bench.notices(Notice::Link(link(false))).await;
+    assert_eq!(bench.told(), ["INSTANCE \"api\" FAULT 150"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn n4_a_failed_check_of_one_is_told_of_its_whole_group() {
     let book = Arc::new(watch::Sender::<Book>::default());
