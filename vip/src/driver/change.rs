@@ -10,7 +10,7 @@ use vrrp::fsm::Event;
 use vrrp::packet::AddressesError;
 
 use super::{Change, Driver, Effects, setup};
-use crate::config::{Router, VirtualAddress};
+use crate::config::{Router, Travel, VirtualAddress};
 
 impl<E: Effects> Driver<E> {
     /// What it was asked to become.
@@ -42,6 +42,7 @@ impl<E: Effects> Driver<E> {
         self.misconfigured_peer = router.misconfigured_peer;
         self.style = router.checksum.into();
         self.groups = router.groups();
+        self.forget(&router.travel);
         let (preempt, announcing) = setup::habits(router);
         let now = Instant::now();
         self.machine.adjust(preempt, announcing, now.into_std());
@@ -55,6 +56,16 @@ impl<E: Effects> Driver<E> {
         }
         tracing::info!(router = self.name, "goes on as the file describes it");
         Ok(before)
+    }
+
+    /// Whoever is a peer no more has no say in how checksums are computed. Of a group nobody
+    /// knows who has left it.
+    fn forget(&mut self, travel: &Travel) {
+        let Travel::Unicast { peers, .. } = travel else {
+            return;
+        };
+        self.checksums.retain(|from, _| peers.contains(from));
+        self.keep(|record| record.checksums.retain(|from, _| peers.contains(from)));
     }
 
     fn hold_all(&mut self) {

@@ -1,7 +1,7 @@
 //! A router that another file describes otherwise, while it runs.
 
 use super::*;
-use crate::config::VirtualAddress;
+use crate::config::{Unlisted, VirtualAddress};
 
 /// A second address, other announcements, no preemption.
 fn other() -> Router {
@@ -109,4 +109,35 @@ async fn a_change_that_the_kernel_refuses_gives_the_addresses_away() {
     assert_eq!(bench.state(), State::Fault);
     let failing = bench.record.borrow().failing.clone();
     assert!(failing.contains_key("acquire"), "{failing:?}");
+}
+
+/// Two peers that compute checksums differently, until one of them is none.
+#[tokio::test(start_paused = true)]
+async fn who_is_a_peer_no_more_has_no_say_in_how_checksums_are_computed() {
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 55, 0, 13));
+    let among = |peers: &[IpAddr]| Router {
+        travel: Travel::Unicast {
+            source: Some(OURS),
+            peers: peers.to_vec(),
+            unlisted: Unlisted::Accept,
+        },
+        ..router()
+    };
+    // Whatever is sent is compared with it.
+    let sent = Checksum::Message;
+    let bench = bench_as(&among(&[PEER, OTHER]), sent, clear(), None, None);
+    for (from, checksum) in [(PEER, Checksum::PseudoHeader), (OTHER, sent)] {
+        let group = datagram(250);
+        let advert = parse(&group.payload, &group.envelope).unwrap().advert;
+        let envelope = Envelope::unicast(from, OURS);
+        let payload = emit(&advert, &envelope, checksum);
+        let heard = Datagram { envelope, payload };
+        bench.adverts.send(Ok(heard)).await.unwrap();
+    }
+    settle().await;
+    becomes(&bench, among(&[OTHER])).await;
+    bench.until(700).await;
+    assert_eq!(bench.state(), State::Active);
+    let known = bench.record.borrow().checksums.clone();
+    assert_eq!(known.into_keys().collect::<Vec<_>>(), [OTHER]);
 }
