@@ -238,6 +238,7 @@ impl Life {
                 command = self.commands.recv() => {
                     match command {
                         Some(Command::Stop(done)) => {
+                            self.end();
                             // Whoever asked may have stopped waiting.
                             let _ = done.send(());
                             return None;
@@ -249,7 +250,10 @@ impl Life {
                         }
                         // Dropped: it holds nothing, and can take nothing.
                         Some(Command::Yield(_) | Command::Take(_)) => {}
-                        None => return None,
+                        None => {
+                            self.end();
+                            return None;
+                        }
                     }
                 }
                 () = change(&mut monitor) => {}

@@ -31,10 +31,10 @@ use daemon::limit::Limiter;
 use daemon::metrics::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use vrrp::State;
 use vrrp::acceptance::Expected;
 use vrrp::fsm::{self, Event, Leftover};
 use vrrp::packet::{AddressesError, Checksum, ChecksumStyle};
-use vrrp::State;
 
 use crate::channel::{Client, Group};
 use crate::claim::Fence;

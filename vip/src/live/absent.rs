@@ -26,26 +26,44 @@ impl Life {
             chain(error)
         );
         self.lacks(Some(error));
-        let (before, fault) = (State::Initialize, State::Fault);
-        self.record.send_modify(|record| {
-            record.state = fault;
-            record.tell(fault, Reason::Fault);
-        });
-        let priority = self.record.borrow().priority;
-        let subject = Subject::Router(self.router.name.clone());
-        self.tell(subject, before, fault, priority);
-        let Some(seat) = &self.seat else {
-            return;
-        };
         let absent = Stance {
-            state: fault,
+            state: State::Fault,
             faulty: true,
             ..Stance::ABSENT
         };
-        if let Some((before, after)) = seat.post(absent) {
-            let subject = Subject::Group(seat.group().to_owned());
-            // As keepalived's scripts know it.
-            self.tell(subject, before, after, Priority::RELEASE);
+        self.stands(absent, Reason::Fault);
+    }
+
+    /// It ends while it waits: for whoever is told, as any other does.
+    pub(super) fn end(&self) {
+        self.stands(Stance::ABSENT, Reason::Stopped);
+    }
+
+    fn stands(&self, stance: Stance, reason: Reason) {
+        let (from, to) = (self.record.borrow().told.state, stance.state);
+        self.record.send_modify(|record| {
+            record.state = to;
+            record.tell(to, reason);
+        });
+        self.tell(Move {
+            subject: Subject::Router(self.router.name.clone()),
+            from,
+            to,
+            reason,
+            priority: self.standing.borrow().able,
+        });
+        let Some(seat) = &self.seat else {
+            return;
+        };
+        if let Some((from, to)) = seat.post(stance) {
+            self.tell(Move {
+                subject: Subject::Group(seat.group().to_owned()),
+                from,
+                to,
+                reason,
+                // As keepalived's scripts know it.
+                priority: Priority::RELEASE,
+            });
         }
     }
 
@@ -59,16 +77,9 @@ impl Life {
         });
     }
 
-    fn tell(&self, subject: Subject, from: State, to: State, priority: Priority) {
+    fn tell(&self, moved: Move) {
         let Some(moves) = &self.moves else {
             return;
-        };
-        let moved = Move {
-            subject,
-            from,
-            to,
-            reason: Reason::Fault,
-            priority,
         };
         // As in a driver: a full queue costs a notice.
         let told = moves.try_send(moved);

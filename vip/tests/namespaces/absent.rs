@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use lab::holders::{Event, What};
 use lab::host::Host;
+use lab::process::Process;
 use lab::wait;
 use libtest_mimic::Failed;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::Test;
@@ -97,9 +99,28 @@ fn beside() -> Result<(), Failed> {
     daemon.kill();
     drop(daemon);
     lab.ip("a", "link del eth7")?;
-    let _daemon = lab.start("a", &config)?;
+    let daemon = lab.start("a", &config)?;
     lab.held_by(&["a"])?;
-    waits(&lab)
+    waits(&lab)?;
+    gone(&lab, &daemon, &config)
+}
+
+/// A file without the one that waits: whoever is told of routers is told of its end.
+fn gone(lab: &Lab, daemon: &Process, config: &Path) -> Result<(), Failed> {
+    fs::write(config, fs::read_to_string(config)?.replacen(LATE, "", 1))?;
+    daemon.signal(Signal::SIGHUP);
+    wait::until("it is told as stopped", PATIENCE, || {
+        let told = lab.command("a", &["events", "--past"]).ok()?;
+        let mut told = told.lines().filter(|line| line.contains("\"late\""));
+        let last = told.next_back()?;
+        let words = [
+            "\"from\":\"fault\"",
+            "\"to\":\"initialize\"",
+            "\"reason\":\"stopped\"",
+        ];
+        words.iter().all(|word| last.contains(word)).then_some(())
+    })?;
+    lab.state("a", "active")
 }
 
 fn alone() -> Result<(), Failed> {
