@@ -1,6 +1,6 @@
-//! What others read of api-lb, read by them: promtool takes the alert rules, every expression
-//! of the dashboard and `/metrics`; the exporter for haproxy takes `/stats;csv` of a running
-//! daemon as haproxy's own.
+//! What others read of api-lb and vip-daemon, read by them: promtool takes the alert rules of
+//! both; of api-lb every expression of the dashboard and `/metrics`, too, and the exporter for
+//! haproxy takes `/stats;csv` of a running daemon as haproxy's own.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -61,17 +61,19 @@ fn takes(args: &[&str], input: &str) -> Result<(), Failed> {
 }
 
 fn rules() -> Result<(), Failed> {
-    let file = docs("api-lb-alerts.yaml");
-    takes(
-        &["check", "rules", "--lint=all", &file.to_string_lossy()],
-        "",
-    )?;
-    let broken = tempfile::NamedTempFile::new()?;
-    let text = fs::read_to_string(&file)?.replacen("== 0", "== 0 0", 1);
-    fs::write(broken.path(), text)?;
-    let path = broken.path().to_string_lossy().into_owned();
-    if promtool(&["check", "rules", &path], "")?.status.success() {
-        return Err("promtool takes rules that are none".into());
+    for name in ["api-lb-alerts.yaml", "vip-daemon-alerts.yaml"] {
+        let file = docs(name);
+        takes(
+            &["check", "rules", "--lint=all", &file.to_string_lossy()],
+            "",
+        )?;
+        let broken = tempfile::NamedTempFile::new()?;
+        let text = fs::read_to_string(&file)?.replacen("== 0", "== 0 0", 1);
+        fs::write(broken.path(), text)?;
+        let path = broken.path().to_string_lossy().into_owned();
+        if promtool(&["check", "rules", &path], "")?.status.success() {
+            return Err(format!("promtool takes rules that are none: {name}").into());
+        }
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
-//! The manual and the program name the same metrics.
+//! The manual and the program name the same metrics; the alert rules name no others.
 
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
+
+use vrrp::State;
 
 type Tested = Result<(), Box<dyn Error>>;
 
@@ -10,6 +12,7 @@ const METRICS: &str = "src/status/metrics.rs";
 /// Those that every daemon has.
 const SHARED: &str = "../crates/daemon/src/identity.rs";
 const MANUAL: &str = "../docs/config/vip-daemon.md";
+const ALERTS: &str = "../docs/monitoring/vip-daemon-alerts.yaml";
 /// How each of our metrics begins.
 const OURS: &str = "vip_daemon_";
 /// What a histogram has behind its name.
@@ -62,6 +65,63 @@ fn what_the_manual_speaks_of_there_is() -> Tested {
     let manual = named(&fs::read_to_string(MANUAL)?);
     let unknown: Vec<_> = manual.difference(&program).collect();
     assert!(unknown.is_empty(), "no such metric: {unknown:?}");
+    Ok(())
+}
+
+/// The words that a label is compared with: `state="fault"`, `reason=~"mac|replayed"`.
+fn compared(text: &str, label: &str) -> BTreeSet<String> {
+    let plain = text.replace("\\\"", "\"");
+    let parts = plain.split(label).skip(1);
+    let lists = parts.filter_map(|rest| {
+        let signs = ["=~\"", "!=\"", "=\""];
+        let rest = signs.iter().find_map(|sign| rest.strip_prefix(sign))?;
+        rest.split('"').next()
+    });
+    let words = lists.flat_map(|list| list.split('|'));
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_alert_rules_name_metrics_states_and_reasons_that_there_are() -> Tested {
+    let rules = fs::read_to_string(ALERTS)?;
+    let named = named(&rules);
+    let unknown: Vec<_> = named.difference(&exported()?).cloned().collect();
+    assert!(named.len() > 10 && unknown.is_empty(), "{unknown:?}");
+    for label in ["state", "to"] {
+        let states = compared(&rules, label);
+        let known = |state: &String| State::ALL.iter().any(|it| it.name() == state);
+        assert!(!states.is_empty() && states.iter().all(known), "{states:?}");
+    }
+    let manual = fs::read_to_string(MANUAL)?;
+    let row = "| `vip_daemon_channel_refused_total` |";
+    let row = manual
+        .lines()
+        .find(|line| line.starts_with(row))
+        .ok_or(row)?;
+    let reasons = compared(&rules, "reason");
+    let known = |reason: &String| row.contains(&format!("`{reason}`"));
+    assert!(
+        !reasons.is_empty() && reasons.iter().all(known),
+        "{reasons:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn each_alert_says_since_when_how_bad_and_what_to_do() -> Tested {
+    let rules = fs::read_to_string(ALERTS)?;
+    let count = |word: &str| rules.matches(word).count();
+    let alerts = count("- alert: Vip");
+    assert!(alerts > 10, "{alerts}");
+    for key in [
+        "expr: ",
+        "for: ",
+        "labels: {severity: ",
+        "  summary: ",
+        "  description: ",
+    ] {
+        assert_eq!(count(&format!("\n    {key}")), alerts, "{key}");
+    }
     Ok(())
 }
 
