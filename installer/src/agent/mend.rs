@@ -14,7 +14,7 @@ use super::journal::{Entry, Journal};
 use super::probe::filter;
 use super::swap;
 use crate::facts::tool;
-use crate::flows::firewall::{self, Hole, shell};
+use crate::flows::firewall::{self, Hole, Words, shell};
 use crate::render::{HOSTS, SYSCTLS};
 use crate::resource::Block;
 
@@ -30,6 +30,8 @@ pub enum Mend {
     Names(Vec<String>),
     /// Let this in.
     Open(Vec<Hole>),
+    /// Let Pods of these networks through.
+    Carry(Vec<String>),
 }
 
 /// Why it is not put right.
@@ -84,6 +86,7 @@ pub(super) fn mend(
         Mend::Kernel(modules) => kernel(root, modules),
         Mend::Names(lines) => names(root, lines, journal),
         Mend::Open(holes) => open(root, holes, journal),
+        Mend::Carry(pods) => say(root, filter::unsaid(root, pods), journal),
     }
 }
 
@@ -116,7 +119,16 @@ fn open(root: &Path, holes: &[Hole], journal: &mut Journal) -> Result<(), MendEr
     if !holes.iter().all(|hole| firewall.is_ours_to_make(hole)) {
         return Err(MendError::Firewall(firewall.name()));
     }
-    for words in holes.iter().flat_map(|hole| firewall.open(hole)) {
+    let all = holes.iter().flat_map(|hole| firewall.open(hole));
+    say(root, all, journal)
+}
+
+fn say(
+    root: &Path,
+    all: impl IntoIterator<Item = Words>,
+    journal: &mut Journal,
+) -> Result<(), MendError> {
+    for words in all {
         // First: a hole that nobody knows of would never be closed.
         let note = Entry::Opened {
             words: words.clone(),
@@ -168,66 +180,7 @@ pub(super) fn run(root: &Path, words: &[&str]) -> Result<(), MendError> {
 }
 
 #[cfg(test)]
-pub(super) mod world {
-    use std::path::PathBuf;
-
-    use tempfile::TempDir;
-
-    use super::*;
-
-    /// A machine whose programs write down how they were called.
-    pub(crate) struct World {
-        root: TempDir,
-    }
-
-    impl World {
-        pub(crate) fn new(programs: &[&str], files: &[(&str, &str)]) -> Self {
-            let root = tempfile::tempdir().unwrap();
-            let place = |path: &str| -> PathBuf {
-                let path = root.path().join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                path
-            };
-            for (path, text) in files {
-                fs::write(place(path), text).unwrap();
-            }
-            for name in programs {
-                // By a process of its own: a file that this one has open cannot be run while
-                // another thread's child still holds it (ETXTBSY).
-                let write = "printf '#!/bin/sh\\necho \"%s $*\" >>%s\\n%s\\n' \"$1\" \"$2\" \"$3\" >\"$0\"; \
-                             chmod 755 \"$0\"";
-                let calls = root.path().join("calls");
-                let more = match *name {
-                    "firewall-cmd" => "echo running",
-                    _ => ":",
-                };
-                let status = Command::new("sh")
-                    .args(["-c", write])
-                    .arg(place(&format!("usr/sbin/{name}")))
-                    .arg(name)
-                    .arg(calls)
-                    .arg(more)
-                    .status();
-                assert!(status.unwrap().success());
-            }
-            Self { root }
-        }
-
-        pub(crate) fn mend(&self, what: &Mend) -> Result<(), String> {
-            let journal = self.root.path().join("journal.jsonl");
-            mend(self.root.path(), what, &mut Journal::at(journal))
-                .map_err(|error| error.to_string())
-        }
-
-        pub(crate) fn text(&self, path: &str) -> String {
-            fs::read_to_string(self.path(path)).unwrap_or_default()
-        }
-
-        pub(crate) fn path(&self, path: &str) -> PathBuf {
-            self.root.path().join(path)
-        }
-    }
-}
+pub(super) mod world;
 
 #[cfg(test)]
 mod tests {
@@ -275,6 +228,89 @@ mod tests {
         assert!(bare.text("etc/hosts").contains("192.0.2.1 m1"));
     }
 
+    /// A program, the files of its machine, what it is told of Pods.
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
+    /// What was said once is not said again, and each is said back by its journal.
+    #[test]
+    fn pods_are_let_through_and_a_second_time_nothing_is_said() {
+        let pods = Mend::Carry(vec!["10.244.0.0/16".to_owned()]);
+        let on = ("etc/ufw/ufw.conf", "ENABLED=yes\n");
+        let drops = "DEFAULT_INPUT_POLICY=\"DROP\"\nDEFAULT_FORWARD_POLICY=\"DROP\"\n";
+        let routes = [
+            "ufw route allow from 10.244.0.0/16",
+            "ufw route allow to 10.244.0.0/16",
+        ];
+        let host = "ufw allow from 10.244.0.0/16";
+        let source = "--zone=trusted --add-source=10.244.0.0/16";
+        let now = format!("firewall-cmd {source}");
+        let kept = format!("firewall-cmd --permanent {source}");
+        let rows: [Row<'_>; 5] = [
+            (
+                "ufw",
+                &[on, ("etc/default/ufw", drops)],
+                &[routes[0], routes[1], host],
+            ),
+            (
+                "ufw",
+                &[
+                    on,
+                    ("etc/default/ufw", "DEFAULT_FORWARD_POLICY=\"ACCEPT\"\n"),
+                ],
+                &[host],
+            ),
+            (
+                "ufw",
+                &[on, ("etc/default/ufw", "DEFAULT_INPUT_POLICY='ACCEPT'\n")],
+                &routes,
+            ),
+            ("firewall-cmd", &[], &[&kept, &now]),
+            ("nft", &[("proc/net/ip_tables_names", "filter\n")], &[]),
+        ];
+        for (program, files, wanted) in rows {
+            let world = World::new(&[program], files);
+            let said = |word: &str| -> Vec<String> {
+                let calls = world.text("calls");
+                let lines = calls.lines().filter(|line| line.contains(word));
+                lines.map(str::to_owned).collect()
+            };
+            for _ in 0..2 {
+                world.mend(&pods).unwrap();
+                assert_eq!(said("10.244."), wanted, "{program} {files:?}");
+            }
+            assert_eq!(closed(&world), wanted.len());
+            let back = said("10.244.").split_off(wanted.len());
+            let words = wanted.iter().map(|line| line.split(' ').map(str::to_owned));
+            let backwards: Vec<_> = words
+                .filter_map(|words| firewall::closing(&words.collect::<Vec<_>>()))
+                .map(|words| words.join(" "))
+                .collect();
+            assert_eq!(back, backwards);
+        }
+    }
+
+    /// Closes by its journal what was opened there, as a reset does; none is left to a second.
+    fn closed(world: &World) -> usize {
+        let mut journal = Journal::at(world.path("journal.jsonl"));
+        let steps = |journal: &Journal| {
+            let inventory = Inventory {
+                entries: journal.entries().unwrap(),
+                ..Inventory::default()
+            };
+            reset::plan(&inventory, Data::Keep).steps
+        };
+        let mut count = 0;
+        for step in steps(&journal) {
+            if let Step::Close { words } = step {
+                close(&world.path(""), &words, &mut journal).unwrap();
+                count += 1;
+            }
+        }
+        let left = steps(&journal);
+        assert!(left.iter().all(|step| *step == Step::Forget), "{left:?}");
+        count
+    }
+
     #[test]
     fn a_firewall_of_its_own_is_told_and_rules_of_others_are_not_touched() {
         let hole = Hole {
@@ -295,32 +331,11 @@ mod tests {
             )
         );
         // By the journal each of them is closed again.
-        let journal = world.text("journal.jsonl");
-        let entries = journal
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap());
-        let inventory = Inventory {
-            entries: entries.collect(),
-            ..Inventory::default()
-        };
-        let mut journal = Journal::at(world.path("journal.jsonl"));
-        let mut closed = 0;
-        for step in reset::plan(&inventory, Data::Keep).steps {
-            if let Step::Close { words } = step {
-                close(&world.path(""), &words, &mut journal).unwrap();
-                closed += 1;
-            }
-        }
+        assert_eq!(closed(&world), 2);
         let rule = rule.replace("--add-", "--remove-");
         let wanted = format!("firewall-cmd --permanent {rule}\nfirewall-cmd {rule}\n");
         let calls = world.text("calls");
-        assert!(closed == 2 && calls.ends_with(&wanted), "{closed} {calls}");
-        let entries = journal.entries().unwrap();
-        let again = Inventory {
-            entries,
-            ..Inventory::default()
-        };
-        assert_eq!(reset::plan(&again, Data::Keep).steps, [Step::Forget]);
+        assert!(calls.ends_with(&wanted), "{calls}");
         let legacy = World::new(&[], &[("proc/net/ip_tables_names", "filter\n")]);
         let refused = legacy.mend(&open).unwrap_err();
         assert_eq!(

@@ -12,11 +12,11 @@ use super::members::members;
 use super::reach::{self, Ways};
 use crate::agent::{Answer, Kernel, Order, Probe, Probed, Syncs};
 use crate::facts::hexadecimal;
-use crate::flows::firewall::Firewall;
+use crate::flows::firewall::{Firewall, Words};
 use crate::flows::{self, Ear, Flow, Passage, Reply, Standing, Way};
 use crate::preflight::{Claim, EndpointCall, Round, Sight};
 use crate::render::{self, HOSTS};
-use crate::spec::{Balancer, Cluster, Host, Role};
+use crate::spec::{Balancer, BetweenPods, Cluster, Host, Role};
 use crate::transport::Piped;
 
 /// Calls of each host to a balancer of others, for each master behind it: once around, and
@@ -109,6 +109,7 @@ fn sight(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Sight, Strin
     Ok(Sight {
         asked,
         firewall: firewall(way)?,
+        unsaid: unsaid(cluster, host, way)?,
         kernel: kernel(cluster, host, way)?,
         names: names.unwrap_or_default(),
         syncs: idle.then(|| syncs(way)),
@@ -122,6 +123,19 @@ fn firewall(way: &mut Piped) -> Result<Firewall, String> {
         return Err(UNASKED_FOR.to_owned());
     };
     Ok(firewall)
+}
+
+/// Where somebody else lays the network, what passes is theirs to say.
+fn unsaid(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Vec<Words>, String> {
+    if !host.is(Role::Node) || cluster.networks.between_pods == BetweenPods::None {
+        return Ok(Vec::new());
+    }
+    let pods = cluster.networks.pods.iter().map(ToString::to_string);
+    let probe = Probe::Carries(pods.collect());
+    let Probed::Carries(unsaid) = probed(way, probe)? else {
+        return Err(UNASKED_FOR.to_owned());
+    };
+    Ok(unsaid)
 }
 
 fn kernel(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Kernel, String> {

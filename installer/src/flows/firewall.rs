@@ -178,8 +178,12 @@ fn ufw(way: Way, from: IpAddr) -> Words {
 pub fn closing(open: &[String]) -> Option<Words> {
     match open.split_first() {
         Some((program, rest)) if program == "ufw" => {
-            let delete = [program.clone(), "delete".to_owned()];
-            Some(delete.into_iter().chain(rest.iter().cloned()).collect())
+            let mut all: Words = rest.to_vec();
+            // Behind the word that says what passes through.
+            let routed = all.first().is_some_and(|word| word == "route");
+            all.insert(usize::from(routed), "delete".to_owned());
+            all.insert(0, program.clone());
+            Some(all)
         }
         Some((program, _)) if program == "firewall-cmd" => {
             let close = |word: &String| word.replacen("--add-", "--remove-", 1);

@@ -8,6 +8,7 @@
 //! Everything here is a function of values. A flow that does not pass becomes a finding of
 //! [`crate::preflight`], with what opens it by [`firewall`].
 
+mod carried;
 pub mod firewall;
 mod passage;
 mod table;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::layout;
 use crate::spec::{APISERVER_PORT, Balancer, BetweenPods, Cluster, Etcd, Host, Role};
 
+pub use carried::was_said;
 pub use passage::{Ear, Passage, Reply, Saw, Standing, passage};
 pub use table::table;
 pub use zones::Zones;

@@ -56,6 +56,14 @@ pub enum Repair {
         /// What.
         holes: Vec<Hole>,
     },
+    /// Packets of Pods are let through.
+    #[serde(rename_all = "camelCase")]
+    Carry {
+        /// Their networks.
+        pods: Vec<String>,
+        /// By these command lines.
+        lines: Vec<String>,
+    },
 }
 
 /// What can be done about the findings, host by host.
@@ -113,6 +121,17 @@ fn repairs(
         let lines = render::names(cluster).lines;
         all.push(Repair::Names { lines });
     }
+    if !sight.unsaid.is_empty() {
+        all.push(Repair::Carry {
+            pods: cluster
+                .networks
+                .pods
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            lines: sight.unsaid.iter().map(|words| shell(words)).collect(),
+        });
+    }
     if sight.firewall.is_ours_to_open() {
         let shut = shut(cluster, host, round).into_iter();
         let ours = |hole: &Hole| sight.firewall.is_ours_to_make(hole);
@@ -156,6 +175,7 @@ impl Repair {
             Self::Names { lines } => {
                 vec![format!("add to /etc/hosts: {}", lines.join(", "))]
             }
+            Self::Carry { lines, .. } => lines.clone(),
             Self::Open { firewall, holes } => {
                 let commands = holes.iter().flat_map(|hole| firewall.open(hole));
                 commands.map(|words| shell(&words)).collect()
@@ -184,6 +204,7 @@ impl Repair {
                 puts.chain([load]).collect()
             }
             Self::Names { lines } => vec![Order::Mend(Mend::Names(lines.clone()))],
+            Self::Carry { pods, .. } => vec![Order::Mend(Mend::Carry(pods.clone()))],
             Self::Open { holes, .. } => vec![Order::Mend(Mend::Open(holes.clone()))],
         }
     }

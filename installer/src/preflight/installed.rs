@@ -29,6 +29,8 @@ pub enum Installed {
     RunsElse(DropIn),
     /// One that adds to a unit of ours, which runs what is ours all the same.
     Adds(DropIn),
+    /// A firewall that hands on no packet of a Pod before these command lines.
+    KeepsPods(Vec<String>),
 }
 
 /// Programs of the system that are not there.
@@ -97,7 +99,7 @@ impl Installed {
     #[must_use]
     pub fn weight(&self) -> Weight {
         match self {
-            Self::NoTool(_) | Self::RunsElse(_) => Weight::Blocks,
+            Self::NoTool(_) | Self::RunsElse(_) | Self::KeepsPods(_) => Weight::Blocks,
             Self::NoTracker(_) | Self::Adds(_) => Weight::Warns,
         }
     }
@@ -109,6 +111,9 @@ impl Installed {
             Self::NoTool(found) => found.way_out(),
             Self::NoTracker(name) => format!("install the package {name}"),
             Self::RunsElse(found) => masked(found),
+            Self::KeepsPods(lines) => {
+                format!("let them through: {}; --fix does it", lines.join("; "))
+            }
             Self::Adds(_) => "nothing, when it is meant; otherwise remove it".to_owned(),
         }
     }
@@ -133,6 +138,9 @@ impl fmt::Display for Installed {
                     "{path} sets {keys} of {unit}: something else than ours is run"
                 )
             }
+            Self::KeepsPods(_) => f.write_str(
+                "its firewall lets no packets of Pods through, from host to host or to itself",
+            ),
             Self::Adds(found) => write!(f, "{} adds to {}", found.path, found.unit),
         }
     }

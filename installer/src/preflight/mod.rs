@@ -26,7 +26,7 @@ use serde::Serialize;
 use crate::agent::{Kernel, Member, Syncs};
 use crate::architecture::Architecture;
 use crate::facts::Machine;
-use crate::flows::firewall::Firewall;
+use crate::flows::firewall::{Firewall, Words};
 use crate::flows::{Flow, Passage, Reply};
 use crate::spec::Cluster;
 
@@ -70,6 +70,8 @@ pub struct Sight {
     pub asked: SystemTime,
     /// What filters what comes in.
     pub firewall: Firewall,
+    /// What has yet to be said to it so that Pods' packets pass; of a host for Pods.
+    pub unsaid: Vec<Words>,
     /// How its kernel is.
     pub kernel: Kernel,
     /// What is in `/etc/hosts`.
@@ -89,6 +91,7 @@ impl Sight {
             machine,
             asked,
             firewall: Firewall::None,
+            unsaid: Vec::new(),
             kernel: Kernel::default(),
             names: String::new(),
             syncs: None,

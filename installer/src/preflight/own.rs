@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Sight;
-use super::installed::installed;
+use super::installed::{Installed, installed};
 use super::store::unserved;
 use super::supported::supported;
 use super::what::{
@@ -12,6 +12,7 @@ use super::what::{
 use crate::agent::Module;
 use crate::architecture::Architecture;
 use crate::facts::{STORE, System};
+use crate::flows::firewall::shell;
 use crate::layout;
 use crate::render;
 use crate::resource::Resource;
@@ -92,6 +93,10 @@ pub(super) fn own(
     }
     let installed = installed(cluster, host, system, || resources(cluster, host));
     found.extend(installed.into_iter().map(What::Installed));
+    if !sight.unsaid.is_empty() {
+        let lines = sight.unsaid.iter().map(|words| shell(words)).collect();
+        found.push(What::Installed(Installed::KeepsPods(lines)));
+    }
     found.extend(architecture(cluster, host, system, programs));
     found.extend(kernel(cluster, host, sight));
     if render::names(cluster).within(&sight.names) != sight.names {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::flows::firewall::Firewall;
+use crate::flows::firewall::{self, Firewall};
 use crate::flows::{Ear, Reply, Standing};
 
 pub(super) use ears::Ears;
@@ -32,6 +32,9 @@ pub use syncs::Syncs;
 pub enum Probe {
     /// What filters what comes in.
     Firewall,
+    /// What has yet to be said to a firewall of its own so that Pods of these networks are let
+    /// through.
+    Carries(Vec<String>),
     /// How the kernel is set, and whether it has these modules.
     Kernel {
         /// Settings, by their names as in sysctl(8).
@@ -72,6 +75,8 @@ pub enum Probe {
 pub enum Probed {
     /// Of [`Probe::Firewall`].
     Firewall(Firewall),
+    /// Of [`Probe::Carries`]: command lines.
+    Carries(Vec<firewall::Words>),
     /// Of [`Probe::Kernel`].
     Kernel(Kernel),
     /// Of [`Probe::Syncs`].
@@ -122,6 +127,7 @@ pub(super) fn probe(
 ) -> Result<Probed, ProbeError> {
     Ok(match probe {
         Probe::Firewall => Probed::Firewall(filter::look(root)),
+        Probe::Carries(pods) => Probed::Carries(filter::unsaid(root, pods)),
         Probe::Kernel { settings, modules } => {
             Probed::Kernel(kernel::look(root, settings, modules))
         }

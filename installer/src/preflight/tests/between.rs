@@ -189,7 +189,10 @@ fn what_is_safe_is_put_right_as_apply_would() {
     }
     let files = fixes.iter().find_map(|fix| match &fix.repair {
         Repair::Kernel { files, .. } => Some(files),
-        Repair::Swap { .. } | Repair::Names { .. } | Repair::Open { .. } => None,
+        Repair::Swap { .. }
+        | Repair::Names { .. }
+        | Repair::Carry { .. }
+        | Repair::Open { .. } => None,
     });
     let host = cluster.hosts.iter().find(|host| host.name == "n1").unwrap();
     let laid = render::kernel(&cluster, host).into_iter();

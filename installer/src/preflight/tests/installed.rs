@@ -1,7 +1,7 @@
 //! What others have installed, and what nobody has: programs, networks, what adds to units.
 
 use crate::facts::DropIn;
-use crate::preflight::{Installed, Lacking, What};
+use crate::preflight::{Installed, Lacking, What, fixes, preflight};
 
 use super::{Row, hold};
 
@@ -125,6 +125,25 @@ const ROWS: &[Row] = &[
 #[test]
 fn what_others_have_installed_or_nobody_has_a_row_on_each_side() {
     hold(ROWS);
+}
+
+/// It is named, and let through by what is named.
+#[test]
+fn a_firewall_that_keeps_pods_is_told() {
+    let cluster = super::cluster();
+    let mut round = super::round(&cluster);
+    let lines = ["ufw allow from 172.30.0.0/16".to_owned()];
+    let sight = round.sights.get_mut("n1").unwrap();
+    sight.unsaid = vec![lines[0].split(' ').map(str::to_owned).collect()];
+    let findings = preflight(&cluster, &round);
+    let wanted = Installed::KeepsPods(lines.to_vec());
+    assert_eq!(findings[0].what, What::Installed(wanted));
+    assert_eq!(
+        findings[0].what.way_out(),
+        "let them through: ufw allow from 172.30.0.0/16; --fix does it"
+    );
+    let fixes = fixes(&cluster, &round, &findings);
+    assert_eq!(fixes[0].repair.lines(), lines);
 }
 
 #[test]
