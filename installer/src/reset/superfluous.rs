@@ -64,11 +64,8 @@ pub fn superfluous(inventory: &Inventory, unwanted: &BTreeSet<String>) -> Vec<St
     let mut all = steps(inventory, &rest);
     let gone: Vec<_> = all.iter().filter_map(file).map(str::to_owned).collect();
     // The units that stay may get back what they ran by.
-    let of_all = |step: &Step| match step {
-        Step::Forget => true,
-        step => matches!(step, Step::Tree { path } if path == PREVIOUS),
-    };
-    all.retain(|step| !of_all(step));
+    let copies = |step: &Step| matches!(step, Step::Tree { path } if path == PREVIOUS);
+    all.retain(|step| *step != Step::Forget && !copies(step));
     // One that was empty before is somebody's way to something.
     let emptied = |path: &str| gone.iter().any(|one| below(one, path));
     all.retain(|step| !matches!(step, Step::Folder { path } if !emptied(path)));
