@@ -45,7 +45,7 @@ use world::{FOREVER, Wire, World};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 24] = [
+const TESTS: [(&str, Test); 26] = [
     (
         "a_bare_host_gets_it_all_and_a_second_time_nothing",
         everything,
@@ -73,6 +73,14 @@ const TESTS: [(&str, Test); 24] = [
     (
         "what_was_before_comes_back_wherever_a_run_was_broken_off",
         back::broken_off,
+    ),
+    (
+        "an_upgrade_that_fails_leaves_no_other_program_to_the_next_boot",
+        back::others,
+    ),
+    (
+        "a_copy_lasts_no_longer_than_until_its_unit_is_up",
+        back::stopped,
     ),
     ("what_the_masters_keep_is_taken_up", taken_up),
     (

@@ -55,6 +55,18 @@ pub(crate) fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
+/// Where a link leads on a host whose files lie below `root`; nothing where none is.
+pub(super) fn leads(root: &Path, place: &Path) -> Option<String> {
+    let to = fs::read_link(place).ok()?;
+    Some(inside(root, &to))
+}
+
+/// A path as that host itself has it: links lead below the root that they lie below.
+pub(super) fn inside(root: &Path, path: &Path) -> String {
+    let path = path.strip_prefix(root).unwrap_or(path);
+    Path::new("/").join(path).display().to_string()
+}
+
 /// What is in the files of `paths` that are there.
 pub(super) fn fetch(
     root: &Path,

@@ -139,15 +139,7 @@ impl<S: Services> Agent<S> {
                 Ok(found) => Answer::Inventory(found),
                 Err(error) => failed(&error),
             },
-            Order::Remove(step) => {
-                let services = &mut self.services;
-                done(remove::remove(
-                    &self.root,
-                    &step,
-                    services,
-                    &mut self.journal,
-                ))
-            }
+            Order::Remove(step) => self.remove(&step),
             Order::Ask(Question::Version(kube)) if !self.has_run(kube) => {
                 Answer::Told(Value::Null)
             }
@@ -190,10 +182,16 @@ impl<S: Services> Agent<S> {
             Order::Restart(run) => self.restart(&run),
             Order::Reload(unit) => self.reload(&unit),
             Order::Stays { run, otherwise } => self.stays(&run, otherwise),
+            Order::Undo(paths) => self.undo(&paths),
             Order::Well(but) => done(previous::forget(&self.root, &but)),
             Order::Kill(unit) => done(systemd::kill(&unit)),
             Order::Settle => done(self.services.settle()),
         }
+    }
+
+    fn remove(&mut self, step: &reset::Step) -> Answer {
+        let (services, journal) = (&mut self.services, &mut self.journal);
+        done(remove::remove(&self.root, step, services, journal))
     }
 
     fn lock(&mut self, who: &str) -> Answer {

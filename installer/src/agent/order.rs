@@ -90,6 +90,8 @@ pub enum Order {
         /// What becomes of one that does not.
         otherwise: Otherwise,
     },
+    /// Put back what is retained of these paths, by which no unit has begun.
+    Undo(Vec<String>),
     /// What is retained is needed no more, but that of these paths.
     Well(Vec<String>),
     /// Kill a unit's processes, for a drill: it is started again as after a crash.
@@ -179,6 +181,7 @@ impl fmt::Debug for Order {
             Self::Restart(run) => write!(f, "Restart({})", run.unit),
             Self::Reload(unit) => write!(f, "Reload({unit})"),
             Self::Stays { run, .. } => write!(f, "Stays({})", run.unit),
+            Self::Undo(paths) => write!(f, "Undo({paths:?})"),
             Self::Well(but) => write!(f, "Well({but:?})"),
             Self::Kill(unit) => write!(f, "Kill({unit})"),
         }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::before::{self, Was};
-use super::files::{FilesError, below, beside, refused, settled};
+use super::files::{FilesError, below, beside, inside, leads, refused, settled};
 use super::journal::{Entry, Journal};
 use crate::facts::sha256;
 
@@ -105,16 +105,11 @@ fn entry(root: &Path, path: &str, was: &Was) -> Entry {
             before: fs::read(place).ok().map(|octets| sha256(&octets)),
             after: after.clone(),
         },
-        Was::Link { to } => {
-            // Links lead below the root that they lie below.
-            let inside = Path::new(to).strip_prefix(root).unwrap_or(Path::new(to));
-            let before = fs::read_link(place).ok();
-            Entry::Linked {
-                path,
-                before: before.map(|to| to.display().to_string()),
-                after: Path::new("/").join(inside).display().to_string(),
-            }
-        }
+        Was::Link { to } => Entry::Linked {
+            path,
+            before: leads(root, &place),
+            after: inside(root, Path::new(to)),
+        },
     }
 }
 

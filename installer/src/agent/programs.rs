@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::ask::last_line;
-use super::files::{self, FilesError, below, beside, settled};
+use super::files::{self, FilesError, below, beside, leads, settled};
 use super::journal::{Entry, Journal, JournalError};
 use crate::facts::hexadecimal;
 
@@ -229,12 +229,9 @@ fn link(
     journal: &mut Journal,
 ) -> Result<(), ProgramsError> {
     let place = files::below(root, path);
-    let before = fs::read_link(&place)
-        .ok()
-        .map(|path| path.display().to_string());
     journal.note(&Entry::Linked {
         path: path.to_owned(),
-        before,
+        before: leads(root, &place),
         after: target.to_owned(),
     })?;
     let fresh = beside(&place);

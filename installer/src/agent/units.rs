@@ -72,6 +72,22 @@ impl<S: Services> Agent<S> {
         )
     }
 
+    /// Puts back what is retained of paths by which no unit has begun: the next crash of theirs, or
+    /// the next boot, has them run as before. Says which they were.
+    pub(super) fn undo(&mut self, paths: &[String]) -> Answer {
+        let back = match previous::put_back(&self.root, paths, &mut self.journal) {
+            Ok(back) => back,
+            Err(error) => return failed(&error),
+        };
+        if back.is_empty() {
+            return Answer::Told(back.into());
+        }
+        match self.services.reread() {
+            Ok(()) => Answer::Told(back.into()),
+            Err(error) => failed(&error),
+        }
+    }
+
     /// Starts a unit anew by files that are back.
     fn as_before(&mut self, unit: &str) -> Answer {
         if let Err(error) = self.services.reread() {

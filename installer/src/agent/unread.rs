@@ -1,17 +1,18 @@
-//! What units have not read yet: files that were written since a unit began anew. A run that is
-//! broken off between a file and its unit is gone on from by that.
+//! What units have not read yet: files that are others than when a unit began anew. A run that is
+//! broken off between a file and its unit is gone on from by that; what was put back is the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::Entry;
 
-/// Of each of these units, the paths that have changed since it last read what it reads; all
-/// that ever changed for one that has not been started by us.
+/// Of each of these units, the paths that have become others since it last read what it reads; all
+/// that was ever laid down for one that has not been started by us.
 pub(super) fn unread(
     entries: &[Entry],
     units: &[String],
 ) -> BTreeMap<String, BTreeSet<String>> {
-    let mut changed = BTreeMap::new();
+    // What is in a path since which place.
+    let mut laid: BTreeMap<&str, Vec<(usize, &str)>> = BTreeMap::new();
     let mut read = BTreeMap::new();
     for (place, entry) in entries.iter().enumerate() {
         match entry {
@@ -25,11 +26,17 @@ pub(super) fn unread(
                 before,
                 after,
             } => {
-                if before.as_ref() != Some(after) {
-                    changed.insert(path.as_str(), place);
+                let all = laid.entry(path).or_default();
+                let known = all.last().map(|(_, content)| *content);
+                // Others have changed it, and a unit may have begun by theirs.
+                if known.is_some() && known != before.as_deref() {
+                    all.clear();
+                }
+                if known.is_some() || before.as_ref() != Some(after) {
+                    all.push((place, after));
                 }
             }
-            Entry::Gone { path } => drop(changed.remove(path.as_str())),
+            Entry::Gone { path } => drop(laid.remove(path.as_str())),
             Entry::Read { unit } => drop(read.insert(unit.as_str(), place)),
             Entry::Made { .. }
             | Entry::Kept { .. }
@@ -40,8 +47,11 @@ pub(super) fn unread(
     }
     let of = |unit: &String| {
         let since = read.get(unit.as_str());
-        let later = |place: &usize| since.is_none_or(|since| place > since);
-        let paths = changed.iter().filter(|(_, place)| later(place));
+        let other = |all: &[(usize, &str)]| {
+            let seen = all.iter().rev().find(|(place, _)| Some(place) < since);
+            seen.map(|(_, content)| content) != all.last().map(|(_, content)| content)
+        };
+        let paths = laid.iter().filter(|(_, all)| other(all));
         let paths: BTreeSet<_> = paths.map(|(path, _)| (*path).to_owned()).collect();
         (unit.clone(), paths)
     };
@@ -80,6 +90,13 @@ mod tests {
         entries.push(read("y"));
         assert_eq!(of(&entries, "x"), ["/a"]);
         assert!(of(&entries, "y").is_empty());
+        // It is back as the one has read it, and the other has not.
+        entries.push(wrote("/a", Some("2"), "1"));
+        assert!(of(&entries, "x").is_empty());
+        assert_eq!(of(&entries, "y"), ["/a"]);
+        // Others have changed it meanwhile.
+        entries.push(wrote("/a", Some("3"), "1"));
+        assert_eq!(of(&entries, "x"), ["/a"]);
         let path = "/a".to_owned();
         entries.push(Entry::Gone { path });
         assert!(of(&entries, "x").is_empty());

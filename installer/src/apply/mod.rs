@@ -106,6 +106,14 @@ pub enum ApplyError {
         /// All of them.
         steps: usize,
     },
+    /// A step failed, and what is there for others is as it was before.
+    #[error("{failed}\n  put back as before, since no unit has begun by it: {back}")]
+    Undone {
+        /// Which, and why.
+        failed: Box<ApplyError>,
+        /// The paths.
+        back: String,
+    },
     /// More than one step failed: units that came up died after others had.
     #[error("{0}\n{1}")]
     Both(Box<ApplyError>, Box<ApplyError>),

@@ -1,10 +1,12 @@
 //! A plan, done: its steps in their order; then every unit that was started must have stayed up,
 //! also where a later step failed. What a unit read before is kept on the host until that is
-//! known.
+//! known. Where a step fails, what is there for units that have not begun by it goes back.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+
+use serde_json::Value;
 
 use super::{ApplyError, Material, Orders, Target, Transport, told};
 use crate::agent::{Answer, Order, Otherwise, Run};
@@ -16,7 +18,8 @@ impl Target<'_> {
     /// In the end every unit that was started must have stayed up.
     ///
     /// # Errors
-    /// At the first step that fails, or is not to be done; those before it stay done.
+    /// At the first step that fails, or is not to be done. Those before it stay done, but for files
+    /// that units run by which were to begin anew behind a step that failed.
     pub fn apply(
         &self,
         plan: &Plan,
@@ -31,13 +34,23 @@ impl Target<'_> {
             told(kept, || "keep what is there".to_owned())?;
         }
         let (done, worked) = self.steps(plan, material, transport, about);
-        if matches!(&worked, Err(error) if !matches!(error, ApplyError::Step { .. })) {
-            return worked;
-        }
         let (done, left) = plan.steps.split_at(done);
+        let (worked, kept) = match worked {
+            Ok(()) => (Ok(()), Vec::new()),
+            // The next run goes on from there.
+            Err(stopped @ ApplyError::Stopped { .. }) => {
+                (Err(stopped), self.read_by(left))
+            }
+            Err(lost @ (ApplyError::Transport(_) | ApplyError::Answer(_))) => {
+                return Err(lost);
+            }
+            Err(failed) => {
+                let (failed, kept) = self.undone(failed, done, left, transport)?;
+                (Err(failed), kept)
+            }
+        };
         let stood = self.stood(done, transport);
-        let well = Order::Well(self.read_after(left));
-        let forgot = transport.ask(well).map_err(ApplyError::from);
+        let forgot = transport.ask(Order::Well(kept)).map_err(ApplyError::from);
         let forgot = forgot.and_then(|answer| {
             told(answer, || "forget what was there before".to_owned())
         });
@@ -90,6 +103,29 @@ impl Target<'_> {
         stood
     }
 
+    /// Puts back what units read that have not begun by it, but where one that has begun reads it
+    /// as well. With what has to stay kept, where it could not be put back.
+    fn undone(
+        &self,
+        failed: ApplyError,
+        done: &[Step],
+        left: &[Step],
+        transport: &mut impl Transport,
+    ) -> Result<(ApplyError, Vec<String>), ApplyError> {
+        let (mut paths, read) = (self.read_by(left), self.read_by(done));
+        paths.retain(|path| !read.contains(path));
+        let failed = Box::new(failed);
+        match undo(paths.clone(), transport) {
+            Ok(back) if back.is_empty() => Ok((*failed, Vec::new())),
+            Ok(back) => Ok((ApplyError::Undone { failed, back }, Vec::new())),
+            Err(error) => {
+                let lost = matches!(error, ApplyError::Transport(_));
+                let both = ApplyError::Both(failed, Box::new(error));
+                if lost { Err(both) } else { Ok((both, paths)) }
+            }
+        }
+    }
+
     /// A unit, and by what it runs.
     pub(super) fn run(&self, name: &str) -> Run {
         let found = self.units().find(|unit| unit.name == name);
@@ -119,10 +155,10 @@ impl Target<'_> {
         changed.into_iter().collect()
     }
 
-    /// What the units read that these steps were to start anew.
-    fn read_after(&self, left: &[Step]) -> Vec<String> {
-        let runs = left.iter().filter_map(started);
-        let read = runs.flat_map(|(unit, _)| self.run(unit).reads);
+    /// What the units read that these steps turn.
+    fn read_by(&self, steps: &[Step]) -> Vec<String> {
+        let units = steps.iter().filter_map(Step::turns);
+        let read = units.flat_map(|unit| self.run(unit).reads);
         let all: BTreeSet<_> = read.collect();
         all.into_iter().collect()
     }
@@ -177,6 +213,21 @@ fn done_with(
         obeyed(step, transport.ask(order)?)?;
     }
     Ok(())
+}
+
+/// Has a host put back what it keeps of these paths; which it did.
+fn undo(
+    paths: Vec<String>,
+    transport: &mut impl Transport,
+) -> Result<String, ApplyError> {
+    let answer = transport.ask(Order::Undo(paths))?;
+    let Answer::Told(back) = &answer else {
+        let words = || "put back what no unit has begun by".to_owned();
+        return told(answer, words).map(|()| String::new());
+    };
+    let back = back.as_array().into_iter().flatten();
+    let back: Vec<_> = back.filter_map(Value::as_str).collect();
+    Ok(back.join(", "))
 }
 
 fn settle(transport: &mut impl Transport) -> Result<(), ApplyError> {

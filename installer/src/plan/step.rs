@@ -122,6 +122,24 @@ pub enum Step {
 }
 
 impl Step {
+    /// The unit that begins by what is there, or reads that again.
+    #[must_use]
+    pub fn turns(&self) -> Option<&str> {
+        match self {
+            Self::Start { unit, .. }
+            | Self::Restart { unit, .. }
+            | Self::Reload { unit, .. } => Some(unit),
+            Self::Folder { .. }
+            | Self::Keep { .. }
+            | Self::Write { .. }
+            | Self::Issue { .. }
+            | Self::Share { .. }
+            | Self::Install { .. }
+            | Self::Enable { .. }
+            | Self::Remove { .. } => None,
+        }
+    }
+
     /// The unit that it ends for good.
     #[must_use]
     pub fn stops(&self) -> Option<&str> {

@@ -128,6 +128,97 @@ pub(super) fn program() -> Tried {
     refused(&mut world, &material, &wanted)
 }
 
+/// An upgrade of several programs that fails at the first: the others, whose units have not begun
+/// by theirs, do not stay for the next boot to begin with.
+pub(super) fn others() -> Tried {
+    const SERVER: &str = "kube-apiserver";
+    let programs = [SERVER, "kube-controller-manager", "kube-scheduler"];
+    let material = Material::new(SystemTime::now())?;
+    let mut world = World::new()?;
+    world.apply(&material, FOREVER)?;
+    let there = world.listing()?;
+    let bring = |world: &mut World, version: &str| -> Tried {
+        let mut all = programs.iter();
+        all.try_for_each(|name| world.bring(name, &format!("this is {name}{version}")))
+    };
+    bring(&mut world, ", a newer one")?;
+    world.services.broken = Some(format!("{SERVER}.service"));
+    world.services.calls.clear();
+    let wanted = [
+        "restart kube-apiserver.service, since /usr/local/bin/kube-apiserver",
+        "put back as before, since no unit has begun by it: \
+         /usr/local/bin/kube-controller-manager, /usr/local/bin/kube-scheduler",
+    ];
+    refused(&mut world, &material, &wanted)?;
+    let calls = &world.services.calls;
+    if calls.iter().any(|call| call.ends_with(SCHEDULER)) {
+        return Err(format!("{calls:?}").into());
+    }
+    world.services.broken = None;
+    // Only what was brought beside it is there besides.
+    let mut here = world.listing()?;
+    here.retain(|line| !line.contains("a newer one") || line.starts_with("usr"));
+    let programs_of = |line: &String| !line.starts_with("opt/sternpost/programs");
+    let odd = here
+        .symmetric_difference(&there)
+        .filter(|one| programs_of(one));
+    let odd: Vec<_> = odd.take(4).collect();
+    if !odd.is_empty() {
+        return Err(format!("{odd:#?}").into());
+    }
+    for name in programs {
+        let link = world.root().join("usr/local/bin").join(name);
+        if fs::read_to_string(link)? != format!("this is {name}") {
+            return Err(format!("{name} is the new one").into());
+        }
+    }
+    // Nothing is to be done where the versions before are described again.
+    bring(&mut world, "")?;
+    let plan = world.apply(&material, FOREVER)?;
+    if !plan.steps.is_empty() {
+        return Err(show(&plan).into());
+    }
+    bring(&mut world, ", a newer one")?;
+    let plan = show(&world.apply(&material, FOREVER)?);
+    for name in programs {
+        let wanted = format!("restart {name}.service");
+        if !plan.contains(&wanted) {
+            return Err(format!("no {wanted} in {plan}").into());
+        }
+    }
+    Ok(())
+}
+
+/// What an operator stops is kept for the next run, but of what is up by then.
+pub(super) fn stopped() -> Tried {
+    let material = Material::new(SystemTime::now())?;
+    let (mut world, _) = world(&material)?;
+    world.describe(&flagged(
+        "kube-scheduler: {v: \"3\"}, kube-controller-manager: {v: \"3\"}",
+    ))?;
+    let copies = |world: &World| {
+        let all = fs::read_dir(world.root().join(COPIES)).into_iter();
+        all.flatten().count()
+    };
+    let mut counts = Vec::new();
+    // At each restart in its turn, and then not at all.
+    for restarts in 0..3 {
+        let mut seen = 0;
+        let ended = world.stopped(&material, |step| {
+            seen += usize::from(matches!(step, Step::Restart { .. }));
+            seen > restarts
+        });
+        counts.push((copies(&world), ended.is_ok()));
+        if ended.is_ok() {
+            break;
+        }
+    }
+    match counts.as_slice() {
+        [(2, false), (1, false), (0, true)] => Ok(()),
+        _ => Err(format!("{counts:?}").into()),
+    }
+}
+
 /// A copy is the superuser's alone, and lasts until its readers are known to be well.
 pub(super) fn broken_off() -> Tried {
     let material = Material::new(SystemTime::now())?;

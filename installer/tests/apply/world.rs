@@ -12,7 +12,7 @@ use sternpost::apply::{ApplyError, Material, Target, Transport, TransportError};
 use sternpost::architecture::Architecture;
 use sternpost::checksums::Checksums;
 use sternpost::facts::Unit;
-use sternpost::plan::Plan;
+use sternpost::plan::{Plan, Step};
 use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::Resource;
 use sternpost::spec::{self, Cluster};
@@ -256,6 +256,27 @@ impl World {
         material: &Material,
         orders: usize,
     ) -> Result<Plan, ApplyError> {
+        self.done(material, orders, |_| ControlFlow::Continue(()))
+    }
+
+    /// The same, stopped before the first step of which `at` says so.
+    pub(crate) fn stopped(
+        &mut self,
+        material: &Material,
+        mut at: impl FnMut(&Step) -> bool,
+    ) -> Result<Plan, ApplyError> {
+        self.done(material, FOREVER, |step| match at(step) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    }
+
+    fn done(
+        &mut self,
+        material: &Material,
+        orders: usize,
+        about: impl FnMut(&Step) -> ControlFlow<()>,
+    ) -> Result<Plan, ApplyError> {
         let target = Target {
             cluster: &self.cluster,
             host: "m1",
@@ -268,7 +289,7 @@ impl World {
             left: orders,
         };
         let plan = target.plan(material, &mut wire)?;
-        target.apply(&plan, material, &mut wire, |_| ControlFlow::Continue(()))?;
+        target.apply(&plan, material, &mut wire, about)?;
         Ok(plan)
     }
 

@@ -200,10 +200,8 @@ impl Transport for Fake {
             return Err(TransportError("it is gone".to_owned()));
         }
         let broken = world.broken;
-        let api = matches!(
-            order,
-            Order::Create { .. } | Order::Delete(_) | Order::Ask(Question::Api { .. })
-        );
+        use Order::{Ask, Create, Delete};
+        let api = matches!(order, Create { .. } | Delete(_) | Ask(Question::Api { .. }));
         if api && broken == Broken::Server && self.host == "m3" {
             return Ok(failed("The connection to the server was refused"));
         }
@@ -256,6 +254,7 @@ impl Transport for Fake {
             | Order::Install(_)
             | Order::Settle
             | Order::Retain(_)
+            | Order::Undo(_)
             | Order::Well(_)
             | Order::Enable(_)
             | Order::Start(_)
