@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use daemon::chain;
 use daemon::metrics::{Histogram, NETWORK};
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
@@ -142,39 +143,42 @@ impl Fleet {
             .collect()
     }
 
-    /// Starts all routers of `config`, or none. One whose interface or source address is not
+    /// Starts all routers of `config`, side by side: where they follow those of another
+    /// program, peers wait for each of them. One whose interface or source address is not
     /// there waits for it, at fault, beside the others.
     ///
     /// # Errors
-    /// That of the first router that does not start for another reason; those before it are
-    /// stopped again.
+    /// That of the first router that does not start for another reason. The others run on,
+    /// until [`Self::stop`]: the program before has its addresses back without an election.
     pub async fn start(&self, config: &Config) -> Result<(), StartError> {
         let routers = &config.routers;
         self.gather(&config.sync_groups);
         self.teller.add(told(config));
         self.hush();
         sweep(routers.clone()).await;
-        let mut started = Vec::new();
-        for router in routers {
-            match self.member(router).await {
+        let starting = routers.iter().map(|router| self.member(router));
+        let (mut started, mut failed) = (Vec::new(), None);
+        for member in join_all(starting).await {
+            match member {
                 Ok(member) => started.push(Arc::new(member)),
-                Err(error) => {
-                    stop(started).await;
-                    return Err(error);
-                }
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
         self.set(started);
+        if let Some(error) = failed {
+            return Err(error);
+        }
         self.teller.set(told(config).collect());
         let mut resume = self.resume.lock().unwrap_or_else(PoisonError::into_inner);
         *resume = Resume::default();
-        let hush = self
-            .hush
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        hush.into_iter().for_each(Hush::settle);
+        self.settle();
         Ok(())
+    }
+
+    /// From here on others are told of everything.
+    fn settle(&self) {
+        let mut hush = self.hush.lock().unwrap_or_else(PoisonError::into_inner);
+        hush.take().into_iter().for_each(Hush::settle);
     }
 
     /// After another program, nobody is told of what only brings back what was.
@@ -269,6 +273,7 @@ impl Fleet {
 
     /// Stops every router: priority 0, then the address is removed, then the guard ends.
     pub async fn stop(&self) {
+        self.settle();
         stop(self.members()).await;
         self.set(Vec::new());
         self.teller.end().await;

@@ -98,7 +98,12 @@ pub async fn run(
     let fleet = Arc::new(Fleet::new(
         thread, memory, guard, channel, flights, teller, resume,
     ));
-    fleet.start(&config).await?;
+    if let Err(error) = fleet.start(&config).await {
+        // With everything that has started: what is stopped first is another's by then.
+        back.go(&chain(&error));
+        fleet.stop().await;
+        return Err(error.into());
+    }
     let identity = Arc::new(Identity::new("vip-daemon", path, SystemTime::now()));
     let (stop, stopped) = oneshot::channel::<()>();
     let surface = Arc::new(Status {

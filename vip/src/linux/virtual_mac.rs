@@ -56,6 +56,9 @@ pub(super) fn prepare(
 ) -> Result<Before, OpenError> {
     let base = open::find(netlink, router, &router.interface)?;
     let found = check(netlink, router, wanted, &base)?;
+    // Asked first: another router that makes its own beside this one writes down what was
+    // before, and only then changes it.
+    let rules = netlink.arp_rules(base.index)?.unwrap_or_default();
     let before = remembered(&netlink.macvlans()?, base.index).or(known.of(base.index));
     let mac = router.virtual_mac_address();
     match found {
@@ -75,8 +78,7 @@ pub(super) fn prepare(
             None
         }
         Family::V4 => {
-            let now = netlink.arp_rules(base.index)?.unwrap_or_default();
-            let before = before.unwrap_or(now);
+            let before = before.unwrap_or(rules);
             netlink.mark(made.index, &alias(before))?;
             netlink.set_inet(
                 made.index,

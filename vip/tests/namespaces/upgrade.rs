@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lab::holders::{Event, What};
@@ -13,8 +14,9 @@ use libtest_mimic::Failed;
 use crate::Test;
 use crate::hosts::{Lab, PATIENCE, assert_is, copy_program};
 use crate::scene::{INTERVALS, KEY, Scene, sound};
+use crate::virtual_mac::several;
 
-pub(crate) const TESTS: [(&str, Test); 3] = [
+pub(crate) const TESTS: [(&str, Test); 4] = [
     ("upgrade_keeps_the_address_and_makes_no_election", upgraded),
     (
         "an_upgrade_to_what_does_not_run_changes_nothing",
@@ -24,7 +26,60 @@ pub(crate) const TESTS: [(&str, Test); 3] = [
         "a_program_that_does_not_come_up_goes_back_to_the_one_before",
         gone_back,
     ),
+    (
+        "a_program_whose_router_cannot_start_goes_back_with_those_that_have",
+        gone_back_from_a_router,
+    ),
 ];
+
+/// Its file has a router whose interface is somebody else's, behind one that starts.
+fn gone_back_from_a_router() -> Result<(), Failed> {
+    let lab = Lab::new("gone-back-from-a-router")?;
+    let host = lab.segment.host("a")?;
+    let (program, own) = (host.file("vip-daemon"), host.file("own"));
+    copy_program(&program)?;
+    copy_program(&own)?;
+    lab.ip("a", "link add vrrp.52 type veth peer name far52")?;
+    let other = host.file("other.yaml");
+    fs::copy(several(&lab, "a", 200, 2)?, &other)?;
+    let config = several(&lab, "a", 200, 1)?.display().to_string();
+    let run = Program::new("vip-daemon", &program, lab.segment.logs());
+    let mut daemon = host.start(&run.args(["run", "--config", &config]))?;
+    daemon.ready(PATIENCE)?;
+    lab.held_by(&["a"])?;
+    let events = lab.timeline.events().len();
+    runs_with(&program, &own, &other)?;
+    let said = format!("{:?}", lab.command("a", &["upgrade"]).err());
+    if !said.contains("there is an interface vrrp.52 that is not ours") {
+        return Err(said.into());
+    }
+    wait::pass(Duration::from_millis(1200), || false);
+    stayed(&lab, events)?;
+    assert_is("reason", lab.router("a")?.pointer("/reason"), "handedOver")
+}
+
+/// A program that passes the trial and then runs with another file.
+fn runs_with(program: &Path, own: &Path, other: &Path) -> Result<(), Failed> {
+    fs::remove_file(program)?;
+    let (own, other) = (own.display(), other.display());
+    let script = format!(
+        "#!/bin/sh\ncase $1 in\nrun) exec {own} run --config {other};;\n\
+         *) exec {own} \"$@\";;\nesac\n"
+    );
+    fs::write(program, script)?;
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+/// Nobody has let go of the address after the first so many events.
+fn stayed(lab: &Lab, events: usize) -> Result<(), Failed> {
+    let after = lab.timeline.events();
+    let mut new = after.get(events..).unwrap_or_default().iter();
+    match new.find(|event| event.what == What::LetsGo) {
+        Some(event) => Err(format!("the address did not stay: {event:?}").into()),
+        None => Ok(()),
+    }
+}
 
 fn upgraded() -> Result<(), Failed> {
     let (_, interval) = INTERVALS[0];
@@ -79,27 +134,13 @@ fn gone_back() -> Result<(), Failed> {
     daemon.ready(PATIENCE)?;
     lab.held_by(&["a"])?;
     let other = host.file("other.yaml");
-    fs::remove_file(&program)?;
-    fs::write(
-        &program,
-        format!(
-            "#!/bin/sh\ncase $1 in\nrun) exec {own} run --config {other};;\n\
-             *) exec {own} \"$@\";;\nesac\n",
-            own = own.display(),
-            other = other.display()
-        ),
-    )?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    runs_with(&program, &own, &other)?;
     let events = lab.timeline.events().len();
     let said = format!("{:?}", lab.command("a", &["upgrade"]).err());
     if !said.contains("the old program goes on") || !said.contains("other.yaml") {
         return Err(said.into());
     }
-    let after = lab.timeline.events();
-    let new = after.get(events..).unwrap_or_default();
-    if let Some(event) = new.iter().find(|event| event.what == What::LetsGo) {
-        return Err(format!("the address did not stay: {event:?}").into());
-    }
+    stayed(&lab, events)?;
     assert_is("reason", lab.router("a")?.pointer("/reason"), "handedOver")?;
     host.output("mkfifo", &[&other.display().to_string()])?;
     let said = format!("{:?}", lab.command("a", &["upgrade"]).err());

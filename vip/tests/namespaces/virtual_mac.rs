@@ -287,28 +287,39 @@ const SEVERAL: u8 = 4;
 /// How often they go: whoever looks too early goes wrong in one of four.
 const ROUNDS: u32 = 8;
 
-/// They go at the same time, each on a thread of its own.
-fn several_on_one() -> Result<(), Failed> {
-    let lab = Lab::new("virtual_mac_several")?;
-    let host = lab.segment.host("a")?;
-    let path = host.file("vip.yaml");
-    let routers: String = (0..SEVERAL)
+/// So many routers, each with a virtual hardware address of its own on eth0; the first has
+/// [`VIRTUAL`].
+pub(crate) fn several(
+    lab: &Lab,
+    host: &str,
+    priority: u8,
+    count: u8,
+) -> Result<PathBuf, Failed> {
+    let host = lab.segment.host(host)?;
+    let (path, socket) = (host.file("vip.yaml"), host.file("vip.sock"));
+    let routers: String = (0..count)
         .map(|each| {
             format!(
-                "- name: api{each}\n  interface: eth0\n  vrid: {}\n  priority: 200\n  \
-                 advertInterval: 100ms\n  addresses: [\"10.55.0.{}/24\"]\n  \
-                 virtualMac: {{}}\n",
+                "- name: api{each}\n  interface: eth0\n  vrid: {}\n  \
+                 priority: {priority}\n  advertInterval: 100ms\n  \
+                 addresses: [\"10.55.0.{}/24\"]\n  virtualMac: {{}}\n",
                 51 + each,
                 100 + each
             )
         })
         .collect();
-    let socket = host.file("vip.sock");
     let text = format!(
         "apiVersion: sternpost/v1\nkind: VipDaemon\nrouters:\n{routers}socket: {}\n",
         socket.display()
     );
     fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// They go at the same time, each on a thread of its own.
+fn several_on_one() -> Result<(), Failed> {
+    let lab = Lab::new("virtual_mac_several")?;
+    let path = several(&lab, "a", 200, SEVERAL)?;
     for _ in 0..ROUNDS {
         let mut daemon = lab.start("a", &path)?;
         lab.held_by(&["a"])?;
