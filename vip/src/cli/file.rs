@@ -13,6 +13,7 @@ use crate::guard::Line;
 use crate::ledger::Ledger;
 use crate::linux::{Linux, remote};
 use crate::upgrade::back::Back;
+use crate::upgrade::closer;
 use crate::{guard, import, privileges, run};
 
 pub(super) fn daemon(path: &Path) -> u8 {
@@ -40,7 +41,14 @@ fn run_or_say(path: &Path, back: &Back) -> Result<(), (u8, String)> {
 /// The guard, if that is what the arguments (the program's name aside) ask for. The parser
 /// of the command line is most of what a guard would otherwise have in memory.
 pub fn guard(mut arguments: impl Iterator<Item = OsString>) -> Option<u8> {
-    if arguments.next()? != guard::COMMAND {
+    let command = arguments.next()?;
+    if command == closer::COMMAND {
+        return Some(match closer::run() {
+            Ok(()) => exit::DONE,
+            Err(error) => fail(exit::FAILED, &format!("closer: {error}")),
+        });
+    }
+    if command != guard::COMMAND {
         return None;
     }
     let format = match arguments.any(|argument| argument == guard::JSON) {

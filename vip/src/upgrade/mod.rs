@@ -11,6 +11,7 @@
 //! goes back to it ([`back`]).
 
 pub mod back;
+pub mod closer;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -32,6 +33,7 @@ use vrrp::State;
 use crate::fleet::Fleet;
 use crate::linux::LIFETIME;
 use crate::notify::Subject;
+use closer::Closer;
 
 /// Where the new program finds what was.
 const VARIABLE: &str = "VIP_DAEMON_RESUME";
@@ -49,7 +51,8 @@ pub struct Resume {
     groups: BTreeMap<String, String>,
     /// The guard of the program before, a child of this process.
     guard: Option<u32>,
-    /// The guards of programs that did not come up, children as well.
+    /// The guards of programs that did not come up, children as well, and whoever closes the
+    /// sockets of the program before.
     #[serde(default)]
     guards: Vec<u32>,
     /// When it stood so, since the machine was booted, time asleep included; unknown of a
@@ -204,7 +207,13 @@ pub async fn upgrade(
     if let Err(error) = check(&program, config, &waits, listens).await {
         return error;
     }
-    let resume = serde_json::to_string(&Resume::now(fleet)).unwrap_or_default();
+    let closer = Closer::start();
+    let mut resume = Resume::now(fleet);
+    match &closer {
+        Ok(closer) => resume.guards.push(closer.pid),
+        Err(error) => tracing::warn!("the upgrade waits for its sockets: {error}"),
+    }
+    let resume = serde_json::to_string(&resume).unwrap_or_default();
     let mut command = Command::new(&program);
     command.args(env::args_os().skip(1)).env(VARIABLE, resume);
     if let Err(error) = back::forward(&mut command) {
@@ -214,6 +223,9 @@ pub async fn upgrade(
     notify::reloading();
     let error = command.exec();
     notify::ready();
+    if let Ok(closer) = closer {
+        tokio::spawn(reap(closer.pid));
+    }
     UpgradeError::Run(program, error)
 }
 

@@ -10,13 +10,14 @@ use lab::host::Host;
 use lab::process::Program;
 use lab::wait;
 use libtest_mimic::Failed;
+use serde_json::Value;
 
 use crate::Test;
 use crate::hosts::{Lab, PATIENCE, assert_is, copy_program};
 use crate::scene::{INTERVALS, KEY, Scene, sound};
 use crate::virtual_mac::several;
 
-pub(crate) const TESTS: [(&str, Test); 4] = [
+pub(crate) const TESTS: [(&str, Test); 5] = [
     ("upgrade_keeps_the_address_and_makes_no_election", upgraded),
     (
         "an_upgrade_to_what_does_not_run_changes_nothing",
@@ -30,7 +31,45 @@ pub(crate) const TESTS: [(&str, Test); 4] = [
         "a_program_whose_router_cannot_start_goes_back_with_those_that_have",
         gone_back_from_a_router,
     ),
+    (
+        "an_upgrade_of_a_dozen_virtual_macs_makes_no_election",
+        a_dozen,
+    ),
 ];
+
+/// With a virtual hardware address each, which takes a while to be made or found.
+const DOZEN: u8 = 12;
+
+/// Each is silent for less than the others wait for it: the last one as well.
+fn a_dozen() -> Result<(), Failed> {
+    let lab = Lab::new("upgrade_dozen")?;
+    let _a = lab.start("a", &several(&lab, "a", 200, DOZEN)?)?;
+    all_are(&lab, "a", "active")?;
+    let _b = lab.start("b", &several(&lab, "b", 100, DOZEN)?)?;
+    all_are(&lab, "b", "backup")?;
+    for round in 0..3 {
+        lab.command("a", &["upgrade"])?;
+        // Longer than a lifetime, and than any of b would wait.
+        wait::pass(Duration::from_millis(1200), || false);
+        all_are(&lab, "a", "active")?;
+        let told = lab.command("b", &["events", "--past"])?;
+        // Each began as a Backup.
+        if told.lines().count() != usize::from(DOZEN) {
+            return Err(format!("round {round}, b told of:\n{told}").into());
+        }
+    }
+    Ok(())
+}
+
+fn all_are(lab: &Lab, host: &str, wanted: &str) -> Result<(), Failed> {
+    wait::until(&format!("all of {host} are {wanted}"), PATIENCE, || {
+        let status = lab.status(host).ok()?;
+        let all = status.pointer("/routers")?.as_array()?;
+        let is = |router: &Value| router.pointer("/state") == Some(&wanted.into());
+        (all.len() == usize::from(DOZEN) && all.iter().all(is)).then_some(())
+    })?;
+    Ok(())
+}
 
 /// Its file has a router whose interface is somebody else's, behind one that starts.
 fn gone_back_from_a_router() -> Result<(), Failed> {
