@@ -11,7 +11,7 @@ const STEADY: Duration = Duration::from_secs(3);
 /// A unit that systemd had to start so often will not come up by itself.
 pub(super) const TRIES: u32 = 5;
 /// Kinds of services that are active only once they have said so, or are done.
-const TOLD: [&str; 4] = ["notify", "notify-reload", "oneshot", "dbus"];
+const TOLD: [&str; 5] = ["notify", "notify-reload", "oneshot", "forking", "dbus"];
 
 /// How a unit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,7 @@ mod tests {
             // What says by itself that it is ready, is.
             ("notify", "active", "", 0, Duration::ZERO, Standing::Steady),
             ("notify", "active", "", 1, Duration::ZERO, Standing::Young),
+            ("forking", "active", "", 0, Duration::ZERO, Standing::Steady),
         ] {
             let text = text(kind, active, job, again);
             assert_eq!(standing(&text, SINCE + age), wanted, "{text} {age:?}");

@@ -6,7 +6,7 @@ use pki::Profile;
 use serde_json::{Value, json};
 
 use super::flags::Flags;
-use super::unit::{Service, quoted};
+use super::unit::{ONCE, Service, quoted};
 use super::yaml::documents;
 use super::{Newcomers, coredns, flannel, kubeconfig, server};
 use crate::layout;
@@ -126,7 +126,7 @@ fn service(manifests: &[String]) -> Service {
     told.unit("Documentation", "https://kubernetes.io/docs/")
         .unit("After", "kube-apiserver.service")
         .with(&[
-            ("Type", "oneshot"),
+            ("Type", ONCE),
             ("RemainAfterExit", "yes"),
             ("Restart", "on-failure"),
             ("RestartSec", "500ms"),

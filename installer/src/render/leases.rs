@@ -6,7 +6,7 @@ use pki::Profile;
 use super::etcd;
 use super::flags::Flags;
 use super::flannel::{Access, net_conf, pretty};
-use super::unit::Service;
+use super::unit::{ONCE, Service};
 use crate::layout::{self, certificate, key};
 use crate::resource::{
     Authority, Certificate, File, OnChange, Owner, Program, Resource, Shared, Stage, Unit,
@@ -135,7 +135,7 @@ fn service(prefix: &str, writer: &Writer) -> Service {
     .unit("After", "network-online.target etcd.service")
     .unit("StartLimitIntervalSec", "0")
     .with(&[
-        ("Type", "oneshot"),
+        ("Type", ONCE),
         ("RemainAfterExit", "yes"),
         ("User", writer.owner.name()),
         ("Restart", "on-failure"),

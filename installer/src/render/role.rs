@@ -3,7 +3,7 @@
 
 use super::addons::kubectl;
 use super::flags::Flags;
-use super::unit::Service;
+use super::unit::{ONCE, Service};
 use crate::layout;
 use crate::resource::{File, OnChange, Resource, Stage, Unit};
 use crate::spec::Host;
@@ -47,7 +47,7 @@ fn service(host: &Host) -> Service {
     .unit("Documentation", "https://kubernetes.io/docs/")
     .unit("After", "kube-apiserver.service kubelet.service")
     .with(&[
-        ("Type", "oneshot"),
+        ("Type", ONCE),
         ("RemainAfterExit", "yes"),
         ("Restart", "on-failure"),
         ("RestartSec", "1s"),

@@ -4,6 +4,11 @@ use std::fmt::Write;
 
 use super::flags::Flags;
 
+/// The kind of a service that does its work once, is active when that is done, and is tried again
+/// where it fails: `oneshot` with `Restart=` is refused by systemd before 244, such as RHEL 8's
+/// 239. Its command leaves nobody behind, so that `RemainAfterExit=` is what keeps it active.
+pub(super) const ONCE: &str = "forking";
+
 /// A service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
