@@ -45,6 +45,8 @@ const CLUSTERS: [&str; 9] = [
     "k0s",
     "rke2",
 ];
+/// What a flag takes for no (Go's `strconv.ParseBool`).
+const FALSE: [&str; 6] = ["0", "f", "F", "false", "False", "FALSE"];
 /// Programs that do what ours will, or whose place ours take.
 const BESIDE: [&str; 4] = ["haproxy", "keepalived", "dockerd", "containerd"];
 
@@ -107,11 +109,7 @@ pub(super) fn own(
 
 fn node(cluster: &Cluster, system: &System) -> Vec<What> {
     let mut found = Vec::new();
-    if !system.swaps.is_empty() {
-        found.push(What::Swap(system.swaps.clone()));
-    } else if !system.swaps_at_boot.is_empty() {
-        found.push(What::SwapAtBoot(system.swaps_at_boot.clone()));
-    }
+    found.extend(swap(cluster, system));
     if !system.unified && cluster.version.features().refuses_cgroup_v1 {
         // A file of its operator's may have it do without.
         found.push(match told(cluster, "config-dir") {
@@ -131,6 +129,25 @@ fn node(cluster: &Cluster, system: &System) -> Vec<What> {
         );
     }
     found
+}
+
+/// A kubelet refuses to start beside swap, unless it is told otherwise: by its flag, which counts
+/// more than any file, or by a file of its operator's.
+fn swap(cluster: &Cluster, system: &System) -> Option<What> {
+    let mut flags = cluster.extra_flags(Component::Kubelet);
+    let flag = flags.find(|(name, _)| *name == "fail-swap-on");
+    if flag.is_some_and(|(_, value)| FALSE.contains(&value)) {
+        return None;
+    }
+    let (now, at_boot) = (system.swaps.clone(), system.swaps_at_boot.clone());
+    let by_file = flag.is_none() && told(cluster, "config-dir");
+    match (now.is_empty(), at_boot.is_empty()) {
+        (false, _) if by_file => Some(What::SwapTold(now)),
+        (false, _) => Some(What::Swap(now)),
+        (true, false) if by_file => None,
+        (true, false) => Some(What::SwapAtBoot(at_boot)),
+        (true, true) => None,
+    }
 }
 
 /// Whether a kubelet is given a flag by the description.

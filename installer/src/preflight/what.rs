@@ -30,6 +30,8 @@ pub enum What {
     OtherMachine(String),
     /// It swaps, and a kubelet refuses to start.
     Swap(Vec<String>),
+    /// The same, where a file of the operator's may say that this kubelet does not refuse.
+    SwapTold(Vec<String>),
     /// It will, after the next boot.
     SwapAtBoot(Vec<String>),
     /// Memory, KiB.
@@ -234,6 +236,7 @@ impl What {
             | Self::Beside(_)
             | Self::Network(_)
             | Self::ControlGroupsTold
+            | Self::SwapTold(_)
             | Self::Name(_)
             | Self::Endpoint(_)
             | Self::System(_)

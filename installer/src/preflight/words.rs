@@ -13,6 +13,7 @@ use crate::layout;
 const KIB_PER_MIB: u64 = 1024;
 const SWAP: &str = "swapoff -a, and take its lines out of /etc/fstab; what no line of it makes, \
                     such as zram: systemctl mask its unit; --fix does all three";
+const SWAP_TOLD: &str = "nothing, where flags.kubelet.config-dir says failSwapOn: false";
 const MACHINE_ID: &str =
     "rm /etc/machine-id; systemd-machine-id-setup, on the copy; then reboot it";
 const EARLIER: &str = "take the earlier cluster down with the tool that made it, \
@@ -37,6 +38,7 @@ impl What {
                 "correct hosts[].addresses or hosts[].ssh.host".to_owned()
             }
             Self::Swap(_) | Self::SwapAtBoot(_) => SWAP.to_owned(),
+            Self::SwapTold(_) => SWAP_TOLD.to_owned(),
             Self::Memory(_) => format!("give it {} MiB or more", MEMORY / KIB_PER_MIB),
             Self::Processors(_) => format!("give it {PROCESSORS} or more"),
             Self::Full(room) | Self::Room(room) => {
@@ -133,7 +135,7 @@ impl fmt::Display for What {
                     "none of its interfaces has {address}: it is another machine"
                 )
             }
-            Self::Swap(swaps) => write!(f, "it swaps to {}", swaps.join(", ")),
+            Self::Swap(swaps) | Self::SwapTold(swaps) => write!(f, "it swaps to {}", swaps.join(", ")),
             Self::SwapAtBoot(swaps) => {
                 write!(f, "it will swap to {} after a boot", swaps.join(", "))
             }

@@ -1,5 +1,8 @@
 //! What others have installed, and what nobody has: programs, networks, what adds to units.
 
+use std::collections::BTreeMap;
+
+use crate::architecture::Architecture;
 use crate::facts::DropIn;
 use crate::preflight::{Installed, Lacking, What, fixes, preflight};
 
@@ -173,5 +176,24 @@ fn the_way_out_names_packages_and_what_may_be_written_instead() {
             "remove the package that brought it, or take it away: mkdir -p {folder}; ln -sf \
              /dev/null {folder}/10.conf; systemctl daemon-reload"
         )
+    );
+}
+
+#[test]
+fn programs_for_another_processor_are_named_on_whoever_is_to_run_them() {
+    let cluster = super::cluster();
+    let mut round = super::round(&cluster);
+    let other = |name: &str| (name.to_owned(), "aarch64".to_owned());
+    let mut programs = BTreeMap::from([other("etcd"), other("etcdctl")]);
+    programs.insert("kubelet".to_owned(), "x86_64".to_owned());
+    round.programs = BTreeMap::from([(Architecture::Arm64, programs.clone())]);
+    assert_eq!(preflight(&cluster, &round), []);
+    round.programs = BTreeMap::from([(Architecture::Amd64, programs)]);
+    let findings = preflight(&cluster, &round);
+    let hosts: Vec<_> = findings.iter().map(|one| one.host.as_str()).collect();
+    assert_eq!(hosts, ["m1", "m2", "m3"]);
+    assert_eq!(
+        findings[0].what.to_string(),
+        "it is x86_64, and etcd, etcdctl are for aarch64"
     );
 }

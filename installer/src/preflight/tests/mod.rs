@@ -3,6 +3,7 @@
 mod adopted;
 mod between;
 mod installed;
+mod kubelet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
@@ -379,23 +380,4 @@ fn a_slow_disk_and_a_kernel_that_wants_something_are_named() {
 
 fn forward_key() -> String {
     "net.ipv4.ip_forward".to_owned()
-}
-
-#[test]
-fn programs_for_another_processor_are_named_on_whoever_is_to_run_them() {
-    let cluster = cluster();
-    let mut round = round(&cluster);
-    let other = |name: &str| (name.to_owned(), "aarch64".to_owned());
-    let mut programs = BTreeMap::from([other("etcd"), other("etcdctl")]);
-    programs.insert("kubelet".to_owned(), "x86_64".to_owned());
-    round.programs = BTreeMap::from([(Architecture::Arm64, programs.clone())]);
-    assert_eq!(preflight(&cluster, &round), []);
-    round.programs = BTreeMap::from([(Architecture::Amd64, programs)]);
-    let findings = preflight(&cluster, &round);
-    let hosts: Vec<_> = findings.iter().map(|one| one.host.as_str()).collect();
-    assert_eq!(hosts, ["m1", "m2", "m3"]);
-    assert_eq!(
-        findings[0].what.to_string(),
-        "it is x86_64, and etcd, etcdctl are for aarch64"
-    );
 }
