@@ -57,7 +57,7 @@ pub struct Interface {
 #[derive(Debug, Error)]
 pub enum SurveyError {
     /// `ip` cannot be run.
-    #[error("ip cannot be run; install iproute2")]
+    #[error("ip cannot be run; install iproute2, or iproute on a relative of RHEL")]
     Run(#[source] io::Error),
     /// What `ip` prints was not understood.
     #[error("what \"ip -json address\" prints was not understood")]

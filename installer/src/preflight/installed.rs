@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::packages;
 use super::what::Weight;
 use super::words::are;
 use crate::facts::{DropIn, System};
@@ -24,7 +25,7 @@ pub enum Installed {
     /// Programs of the system that components run are not there.
     NoTool(Lacking),
     /// One that is not there, which a component can be without.
-    NoTracker(String),
+    NoTracker(Lacking),
     /// A file of others has one of our units run something else.
     RunsElse(DropIn),
     /// One that adds to a unit of ours, which runs what is ours all the same.
@@ -38,6 +39,8 @@ pub enum Installed {
 pub struct Lacking {
     /// Their names.
     pub names: Vec<String>,
+    /// What installs them.
+    pub install: String,
     /// What the description may say instead, so that they are not needed.
     pub instead: Option<&'static str>,
 }
@@ -66,10 +69,13 @@ fn tools(cluster: &Cluster, host: &Host, system: &System) -> Vec<Installed> {
     let mut found = Vec::new();
     if !names.is_empty() {
         let instead = young.then_some("networks.proxy: nftables");
-        found.push(Installed::NoTool(Lacking { names, instead }));
+        found.push(Installed::NoTool(Lacking::of(system, names, instead)));
     }
     let tracker = render::tracker(cluster, host).filter(lacks);
-    found.extend(tracker.map(|name| Installed::NoTracker(name.to_owned())));
+    found.extend(tracker.map(|name| {
+        let names = vec![name.to_owned()];
+        Installed::NoTracker(Lacking::of(system, names, None))
+    }));
     found
 }
 
@@ -108,8 +114,7 @@ impl Installed {
     #[must_use]
     pub fn way_out(&self) -> String {
         match self {
-            Self::NoTool(found) => found.way_out(),
-            Self::NoTracker(name) => format!("install the package {name}"),
+            Self::NoTool(found) | Self::NoTracker(found) => found.way_out(),
             Self::RunsElse(found) => masked(found),
             Self::KeepsPods(lines) => {
                 format!("let them through: {}; --fix does it", lines.join("; "))
@@ -126,9 +131,10 @@ impl fmt::Display for Installed {
                 let names = are(&found.names);
                 write!(f, "{names} not there, which components of this host run")
             }
-            Self::NoTracker(name) => write!(
+            Self::NoTracker(found) => write!(
                 f,
-                "{name} is not there: kube-proxy leads old connections of UDP to Pods that are gone"
+                "{} not there: kube-proxy leads old connections of UDP to Pods that are gone",
+                are(&found.names)
             ),
             Self::RunsElse(found) => {
                 let (path, unit) = (&found.path, &found.unit);
@@ -147,21 +153,19 @@ impl fmt::Display for Installed {
 }
 
 impl Lacking {
+    fn of(system: &System, names: Vec<String>, instead: Option<&'static str>) -> Self {
+        let install = packages::install(system, &names);
+        Self {
+            names,
+            install,
+            instead,
+        }
+    }
+
     fn way_out(&self) -> String {
-        // The package of both.
-        let of = |name: &String| match name.as_str() {
-            "ip6tables" => "iptables".to_owned(),
-            "nft" => "nftables".to_owned(),
-            "sysctl" => "procps".to_owned(),
-            "umount" => "mount".to_owned(),
-            _ => name.clone(),
-        };
-        let mut packages: Vec<_> = self.names.iter().map(of).collect();
-        packages.dedup();
-        let packages = packages.join(", ");
         match self.instead {
-            Some(instead) => format!("install {packages}, or write {instead}"),
-            None => format!("install {packages}"),
+            Some(instead) => format!("{}, or write {instead}", self.install),
+            None => self.install.clone(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod clock;
 mod fix;
 mod installed;
 mod own;
+mod packages;
 mod store;
 mod supported;
 #[cfg(test)]

@@ -19,14 +19,24 @@ const FAMILIES: [(&str, Release, u32); 3] = [
 /// Whether a system is one of them. Ubuntu calls itself a relative of Debian, and counts
 /// otherwise: a family is asked for by its own name first.
 pub(super) fn supported(system: &System) -> bool {
-    let names = std::iter::once(system.id.as_str());
-    let mut names = names.chain(system.like.split_whitespace());
+    let mut names = names(system);
     let family = names.find_map(|name| FAMILIES.iter().find(|family| family.0 == name));
     let (Some((_, first, last)), Some(release)) = (family, release(&system.release))
     else {
         return false;
     };
     release >= *first && release.0 <= *last
+}
+
+/// Whether a system is of a family, or calls itself a relative of it.
+pub(super) fn is_of(system: &System, family: &str) -> bool {
+    names(system).any(|name| name == family)
+}
+
+/// Its own name, then those that it is made from.
+fn names(system: &System) -> impl Iterator<Item = &str> {
+    let own = std::iter::once(system.id.as_str());
+    own.chain(system.like.split_whitespace())
 }
 
 fn release(text: &str) -> Option<Release> {

@@ -50,6 +50,7 @@ const ROWS: &[Row] = &[
         || {
             Some(What::Installed(Installed::NoTool(Lacking {
                 names: vec!["iptables".into()],
+                install: "install iptables".into(),
                 instead: Some("networks.proxy: nftables"),
             })))
         },
@@ -69,6 +70,7 @@ const ROWS: &[Row] = &[
         || {
             Some(What::Installed(Installed::NoTool(Lacking {
                 names: vec!["sysctl".into()],
+                install: "install procps".into(),
                 instead: None,
             })))
         },
@@ -155,6 +157,7 @@ fn the_way_out_names_packages_and_what_may_be_written_instead() {
     let lacking = |instead| {
         Installed::NoTool(Lacking {
             names: names.to_vec(),
+            install: "install iptables, ipset".to_owned(),
             instead,
         })
     };
