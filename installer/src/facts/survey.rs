@@ -30,6 +30,10 @@ pub struct Machine {
     /// which ones it asks itself.
     #[serde(default)]
     pub own_dns: Option<IpAddr>,
+    /// Interfaces with a default route by a router's advertisements that the kernel takes as long
+    /// as it does not forward.
+    #[serde(default)]
+    pub advertised: Vec<String>,
     /// Whether its kubelet has its certificate.
     pub joined: bool,
     /// Its processor, as its kernel says it (`uname -m`).
@@ -90,6 +94,7 @@ pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
         interfaces,
         resolv_conf: real.then(|| RESOLVED.to_owned()),
         own_dns: own_dns.filter(|_| !real),
+        advertised: advertised(root),
         system: Box::new(System::look(root)),
         joined: joined(root, SystemTime::now()),
         // An agent runs on the processor that it was built for.
@@ -116,6 +121,37 @@ fn loopback(text: &str) -> Option<IpAddr> {
     });
     let mut addresses = servers.filter_map(|server| server.parse::<IpAddr>().ok());
     addresses.find(IpAddr::is_loopback)
+}
+
+#[derive(Deserialize)]
+struct Route {
+    dev: Option<String>,
+    protocol: Option<String>,
+}
+
+/// A machine without IPv6 has none; what takes advertisements in the kernel's place, as
+/// NetworkManager and systemd-networkd do, has told it to take none.
+fn advertised(root: &Path) -> Vec<String> {
+    let words = ["-json", "-6", "route", "show", "default"];
+    let output = Command::new("ip").args(words).output();
+    let printed = output.map(|output| output.stdout).unwrap_or_default();
+    let takes = |name: &str| {
+        let path = format!("/proc/sys/net/ipv6/conf/{name}/accept_ra");
+        fs::read_to_string(below(root, &path)).is_ok_and(|text| text.trim() == "1")
+    };
+    by_routers(&printed, takes)
+}
+
+/// Of what `ip -json -6 route show default` prints, each interface once.
+fn by_routers(json: &[u8], takes: impl Fn(&str) -> bool) -> Vec<String> {
+    let routes: Vec<Route> = serde_json::from_slice(json).unwrap_or_default();
+    let routes = routes.into_iter();
+    let learnt = routes.filter(|route| route.protocol.as_deref() == Some("ra"));
+    let mut names: Vec<_> = learnt.filter_map(|route| route.dev).collect();
+    names.sort();
+    names.dedup();
+    names.retain(|name| takes(name));
+    names
 }
 
 #[derive(Deserialize)]
@@ -172,6 +208,19 @@ mod tests {
         assert_eq!(machine.interfaces.len(), 3);
         let hardware = machine.interfaces[1].hardware.as_deref();
         assert_eq!(hardware, Some("02:00:00:00:00:01"));
+    }
+
+    #[test]
+    fn a_route_that_a_router_has_told_of_counts_where_the_kernel_takes_its_word() {
+        let text = br#"[{"dst":"default","gateway":"fe80::1","dev":"eth0","protocol":"ra","metric":1024,"flags":[],"expires":1790,"pref":"medium"},
+            {"dst":"default","gateway":"fe80::2","dev":"eth0","protocol":"ra","metric":1024,"flags":[],"pref":"medium"},
+            {"dst":"default","gateway":"fe80::1","dev":"eth1","protocol":"ra","metric":100,"flags":[]},
+            {"dst":"default","gateway":"2001:db8::1","dev":"eth2","protocol":"static","metric":1024,"flags":[]},
+            {"dst":"default","protocol":"ra","nexthops":[]}]"#;
+        assert_eq!(by_routers(text, |name| name != "eth1"), ["eth0"]);
+        assert_eq!(by_routers(text, |_| true), ["eth0", "eth1"]);
+        assert_eq!(by_routers(b"[]", |_| true), [""; 0]);
+        assert_eq!(by_routers(b"", |_| true), [""; 0]);
     }
 
     #[test]

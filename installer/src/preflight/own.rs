@@ -45,6 +45,8 @@ const CLUSTERS: [&str; 9] = [
     "k0s",
     "rke2",
 ];
+/// By this a kernel takes no more advertisements of routers.
+const FORWARDS: (&str, &str) = ("net.ipv6.conf.all.forwarding", "1");
 /// What a flag takes for no (Go's `strconv.ParseBool`).
 const FALSE: [&str; 6] = ["0", "f", "F", "false", "False", "FALSE"];
 /// Programs that do what ours will, or whose place ours take.
@@ -66,6 +68,10 @@ pub(super) fn own(
         found.extend(node(cluster, system));
         let told = told(cluster, "resolv-conf");
         found.extend(machine.own_dns.filter(|_| !told).map(What::OwnDns));
+        let forwards = render::settings(cluster, host).contains(&FORWARDS);
+        let advertised = Some(machine.advertised.clone());
+        let advertised = advertised.filter(|names| forwards && !names.is_empty());
+        found.extend(advertised.map(What::Advertised));
     }
     if host.is(Role::ControlPlane) {
         if system.memory < MEMORY {

@@ -54,11 +54,41 @@ mod tests {
     #[test]
     fn each_family_calls_its_packages_otherwise() {
         for (id, like, release, names, wanted) in [
-            ("debian", "", "12", "iptables ip6tables ipset", "install iptables, ipset"),
-            ("ubuntu", "debian", "24.04", "conntrack nft", "install conntrack, nftables"),
-            ("debian", "", "12", "sysctl mount umount", "install procps, mount"),
-            ("rocky", "rhel centos fedora", "9.4", "iptables", "dnf install iptables-nft"),
-            ("rhel", "fedora", "8.10", "iptables ip6tables", "dnf install iptables"),
+            (
+                "debian",
+                "",
+                "12",
+                "iptables ip6tables ipset",
+                "install iptables, ipset",
+            ),
+            (
+                "ubuntu",
+                "debian",
+                "24.04",
+                "conntrack nft",
+                "install conntrack, nftables",
+            ),
+            (
+                "debian",
+                "",
+                "12",
+                "sysctl mount umount",
+                "install procps, mount",
+            ),
+            (
+                "rocky",
+                "rhel centos fedora",
+                "9.4",
+                "iptables",
+                "dnf install iptables-nft",
+            ),
+            (
+                "rhel",
+                "fedora",
+                "8.10",
+                "iptables ip6tables",
+                "dnf install iptables",
+            ),
             (
                 "almalinux",
                 "rhel centos fedora",
@@ -66,7 +96,13 @@ mod tests {
                 "iptables ip6tables ipset",
                 "dnf install iptables-nft ipset",
             ),
-            ("centos", "rhel fedora", "9", "conntrack", "dnf install conntrack-tools"),
+            (
+                "centos",
+                "rhel fedora",
+                "9",
+                "conntrack",
+                "dnf install conntrack-tools",
+            ),
             (
                 "ol",
                 "fedora",

@@ -80,6 +80,8 @@ pub enum What {
     System(String),
     /// Its name server is itself, which Pods on it cannot ask.
     OwnDns(IpAddr),
+    /// Interfaces whose default route it loses when it forwards, as a node of Pods with IPv6 does.
+    Advertised(Vec<String>),
     /// SELinux is enforcing.
     Enforcing,
     /// Something does not come through to it.
@@ -241,6 +243,7 @@ impl What {
             | Self::Endpoint(_)
             | Self::System(_)
             | Self::OwnDns(_)
+            | Self::Advertised(_)
             | Self::Enforcing => Weight::Warns,
             Self::Module(_) | Self::Setting(_) | Self::Names => Weight::Notes,
         }

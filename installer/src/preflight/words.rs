@@ -14,6 +14,8 @@ const KIB_PER_MIB: u64 = 1024;
 const SWAP: &str = "swapoff -a, and take its lines out of /etc/fstab; what no line of it makes, \
                     such as zram: systemctl mask its unit; --fix does all three";
 const SWAP_TOLD: &str = "nothing, where flags.kubelet.config-dir says failSwapOn: false";
+const OTHER_MACHINE: &str = "correct hosts[].addresses or hosts[].ssh.host";
+const ACCEPTS: &str = "/etc/sysctl.d/91-accept-ra.conf";
 const MACHINE_ID: &str =
     "rm /etc/machine-id; systemd-machine-id-setup, on the copy; then reboot it";
 const EARLIER: &str = "take the earlier cluster down with the tool that made it, \
@@ -34,9 +36,7 @@ impl What {
     #[must_use]
     pub fn way_out(&self) -> String {
         match self {
-            Self::OtherMachine(_) => {
-                "correct hosts[].addresses or hosts[].ssh.host".to_owned()
-            }
+            Self::OtherMachine(_) => OTHER_MACHINE.to_owned(),
             Self::Swap(_) | Self::SwapAtBoot(_) => SWAP.to_owned(),
             Self::SwapTold(_) => SWAP_TOLD.to_owned(),
             Self::Memory(_) => format!("give it {} MiB or more", MEMORY / KIB_PER_MIB),
@@ -86,6 +86,7 @@ impl What {
             }
             Self::System(_) => format!("use {SYSTEMS}, or try it on a machine to spare"),
             Self::OwnDns(_) => OWN_DNS.to_owned(),
+            Self::Advertised(names) => accepted(names),
             Self::Enforcing => ENFORCING.to_owned(),
             Self::Closed(closed) => opened(closed),
             Self::AddressTaken(_) => {
@@ -104,6 +105,19 @@ impl What {
             }
         }
     }
+}
+
+/// With slashes, as names of interfaces may have dots.
+fn accepted(names: &[String]) -> String {
+    let lines = names
+        .iter()
+        .map(|name| format!("net/ipv6/conf/{name}/accept_ra=2"));
+    let lines: Vec<_> = lines.collect();
+    format!(
+        "printf '%s\\n' {} >{ACCEPTS}; sysctl --load {ACCEPTS}; and the same in what sets them up, \
+         such as accept_ra 2 in /etc/network/interfaces",
+        lines.join(" ")
+    )
 }
 
 fn opened(closed: &Closed) -> String {
@@ -135,7 +149,9 @@ impl fmt::Display for What {
                     "none of its interfaces has {address}: it is another machine"
                 )
             }
-            Self::Swap(swaps) | Self::SwapTold(swaps) => write!(f, "it swaps to {}", swaps.join(", ")),
+            Self::Swap(swaps) | Self::SwapTold(swaps) => {
+                write!(f, "it swaps to {}", swaps.join(", "))
+            }
             Self::SwapAtBoot(swaps) => {
                 write!(f, "it will swap to {} after a boot", swaps.join(", "))
             }
@@ -177,6 +193,7 @@ impl fmt::Display for What {
                 "its /etc/resolv.conf names {server}, which is the Pod itself to a Pod: CoreDNS would \
                  ask itself, and end"
             ),
+            Self::Advertised(names) => advertised(f, names),
             Self::Enforcing => f.write_str("SELinux is enforcing"),
             Self::Closed(closed) => write!(f, "{closed}"),
             Self::AddressTaken(taken) => write!(f, "{taken}"),
@@ -203,6 +220,15 @@ impl fmt::Display for Room {
         let (has, path) = (self.has / KIB_PER_MIB, &self.path);
         write!(f, "there are {has} MiB of room in {path}")
     }
+}
+
+fn advertised(f: &mut fmt::Formatter<'_>, names: &[String]) -> fmt::Result {
+    write!(
+        f,
+        "its default route of IPv6 over {} comes by router advertisements, which a kernel that \
+         forwards takes no more: it ends some time after apply",
+        names.join(", ")
+    )
 }
 
 fn unsupported(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {

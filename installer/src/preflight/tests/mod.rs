@@ -4,6 +4,7 @@ mod adopted;
 mod between;
 mod installed;
 mod kubelet;
+mod routers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
