@@ -27,7 +27,7 @@ use crate::guard::{Facts, Keeper};
 use crate::ledger;
 use crate::linux::{Before, Linux, OpenError};
 use crate::live::Life;
-use crate::notify::{Move, Subject, Teller};
+use crate::notify::{News, Subject, Teller};
 use crate::sync::{Book, Seat};
 use crate::thread::Thread;
 use crate::track::Tracker;
@@ -191,7 +191,7 @@ impl Fleet {
     }
 
     /// Where a router that starts puts its transitions.
-    fn line(&self) -> Option<mpsc::Sender<Move>> {
+    fn line(&self) -> Option<mpsc::Sender<News>> {
         let hush = self.hush.lock().unwrap_or_else(PoisonError::into_inner);
         let hushed = hush.as_ref().map(|hush| hush.moves.clone());
         hushed.or_else(|| self.teller.line())

@@ -27,7 +27,7 @@ use crate::driver::{
 use crate::flight::Flight;
 use crate::guard::Line;
 use crate::linux::{Alarm, Before, Claimant, Linux, Monitor, Notice, OpenError};
-use crate::notify::Move;
+use crate::notify::News;
 use crate::sync::Seat;
 use crate::track::Standing;
 use change::Place;
@@ -56,7 +56,7 @@ pub struct Life {
     /// Where it records what it decides.
     pub flight: Arc<Flight>,
     /// Whom it tells of transitions.
-    pub moves: Option<mpsc::Sender<Move>>,
+    pub moves: Option<mpsc::Sender<News>>,
     /// Its place in a sync group.
     pub seat: Option<Seat>,
     /// Who takes its addresses away when nothing here can.

@@ -155,6 +155,9 @@ pub struct Notify {
     pub any: Option<Vec<String>>,
     /// As whom they run.
     pub user: Option<String>,
+    /// Whether the FIFO tells of its priority, too.
+    #[serde(default)]
+    pub priority_changes: bool,
 }
 
 /// `notify`.

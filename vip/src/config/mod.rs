@@ -129,6 +129,8 @@ pub struct Notify {
     pub stop: Option<Script>,
     /// After each of these, with keepalived's arguments.
     pub any: Option<Script>,
+    /// Whether the FIFO tells of its priority, too.
+    pub priority_changes: bool,
 }
 
 impl Notify {

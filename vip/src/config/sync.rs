@@ -44,6 +44,10 @@ impl Reader<'_> {
             self.alike(&members().collect::<Vec<_>>(), &members_at);
             let name = self.name(&group.name, &at.key("name"));
             let notify = self.notify(&group.notify, &at.key("notify"));
+            if group.notify.priority_changes {
+                let at = at.key("notify").key("priorityChanges");
+                self.refuse::<()>(&at, "belongs to a router; a group has no priority");
+            }
             for router in routers.iter_mut() {
                 if group.routers.contains(&router.name) {
                     router.sync_group = Some(group.name.clone());

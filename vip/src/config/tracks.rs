@@ -200,6 +200,7 @@ impl Reader<'_> {
             fault: program(&file.fault, "fault")?,
             stop: program(&file.stop, "stop")?,
             any: program(&file.any, "any")?,
+            priority_changes: file.priority_changes,
         })
     }
 

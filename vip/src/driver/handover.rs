@@ -102,7 +102,10 @@ pub(super) async fn answered(handing: &mut Option<Handing>) -> Result<Go, Declin
 impl<E: Effects> Driver<E> {
     /// What tracking makes of the priority has changed.
     pub(super) fn stand(&mut self, own: Standing) {
-        self.own = own;
+        let earlier = std::mem::replace(&mut self.own, own);
+        if earlier.able != own.able {
+            self.tell_priority(own.able);
+        }
         let standing = self.beside_others(own);
         let before = std::mem::replace(&mut self.standing, standing);
         if (before.priority, before.out) == (standing.priority, standing.out) {

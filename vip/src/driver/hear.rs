@@ -41,6 +41,7 @@ impl<E: Effects> Driver<E> {
             Ok(odd) => {
                 let (from, advert) = (envelope.source, &received.advert);
                 self.odd(&odd, from, advert.interval);
+                self.tell_lower(from, advert);
                 // It does not hear us: one that would yield to us does not, and its release
                 // is no word of who we follow.
                 let deaf = odd.contains(&Odd::UnlistedSender);

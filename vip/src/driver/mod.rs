@@ -40,7 +40,7 @@ use crate::channel::{Client, Group};
 use crate::claim::Fence;
 use crate::config::{MisconfiguredPeer, Router, VirtualAddress};
 use crate::flight::Flight;
-use crate::notify::Move;
+use crate::notify::News;
 use crate::sync::Seat;
 use crate::track::Standing;
 
@@ -109,7 +109,7 @@ pub struct Driver<E> {
     channel: Option<Client>,
     handing: Option<Handing>,
     flight: Arc<Flight>,
-    moves: Option<mpsc::Sender<Move>>,
+    moves: Option<mpsc::Sender<News>>,
     /// What it was asked to become.
     change: Option<Box<Change>>,
 }
@@ -135,7 +135,7 @@ pub struct Setup<'a> {
     /// Where it records what it decides.
     pub flight: Arc<Flight>,
     /// Whom it tells of transitions.
-    pub moves: Option<mpsc::Sender<Move>>,
+    pub moves: Option<mpsc::Sender<News>>,
     /// Its place in a sync group.
     pub seat: Option<Seat>,
 }

@@ -11,7 +11,7 @@ use vrrp::fsm::{Action, Actions, Event, Note, Reason};
 use super::{Driver, Effects, Failure, RENEW, Record};
 use crate::claim::{self, Verdict, Wish};
 use crate::flight::{Decision, What};
-use crate::notify::Move;
+use crate::notify::News;
 
 /// How long a router whose interface refused an address stays at fault.
 const RETRY: Duration = Duration::from_secs(5);
@@ -103,9 +103,9 @@ impl<E: Effects> Driver<E> {
     }
 
     /// A full queue costs a notice, never an election.
-    pub(super) fn tell(&self, moved: Move) {
+    pub(super) fn tell(&self, news: News) {
         if let Some(moves) = &self.moves {
-            let told = moves.try_send(moved);
+            let told = moves.try_send(news);
             self.keep(|record| record.counts.untold += u64::from(told.is_err()));
         }
     }

@@ -154,7 +154,7 @@ struct Bench {
     commands: mpsc::Sender<Command>,
     publish: watch::Sender<Record>,
     record: watch::Receiver<Record>,
-    moves: Mutex<mpsc::Receiver<Move>>,
+    moves: Mutex<mpsc::Receiver<News>>,
     task: JoinHandle<Ended>,
 }
 

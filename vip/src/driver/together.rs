@@ -7,7 +7,7 @@ use vrrp::{Priority, State};
 
 use super::handover::Cause;
 use super::{Driver, Effects, Ended};
-use crate::notify::{Move, Subject};
+use crate::notify::{Move, News, Subject};
 use crate::sync::{Around, Seat, Stance};
 use crate::track::Standing;
 
@@ -160,14 +160,14 @@ impl<E: Effects> Driver<E> {
         let group = together.seat.group().to_owned();
         let reason = self.record.borrow().reason;
         tracing::info!(group, %from, %to, "the sync group changed");
-        self.tell(Move {
+        self.tell(News::Moved(Move {
             subject: Subject::Group(group),
             from,
             to,
             reason,
             // As keepalived's scripts know it.
             priority: Priority::RELEASE,
-        });
+        }));
     }
 
     /// Whom the router waits for; nobody when its time has not come.

@@ -5,11 +5,14 @@
 //! the addresses when nobody else does. What is told is the FAULT that scripts wait for,
 //! as long as it does not hold the addresses.
 
-use vrrp::State;
+use std::net::IpAddr;
+
 use vrrp::fsm::Reason;
+use vrrp::packet::Advert;
+use vrrp::{Priority, State};
 
 use super::{Driver, Effects};
-use crate::notify::{Move, Subject};
+use crate::notify::{Aside, Move, News, Subject};
 use crate::track::Out;
 
 impl<E: Effects> Driver<E> {
@@ -52,7 +55,7 @@ impl<E: Effects> Driver<E> {
         if from == to {
             return;
         }
-        self.tell(Move {
+        self.tell(News::Moved(Move {
             subject: Subject::Router(self.name.clone()),
             from,
             to,
@@ -62,7 +65,33 @@ impl<E: Effects> Driver<E> {
                 State::Backup | State::Active => self.machine.priority(),
                 State::Fault | State::Initialize => self.own.able,
             },
-        });
+        }));
         self.record.send_modify(|record| record.tell(to, reason));
+    }
+
+    /// An Active that hears a router which should yield: the two did not hear each other.
+    pub(super) fn tell_lower(&self, from: IpAddr, advert: &Advert) {
+        let ours = (self.machine.priority(), self.source);
+        let lower = (advert.priority, from) < ours && !advert.priority.is_release();
+        if lower && self.machine.state() == State::Active {
+            self.tell(News::Aside {
+                router: self.name.clone(),
+                aside: Aside::LowerHeard,
+                priority: self.machine.priority(),
+            });
+        }
+    }
+
+    /// The priority that it has when nothing makes it stay out has changed.
+    pub(super) fn tell_priority(&self, priority: Priority) {
+        let aside = match self.machine.state() {
+            State::Active => Aside::ActivePriority,
+            State::Backup | State::Fault | State::Initialize => Aside::BackupPriority,
+        };
+        self.tell(News::Aside {
+            router: self.name.clone(),
+            aside,
+            priority,
+        });
     }
 }

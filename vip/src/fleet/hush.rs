@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
 use vrrp::State;
 
-use crate::notify::{Move, Subject};
+use crate::notify::{Move, News, Subject};
 
 /// As many as the drivers may have waiting anywhere else.
 const QUEUE: usize = 256;
 
 /// Where drivers put their transitions until all have started.
 pub(super) struct Hush {
-    pub(super) moves: mpsc::Sender<Move>,
+    pub(super) moves: mpsc::Sender<News>,
     settled: oneshot::Sender<()>,
 }
 
@@ -23,7 +23,7 @@ impl Hush {
     /// `line`. Inside a tokio runtime.
     pub(super) fn begin(
         before: BTreeMap<Subject, State>,
-        line: mpsc::Sender<Move>,
+        line: mpsc::Sender<News>,
     ) -> Self {
         let (moves, queue) = mpsc::channel(QUEUE);
         let (settled, heard) = oneshot::channel();
@@ -39,10 +39,10 @@ impl Hush {
 }
 
 async fn hush(
-    mut moves: mpsc::Receiver<Move>,
+    mut moves: mpsc::Receiver<News>,
     before: BTreeMap<Subject, State>,
     settled: oneshot::Receiver<()>,
-    line: mpsc::Sender<Move>,
+    line: mpsc::Sender<News>,
 ) {
     // Sent or dropped: both mean that nobody is on the way any more.
     let _ = settled.await;
@@ -61,17 +61,27 @@ async fn hush(
 
 /// One transition for everybody who stood somewhere and now stands elsewhere; all of those
 /// who were not there before.
-fn merged(held: Vec<Move>, before: &BTreeMap<Subject, State>) -> Vec<Move> {
-    let mut left: Vec<Move> = Vec::new();
-    for moved in held {
+fn merged(held: Vec<News>, before: &BTreeMap<Subject, State>) -> Vec<News> {
+    let mut left: Vec<News> = Vec::new();
+    for news in held {
+        let News::Moved(moved) = news else {
+            left.push(news);
+            continue;
+        };
         let known = before.get(&moved.subject).copied();
         let from = known.unwrap_or(moved.from);
         if known.is_some() {
-            left.retain(|earlier| earlier.subject != moved.subject);
+            left.retain(|earlier| match earlier {
+                News::Moved(earlier) => earlier.subject != moved.subject,
+                News::Aside { .. } => true,
+            });
         }
-        left.push(Move { from, ..moved });
+        left.push(News::Moved(Move { from, ..moved }));
     }
-    left.retain(|moved| moved.from != moved.to);
+    left.retain(|news| match news {
+        News::Moved(moved) => moved.from != moved.to,
+        News::Aside { .. } => true,
+    });
     left
 }
 
@@ -82,14 +92,14 @@ mod tests {
     use vrrp::Priority;
     use vrrp::fsm::Reason;
 
-    fn moved(name: &str, from: State, to: State) -> Move {
-        Move {
+    fn moved(name: &str, from: State, to: State) -> News {
+        News::Moved(Move {
             subject: Subject::Router(name.to_owned()),
             from,
             to,
             reason: Reason::Started,
             priority: Priority::DEFAULT,
-        }
+        })
     }
 
     #[tokio::test]
@@ -113,7 +123,9 @@ mod tests {
         }
         hush.settle();
         let mut next = async || {
-            let moved = told.recv().await.unwrap();
+            let News::Moved(moved) = told.recv().await.unwrap() else {
+                panic!("no transition");
+            };
             let Subject::Router(name) = moved.subject else {
                 panic!("a group");
             };

@@ -43,8 +43,7 @@ impl Reading<'_> {
             | "notify_fault"
             | "notify_stop"
             | "notify_deleted"
-            | "notify_master_rx_lower_pri"
-            | "notify_priority_changes" => {
+            | "notify_master_rx_lower_pri" => {
                 "no program is told of that; `vip-daemon events` and /metrics say it"
             }
             "virtual_routes" | "virtual_rules" => "only addresses are moved",

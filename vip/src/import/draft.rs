@@ -17,6 +17,8 @@ pub(super) struct Group {
     pub(super) routers: Vec<String>,
     /// Which program is told of what, as flow YAML.
     pub(super) notify: Vec<String>,
+    /// `notify_priority_changes`, which its routers have where they say nothing.
+    pub(super) priority_changes: Option<bool>,
 }
 
 /// One `vrrp_instance` in our terms.
@@ -50,6 +52,8 @@ pub(super) struct Router {
     pub(super) tracks: Vec<Track>,
     /// Which program is told of what, as flow YAML.
     pub(super) notify: Vec<String>,
+    /// keepalived's `notify_priority_changes`, where it is said.
+    pub(super) priority_changes: Option<bool>,
 }
 
 /// One virtual address, and what is said of its place.
@@ -231,8 +235,12 @@ impl Router {
         ];
         let announce: Vec<_> = announce.into_iter().flatten().collect();
         lines.push(format!("  announce: {{{}}}", announce.join(", ")));
-        if !self.notify.is_empty() {
-            lines.push(format!("  notify: {{{}}}", self.notify.join(", ")));
+        let mut notify = self.notify.clone();
+        if self.priority_changes == Some(true) {
+            notify.push("priorityChanges: true".to_owned());
+        }
+        if !notify.is_empty() {
+            lines.push(format!("  notify: {{{}}}", notify.join(", ")));
         }
         if !self.tracks.is_empty() {
             lines.push("  track:".to_owned());

@@ -17,6 +17,7 @@ pub(super) struct Defaults {
     pub(super) burst: Option<String>,
     pub(super) again: Option<String>,
     pub(super) refresh: Option<String>,
+    pub(super) priority_changes: Option<bool>,
 }
 
 /// Where the unit lets the daemon make files.
@@ -88,6 +89,10 @@ fn inherited(at: &Directive, defaults: &mut Defaults, report: &mut Report) -> bo
             defaults.fifo = Some(value);
             return true;
         }
+        "vrrp_notify_priority_changes" => {
+            defaults.priority_changes = Some(at.is_on());
+            "notify.priorityChanges of every router"
+        }
         "vrrp_min_garp" => {
             if at.is_on() {
                 defaults.burst = Some("1".to_owned());
@@ -134,8 +139,7 @@ fn fifo(at: &Directive, report: &mut Report) {
     }
     report.trap(
         at.line,
-        "vip-daemon's FIFO has no MASTER_RX_LOWER_PRI, MASTER_PRIORITY or BACKUP_PRIORITY, \
-         and a router that a reload takes out is told as STOP",
+        "a router that a reload takes out is told to the FIFO as STOP",
     );
 }
 

@@ -87,6 +87,10 @@ fn directive(
         "sync_group_tracking_weight" => {
             report.not_needed(at, "the group's checks count for all of its routers");
         }
+        "notify_priority_changes" => {
+            group.priority_changes = Some(at.is_on());
+            report.honoured(at, "notify.priorityChanges of its routers");
+        }
         "smtp_alert" | "no_smtp_alert" => mail(at, report),
         _ => seldom(at, report),
     }
@@ -103,6 +107,7 @@ fn spread(group: &Group, tracks: &[Track], checks: Checks, draft: &mut Draft) {
     }
     for router in &mut draft.routers {
         if member(&router.name) {
+            router.priority_changes = router.priority_changes.or(group.priority_changes);
             for track in &all {
                 if !router.tracks.contains(track) {
                     router.tracks.push(track.clone());

@@ -234,6 +234,11 @@ impl Reading<'_> {
     }
 
     fn notify(&mut self, at: &Directive) -> bool {
+        if at.name() == "notify_priority_changes" {
+            self.router.priority_changes = Some(at.is_on());
+            self.report.honoured(at, "notify.priorityChanges");
+            return true;
+        }
         let user = self.defaults.script_user.as_deref();
         programs(at, user, &mut self.router.notify, self.report)
     }

@@ -157,6 +157,9 @@ fn read(
     for directive in groups {
         group::read(directive, &defaults, &mut definitions, &mut draft, report);
     }
+    for router in &mut draft.routers {
+        router.priority_changes = router.priority_changes.or(defaults.priority_changes);
+    }
     definitions.unused(report);
     Ok(draft)
 }

@@ -86,11 +86,7 @@ const UNSUPPORTED: Verdicts = &[
         "announce.refresh announces every address on the interface it is on",
     ),
     (
-        &[
-            "vrrp_notify_priority_changes",
-            "notify_priority_changes",
-            "notify_deleted",
-        ],
+        &["notify_deleted"],
         "no program is told of that; `vip-daemon status --watch` and /metrics say it",
     ),
     (

@@ -7,7 +7,7 @@ use vrrp::{Priority, State};
 use super::Life;
 use crate::driver::Lost;
 use crate::linux::OpenError;
-use crate::notify::{Move, Subject};
+use crate::notify::{Move, News, Subject};
 use crate::sync::Stance;
 
 impl Life {
@@ -82,7 +82,7 @@ impl Life {
             return;
         };
         // As in a driver: a full queue costs a notice.
-        let told = moves.try_send(moved);
+        let told = moves.try_send(News::Moved(moved));
         self.record.send_if_modified(|record| {
             record.counts.untold += u64::from(told.is_err());
             false

@@ -1,7 +1,7 @@
 //! Telling others of transitions: keepalived's scripts and FIFO, and events on the socket.
 //!
 //! ```text
-//!   driver ──Move (try_send)──▶ Teller ──▶ Events ──▶ `vip-daemon events`
+//!   driver ──News (try_send)──▶ Teller ──▶ Events ──▶ `vip-daemon events`
 //!                                 ├──▶ FIFO: INSTANCE "VI_1" MASTER 101
 //!                                 └──▶ a queue per router ──▶ programs, one by one
 //! ```
@@ -29,7 +29,7 @@ use crate::config::Notify;
 
 pub use events::Events;
 use fifo::Fifo;
-pub use moved::{Move, Subject, arguments, line, word};
+pub use moved::{Aside, Move, News, Subject, arguments, line, word};
 use programs::{QUEUE, run};
 
 /// Transitions that may wait: a flapping router makes some a second.
@@ -48,7 +48,7 @@ struct Wanted {
 /// Tells others of transitions.
 #[derive(Debug)]
 pub struct Teller {
-    moves: Mutex<Option<mpsc::Sender<Move>>>,
+    moves: Mutex<Option<mpsc::Sender<News>>>,
     events: Arc<Events>,
     wanted: Arc<Mutex<Wanted>>,
     lost: Arc<AtomicU64>,
@@ -80,7 +80,7 @@ impl Teller {
     }
 
     /// Where a driver puts its transitions.
-    pub fn line(&self) -> Option<mpsc::Sender<Move>> {
+    pub fn line(&self) -> Option<mpsc::Sender<News>> {
         let moves = self.moves.lock().unwrap_or_else(PoisonError::into_inner);
         moves.clone()
     }
@@ -135,27 +135,32 @@ impl Teller {
 }
 
 async fn tell(
-    mut moves: mpsc::Receiver<Move>,
+    mut moves: mpsc::Receiver<News>,
     events: Arc<Events>,
     wanted: Arc<Mutex<Wanted>>,
     lost: Arc<AtomicU64>,
 ) {
     let mut queues: BTreeMap<Subject, mpsc::Sender<(Move, Notify)>> = BTreeMap::new();
     let (mut running, mut writer) = (Vec::new(), Fifo::default());
-    while let Some(moved) = moves.recv().await {
-        events.add(&moved, SystemTime::now());
+    while let Some(news) = moves.recv().await {
+        if let News::Moved(moved) = &news {
+            events.add(moved, SystemTime::now());
+        }
         let (fifo, notify) = {
             let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
             (
                 wanted.fifo.clone(),
-                wanted.programs.get(&moved.subject).cloned(),
+                wanted.programs.get(&news.subject()).cloned(),
             )
         };
-        if let Some(fifo) = fifo
-            && !writer.write(&fifo, &line(&moved))
+        if let Some(fifo) = fifo.filter(|_| is_wanted(&news, notify.as_ref()))
+            && !writer.write(&fifo, &line(&news))
         {
             lost.fetch_add(1, Ordering::Relaxed);
         }
+        let News::Moved(moved) = news else {
+            continue;
+        };
         let Some(notify) = notify.filter(|notify| *notify != Notify::default()) else {
             continue;
         };
@@ -175,6 +180,16 @@ async fn tell(
     }
 }
 
+/// Does a line for it belong into the FIFO?
+fn is_wanted(news: &News, notify: Option<&Notify>) -> bool {
+    match news {
+        News::Aside { aside, .. } if aside.is_asked_for() => {
+            notify.is_some_and(|notify| notify.priority_changes)
+        }
+        News::Moved(_) | News::Aside { .. } => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::moved::tests::moved;
@@ -182,7 +197,7 @@ mod tests {
     use std::fs::OpenOptions;
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
-    use vrrp::State;
+    use vrrp::{Priority, State};
 
     #[tokio::test]
     async fn n5_a_fifo_without_a_reader_blocks_nobody_and_one_with_gets_every_line() {
@@ -191,7 +206,7 @@ mod tests {
         let teller = Teller::start(Some(fifo.clone()));
         let drivers = teller.line().unwrap();
         for to in [State::Active, State::Backup] {
-            drivers.try_send(moved(to, 101)).unwrap();
+            drivers.try_send(News::Moved(moved(to, 101))).unwrap();
         }
         drop(drivers);
         teller.end().await;
@@ -201,12 +216,24 @@ mod tests {
         let mut open = OpenOptions::new();
         open.read(true).custom_flags(libc::O_NONBLOCK);
         let mut reader = open.open(&fifo).unwrap();
-        drivers.try_send(moved(State::Fault, 1)).unwrap();
+        let aside = |aside| News::Aside {
+            router: "VI_1".to_owned(),
+            aside,
+            priority: Priority::new(80),
+        };
+        drivers
+            .try_send(News::Moved(moved(State::Fault, 1)))
+            .unwrap();
+        drivers.try_send(aside(Aside::LowerHeard)).unwrap();
+        // Nobody asks for it.
+        drivers.try_send(aside(Aside::ActivePriority)).unwrap();
         drop(drivers);
         teller.end().await;
         let mut read = String::new();
         reader.read_to_string(&mut read).unwrap();
-        assert_eq!(read, "INSTANCE \"VI_1\" FAULT 1\n");
+        let lines = ["FAULT 1", "MASTER_RX_LOWER_PRI 80"];
+        let lines = lines.map(|line| format!("INSTANCE \"VI_1\" {line}\n"));
+        assert_eq!(read, lines.concat());
     }
 
     #[tokio::test]
@@ -218,7 +245,7 @@ mod tests {
         teller
             .line()
             .unwrap()
-            .try_send(moved(State::Active, 101))
+            .try_send(News::Moved(moved(State::Active, 101)))
             .unwrap();
         teller.end().await;
         assert_eq!(teller.lost(), 1);

@@ -1,4 +1,4 @@
-//! A transition, and the words in which keepalived tells of one.
+//! A transition and what else is told, and the words in which keepalived tells of it.
 
 use vrrp::fsm::Reason;
 use vrrp::{Priority, State};
@@ -37,6 +37,62 @@ pub struct Move {
     pub priority: Priority,
 }
 
+/// What others are told of.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// A transition.
+    Moved(Move),
+    /// What the FIFO alone tells of a router.
+    Aside {
+        /// Its name.
+        router: String,
+        /// What.
+        aside: Aside,
+        /// Its priority.
+        priority: Priority,
+    },
+}
+
+/// What is no transition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aside {
+    /// It is Active, and has heard another that should yield to it.
+    LowerHeard,
+    /// Its priority has changed while it was Active.
+    ActivePriority,
+    /// Its priority has changed while it was not.
+    BackupPriority,
+}
+
+impl Aside {
+    /// The word that keepalived's users know.
+    fn word(self) -> &'static str {
+        match self {
+            Self::LowerHeard => "MASTER_RX_LOWER_PRI",
+            Self::ActivePriority => "MASTER_PRIORITY",
+            Self::BackupPriority => "BACKUP_PRIORITY",
+        }
+    }
+
+    /// Does keepalived tell of it only where the file says so?
+    pub(super) fn is_asked_for(self) -> bool {
+        match self {
+            Self::LowerHeard => false,
+            Self::ActivePriority | Self::BackupPriority => true,
+        }
+    }
+}
+
+impl News {
+    /// Whose it is.
+    pub(super) fn subject(&self) -> Subject {
+        match self {
+            Self::Moved(moved) => moved.subject.clone(),
+            Self::Aside { router, .. } => Subject::Router(router.clone()),
+        }
+    }
+}
+
 /// The word that keepalived's users know.
 #[must_use]
 pub fn word(state: State) -> &'static str {
@@ -62,9 +118,16 @@ pub fn arguments(moved: &Move) -> [String; 4] {
 
 /// The line that keepalived writes into its FIFO.
 #[must_use]
-pub fn line(moved: &Move) -> String {
-    let ((kind, name), priority) = (moved.subject.named(), moved.priority.get());
-    format!("{kind} \"{name}\" {} {priority}\n", word(moved.to))
+pub fn line(news: &News) -> String {
+    let (word, priority) = match news {
+        News::Moved(moved) => (word(moved.to), moved.priority),
+        News::Aside {
+            aside, priority, ..
+        } => (aside.word(), *priority),
+    };
+    let subject = news.subject();
+    let ((kind, name), priority) = (subject.named(), priority.get());
+    format!("{kind} \"{name}\" {word} {priority}\n")
 }
 
 #[cfg(test)]
@@ -91,7 +154,7 @@ pub(super) mod tests {
             (State::Initialize, 100, "INSTANCE \"VI_1\" STOP 100\n"),
         ] {
             let moved = moved(to, priority);
-            assert_eq!(line(&moved), expected);
+            assert_eq!(line(&News::Moved(moved.clone())), expected);
             let words = expected.replace('"', "");
             assert_eq!(arguments(&moved).join(" "), words.trim());
         }
@@ -103,7 +166,24 @@ pub(super) mod tests {
             subject: Subject::Group("VG_1".to_owned()),
             ..moved(State::Active, 0)
         };
-        assert_eq!(line(&moved), "GROUP \"VG_1\" MASTER 0\n");
+        let line = line(&News::Moved(moved.clone()));
+        assert_eq!(line, "GROUP \"VG_1\" MASTER 0\n");
         assert_eq!(arguments(&moved), ["GROUP", "VG_1", "MASTER", "0"]);
+    }
+
+    #[test]
+    fn what_is_no_transition_has_keepalived_s_lines() {
+        for (aside, expected) in [
+            (Aside::LowerHeard, "MASTER_RX_LOWER_PRI"),
+            (Aside::ActivePriority, "MASTER_PRIORITY"),
+            (Aside::BackupPriority, "BACKUP_PRIORITY"),
+        ] {
+            let news = News::Aside {
+                router: "VI_1".to_owned(),
+                aside,
+                priority: Priority::new(101),
+            };
+            assert_eq!(line(&news), format!("INSTANCE \"VI_1\" {expected} 101\n"));
+        }
     }
 }

@@ -37,7 +37,11 @@ async fn n3_a_backup_whose_check_fails_is_told_at_fault_and_its_end() {
     assert_eq!(bench.told(), ["INSTANCE \"api\" FAULT 200"]);
     bench.hears(250).await;
     bench.stands(180, None).await;
-    assert_eq!(bench.told(), ["INSTANCE \"api\" BACKUP 180"]);
+    let lines = ["BACKUP_PRIORITY 180", "BACKUP 180"];
+    assert_eq!(
+        bench.told(),
+        lines.map(|it| format!("INSTANCE \"api\" {it}"))
+    );
     // A release is no fault, and the priority is what is advertised.
     bench.stands(1, Some(Out::Released)).await;
     assert_eq!(bench.told(), [""; 0]);
@@ -76,6 +80,41 @@ async fn n3_a_fault_of_link_and_check_is_one_and_ends_with_the_last() {
     assert_eq!(bench.told(), ["INSTANCE \"api\" BACKUP 200"]);
 }
 
+/// A rival of lower priority does not hear us, or has only started; one that gives the
+/// addresses up is none.
+#[tokio::test(start_paused = true)]
+async fn an_active_tells_of_whoever_should_yield_to_it() {
+    let bench = bench(clear());
+    bench.hears(100).await;
+    bench.until(700).await;
+    bench.told();
+    for (priority, told) in [
+        (100, &["INSTANCE \"api\" MASTER_RX_LOWER_PRI 200"][..]),
+        (0, &[]),
+        (250, &["INSTANCE \"api\" BACKUP 200"]),
+        (100, &[]),
+    ] {
+        bench.hears(priority).await;
+        assert_eq!(bench.told(), told, "{priority}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_priority_that_changes_is_told_with_the_state_it_changes_in() {
+    let bench = bench(clear());
+    bench.hears(250).await;
+    bench.told();
+    bench.stands(180, None).await;
+    assert_eq!(bench.told(), ["INSTANCE \"api\" BACKUP_PRIORITY 180"]);
+    bench.until(900).await;
+    bench.told();
+    bench.stands(150, None).await;
+    assert_eq!(bench.told(), ["INSTANCE \"api\" MASTER_PRIORITY 150"]);
+    // What keeps it out changes nothing about that.
+    bench.stands(1, Some(Out::Released)).await;
+    assert!(!bench.told().iter().any(|line| line.contains("PRIORITY")));
+}
+
 /// The file may give it another priority while it stays out.
 #[tokio::test(start_paused = true)]
 async fn a_fault_is_told_with_the_priority_of_the_file_that_was_read_last() {
@@ -87,6 +126,7 @@ async fn a_fault_is_told_with_the_priority_of_the_file_that_was_read_last() {
         standing.able = Priority::new(150);
     });
     settle().await;
+    bench.told();
     bench.notices(Notice::Link(link(false))).await;
     assert_eq!(bench.told(), ["INSTANCE \"api\" FAULT 150"]);
 }
