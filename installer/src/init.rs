@@ -93,9 +93,9 @@ pub fn description(answers: &Answers) -> String {
             );
         }
         None => text.push_str(
-            "# One master, dialled directly. It stays the one: apply adds no member to the etcd of a cluster\n\
-             # that stands. For three, begin with three, and with an address that they hand on among\n\
-             # themselves: sternpost init --address.\n\
+            "# One master, dialled directly. For three, begin with three, and with an address that they hand\n\
+             # on among themselves (sternpost init --address): apply adds no member to the etcd of a cluster\n\
+             # that stands but those that etcd has taken in by hand.\n\
              balancer: {mode: none}\n\n",
         ),
     }

@@ -192,6 +192,25 @@ fn manifests_beside_masters_that_are_no_nodes_are_warned_of() {
     assert!(!of(&lines.collect::<Vec<_>>().join("\n")));
 }
 
+/// From one member of etcd to three there is no way but over two.
+#[test]
+fn an_even_number_of_members_is_warned_of_while_they_change() {
+    let two = WHOLE.replace(
+        "roles: [etcd, controlPlane]}\n- {name: n1",
+        "roles: [controlPlane]}\n- {name: n1",
+    );
+    assert!(refused(&two).contains("holds 2 members of etcd"));
+    for (state, warned) in [("existing", true), ("new", false)] {
+        let text =
+            format!("{two}\nflags: {{etcd: {{initial-cluster-state: {state}}}}}\n");
+        let of = |spec: spec::Spec| {
+            let mut all = spec.warnings.iter();
+            all.any(|one| one.contains("holds 2 members of etcd, on the way"))
+        };
+        assert_eq!(spec::parse("cluster.yaml", &text).is_ok_and(of), warned);
+    }
+}
+
 #[test]
 fn every_wrong_key_is_named_in_one_go() {
     let text = with("1.36.3", "1.8").replace("192.168.220.101", "192.168.220");

@@ -39,6 +39,8 @@ pub enum Question {
     Members(Vec<String>),
     /// Whom the member at this endpoint counts among its cluster; on a host with one.
     MemberList(String),
+    /// The same by what this member alone knows: also while it has no majority.
+    MemberListAlone(String),
     /// Whether they take a write, and how long that takes; on a host with one.
     Health(Vec<String>),
     /// What an API server gives an administrator; on a master.
@@ -184,6 +186,12 @@ fn command(question: &Question) -> Way<'_> {
         Question::MemberList(endpoint) => {
             let endpoint = std::slice::from_ref(endpoint);
             Way::Program("etcdctl", etcdctl(["member", "list"], endpoint))
+        }
+        Question::MemberListAlone(endpoint) => {
+            let endpoint = std::slice::from_ref(endpoint);
+            let mut all = etcdctl(["member", "list"], endpoint);
+            all.push("--consistency=s".to_owned());
+            Way::Program("etcdctl", all)
         }
         Question::Health(endpoints) => {
             Way::Program("etcdctl", etcdctl(["endpoint", "health"], endpoints))

@@ -13,7 +13,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::render;
-use crate::spec::{Cluster, Role};
+use crate::spec::{Cluster, Host, Role};
 
 /// The flag of etcd that lists them.
 const FLAG: &str = "--initial-cluster=";
@@ -27,8 +27,9 @@ pub struct Members(BTreeSet<(String, String)>);
 #[error(
     "not begun: the members of etcd are not those of the description, and apply neither adds nor \
      removes nor moves one: two clusters would come of it\n{}  described: {wanted}\ndescribe those \
-     that stand again; or have etcd itself take the change first (\"etcdctl member\" on {}), as \
-     docs/troubleshooting.md says: apply goes on when its own list is the described one",
+     that stand again; or have etcd itself take the change first, one member at a time (\"etcdctl \
+     member\" on {}; docs/troubleshooting.md, \"Other members of etcd\", has every command): apply \
+     goes on when etcd's own list is the described one",
     lines(.stand), hosts(.stand)
 )]
 pub struct Changed {
@@ -37,6 +38,15 @@ pub struct Changed {
     /// What is described.
     wanted: Members,
 }
+
+/// A member would found a second cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "not begun: started as described, {0} would found a second cluster beside the members of etcd \
+     that stand; have what has no data join them: write flags: {{etcd: {{initial-cluster-state: \
+     existing}}}} until it is up, as docs/troubleshooting.md says (\"Other members of etcd\")"
+)]
+pub struct Founds(String);
 
 fn lines(stand: &BTreeMap<Members, Vec<String>>) -> String {
     let line = |(members, hosts): (&Members, &Vec<String>)| {
@@ -97,6 +107,21 @@ impl Members {
             same || self.0.contains(&(String::new(), url.clone()))
         };
         self.0.len() == wanted.0.len() && wanted.0.iter().all(is)
+    }
+
+    /// Whether those that etcd itself has taken in, and that have no data yet, join it. `stand` are
+    /// the hosts that have data.
+    ///
+    /// # Errors
+    /// With those that do not.
+    pub fn joining(cluster: &Cluster, stand: &[(String, Self)]) -> Result<(), Founds> {
+        let stands = |host: &Host| stand.iter().any(|(name, _)| *name == host.name);
+        let new = cluster.with(Role::Etcd).filter(|host| !stands(host));
+        let new: Vec<_> = new.map(|host| host.name.as_str()).collect();
+        match new.is_empty() || cluster.joins_members() {
+            true => Ok(()),
+            false => Err(Founds(new.join(", "))),
+        }
     }
 
     /// Holds those that hosts stand with, by their names, against what is wanted.
@@ -176,6 +201,33 @@ mod tests {
         let more = [m1, m2, one(Some("m3"), 102), one(Some("m4"), 103)];
         assert!(!listed(&more).are(&wanted));
         assert_eq!(Members::listed(&json!("x")), None);
+    }
+
+    #[test]
+    fn who_is_taken_in_joins_and_founds_nothing() {
+        let text = include_str!("../../tests/spec/whole.yaml");
+        let flag = |state: &str| {
+            format!("{text}\nflags: {{etcd: {{initial-cluster-state: {state}}}}}\n")
+        };
+        let of = |text: &str| crate::spec::parse("cluster.yaml", text).unwrap().cluster;
+        let plain = of(text);
+        let stand = |hosts: &[&str]| -> Vec<_> {
+            let all = hosts.iter().map(|host| (*host).to_owned());
+            all.map(|host| (host, Members::described(&plain))).collect()
+        };
+        let founds = |names: &str| Err(Founds(names.to_owned()));
+        for (cluster, hosts, wanted) in [
+            (&plain, &["m1"][..], founds("m2, m3")),
+            (&plain, &["m1", "m2", "m3"], Ok(())),
+            (&of(&flag("new")), &["m1", "m2"], founds("m3")),
+            (&of(&flag("existing")), &["m1"], Ok(())),
+        ] {
+            assert_eq!(
+                Members::joining(cluster, &stand(hosts)),
+                wanted,
+                "{hosts:?}"
+            );
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use authority::{Held, HeldError, Kept, settle};
 pub(crate) use cause::cause;
 pub use join::lets_in;
 pub use material::{Material, MaterialError, PLACE};
-pub use membership::{Changed, Members};
+pub use membership::{Changed, Founds, Members};
 pub use orders::{Orders, OrdersError};
 pub use requests::{Request, outstanding, requests};
 pub use stands::Pillar;

@@ -314,6 +314,14 @@ impl Cluster {
         adopted.is_some_and(|adopted| adopted.key.is_none())
     }
 
+    /// Whether a member of etcd that has no data yet is to join those that stand, instead of founding
+    /// a cluster with all that are described.
+    #[must_use]
+    pub fn joins_members(&self) -> bool {
+        let mut flags = self.extra_flags(Component::Etcd);
+        flags.any(|flag| flag == ("initial-cluster-state", "existing"))
+    }
+
     /// Flags beyond ours of one component.
     pub fn extra_flags(
         &self,

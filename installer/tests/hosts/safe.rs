@@ -192,7 +192,27 @@ pub(super) fn members() -> Tried {
         &said,
         "on m1: m1=https://192.0.2.11:2380, m2=https://192.0.2.12:2380\n",
     )?;
+    // Those that have no data would found a cluster all the same: its list binds nobody.
     count(&hosts, &all)?;
+    hosts.log()?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(
+        &said,
+        "not begun: started as described, m2, m3 would found a second cluster",
+    )?;
+    if hosts.log()?.iter().any(|line| line.contains("start")) {
+        return Err("m2 has founded one".into());
+    }
+    let joins = "flags: {etcd: {initial-cluster-state: existing}}";
+    hosts.describe(joins)?;
+    // The first of them may be what a majority lacks.
+    fs::write(hosts.root(MASTERS[0]).join("run/alone"), "")?;
+    hosts.run(&["apply"])?.ended(0)?;
+    fs::remove_file(hosts.root(MASTERS[0]).join("run/alone"))?;
+    for host in &MASTERS[1..] {
+        fs::create_dir_all(hosts.root(host).join("var/lib/etcd/member"))?;
+    }
+    hosts.replace(&[(joins, "")])?;
     hosts.run(&["apply"])?.ended(0)?;
     // A member is known by its name, too.
     hosts.replace(&[("{name: m3,", "{name: x3,")])?;

@@ -53,7 +53,10 @@ pub(super) fn unchanged(
     });
     if let Some(own) = own {
         match Members::unchanged(&[own], &wanted) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                let joining = Members::joining(cluster, stand);
+                return joining.map_err(|founds| founds.to_string());
+            }
             Err(own) => changed = own,
         }
     }
@@ -63,8 +66,12 @@ pub(super) fn unchanged(
 /// Those that etcd counts itself, by the member beside an agent: where it listens for others may be
 /// what changes.
 fn listed(site: &mut Site<'_>) -> Option<Members> {
-    let question = Question::MemberList(render::store_beside(site.host));
-    Members::listed(&reach::told(&mut site.way, question).ok()?)
+    let beside = render::store_beside(site.host);
+    let way = &mut site.way;
+    let said = reach::told(way, Question::MemberList(beside.clone()));
+    // One that has just been taken in may be what a majority lacks.
+    let said = said.or_else(|_| reach::told(way, Question::MemberListAlone(beside)));
+    Members::listed(&said.ok()?)
 }
 
 /// What the member of a host was started with; nothing where it has no data of one.

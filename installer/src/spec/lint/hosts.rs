@@ -57,6 +57,13 @@ fn members(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
             let problem = "holds no host with the role etcd; give it to 1, 3 or 5, or write etcd.external";
             reader.refuse::<()>(at, problem);
         }
+        (Etcd::Hosts, members) if members % 2 == 0 && cluster.joins_members() => {
+            let problem = format!(
+                "holds {members} members of etcd, on the way to another number as \
+                 initial-cluster-state says; go on with the next member soon"
+            );
+            reader.warn(at, problem);
+        }
         (Etcd::Hosts, members) if members % 2 == 0 => {
             let less = members - 1;
             reader.refuse::<()>(

@@ -133,6 +133,7 @@ impl World {
             | Question::Address
             | Question::Members(_)
             | Question::MemberList(_)
+            | Question::MemberListAlone(_)
             | Question::Health(_)
             | Question::Version(_)
             | Question::Watch { .. } => Err("nobody asks that here".to_owned()),
