@@ -69,6 +69,20 @@ pub enum Skew {
         /// That of the description.
         wanted: Version,
     },
+    /// An API server would be two behind another.
+    #[error(
+        "not begun: the API server of {whose} has {stands}, and kubernetes.version is {wanted}: \
+         two of one cluster may be one minor version apart; write a 1.{}",
+        .stands.minor
+    )]
+    Behind {
+        /// Whose.
+        whose: String,
+        /// What it has.
+        stands: Version,
+        /// That of the description.
+        wanted: Version,
+    },
     /// An API server is older.
     #[error(
         "not begun: its kubelet would be newer than the API server of {master}, which has {stands} \
@@ -90,6 +104,13 @@ pub enum Skew {
         /// Whose.
         master: String,
     },
+}
+
+/// Whether a plan brings a program.
+#[must_use]
+pub fn brings(plan: &Plan, name: &str) -> bool {
+    let mut steps = plan.steps.iter();
+    steps.any(|step| matches!(step, Step::Install { program, .. } if program == name))
 }
 
 /// Whether a plan brings another file in the place of a program.
@@ -115,11 +136,11 @@ pub fn given(program: &str, said: Option<Version>, wanted: Version) -> Result<()
     }
 }
 
-/// Whether the API server of a host may be replaced, by the versions of all that are there: the
-/// newest and the oldest may be one minor version apart.
+/// Whether the API server of a host may be replaced, or begin, by the versions of all that are
+/// there: the newest and the oldest may be one minor version apart.
 ///
 /// # Errors
-/// When the new one is older than its own, or newer than one of them by more than one minor version.
+/// When the new one is older than its own, or more than one minor version from one of them.
 pub fn server(
     host: &str,
     servers: &[(String, Version)],
@@ -133,9 +154,18 @@ pub fn server(
         return Err(Skew::Back { stands, wanted });
     }
     let old = |(_, stands): &&(String, Version)| wanted.minor > stands.minor + 1;
-    match own.into_iter().chain(servers).find(old) {
+    if let Some((whose, stands)) = own.into_iter().chain(servers).find(old) {
+        let (whose, stands) = (whose.clone(), *stands);
+        return Err(Skew::Leap {
+            whose,
+            stands,
+            wanted,
+        });
+    }
+    let new = |(_, stands): &&(String, Version)| stands.minor > wanted.minor + 1;
+    match servers.iter().find(new) {
         None => Ok(()),
-        Some((whose, stands)) => Err(Skew::Leap {
+        Some((whose, stands)) => Err(Skew::Behind {
             whose: whose.clone(),
             stands: *stands,
             wanted,
@@ -143,8 +173,8 @@ pub fn server(
     }
 }
 
-/// Whether a kubelet that is there may be replaced, beside the API servers of masters that are
-/// not worked on; the others have the new version before its turn.
+/// Whether a kubelet that is there may be replaced, or a new one begin, beside the API servers of
+/// masters that are not worked on; the others have the new version before its turn.
 ///
 /// # Errors
 /// When the new one is older, or would be newer than one of them.
@@ -196,6 +226,11 @@ mod tests {
             )
         };
         let back = || "no minor version is taken back".to_owned();
+        let behind = || {
+            "the API server of m2 has 1.37.2, and kubernetes.version is 1.35.2: two of one cluster \
+             may be one minor version apart; write a 1.37"
+                .to_owned()
+        };
         for (own, other, wanted) in [
             (None, None, None),
             (Some(at(33)), None, Some(leap("m1"))),
@@ -204,7 +239,11 @@ mod tests {
             (Some(later), Some(at(34)), None),
             // One that was left behind.
             (Some(at(34)), Some(at(33)), Some(leap("m2"))),
+            // One that is new.
             (None, Some(at(33)), Some(leap("m2"))),
+            (None, Some(at(34)), None),
+            (None, Some(at(36)), None),
+            (None, Some(at(37)), Some(behind())),
             (Some(at(36)), Some(at(33)), Some(back())),
             // It is another's to go back.
             (Some(at(34)), Some(at(36)), None),

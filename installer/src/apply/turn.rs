@@ -19,30 +19,39 @@ pub enum Part {
     Interrupts,
     /// It takes what must not be newer than any API server.
     Follows,
+    /// It does both of the last two.
+    Trails,
 }
 
 /// What asks API servers that are to be as new at least.
 const FOLLOWERS: [&str; 2] = ["kubelet", "kube-proxy"];
 
-/// Whether a step brings another version of such a program.
+/// Whether a step brings such a program, in the place of another version's or to a new node.
 fn follows(step: &Step) -> bool {
-    matches!(step, Step::Install { program, before: Some(_), .. }
-        if FOLLOWERS.contains(&program.as_str()))
+    matches!(step, Step::Install { program, .. } if FOLLOWERS.contains(&program.as_str()))
 }
 
 impl Part {
     /// That of a host with this plan.
     #[must_use]
     pub fn of(host: &Host, plan: &Plan) -> Self {
+        // The kubelet of a master asks the API server beside it.
+        let follows = !host.is(Role::ControlPlane) && plan.steps.iter().any(follows);
+        match (Self::of_services(host, plan), follows) {
+            (Self::Interrupts, true) => Self::Trails,
+            (_, true) => Self::Follows,
+            (part, false) => part,
+        }
+    }
+
+    /// That of what it has of those that the cluster rests on.
+    fn of_services(host: &Host, plan: &Plan) -> Self {
         let stopped = plan.steps.iter().filter_map(Step::stops);
         if stopped.into_iter().any(|unit| serves(host, unit)) {
             return Self::Interrupts;
         }
         if !host.is(Role::Etcd) && !host.is(Role::ControlPlane) {
-            return match plan.steps.iter().any(follows) {
-                true => Self::Follows,
-                false => Self::Apart,
-            };
+            return Self::Apart;
         }
         let mut part = Self::Apart;
         for step in &plan.steps {
@@ -132,15 +141,20 @@ impl Turns {
     /// Those of these hosts, in the order in which they are given.
     #[must_use]
     pub fn of(parts: impl IntoIterator<Item = (String, Part)>) -> Self {
-        let mut turns = Self::default();
+        let (mut turns, mut last) = (Self::default(), VecDeque::new());
         for (host, part) in parts {
             match part {
                 Part::Apart => {}
                 Part::Brings => drop(turns.brings.insert(host)),
                 Part::Interrupts => turns.interrupts.push_back(host),
                 Part::Follows => drop(turns.follows.insert(host)),
+                Part::Trails => {
+                    turns.follows.insert(host.clone());
+                    last.push_back(host);
+                }
             }
         }
+        turns.interrupts.append(&mut last);
         if turns.interrupts.is_empty() {
             turns.brings.clear();
             turns.follows.clear();
@@ -159,7 +173,7 @@ impl Turns {
     #[must_use]
     pub fn says(&self, host: &str) -> Says {
         if self.follows.contains(host) {
-            return self.says_to_who_follows();
+            return self.says_to_who_follows(host);
         }
         if !self.interrupts.iter().any(|one| one == host) {
             return Says::Begin;
@@ -177,15 +191,15 @@ impl Turns {
     }
 
     /// Who follows begins when all masters have what they are to have.
-    fn says_to_who_follows(&self) -> Says {
+    fn says_to_who_follows(&self, host: &str) -> Says {
         if let Some(failed) = self.failed.clone().or_else(|| self.left.clone()) {
             return Says::NotBegun { failed };
         }
         match self.brings.first().or_else(|| self.interrupts.front()) {
-            Some(before) => Says::Wait {
+            Some(before) if before != host => Says::Wait {
                 for_whom: before.clone(),
             },
-            None => Says::Begin,
+            Some(_) | None => Says::Begin,
         }
     }
 
@@ -211,167 +225,4 @@ impl Turns {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::StageName;
-
-    const MASTERS: [&str; 3] = ["m1", "m2", "m3"];
-
-    fn turns(parts: [Part; 3]) -> Turns {
-        Turns::of(MASTERS.map(str::to_owned).into_iter().zip(parts))
-    }
-
-    fn says(turns: &Turns) -> [Says; 3] {
-        MASTERS.map(|host| turns.says(host))
-    }
-
-    fn wait(for_whom: &str) -> Says {
-        let for_whom = for_whom.to_owned();
-        Says::Wait { for_whom }
-    }
-
-    fn not_begun(failed: &str) -> Says {
-        let failed = failed.to_owned();
-        Says::NotBegun { failed }
-    }
-
-    #[test]
-    fn who_interrupts_goes_alone_and_the_first_failure_ends_it() {
-        use Part::Interrupts;
-        use Says::Begin;
-        let mut turns = turns([Interrupts; 3]);
-        assert_eq!(says(&turns), [Begin, wait("m1"), wait("m1")]);
-        turns.ended("m1", End::Well);
-        assert_eq!(says(&turns)[1..], [Begin, wait("m2")]);
-        // One that is left as it is takes nothing away.
-        let mut left = turns.clone();
-        left.ended("m2", End::Left);
-        assert_eq!(left.says("m3"), Begin);
-        // A node that fails is nobody's reason to wait.
-        turns.ended("n1", End::Failed);
-        assert_eq!(says(&turns)[1..], [Begin, wait("m2")]);
-        turns.ended("m2", End::Failed);
-        assert_eq!(says(&turns)[2], not_begun("m2"));
-        assert_eq!(turns.says("n1"), Begin);
-    }
-
-    #[test]
-    fn a_first_run_is_at_once_and_what_is_brought_comes_before_what_is_interrupted() {
-        use Part::{Apart, Brings, Interrupts};
-        use Says::Begin;
-        let first = turns([Brings, Brings, Apart]);
-        assert_eq!(says(&first), [Begin, Begin, Begin]);
-        assert!(!first.count_on("m1"));
-        let mut mixed = turns([Interrupts, Brings, Brings]);
-        assert_eq!(says(&mixed), [wait("m2"), Begin, Begin]);
-        assert!(mixed.count_on("m1") && mixed.count_on("m2"));
-        mixed.ended("m2", End::Well);
-        assert_eq!(says(&mixed)[0], wait("m3"));
-        let mut broken = mixed.clone();
-        mixed.ended("m3", End::Well);
-        assert_eq!(says(&mixed)[0], Begin);
-        // What does not come up there would not come up here either.
-        broken.ended("m3", End::Failed);
-        assert_eq!(says(&broken)[0], not_begun("m3"));
-    }
-
-    /// A kubelet is never newer than an API server.
-    #[test]
-    fn who_follows_begins_after_the_last_master() {
-        use Part::{Follows, Interrupts};
-        use Says::Begin;
-        let parts = [("m1", Interrupts), ("n1", Follows), ("m2", Interrupts)];
-        let mut turns = Turns::of(parts.map(|(host, part)| (host.to_owned(), part)));
-        assert!(turns.follows("n1") && !turns.count_on("n1"));
-        assert_eq!(turns.says("n1"), wait("m1"));
-        turns.ended("m1", End::Well);
-        assert_eq!(turns.says("n1"), wait("m2"));
-        for (end, wanted) in [
-            (End::Well, Begin),
-            (End::Failed, not_begun("m2")),
-            // It has what it had.
-            (End::Left, not_begun("m2")),
-        ] {
-            let mut turns = turns.clone();
-            turns.ended("m2", end);
-            assert_eq!(turns.says("n1"), wanted, "{end:?}");
-        }
-        // Masters that are as they are to be hold nobody up.
-        let alone = Turns::of([("n1".to_owned(), Follows)]);
-        assert_eq!(alone.says("n1"), Begin);
-        let text = include_str!("../../tests/spec/whole.yaml");
-        let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
-        let alone = |host: &&Host| host.roles.len() == 1 && host.is(Role::Node);
-        let node = cluster.hosts.iter().find(alone).unwrap();
-        for (program, before, wanted) in [
-            ("kubelet", Some("1"), Follows),
-            ("kube-proxy", Some("1"), Follows),
-            ("kubelet", None, Part::Apart),
-            ("containerd", Some("1"), Part::Apart),
-        ] {
-            let step = Step::Install {
-                program: program.to_owned(),
-                path: format!("/usr/local/bin/{program}"),
-                before: before.map(str::to_owned),
-            };
-            let plan = Plan {
-                host: node.name.clone(),
-                steps: vec![step],
-            };
-            assert_eq!(Part::of(node, &plan), wanted, "{program}");
-        }
-    }
-
-    #[test]
-    fn a_part_is_what_the_steps_do_to_what_serves() {
-        let text = include_str!("../../tests/spec/whole.yaml");
-        let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
-        let stages = [
-            (Stage::Machine, false),
-            (Stage::Store, true),
-            (Stage::Address, true),
-            (Stage::Api, true),
-            (Stage::Control, true),
-            (Stage::Nodes, false),
-        ];
-        for host in &cluster.hosts {
-            let serves = host.is(Role::Etcd) || host.is(Role::ControlPlane);
-            for (stage, rests) in stages {
-                let (unit, stage) = ("x.service".to_owned(), StageName(stage));
-                let start = Step::Start {
-                    unit: unit.clone(),
-                    stage,
-                };
-                let because = Vec::new();
-                let restart = Step::Restart {
-                    unit: unit.clone(),
-                    stage,
-                    because,
-                };
-                let enable = Step::Enable { unit };
-                let remove = |unit: &str| Step::Remove {
-                    what: crate::reset::Step::Stop {
-                        unit: unit.to_owned(),
-                    },
-                };
-                let part = |steps: &[&Step]| {
-                    let steps = steps.iter().map(|step| (*step).clone()).collect();
-                    let host_name = host.name.clone();
-                    let plan = Plan {
-                        host: host_name,
-                        steps,
-                    };
-                    Part::of(host, &plan)
-                };
-                let counts =
-                    |part: Part| if serves && rests { part } else { Part::Apart };
-                assert_eq!(part(&[&remove("vip-daemon.service")]), Part::Interrupts);
-                assert_eq!(part(&[&remove("kubelet.service")]), Part::Apart);
-                assert_eq!(part(&[&enable]), Part::Apart);
-                assert_eq!(part(&[&enable, &start]), counts(Part::Brings));
-                assert_eq!(part(&[&restart, &start]), counts(Part::Interrupts));
-                assert_eq!(part(&[&start, &restart]), counts(Part::Interrupts));
-            }
-        }
-    }
-}
+mod tests;

@@ -88,21 +88,52 @@ pub(super) fn skewed() -> Tried {
     let why = "its kubelet would be newer than the API server of m1, which has 1.34.1";
     not_begun(&hosts, &["apply", "--host", "n1"], "n1", why)?;
     hosts.run(&["apply"])?.ended(0)?;
-    let log = hosts.log()?;
-    let at = |line: &str| log.iter().position(|one| one == line);
-    let kubelet = at(&format!("{N1} restart kubelet.service"));
-    for (_, master) in HOSTS.iter().take(3) {
-        let server = at(&format!("{master} up kube-apiserver.service"));
-        if server.is_none() || kubelet.is_none() || server > kubelet {
-            return Err(format!("n1 before {master} in\n{}", log.join("\n")).into());
-        }
-    }
+    after_all_masters(&hosts, "restart kubelet.service")?;
     versions(&hosts, ["1.35.0", "1.34.1"], "1.34.1")?;
     for host in ["m3", "n1"] {
         let why = "it has 1.35.0, and kubernetes.version is 1.34.1: no minor version is taken back";
         not_begun(&hosts, &["apply"], host, why)?;
     }
     Ok(())
+}
+
+/// Something of the node comes after the API server of the last master.
+fn after_all_masters(hosts: &Hosts, what: &str) -> Tried {
+    let log = hosts.log()?;
+    let at = |line: &str| log.iter().position(|one| one == line);
+    let kubelet = at(&format!("{N1} {what}"));
+    for (_, master) in HOSTS.iter().take(3) {
+        let server = at(&format!("{master} up kube-apiserver.service"));
+        if server.is_none() || kubelet.is_none() || server > kubelet {
+            return Err(format!("n1 before {master} in\n{}", log.join("\n")).into());
+        }
+    }
+    Ok(())
+}
+
+/// A host that comes with an upgrade is held to the versions that run, as a master and as a node.
+pub(super) fn new_beside_an_upgrade() -> Tried {
+    let hosts = Hosts::new()?;
+    let as_a =
+        |role: &str| format!("- {{name: n1, addresses: [\"{N1}\"], roles: [{role}]}}\n");
+    let (master, node) = (as_a("controlPlane"), as_a("node"));
+    hosts.replace(&[(&node, "")])?;
+    versions(&hosts, ["1.36.0", "1.33.1"], "1.33.1")?;
+    hosts.run(&["apply"])?.ended(0)?;
+    versions(&hosts, ["1.33.1", "1.35.1"], "1.35.1")?;
+    hosts.replace(&[("hosts:\n", &format!("hosts:\n{master}"))])?;
+    hosts.log()?;
+    let why =
+        "the API server of m1 has 1.33.1, and kubernetes.version is 1.35.1: one minor";
+    for words in [&["apply", "--host", "n1"][..], &["apply"]] {
+        not_begun(&hosts, words, "n1", why)?;
+    }
+    hosts.replace(&[(&master, &node)])?;
+    let why = "its kubelet would be newer than the API server of m1, which has 1.33.1";
+    not_begun(&hosts, &["apply"], "n1", why)?;
+    versions(&hosts, ["1.35.1", "1.34.1"], "1.34.1")?;
+    hosts.run(&["apply"])?.ended(0)?;
+    after_all_masters(&hosts, "start kubelet.service")
 }
 
 /// Programs by the names of ours, which stand where ours will.

@@ -24,7 +24,7 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 23] = [
+const TESTS: [(&str, Test); 24] = [
     (
         "masters_are_started_anew_one_after_the_other",
         turns::in_turn,
@@ -76,6 +76,10 @@ const TESTS: [(&str, Test); 23] = [
     (
         "no_version_is_left_out_or_taken_back_and_no_kubelet_is_newest",
         guards::skewed,
+    ),
+    (
+        "a_host_that_comes_with_an_upgrade_is_held_to_what_runs",
+        guards::new_beside_an_upgrade,
     ),
     (
         "a_program_of_others_is_no_version_of_ours_and_is_not_run",

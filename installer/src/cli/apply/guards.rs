@@ -137,7 +137,8 @@ fn version(ready: &Ready) -> Option<Version> {
     Version::said(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// API servers that leave a minor version out, go back, or leave another behind.
+/// API servers that leave a minor version out, go back, or leave another behind; those of masters
+/// that are new, too.
 fn servers(
     run: &Run<'_>,
     planned: &Plans<'_>,
@@ -145,8 +146,9 @@ fn servers(
 ) -> BTreeMap<String, String> {
     let own = |one: &Planned<'_>| Some((one.site.host.name.clone(), one.stands.server?));
     let mut all: Vec<_> = hosts(planned).filter_map(own).collect();
-    let replaced: Vec<_> = all.iter().map(|(name, _)| name.clone()).collect();
-    if replaced.is_empty() {
+    let brought = hosts(planned).filter(|one| skew::brings(&one.plan, "kube-apiserver"));
+    let brought: Vec<_> = brought.map(|one| one.site.host.name.clone()).collect();
+    if brought.is_empty() {
         return BTreeMap::new();
     }
     let masters = apart
@@ -161,22 +163,23 @@ fn servers(
         let skewed = skew::server(&host, &all, run.cluster.version).err()?;
         Some((host, skewed.to_string()))
     };
-    replaced.into_iter().filter_map(why).collect()
+    brought.into_iter().filter_map(why).collect()
 }
 
+/// Kubelets that would be newer than an API server, or go back; those of new nodes, too.
 fn kubelets(
     run: &Run<'_>,
     planned: &Plans<'_>,
     apart: &mut Sites<'_>,
     skewed: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let replaced = |one: &&Planned<'_>| {
+    let brought = |one: &&Planned<'_>| {
         let host = one.site.host;
         // That of a master asks the API server beside it.
         let asks = !host.is(Role::ControlPlane) && !skewed.contains_key(&host.name);
-        asks && one.stands.kubelet.is_some()
+        asks && skew::brings(&one.plan, "kubelet")
     };
-    let nodes: Vec<_> = hosts(planned).filter(replaced).collect();
+    let nodes: Vec<_> = hosts(planned).filter(brought).collect();
     if nodes.is_empty() {
         return BTreeMap::new();
     }
@@ -187,9 +190,11 @@ fn kubelets(
     });
     let servers: Vec<_> = others
         .map(|name| {
-            let server = match apart.get_mut(name) {
-                Some(site) => Server::Says(said(site, Kube::ApiServer)),
-                None => Server::Silent,
+            let known = planned.get(name).and_then(|one| one.as_ref().ok());
+            let server = match (apart.get_mut(name), known) {
+                (Some(site), _) => Server::Says(said(site, Kube::ApiServer)),
+                (None, Some(left)) => Server::Says(left.stands.server),
+                (None, None) => Server::Silent,
             };
             (name.clone(), server)
         })
