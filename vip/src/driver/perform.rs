@@ -102,11 +102,16 @@ impl<E: Effects> Driver<E> {
         self.tell_moved(to, reason);
     }
 
-    /// A full queue costs a notice, never an election.
+    /// A full queue costs a notice, never an election. Half of it is for transitions alone: a
+    /// rival makes as much of the rest as it sends adverts.
     pub(super) fn tell(&self, news: News) {
         if let Some(moves) = &self.moves {
-            let told = moves.try_send(news);
-            self.keep(|record| record.counts.untold += u64::from(told.is_err()));
+            let has_room = match news {
+                News::Moved(_) => true,
+                News::Aside { .. } => moves.capacity() > moves.max_capacity() / 2,
+            };
+            let told = has_room && moves.try_send(news).is_ok();
+            self.keep(|record| record.counts.untold += u64::from(!told));
         }
     }
 

@@ -100,6 +100,22 @@ async fn an_active_tells_of_whoever_should_yield_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flood_of_lower_rivals_leaves_room_for_transitions() {
+    let bench = bench(clear());
+    bench.until(700).await;
+    bench.told();
+    for _ in 0..2 * MOVES {
+        bench.hears(100).await;
+    }
+    bench.hears(250).await;
+    let told = bench.told();
+    assert_eq!(told.len(), MOVES / 2 + 1);
+    assert_eq!(told[MOVES / 2], "INSTANCE \"api\" BACKUP 200");
+    let untold = bench.record.borrow().counts.untold;
+    assert_eq!(untold, (2 * MOVES - MOVES / 2) as u64);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_priority_that_changes_is_told_with_the_state_it_changes_in() {
     let bench = bench(clear());
     bench.hears(250).await;
