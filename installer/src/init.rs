@@ -22,6 +22,8 @@ pub struct Answers {
     pub masters: Vec<Named>,
     /// Hosts for Pods.
     pub nodes: Vec<Named>,
+    /// Whom ssh logs in as; none: whom its own configuration says.
+    pub user: Option<String>,
 }
 
 /// A host, as `NAME=ADDRESS`.
@@ -100,6 +102,13 @@ pub fn description(answers: &Answers) -> String {
         ),
     }
     text.push_str(&networks(answers));
+    let ssh = answers.user.as_ref().map_or_else(String::new, |user| {
+        // A text of JSON is one of YAML, whatever is in it.
+        format!(
+            ", ssh: {{user: {}}}",
+            serde_json::Value::from(user.as_str())
+        )
+    });
     for (hosts, roles) in [
         (&answers.masters, "etcd, controlPlane"),
         (&answers.nodes, "node"),
@@ -107,9 +116,16 @@ pub fn description(answers: &Answers) -> String {
         for Named { name, address } in hosts {
             let _ = writeln!(
                 text,
-                "- {{name: {name}, addresses: [\"{address}\"], roles: [{roles}]}}"
+                "- {{name: {name}, addresses: [\"{address}\"], roles: [{roles}]{ssh}}}"
             );
         }
+    }
+    if answers.nodes.is_empty() {
+        let _ = write!(
+            text,
+            "# None of them takes Pods yet. A host that does is one more line, also later; then: sternpost apply.\n\
+             # - {{name: n1, addresses: [\"192.0.2.21\"], roles: [node]{ssh}}}\n"
+        );
     }
     text
 }
@@ -128,11 +144,18 @@ fn networks(answers: &Answers) -> String {
         }
         false => "",
     };
+    let user = match answers.user {
+        Some(_) => "ssh logs in as the user of each, whom sudo lets be root unasked.",
+        None => {
+            "ssh logs in as whom its own configuration says; with `ssh: {user: NAME}` on a host, as NAME."
+        }
+    };
     format!(
         "# Networks that exist inside the cluster alone; neither may overlap the other or the hosts.\n\
          networks:\n  services: [\"{services}\"]\n  pods: [\"{pods}\"]\n{proxy}\n\
          # Roles: etcd (an odd number), controlPlane, node. A host may have several. API servers reach\n\
-         # webhooks and aggregated APIs (metrics-server, …) where their host is a node, too.\nhosts:\n"
+         # webhooks and aggregated APIs (metrics-server, …) where their host is a node, too.\n\
+         # {user}\nhosts:\n"
     )
 }
 
@@ -153,6 +176,7 @@ mod tests {
             address: Some("192.0.2.9/24".parse().unwrap()),
             masters: named(&["m1=192.0.2.11", "m2=192.0.2.12", "m3=192.0.2.13"]),
             nodes: named(&["n1=192.0.2.21"]),
+            user: None,
         };
         let one = Answers {
             address: None,
@@ -189,9 +213,42 @@ mod tests {
             address: None,
             masters: named(&["m1=192.0.2.11"]),
             nodes: Vec::new(),
+            user: None,
         };
         let spec = crate::spec::parse("cluster.yaml", &description(&old)).unwrap();
         assert_eq!(spec.cluster.networks.proxy, ProxyMode::Iptables);
+    }
+
+    /// The line of a comment that shows a node is a good one.
+    #[test]
+    fn a_cluster_without_nodes_says_how_one_is_added() {
+        let mut answers = Answers {
+            name: "prod".to_owned(),
+            version: version(),
+            address: None,
+            masters: named(&["m1=192.0.2.11"]),
+            nodes: Vec::new(),
+            user: Some("root".to_owned()),
+        };
+        let hosts = |text: &str| {
+            let hosts = crate::spec::parse("cluster.yaml", text)
+                .unwrap()
+                .cluster
+                .hosts;
+            let user = |host: crate::spec::Host| (host.name, host.ssh.user);
+            hosts.into_iter().map(user).collect::<Vec<_>>()
+        };
+        let root = Some("root".to_owned());
+        let text = description(&answers);
+        assert_eq!(hosts(&text), [("m1".to_owned(), root.clone())]);
+        let added = text.replace("# - {name: n1", "- {name: n1");
+        let both = [("m1".to_owned(), root.clone()), ("n1".to_owned(), root)];
+        assert_eq!(hosts(&added), both);
+        answers.nodes = named(&["n1=192.0.2.21"]);
+        assert!(!description(&answers).contains("# - {"));
+        answers.user = Some("a\"b".to_owned());
+        let odd = Some("a\"b".to_owned());
+        assert_eq!(hosts(&description(&answers))[0].1, odd);
     }
 
     #[test]

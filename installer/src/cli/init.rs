@@ -2,7 +2,7 @@
 //! open.
 
 use std::fs::OpenOptions;
-use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -10,6 +10,7 @@ use clap::Args;
 use daemon::exit;
 use ipnet::IpNet;
 
+use super::person::Person;
 use super::{SPEC, Sentence};
 use crate::init::{self, Answers, Named, description};
 use crate::spec;
@@ -36,12 +37,21 @@ pub(super) struct Init {
     /// A host for Pods, as NAME=ADDRESS; once for each.
     #[arg(long, value_name = "NAME=ADDRESS")]
     node: Vec<String>,
+    /// Whom ssh logs in as; empty: whom its own configuration says.
+    #[arg(long, value_name = "USER")]
+    ssh_user: Option<String>,
 }
 
 impl Init {
     /// A word about the file that was written.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
-        let text = description(&self.answers()?);
+        let (input, mut output) = (io::stdin(), io::stderr());
+        let mut lines = input.is_terminal().then(|| input.lock());
+        let mut person = match &mut lines {
+            Some(lines) => Person::at(lines, &mut output),
+            None => Person::nobody(),
+        };
+        let text = description(&self.answers(&mut person)?);
         let name = self.spec.display();
         // What cannot be is not written: the questions are asked again with better flags.
         spec::parse(&name.to_string(), &text).map_err(|errors| errors.to_string())?;
@@ -60,10 +70,10 @@ impl Init {
         Ok((next, exit::DONE))
     }
 
-    fn answers(&self) -> Result<Answers, Sentence> {
+    fn answers(&self, person: &mut Person<'_>) -> Result<Answers, Sentence> {
         let name = match &self.name {
             Some(name) => name.clone(),
-            None => ask(
+            None => person.must_say(
                 "--name",
                 "What the cluster is called, unlike any other that you have, such as prod: ",
             )?,
@@ -74,31 +84,48 @@ impl Init {
                 .map_err(|error| format!("--version {text:?} {error}"))?,
             None => init::version(),
         };
-        let masters = if self.master.is_empty() {
-            let asked = ask(
+        let masters = match self.master.is_empty() {
+            true => words(&person.must_say(
                 "--master",
                 "The masters, one or three or five, as NAME=ADDRESS with blanks between: ",
-            )?;
-            asked.split_whitespace().map(str::to_owned).collect()
-        } else {
-            self.master.clone()
+            )?),
+            false => self.master.clone(),
         };
         let masters = hosts("--master", &masters)?;
         let address = match self.address {
             None if masters.len() > 1 => {
                 let question = "An address of their subnet that no host has, with its prefix, such as 192.0.2.9/24: ";
-                Some(read("--address", ask("--address", question)?.trim())?)
+                Some(read("--address", &person.must_say("--address", question)?)?)
             }
             address => address,
+        };
+        let nodes = match self.node.is_empty() {
+            true => words(&person.may_say(
+                "--node",
+                "The hosts for Pods, in the same way (empty: none yet): ",
+            )?),
+            false => self.node.clone(),
+        };
+        let user = match &self.ssh_user {
+            Some(user) => user.clone(),
+            None => person.may_say(
+                "--ssh-user",
+                "Whom ssh logs in as on them (empty: whom its own configuration says): ",
+            )?,
         };
         Ok(Answers {
             name: name.trim().to_owned(),
             version,
             address,
             masters,
-            nodes: hosts("--node", &self.node)?,
+            nodes: hosts("--node", &nodes)?,
+            user: (!user.trim().is_empty()).then(|| user.trim().to_owned()),
         })
     }
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
 }
 
 fn hosts(flag: &str, texts: &[String]) -> Result<Vec<Named>, Sentence> {
@@ -113,20 +140,71 @@ fn read<T: FromStr<Err: std::fmt::Display>>(
         .map_err(|error| format!("{flag} {text:?}: {error}"))
 }
 
-/// Asks a person; who is none is told the flag.
-fn ask(flag: &str, question: &str) -> Result<String, Sentence> {
-    let input = io::stdin();
-    if !input.is_terminal() {
-        return Err(format!("nobody is here to be asked; write {flag}"));
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        init: Init,
     }
-    let mut line = String::new();
-    let mut errors = io::stderr();
-    let asked = errors
-        .write_all(question.as_bytes())
-        .and_then(|()| input.lock().read_line(&mut line));
-    match asked {
-        Ok(_) if !line.trim().is_empty() => Ok(line),
-        Ok(_) => Err(format!("nothing was answered; write {flag}")),
-        Err(error) => Err(format!("nothing could be asked: {error}; write {flag}")),
+
+    /// The answers of who says `said` where the command has `flags`, and what was asked.
+    fn asked(flags: &[&str], said: &str) -> (Result<Answers, Sentence>, String) {
+        let words = ["init"].iter().chain(flags);
+        let init = Command::parse_from(words).init;
+        let (mut input, mut output) = (said.as_bytes(), Vec::new());
+        let answers = init.answers(&mut Person::at(&mut input, &mut output));
+        (answers, String::from_utf8(output).unwrap())
+    }
+
+    fn named(texts: &[&str]) -> Vec<Named> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_person_is_asked_for_what_flags_leave_open() {
+        let said = "prod\nm1=192.0.2.11 m2=192.0.2.12 m3=192.0.2.13\n192.0.2.9/24\n\
+                    n1=192.0.2.21 n2=192.0.2.22\nubuntu\n";
+        let (answers, questions) = asked(&[], said);
+        let answers = answers.unwrap();
+        assert_eq!(answers.name, "prod");
+        assert_eq!(answers.masters.len(), 3);
+        assert_eq!(answers.address, Some("192.0.2.9/24".parse().unwrap()));
+        assert_eq!(answers.nodes, named(&["n1=192.0.2.21", "n2=192.0.2.22"]));
+        assert_eq!(answers.user.as_deref(), Some("ubuntu"));
+        assert_eq!(questions.matches(": ").count(), 7, "{questions}");
+        let flags = [
+            "--name=prod",
+            "--master=m1=192.0.2.11",
+            "--node=n1=192.0.2.21",
+            "--ssh-user=ubuntu",
+        ];
+        let (answers, questions) = asked(&flags, "");
+        let answers = answers.unwrap();
+        assert_eq!(answers.nodes, named(&["n1=192.0.2.21"]));
+        assert_eq!(answers.user.as_deref(), Some("ubuntu"));
+        assert_eq!(questions, "");
+    }
+
+    #[test]
+    fn nodes_and_the_user_may_be_left_open_and_masters_may_not() {
+        let (answers, _) = asked(&["--name=prod"], "m1=192.0.2.11\n\n \n");
+        let answers = answers.unwrap();
+        assert_eq!((answers.nodes, answers.user), (Vec::new(), None));
+        let (answers, _) = asked(&["--name=prod"], "\n");
+        assert_eq!(
+            answers,
+            Err("nothing was answered; write --master".to_owned())
+        );
+        let (answers, _) = asked(
+            &["--name=prod", "--ssh-user="],
+            "m1=192.0.2.11\nn1=192.0.2\n",
+        );
+        let said = answers.unwrap_err();
+        assert!(said.starts_with("--node \"n1=192.0.2\": "), "{said}");
     }
 }

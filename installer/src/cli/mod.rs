@@ -11,6 +11,7 @@ mod kubeconfig;
 mod leaving;
 mod members;
 mod outcome;
+mod person;
 mod plan;
 mod pod;
 mod preflight;
