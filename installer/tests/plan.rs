@@ -11,6 +11,7 @@
 #[path = "plan/world.rs"]
 mod world;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sternpost::facts::{self, Entry, Facts, Kind};
@@ -273,6 +274,33 @@ fn who_has_joined_needs_no_token() {
         let path = "/var/lib/kubelet/pki/kubelet-client-current.pem".to_owned();
         facts.certificates.insert(path, shown);
         assert_eq!(joins(&facts), wanted);
+    }
+    // While that lasts a kubelet asks for no other: what leads it there goes first.
+    let path = "/etc/kubernetes/kubelet.conf".to_owned();
+    let sha256 = "another".to_owned();
+    let text = None;
+    for (others, wanted) in [(false, 1), (true, 2)] {
+        facts.entries.get_mut(&path).unwrap().kind = Kind::File {
+            sha256: sha256.clone(),
+            text: text.clone(),
+        };
+        facts.others = BTreeSet::from_iter(others.then(|| path.clone()));
+        let steps = world.plan(&facts).steps;
+        let bootstraps = |path: &String| path.ends_with("bootstrap-kubelet.conf");
+        let joins = steps.iter().position(
+            |step| matches!(step, Step::Share { paths } if paths.iter().any(bootstraps)),
+        );
+        let joins = joins.unwrap();
+        let before = &steps[joins - wanted..joins];
+        let removed = Step::Remove {
+            what: sternpost::reset::Step::File {
+                path: path.clone(),
+                sha256: sha256.clone(),
+            },
+        };
+        assert_eq!(before.last(), Some(&removed));
+        let kept = Step::Keep { path: path.clone() };
+        assert_eq!(before.contains(&kept), others);
     }
 }
 

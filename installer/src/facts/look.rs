@@ -122,6 +122,13 @@ pub(crate) fn about(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
+/// The first certificate of a text.
+pub(super) fn first(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once(BEGIN)?;
+    let (inner, _) = rest.split_once(END)?;
+    Some(format!("{BEGIN}{inner}{END}\n"))
+}
+
 /// The first certificate of a file; the key stays where it is.
 fn rotated(path: &Path) -> Result<Option<Certificate>, LookError> {
     let text = match fs::read_to_string(path) {
@@ -131,12 +138,7 @@ fn rotated(path: &Path) -> Result<Option<Certificate>, LookError> {
             source,
         })?,
     };
-    let first = || {
-        let (_, rest) = text.split_once(BEGIN)?;
-        let (inner, _) = rest.split_once(END)?;
-        Some(format!("{BEGIN}{inner}{END}\n"))
-    };
-    Ok(first().map(|pem| Certificate {
+    Ok(first(&text).map(|pem| Certificate {
         key_fits: pki::key_fits(&pem, &text),
         pem,
         key_owner: None,

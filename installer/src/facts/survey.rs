@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::System;
+use super::look::first;
 use crate::agent::below;
 use crate::judge;
 use crate::layout;
@@ -36,6 +37,9 @@ pub struct Machine {
     pub advertised: Vec<String>,
     /// Whether its kubelet has its certificate.
     pub joined: bool,
+    /// The certificate that its kubelet shows, without the key.
+    #[serde(default)]
+    pub shows: Option<String>,
     /// Its processor, as its kernel says it (`uname -m`).
     #[serde(default)]
     pub processor: String,
@@ -97,6 +101,7 @@ pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
         advertised: advertised(root),
         system: Box::new(System::look(root)),
         joined: joined(root, SystemTime::now()),
+        shows: shows(root),
         // An agent runs on the processor that it was built for.
         processor: std::env::consts::ARCH.to_owned(),
     })
@@ -111,6 +116,11 @@ fn joined(root: &Path, now: SystemTime) -> bool {
     known
         && shows
             .is_none_or(|(pem, authority)| judge::stands(&pem, &authority, now).is_ok())
+}
+
+fn shows(root: &Path) -> Option<String> {
+    let text = fs::read_to_string(below(root, layout::KUBELET_CLIENT)).ok()?;
+    first(&text)
 }
 
 /// The first server of a resolv.conf(5) that nobody but this host can ask.
@@ -243,6 +253,7 @@ mod tests {
         let pem = format!("{}{}", issued.certificate_pem, issued.key_pem.expose());
         put(layout::KUBELET_CLIENT, &pem);
         assert!(joined(root.path(), now));
+        assert_eq!(shows(root.path()), Some(issued.certificate_pem));
         assert!(!joined(root.path(), now + pki::LEAF_LIFETIME * 2));
         put(&layout::certificate("ca"), other.certificate_pem());
         assert!(!joined(root.path(), now));

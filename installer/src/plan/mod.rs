@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use crate::facts::{Entry, Facts, Kind, sha256};
 use crate::judge::{self, Why, judge};
 use crate::layout;
+use crate::reset;
 use crate::resource::{
     Authority, Block, Certificate, File, Folder, Owner, Program, Resource, Shared,
 };
@@ -80,7 +81,12 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
             Resource::File(file) => write(file, inputs.facts),
             Resource::Block(block) => within(block, inputs.facts),
             Resource::Certificate(certificate) => issue(certificate, inputs),
-            Resource::Shared(one) if shared.insert(*one) => share(*one, inputs),
+            Resource::Shared(one) if shared.insert(*one) => {
+                if *one == Shared::Join {
+                    steps.extend(elsewhere(inputs));
+                }
+                share(*one, inputs)
+            }
             Resource::Program(program) => install(program, inputs),
             Resource::Shared(_) | Resource::Unit(_) => None,
         };
@@ -250,6 +256,28 @@ fn share(shared: Shared, inputs: Inputs<'_>) -> Option<Step> {
     });
     let paths = paths.into_iter().map(|(path, _)| path).collect();
     (!right).then_some(Step::Share { paths })
+}
+
+/// Takes off what leads a kubelet into another cluster: while its certificate of that one lasts it
+/// asks nobody for another.
+fn elsewhere(inputs: Inputs<'_>) -> Vec<Step> {
+    let facts = inputs.facts;
+    let path = layout::kubeconfig("kubelet");
+    let shows = facts.certificates.get(layout::KUBELET_CLIENT);
+    let shows = shows.zip(inputs.trust.certificate(Authority::Kubernetes));
+    let other = shows.is_some_and(|(shows, authority)| {
+        judge::stands(&shows.pem, authority, inputs.now) == Err(Why::Authority)
+    });
+    match facts.entries.get(&path).map(|entry| &entry.kind) {
+        Some(Kind::File { sha256, .. }) if other => {
+            let keep = facts.others.contains(&path);
+            let keep = keep.then(|| Step::Keep { path: path.clone() });
+            let sha256 = sha256.clone();
+            let what = reset::Step::File { path, sha256 };
+            keep.into_iter().chain([Step::Remove { what }]).collect()
+        }
+        Some(Kind::File { .. } | Kind::Folder | Kind::Other) | None => Vec::new(),
+    }
 }
 
 /// One whose certificate has ended, or is of another cluster, has to come in anew.

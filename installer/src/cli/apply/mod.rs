@@ -161,7 +161,7 @@ impl Apply {
         } = answered;
         membership::unchanged(cluster, &mut sites, &stand)?;
         let material = site::authorities(&mut sites, &silent, cluster)?;
-        site::expect(&mut sites);
+        site::expect(&mut sites, &material);
         sites.retain(|_, site| site.refused.is_none());
         let (sites, apart) = sites
             .into_iter()

@@ -13,7 +13,9 @@ use super::super::reach::{self, Reach};
 use crate::apply::{self, Held, Kept, Material, Transport};
 use crate::architecture::Architecture;
 use crate::facts::{self, Machine};
+use crate::judge;
 use crate::layout;
+use crate::plan::Trust;
 use crate::render::{self, Known, Newcomers};
 use crate::resource::Authority;
 use crate::spec::{Cluster, Host, Role};
@@ -87,9 +89,7 @@ fn site<'a>(reach: &Reach, host: &'a Host) -> Result<Site<'a>, String> {
     let architecture = architecture.map_err(|error| error.to_string())?;
     let address = host.address();
     let interface = machine.interface(address).map(str::to_owned);
-    // A master's own kubelet is let in without a token.
-    let asks = host.is(Role::Node) && !host.is(Role::ControlPlane);
-    let newcomers = match asks && !machine.joined {
+    let newcomers = match is_node(host) && !machine.joined {
         true => Newcomers::Expected,
         false => Newcomers::None,
     };
@@ -203,14 +203,33 @@ pub(super) fn unsigned(cluster: &Cluster, sites: &Sites<'_>) -> String {
     )
 }
 
-/// When one host is a newcomer, every master lets it in.
-pub(super) fn expect(sites: &mut Sites<'_>) {
+/// A host whose kubelet shows the certificate of another cluster is a newcomer, whatever authority
+/// lies beside that. When one host is a newcomer, every master lets it in.
+pub(super) fn expect(sites: &mut Sites<'_>, material: &impl Trust) {
+    let authority = material.certificate(Authority::Kubernetes);
+    for site in sites.values_mut().filter(|site| is_node(site.host)) {
+        if authority.is_some_and(|authority| stranger(&site.machine, authority)) {
+            site.newcomer = Newcomers::Expected;
+            site.known.newcomers = Newcomers::Expected;
+        }
+    }
     let expected = |site: &Site<'_>| site.known.newcomers == Newcomers::Expected;
     if sites.values().any(expected) {
         for site in sites.values_mut() {
             site.known.newcomers = Newcomers::Expected;
         }
     }
+}
+
+/// A master's own kubelet is let in without a token.
+fn is_node(host: &Host) -> bool {
+    host.is(Role::Node) && !host.is(Role::ControlPlane)
+}
+
+fn stranger(machine: &Machine, authority: &str) -> bool {
+    let now = SystemTime::now();
+    let shows = machine.shows.as_ref();
+    shows.is_some_and(|pem| judge::stands(pem, authority, now).is_err())
 }
 
 /// The authorities to work with.
@@ -246,4 +265,33 @@ fn kept(way: &mut impl Transport) -> Held {
         true => Kept::Lost,
         false => Kept::None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_shows_a_certificate_of_another_cluster_is_a_stranger() {
+        let now = SystemTime::now();
+        let [own, other] = [(), ()].map(|()| pki::Authority::new("a", now).unwrap());
+        let profile = pki::Profile::client("system:node:n1", &["system:nodes"]);
+        let pem = |authority: &pki::Authority, at| {
+            Some(authority.issue(&profile, at).unwrap().certificate_pem)
+        };
+        for (shows, wanted) in [
+            (None, false),
+            (pem(&own, now), false),
+            (pem(&own, now - pki::LEAF_LIFETIME * 2), true),
+            (pem(&other, now), true),
+        ] {
+            let machine = Machine {
+                // By what lies beside it.
+                joined: true,
+                shows,
+                ..Machine::default()
+            };
+            assert_eq!(stranger(&machine, own.certificate_pem()), wanted);
+        }
+    }
 }
