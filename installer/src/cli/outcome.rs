@@ -22,9 +22,10 @@ pub(super) fn done(outcomes: &Outcomes) -> (String, u8) {
     (lines.join("\n"), code(outcomes, exit::DONE))
 }
 
-/// What would be done.
+/// What would be done, and which hosts `apply` does not begin as they are.
 pub(super) fn planned(
     outcomes: &Outcomes,
+    blocked: &BTreeMap<String, String>,
     output: Output,
 ) -> Result<(String, u8), Sentence> {
     let mut plans = outcomes.values().flatten();
@@ -38,7 +39,8 @@ pub(super) fn planned(
                 Ok(plan) => plan::show(plan).trim_end().to_owned(),
                 Err(error) => failed(host, error),
             });
-            lines.collect::<Vec<_>>().join("\n")
+            let blocked = blocked.iter().map(|(host, why)| format!("{host}: {why}"));
+            lines.chain(blocked).collect::<Vec<_>>().join("\n")
         }
         Output::Json => {
             let plans: Vec<_> = outcomes.values().flatten().collect();
@@ -46,7 +48,7 @@ pub(super) fn planned(
             let errors =
                 errors.filter_map(|(host, one)| Some((host, one.as_ref().err()?)));
             let errors: BTreeMap<_, _> = errors.collect();
-            let all = json!({"plans": plans, "failed": errors});
+            let all = json!({"plans": plans, "failed": errors, "notBegun": blocked});
             serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?
         }
     };
@@ -112,7 +114,10 @@ mod tests {
         ] {
             let outcomes: Outcomes = outcomes.into_iter().collect();
             for output in [Output::Text, Output::Json] {
-                assert_eq!(planned(&outcomes, output).unwrap().1, pending);
+                assert_eq!(
+                    planned(&outcomes, &BTreeMap::new(), output).unwrap().1,
+                    pending
+                );
             }
             assert_eq!(done(&outcomes).1, done_with);
         }
@@ -121,15 +126,17 @@ mod tests {
     #[test]
     fn each_host_is_in_the_text_and_in_the_json() {
         let outcomes: Outcomes = [plan("m1", 1), lost()].into();
-        let (text, _) = planned(&outcomes, Output::Text).unwrap();
+        let blocked = BTreeMap::from([("m1".to_owned(), "not begun: swap".to_owned())]);
+        let (text, _) = planned(&outcomes, &blocked, Output::Text).unwrap();
         assert_eq!(
             text,
-            "m1: 1 step\n  enable etcd.service\nm3: FAILED: it is down"
+            "m1: 1 step\n  enable etcd.service\nm3: FAILED: it is down\nm1: not begun: swap"
         );
-        let (text, _) = planned(&outcomes, Output::Json).unwrap();
+        let (text, _) = planned(&outcomes, &blocked, Output::Json).unwrap();
         let all: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(all.pointer("/plans/0/host").unwrap(), "m1");
         assert_eq!(all.pointer("/failed/m3").unwrap(), "it is down");
+        assert_eq!(all.pointer("/notBegun/m1").unwrap(), "not begun: swap");
         let (text, _) = done(&outcomes);
         assert_eq!(text, "m1: 1 step(s) done\nm3: FAILED: it is down");
     }

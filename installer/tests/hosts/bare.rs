@@ -27,16 +27,25 @@ pub(super) fn not_begun() -> Tried {
     let (m3, n1) = (hosts.root("192.0.2.13"), hosts.root("192.0.2.21"));
     put(&n1, MANIFEST, "")?;
     put(&m3, ETCD, RUNS)?;
+    // The plan says so beforehand, and still what there is to do.
+    let plan = hosts.run(&["plan"])?.ended(3)?;
     let said = hosts.run(&["apply"])?.ended(1)?;
-    for wanted in [
-        "n1: FAILED: not begun: /etc/kubernetes/manifests/kube-apiserver.yaml is there, which \
-         belongs to an earlier cluster; take the earlier cluster down",
-        "m3: FAILED: not begun: /usr/local/lib/systemd/system/etcd.service.d/10-other.conf sets \
-         ExecStart of etcd.service: something else than ours is run; remove the package",
-        "; --no-preflight goes on all the same",
+    for (host, why) in [
+        (
+            "n1",
+            "not begun: /etc/kubernetes/manifests/kube-apiserver.yaml is there, which belongs to \
+             an earlier cluster; take the earlier cluster down",
+        ),
+        (
+            "m3",
+            "not begun: /usr/local/lib/systemd/system/etcd.service.d/10-other.conf sets ExecStart \
+             of etcd.service: something else than ours is run; remove the package",
+        ),
     ] {
-        holds(&said, wanted)?;
+        holds(&plan, &format!("\n{host}: {why}"))?;
+        holds(&said, &format!("{host}: FAILED: {why}"))?;
     }
+    holds(&said, "; --no-preflight goes on all the same")?;
     for name in ["m1", "m2"] {
         let line = |line: &str| line.starts_with(name) && line.ends_with("step(s) done");
         if !said.lines().any(line) {

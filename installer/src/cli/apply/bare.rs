@@ -3,14 +3,14 @@
 //! what would have something else run in the place of ours.
 
 use super::super::round;
-use super::site::{Site, Sites};
+use super::site::{Lost, Site, Sites};
 use crate::preflight::{
     Claim, Finding, Installed, Round, Sight, Weight, What, preflight,
 };
 use crate::spec::{Cluster, Role};
 
-/// Refuses the hosts that something blocks, each by itself.
-pub(super) fn refuse(cluster: &Cluster, sites: &mut Sites<'_>) {
+/// The hosts that something blocks, each by itself, with why it is not begun.
+pub(super) fn blocked(cluster: &Cluster, sites: &mut Sites<'_>) -> Lost {
     let claims = claims(cluster, sites);
     let sight = |(name, site): (&String, &Site<'_>)| {
         let sight = Sight::of(site.machine.clone(), site.asked);
@@ -23,18 +23,17 @@ pub(super) fn refuse(cluster: &Cluster, sites: &mut Sites<'_>) {
     };
     let mut found = preflight(cluster, &round);
     found.retain(|one| one.what.weight() == Weight::Blocks);
-    for site in sites.values_mut().filter(|site| site.refused.is_none()) {
+    let open = sites.iter().filter(|(_, site)| site.refused.is_none());
+    let blocked = open.filter_map(|(name, site)| {
         let against = found.iter().filter(|one| is_against(site, one));
         let words: Vec<_> = against
             .map(|one| format!("{}; {}", one.what, one.what.way_out()))
             .collect();
-        if !words.is_empty() {
-            let words = words.join(". ");
-            site.refused = Some(format!(
-                "not begun: {words}; --no-preflight goes on all the same"
-            ));
-        }
-    }
+        let words = words.join(". ");
+        let why = format!("not begun: {words}; --no-preflight goes on all the same");
+        (!words.is_empty()).then(|| (name.clone(), why))
+    });
+    blocked.collect()
 }
 
 fn is_against(site: &Site<'_>, found: &Finding) -> bool {

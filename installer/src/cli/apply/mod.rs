@@ -104,8 +104,13 @@ impl Apply {
             drop(sites);
             return Ok(self.kept_out(&mut printer, &cluster, &host, &holder));
         }
-        if meant == Meant::Done && !self.no_preflight {
-            bare::refuse(&cluster, &mut sites);
+        let mut blocked = match self.no_preflight {
+            true => Lost::new(),
+            false => bare::blocked(&cluster, &mut sites),
+        };
+        blocked.retain(|name, _| self.reach.chosen(name));
+        if meant == Meant::Done {
+            site::refuse(&mut sites, &blocked);
         }
         let stand = membership::stand(&cluster, &mut sites, &mut lost);
         let answered = Answered {
@@ -141,7 +146,7 @@ impl Apply {
         };
         outcomes.extend(run.work(printer, ready.sites, ready.apart));
         if self.dry_run {
-            return outcome::planned(&outcomes, self.output);
+            return outcome::planned(&outcomes, &blocked, self.output);
         }
         let (text, code) = outcome::done(&outcomes);
         Ok((self.not_told(text), code))

@@ -161,6 +161,15 @@ pub(super) fn kept_out(host: &str, holder: &str) -> String {
     format!("not begun: {host} is another operator's for the time being: {holder}")
 }
 
+/// Has these not worked on.
+pub(super) fn refuse(sites: &mut Sites<'_>, why: &Lost) {
+    for (name, why) in why {
+        if let Some(site) = sites.get_mut(name) {
+            site.refused = Some(why.clone());
+        }
+    }
+}
+
 /// Those that are not worked on, although they answer: the others need what they know.
 pub(super) fn refused(sites: &Sites<'_>) -> Lost {
     let refused = sites.iter().filter_map(|(name, site)| {
