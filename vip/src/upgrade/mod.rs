@@ -190,9 +190,8 @@ async fn reap(guard: u32) {
     }
 }
 
-/// Replaces the program that runs by the one that lies where it was started from. Returns
-/// only when that failed.
-/// It `listens` there.
+/// Replaces the program that runs, and `listens` there, by the one that lies where it was
+/// started from. Returns only when that failed.
 pub async fn upgrade(
     fleet: &Fleet,
     config: &Path,
@@ -229,9 +228,9 @@ pub async fn upgrade(
     UpgradeError::Run(program, error)
 }
 
-/// The new program reads the file, listens where the old one does not, and opens what its routers need: of those that `wait` for
-/// an interface in the old one it may be missing, of others a name is wrong in a file that
-/// nobody has loaded yet.
+/// The new program reads the file, listens where the old one does not, and opens what its
+/// routers need. Of those that wait for their interface in the old one (`waits`) it may be
+/// missing; of others its name is wrong, in a file that nobody has loaded yet.
 async fn check(
     program: &Path,
     config: &Path,
