@@ -3,6 +3,7 @@
 
 mod dropins;
 mod look;
+mod strangers;
 mod survey;
 mod system;
 mod tools;

@@ -9,18 +9,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DropIn, dropins, tools};
+use super::{DropIn, dropins, strangers, tools};
 use crate::agent::{JOURNAL, Journal, below};
 use crate::layout;
 use crate::reset;
 use crate::swap::{self, FSTAB};
 
-/// The state of a socket that listens, in `/proc/net/tcp` (include/net/tcp_states.h).
-const LISTEN: &str = "0A";
 /// Data of a member of etcd.
 pub(crate) const STORE: &str = "/var/lib/etcd/member";
 /// What an earlier cluster leaves behind, and the unit whose own it is where that was laid down
-/// here.
+/// here. What belongs to none may come to a cluster that serves: a tool beside it writes there.
 const LEFTOVERS: [(&str, Option<&str>); 7] = [
     (STORE, Some("etcd.service")),
     ("/etc/kubernetes/manifests/kube-apiserver.yaml", None),
@@ -72,9 +70,10 @@ pub struct System {
     pub unified: bool,
     /// Whether SELinux refuses what it has no rule for.
     pub enforcing: bool,
-    /// TCP ports that somebody listens on.
+    /// TCP ports that somebody listens on who is none of the cluster's.
     pub ports: BTreeSet<u16>,
-    /// Names of programs that run, the first 15 octets of each (proc_pid_comm(5)).
+    /// Names of programs that run and are none of the cluster's, the first 15 octets of each
+    /// (proc_pid_comm(5)).
     pub running: BTreeSet<String>,
     /// Things of an earlier cluster; what components have written that were laid down here is
     /// none.
@@ -98,7 +97,6 @@ impl System {
         let read = |path: &str| fs::read_to_string(below(root, path)).unwrap_or_default();
         let line = |path: &str| read(path).trim().to_owned();
         let there = |path: &&str| below(root, path).exists();
-        let (tcp, tcp6) = (read("/proc/net/tcp"), read("/proc/net/tcp6"));
         let clock = SystemTime::now().duration_since(UNIX_EPOCH);
         let swaps = swap::look(root);
         let about = read("/etc/os-release");
@@ -106,6 +104,13 @@ impl System {
         let entries = Journal::at(below(root, JOURNAL)).entries().ok();
         let entries = entries.as_deref();
         let laid = |unit: &str| entries.is_none_or(|all| reset::was_laid(all, unit));
+        // Names and settings alone are no cluster: units are.
+        let ours = entries.is_none_or(reset::has_units);
+        let paths = entries.map(reset::laid_at);
+        let strangers = strangers::look(root, |unit| {
+            let file = format!("{}/{unit}", layout::UNITS);
+            paths.as_ref().is_none_or(|paths| paths.contains(&file))
+        });
         Self {
             os: named(&about, "PRETTY_NAME"),
             id: named(&about, "ID"),
@@ -125,18 +130,17 @@ impl System {
             swaps_at_boot: swap::at_boot(&read(FSTAB)).map(str::to_owned).collect(),
             unified: there(&"/sys/fs/cgroup/cgroup.controllers"),
             enforcing: line("/sys/fs/selinux/enforce") == "1",
-            ports: tcp.lines().chain(tcp6.lines()).filter_map(port).collect(),
-            running: running(&below(root, "/proc")),
+            ports: strangers.ports,
+            running: strangers.running,
             leftovers: LEFTOVERS
                 .iter()
-                .filter(|(path, unit)| there(path) && !unit.is_some_and(laid))
+                .filter(|(path, unit)| there(path) && !unit.map_or(ours, laid))
                 .map(|(path, _)| (*path).to_owned())
                 .collect(),
             networks: names(&below(root, layout::CNI_CONFIG)),
             tools: tools::look(root),
             drop_ins: dropins::look(root),
-            // Names and settings alone are no cluster: units are.
-            ours: entries.is_none_or(reset::has_units),
+            ours,
             clock: clock.unwrap_or_default(),
         }
     }
@@ -167,36 +171,12 @@ fn memory(text: &str) -> u64 {
         .unwrap_or_default()
 }
 
-/// The local port of a line of `/proc/net/tcp`, of a socket that listens (proc_net(5)).
-fn port(line: &str) -> Option<u16> {
-    let mut words = line.split_whitespace().skip(1);
-    let (local, _, state) = (words.next()?, words.next()?, words.next()?);
-    let (_, port) = local.rsplit_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    (state == LISTEN).then_some(port)
-}
-
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
     names.sort();
     names
-}
-
-/// Threads of the kernel have names too, none of which is asked for.
-fn running(proc: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
-    let numbers = entries.filter(|entry| {
-        let name = entry.file_name();
-        name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
-    });
-    let names = numbers.filter_map(|entry| {
-        // One may have ended since.
-        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-        Some(name.trim().to_owned())
-    });
-    names.collect()
 }
 
 /// Of a folder that is not there yet, that of the nearest one above it.

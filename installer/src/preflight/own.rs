@@ -96,9 +96,7 @@ pub(super) fn own(
     if system.name != host.name {
         found.push(What::Name(system.name.clone()));
     }
-    if !system.ours {
-        found.extend(strangers(cluster, host, system));
-    }
+    found.extend(strangers(cluster, host, system));
     let installed = installed(cluster, host, system, || resources(cluster, host));
     found.extend(installed.into_iter().map(What::Installed));
     if !sight.unsaid.is_empty() {

@@ -210,7 +210,7 @@ const ROWS: &[Row] = &[
     (
         "n1",
         |s| (s.ports, s.ours) = (BTreeSet::from([10250]), true),
-        || None,
+        || Some(What::Port(10250)),
     ),
     (
         "n1",
@@ -225,7 +225,7 @@ const ROWS: &[Row] = &[
     (
         "m1",
         |s| (s.running, s.ours) = (BTreeSet::from(["etcd".into()]), true),
-        || None,
+        || Some(What::Running(vec!["etcd".into()])),
     ),
     (
         "m1",
