@@ -148,6 +148,8 @@ fn others(router: &Router, record: &Record, now: Instant) -> Option<String> {
     let heard = record.heard.as_ref();
     let Some(heard) = heard.filter(|heard| heard.is_fresh(now)) else {
         return match record.state {
+            // Who it is stands there.
+            State::Active if record.alarm(now).is_some() => None,
             State::Active => Some("No other router advertises.".to_owned()),
             State::Backup => {
                 Some("No other router advertises: it is about to take over.".to_owned())

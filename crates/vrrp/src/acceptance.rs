@@ -23,6 +23,9 @@ pub struct Expected {
     pub excluded: Vec<IpAddr>,
     /// Address that our own adverts come from.
     pub source: IpAddr,
+    /// We hold them with the hardware address that is made of the VRID (RFC 9568 section 7.3):
+    /// whoever else has that VRID has the same one.
+    pub virtual_mac: bool,
     /// How adverts travel.
     pub path: Path,
     /// Where keepalived's habits are spoken.
@@ -34,6 +37,31 @@ impl Expected {
     pub fn holds(&self, ip: &IpAddr) -> bool {
         self.addresses.contains(ip) || self.excluded.contains(ip)
     }
+
+    /// Can the sender be who it says? Whoever is routed to us can say that it has our
+    /// addresses; TTL 255 and a link-local source of IPv6 are proof that no router was
+    /// between (RFC 9568 section 5.1.1.3, RFC 4291 section 2.5.6), and a peer was named by us.
+    pub fn trusts(&self, envelope: &Envelope) -> bool {
+        is_near(envelope) || self.lists(envelope.source)
+    }
+
+    fn lists(&self, source: IpAddr) -> bool {
+        match &self.path {
+            Path::Multicast => false,
+            Path::Unicast { senders, .. } => match senders {
+                Senders::Near(peers) | Senders::Only(peers) => peers.contains(&source),
+            },
+        }
+    }
+}
+
+fn is_near(envelope: &Envelope) -> bool {
+    let link_local = match envelope.source {
+        // No router is to forward one (RFC 3927 section 7), and some do.
+        IpAddr::V4(_) => false,
+        IpAddr::V6(source) => source.is_unicast_link_local(),
+    };
+    envelope.ttl == TTL || link_local
 }
 
 /// How adverts travel.
@@ -114,6 +142,7 @@ fn travelled(
         (Path::Unicast { .. }, true) if shares(advert, expected) => {
             Err(Refusal::Multicast)
         }
+        (Path::Unicast { .. }, true) if expected.virtual_mac => Err(Refusal::OtherGroup),
         (Path::Unicast { .. }, true) => Err(Refusal::Neighbour),
         (Path::Multicast, true) => within(envelope.ttl, &(TTL..=TTL)).map(|()| None),
         (Path::Unicast { senders, ttl }, false) => {
@@ -139,10 +168,8 @@ fn sender(from: &Envelope, senders: &Senders) -> Result<Option<Notice>, Refusal>
         Senders::Near(peers) | Senders::Only(peers) if peers.contains(&from.source) => {
             Ok(None)
         }
-        Senders::Near(_) if from.ttl == TTL => Ok(Some(Notice::UnlistedSender)),
-        // Anybody who is routed to us could say it: no rival to hold back from.
-        Senders::Near(_) => Err(Refusal::Ttl(from.ttl)),
-        Senders::Only(_) => Err(Refusal::UnknownPeer(from.source)),
+        Senders::Near(_) if is_near(from) => Ok(Some(Notice::UnlistedSender)),
+        Senders::Near(_) | Senders::Only(_) => Err(Refusal::UnknownPeer(from.source)),
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use tokio::time::Instant;
 use vrrp::acceptance::{self, Notice as Odd};
 use vrrp::fsm::Event;
-use vrrp::packet::{Advert, Checksum, parse};
-use vrrp::{AdvertInterval, Refusal};
+use vrrp::packet::{Advert, Checksum, Envelope, parse};
+use vrrp::{AdvertInterval, Refusal, State};
 
 use crate::flight::What;
 
@@ -36,18 +36,17 @@ impl<E: Effects> Driver<E> {
             Err(refusal) => {
                 let (from, advert) = (envelope.source, &received.advert);
                 self.refuse(refusal, Some(from), Some(advert.interval));
-                return self.hold_back(refusal, from, advert);
+                return self.hold_back(refusal, envelope, advert);
             }
             Ok(odd) => {
                 let (from, advert) = (envelope.source, &received.advert);
                 self.odd(&odd, from, advert.interval);
                 self.tell_lower(from, advert);
-                // It does not hear us: one that would yield to us does not, and its release
-                // is no word of who we follow.
-                let deaf = odd.contains(&Odd::UnlistedSender);
-                if deaf && advert.priority <= self.machine.priority() {
+                // It does not hear us: one that would yield to us does not.
+                if odd.contains(&Odd::UnlistedSender) && !self.heeds(from, advert) {
                     self.keep(|record| record.counts.accepted += 1);
-                    return self.hold_back(Refusal::UnknownPeer(from), from, advert);
+                    let refusal = Refusal::UnknownPeer(from);
+                    return self.hold_back(refusal, envelope, advert);
                 }
             }
         }
@@ -77,12 +76,31 @@ impl<E: Effects> Driver<E> {
         });
     }
 
+    /// Is it one to give way to, or to follow? The release of who we follow counts, too; that
+    /// of anybody else is no word about the addresses.
+    fn heeds(&self, from: IpAddr, advert: &Advert) -> bool {
+        if advert.priority.is_release() {
+            let record = self.record.borrow();
+            return record
+                .heard
+                .as_ref()
+                .is_some_and(|heard| heard.from == from);
+        }
+        let by_priority = advert.priority.cmp(&self.machine.priority());
+        match self.machine.state() {
+            State::Active => by_priority.then(from.cmp(&self.expected.source)).is_gt(),
+            State::Backup | State::Fault | State::Initialize => by_priority.is_ge(),
+        }
+    }
+
     /// Nobody can tell whether it holds the addresses that it advertises; if we took them
     /// too, both would have them for ever.
-    fn hold_back(&mut self, refusal: Refusal, from: IpAddr, advert: &Advert) {
+    fn hold_back(&mut self, refusal: Refusal, envelope: &Envelope, advert: &Advert) {
+        let from = envelope.source;
         let ours = |address| self.expected.holds(address);
         let rival = refusal.is_misconfiguration()
             && refusal != Refusal::OwnSource
+            && self.expected.trusts(envelope)
             && advert.addresses.iter().any(ours);
         match self.misconfigured_peer {
             MisconfiguredPeer::HoldBack if rival => {

@@ -63,6 +63,7 @@ pub(super) fn expected(
         addresses: Addresses::new(addresses)?,
         excluded: router.excluded.iter().map(VirtualAddress::ip).collect(),
         source,
+        virtual_mac: router.virtual_mac.is_some(),
         path: match &router.travel {
             Travel::Multicast => Path::Multicast,
             Travel::Unicast {

@@ -10,6 +10,7 @@ mod heard;
 mod interface;
 mod together;
 mod told;
+mod unlisted;
 mod wire;
 
 use std::net::Ipv4Addr;

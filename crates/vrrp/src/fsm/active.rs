@@ -38,11 +38,9 @@ impl Step<'_> {
             Event::Stranger { from, advert } if self.came_second(&active, advert) => {
                 return self.step_back(from, advert);
             }
-            Event::Start { .. }
-            | Event::Stranger { .. }
-            | Event::Recover
-            | Event::Take
-            | Event::Rise => {
+            // It may have announced them, or just let go of them: hosts are to find us again.
+            Event::Stranger { .. } => self.contradict(&mut active),
+            Event::Start { .. } | Event::Recover | Event::Take | Event::Rise => {
                 self.note(Note::NoMatter);
             }
         }

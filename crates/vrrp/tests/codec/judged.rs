@@ -16,6 +16,7 @@ fn expected(version: Version, millis: u64, path: Path) -> Expected {
         addresses: ours.addresses,
         excluded: vec![ip("10.55.0.102")],
         source: ip(M1),
+        virtual_mac: false,
         path,
         dialects: Dialects::KEEPALIVED,
     }
@@ -131,6 +132,11 @@ fn what_is_not_ours_is_refused_by_name() {
     let named = refusal(&neighbour, &group, &unicast);
     assert_eq!(named, Refusal::Neighbour, "none of ours");
     assert!(!named.is_misconfiguration());
+    let same_mac = Expected {
+        virtual_mac: true,
+        ..unicast
+    };
+    assert_eq!(refusal(&neighbour, &group, &same_mac), Refusal::OtherGroup);
     let strict = expected(Version::V3, 100, strict);
     assert_eq!(
         refusal(&theirs, &peer, &strict),
@@ -168,7 +174,7 @@ fn an_unlisted_sender_is_taken_from_nearby_and_named() {
             255,
             Ok(vec![Notice::UnlistedSender]),
         ),
-        (Senders::Near, 254, Err(Refusal::Ttl(254))),
+        (Senders::Near, 254, unknown.clone()),
         (Senders::Only, 255, unknown),
     ] {
         let envelope = Envelope {
@@ -177,6 +183,31 @@ fn an_unlisted_sender_is_taken_from_nearby_and_named() {
         };
         let ours = expected(Version::V3, 100, unlisted(senders));
         assert_eq!(judge(&theirs, &envelope, &ours), verdict, "{envelope:?}");
+    }
+}
+
+/// keepalived 2.2.7 sends unicast over IPv6 with the kernel's hop limit of 64.
+#[test]
+fn who_cannot_be_beyond_a_router_or_is_a_peer_is_trusted() {
+    let path = |listed: &str| Path::Unicast {
+        senders: Senders::Near(vec![ip(listed)]),
+        ttl: None,
+    };
+    for (from, to, ttl, path, trusted) in [
+        (M0, M1, 255, Path::Multicast, true),
+        (M0, M1, 254, Path::Multicast, false),
+        (M0, M1, 254, path(M0), true),
+        ("169.254.0.9", M1, 64, path(M0), false),
+        ("fe80::12", "fe80::11", 64, path("fe80::13"), true),
+        ("fd55::12", "fd55::11", 64, path("fd55::13"), false),
+        ("fd55::12", "fd55::11", 64, path("fd55::12"), true),
+    ] {
+        let envelope = Envelope {
+            ttl,
+            ..Envelope::unicast(ip(from), ip(to))
+        };
+        let ours = expected(Version::V3, 100, path);
+        assert_eq!(ours.trusts(&envelope), trusted, "{envelope:?}");
     }
 }
 

@@ -66,8 +66,9 @@ fn w7_an_active_that_came_second_steps_back_before_a_stranger() {
             "
         460.9375 | deadline      | advert 100 | active | 560.9375
         @        | deadline      | advert 100, announce | active | 660.9375
-        660.9375 | stranger .14 50 100  | (NoMatter) | active | 660.9375
-        @        | deadline      | advert 100 | active | 760.9375
+        660.9375 | stranger .14 50 100  | announce | active | 660.9375
+        @        | deadline      | advert 100 | active | 680.9375
+        @        | deadline      | announce | active | 760.9375
         722      | stranger .14 50 1000 | release, active>backup strangerFirst | backup | 4331.375",
             settings(),
         ),
@@ -80,7 +81,7 @@ fn w7_an_active_that_came_second_steps_back_before_a_stranger() {
         @        | deadline      | advert 100, acquire, announce, backup>active activeDown | active | 3629.375
         @        | deadline      | announce | active | 3809.375
         @        | deadline      | announce | active | 4609.375
-        3910     | stranger .14 50 100  | (NoMatter) | active | 4609.375
+        3910     | stranger .14 50 100  | announce | active | 3930
     ";
     check(settings_v2(), table);
 }
@@ -95,7 +96,7 @@ fn w7_a_stranger_that_gives_the_addresses_up_is_waited_for_no_longer_than_its_ba
         350   | stranger .14 50 100 | - | backup | 710.9375
         400   | stranger .14 0 100  | - | backup | 560.546875
         @     | deadline            | advert 100, acquire, announce, backup>active activeReleased | active | 580.546875
-        561   | stranger .14 0 100  | (NoMatter) | active | 580.546875
+        561   | stranger .14 0 100  | announce | active | 581
     ";
     check(settings(), table);
     let table = "
@@ -125,7 +126,7 @@ fn w7_an_active_that_was_handed_the_addresses_came_first() {
     let table = "
         0  | start               | initialize>backup started | backup | 360.9375
         10 | take                | advert 100, acquire, announce, backup>active handedOver | active | 30
-        11 | stranger .14 50 100 | (NoMatter) | active | 30
+        11 | stranger .14 50 100 | announce | active | 31
     ";
     check(settings(), table);
 }
