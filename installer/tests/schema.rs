@@ -165,7 +165,12 @@ fn an_unknown_key_is_refused_wherever_it_is() {
         }
     }
     assert!(refused > 20, "{refused}");
-    let of_operators = ["flags", "hosts.labels", "binaries.sources"];
+    let of_operators = [
+        "flags",
+        "hosts.labels",
+        "binaries.sources",
+        "runtime.mirrors",
+    ];
     for place in maps {
         let is = |map: &&str| place.starts_with(*map);
         assert!(of_operators.iter().any(is), "{place} is open");

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::flags::Flags;
+use super::registries::{self, CERTS};
 use super::unit::Service;
 use crate::layout;
 use crate::resource::{File, Folder, OnChange, Owner, Program, Resource, Stage, Unit};
 use crate::spec::{Cluster, Generation};
 
 const CONFIG: &str = "/etc/containerd/config.toml";
-const CERTS: &str = "/etc/containerd/certs.d";
 
 pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
     let unit = format!("{}/containerd.service", layout::UNITS);
@@ -18,7 +18,7 @@ pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
     let programs = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
     let programs = programs.map(|name| Resource::from(Program::new(name)));
     let mut all = programs.to_vec();
-    all.extend(trusted(cluster));
+    all.extend(registries::resources(cluster));
     // It makes these by itself: what we have made is known to `reset`.
     all.extend(["/opt/containerd/bin", "/opt/containerd/lib"].map(|path| {
         Resource::Folder(Folder {
@@ -38,23 +38,6 @@ pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
         }
         .into(),
     ]);
-    all
-}
-
-/// Certificates that registries are trusted by, for all of those that have no folder of
-/// their own. They are read with every pull.
-fn trusted(cluster: &Cluster) -> Vec<Resource> {
-    let files = cluster.enclosed.trusted.iter();
-    let place = |name: &str| format!("{CERTS}/_default/{name}");
-    let mut all: Vec<_> = files
-        .clone()
-        .map(|file| File::public(place(&file.name), file.text.clone()).into())
-        .collect();
-    if !all.is_empty() {
-        let paths: Vec<_> = files.map(|file| place(&file.name)).collect();
-        let hosts = toml::to_string(&json!({"ca": paths})).unwrap_or_default();
-        all.push(File::public(place("hosts.toml"), hosts).into());
-    }
     all
 }
 

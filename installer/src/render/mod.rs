@@ -17,6 +17,7 @@ mod kubelet;
 mod leases;
 mod machine;
 mod proxy;
+mod registries;
 mod role;
 mod signer;
 mod tools;

@@ -46,6 +46,8 @@ impl Reader<'_> {
         let endpoint = self.endpoint(file, &hosts, &at);
         let etcd = self.etcd(&file.etcd, folder, &at.key("etcd"));
         let containerd = self.containerd(&file.runtime, &at.key("runtime"));
+        let mirrors = &at.key("runtime").key("mirrors");
+        let mirrors = self.mirrors(&file.runtime.mirrors, mirrors);
         let flags = self.flags(&file.flags, &at.key("flags"));
         let extra_names = self.extra_names(&file.pki, &at.key("pki"));
         let name = self.name(file.name.as_deref(), &at.key("name"));
@@ -66,6 +68,7 @@ impl Reader<'_> {
             extra_names,
             trusted_files: within(folder, &file.pki.trusted_files),
             containerd: containerd?,
+            mirrors,
             key_kind: key_kind?,
             authorities: file.pki.authorities.as_ref().map(|path| folder.join(path)),
             requests: folder.join(requests.unwrap_or(Path::new(REQUESTS))),

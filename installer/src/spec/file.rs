@@ -300,6 +300,9 @@ pub struct Runtime {
     /// The generation of the containerd among the programs: 1 or 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub containerd: Option<u16>,
+    /// Where images of a registry are asked for before itself: URLs, by its name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mirrors: BTreeMap<String, Vec<String>>,
 }
 
 /// `binaries`.

@@ -38,6 +38,8 @@ pub struct Cluster {
     pub trusted_files: Vec<PathBuf>,
     /// Which containerd is among the programs.
     pub containerd: Generation,
+    /// Where images of a registry are asked for before itself.
+    pub mirrors: BTreeMap<String, Vec<super::Mirror>>,
     /// What new keys are.
     pub key_kind: pki::KeyKind,
     /// A folder with authorities that are there already.

@@ -16,6 +16,7 @@ mod file;
 mod hosts;
 mod lint;
 mod meant;
+mod mirrors;
 mod networks;
 mod reader;
 mod schema;
@@ -33,6 +34,7 @@ pub use meant::{
     Balancer, Binaries, Cluster, Endpoint, Etcd, Folder, Form, Generation, Holds, Host,
     Leases, Networks, Notify, Place, Source, Ssh, VirtualRouter,
 };
+pub use mirrors::Mirror;
 pub use schema::schema;
 
 /// What `kind` must say.
