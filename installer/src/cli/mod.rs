@@ -35,7 +35,7 @@ use crate::agent::{Agent, Systemd, attend};
 use crate::import::{self, Verdict};
 use crate::listing::listing;
 use crate::render::{self, Known, Newcomers};
-use crate::spec::{self, Cluster};
+use crate::spec::{self, Cluster, Spec};
 
 const SPEC: &str = "cluster.yaml";
 
@@ -192,7 +192,11 @@ impl Cli {
 }
 
 fn check(path: &Path) -> Result<(String, u8), Sentence> {
-    let hosts = described(path)?.hosts.len();
+    let spec = said(path)?;
+    for advice in &spec.advice {
+        complain(&format!("warning: {advice}"));
+    }
+    let hosts = spec.cluster.hosts.len();
     Ok((
         format!("{}: good, {hosts} host(s)", path.display()),
         exit::DONE,
@@ -201,11 +205,15 @@ fn check(path: &Path) -> Result<(String, u8), Sentence> {
 
 /// The cluster of a description; what may not be meant is said before anything is done.
 fn described(path: &Path) -> Result<Cluster, Sentence> {
+    Ok(said(path)?.cluster)
+}
+
+fn said(path: &Path) -> Result<Spec, Sentence> {
     let spec = spec::read(path).map_err(|errors| errors.to_string())?;
     for warning in &spec.warnings {
         complain(&format!("warning: {warning}"));
     }
-    Ok(spec.cluster)
+    Ok(spec)
 }
 
 fn rendered(

@@ -23,16 +23,24 @@ pub(super) fn convert(document: &Document<File>, folder: &Path) -> Result<Spec, 
         source: &document.source,
         errors: Errors::new(),
         warnings: Vec::new(),
+        advice: Vec::new(),
     };
     let cluster = reader.cluster(&document.file, folder);
     if let Some(cluster) = &cluster {
         lint::lint(cluster, &mut reader);
     }
     let Reader {
-        errors, warnings, ..
+        errors,
+        warnings,
+        advice,
+        ..
     } = reader;
     match cluster {
-        Some(cluster) if errors.is_empty() => Ok(Spec { cluster, warnings }),
+        Some(cluster) if errors.is_empty() => Ok(Spec {
+            cluster,
+            warnings,
+            advice,
+        }),
         Some(_) | None => Err(errors),
     }
 }

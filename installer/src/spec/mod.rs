@@ -52,6 +52,8 @@ pub struct Spec {
     pub cluster: Cluster,
     /// What an operator should look at twice: `cluster.yaml:14: …`.
     pub warnings: Vec<String>,
+    /// What a good cluster may well be without, for who asks whether all is well.
+    pub advice: Vec<String>,
 }
 
 /// Reads a file, and the files that it points to. Paths in it are relative to its folder.
@@ -66,6 +68,7 @@ pub fn read(path: &Path) -> Result<Spec, Errors> {
         source: &document.source,
         errors: Errors::new(),
         warnings: Vec::new(),
+        advice: Vec::new(),
     };
     match reader.enclosed(&spec.cluster) {
         Some(enclosed) if reader.errors.is_empty() => {

@@ -12,6 +12,7 @@ pub(super) struct Reader<'a> {
     pub(super) source: &'a Source,
     pub(super) errors: Errors,
     pub(super) warnings: Vec<String>,
+    pub(super) advice: Vec<String>,
 }
 
 /// The longest name of a host: a label of DNS (RFC 1123).
@@ -27,6 +28,12 @@ impl Reader<'_> {
     pub(super) fn warn(&mut self, at: &KeyPath, problem: impl Display) {
         let error = self.source.error(at, problem.to_string());
         self.warnings.push(error.to_string());
+    }
+
+    /// What is said to who asks, and not with every command.
+    pub(super) fn advise(&mut self, at: &KeyPath, problem: impl Display) {
+        let error = self.source.error(at, problem.to_string());
+        self.advice.push(error.to_string());
     }
 
     /// Reads each of `texts`; the ones that are wrong are reported and left out.

@@ -62,3 +62,33 @@ fn render_shows_no_secret() {
     );
     assert!(!said.contains("Hunter2"), "{said}");
 }
+
+/// That API servers reach no Service is for who asks, and not said with all that is done.
+#[test]
+fn masters_that_are_no_nodes_are_named_by_check_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = std::fs::read_to_string(SPEC).unwrap();
+    let nodes = whole.replace("etcd, controlPlane]", "etcd, controlPlane, node]");
+    let lines = whole.lines().filter(|line| !line.contains("name: n1"));
+    let alone = lines.collect::<Vec<_>>().join("\n");
+    let line = "cluster.yaml:12: hosts[0].roles: is without node";
+    for (written, words, wanted) in [
+        (&whole, &["check"][..], true),
+        (&whole, &["render", "--host", "m1"], false),
+        (&nodes, &["check"], false),
+        (&alone, &["check"], false),
+    ] {
+        std::fs::write(folder.path().join("cluster.yaml"), written).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_sternpost"))
+            .current_dir(folder.path())
+            .args(words)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let said = text(&output.stderr);
+        let named = said
+            .lines()
+            .any(|one| one.starts_with(&format!("warning: {line}")));
+        assert_eq!(named, wanted, "{words:?}: {said}");
+    }
+}

@@ -107,14 +107,29 @@ fn masters(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
         let problem = "holds two control-plane hosts; three keep the API served while one is being repaired";
         reader.warn(&hosts, problem);
     }
+    apart(cluster, reader, &hosts);
+}
+
+/// What leads to Services is on nodes alone, and webhooks and aggregated APIs are Services.
+/// Manifests may bring such; whether anything else does is not to be seen here.
+fn apart(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
     let mut all = cluster.hosts.iter();
     let apart = all.position(|host| host.is(Role::ControlPlane) && !host.is(Role::Node));
     let nodes = cluster.with(Role::Node).count();
-    if let (Some(position), Some(_), 1..) = (apart, &cluster.manifests, nodes) {
-        let problem = "is without node: from there no Service and no Pod is reached, so that its \
-                       API server's calls of webhooks and aggregated APIs, should manifests bring \
-                       any, time out; add node, whose Pods it still takes none of";
-        reader.warn(&hosts.index(position).key("roles"), problem);
+    let (Some(position), 1..) = (apart, nodes) else {
+        return;
+    };
+    let at = at.index(position).key("roles");
+    let problem = |bring: &str| {
+        format!(
+            "is without node: from there no Service and no Pod is reached, so that its API \
+             server's calls of webhooks and aggregated APIs{bring} time out; add node, whose \
+             Pods it still takes none of"
+        )
+    };
+    match cluster.manifests {
+        Some(_) => reader.warn(&at, problem(", should manifests bring any,")),
+        None => reader.advise(&at, problem(" (metrics-server, cert-manager)")),
     }
 }
 
