@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -42,6 +43,13 @@ pub enum FilesError {
         /// What the system said.
         source: io::Error,
     },
+    /// Something else is where a folder is to be.
+    #[error(
+        "{} is a link or a file, and is to be a folder: what it leads to keeps its owner and its \
+         rights; mount there what is to be there (mount --bind), or move it away",
+        .0.display()
+    )]
+    NoFolder(PathBuf),
     /// There is no such user.
     #[error("there is no user {0}; its file in /etc/sysusers.d comes first")]
     NoUser(String),
@@ -97,9 +105,25 @@ pub(super) fn folder(
     let owner = user(root, owner)?;
     made(root, path, journal)?;
     let path = below(root, path);
-    own(root, &path, owner).map_err(refused("given to its owner", path.clone()))?;
-    fs::set_permissions(&path, Permissions::from_mode(mode))
+    let folder = itself(&path)?;
+    own(root, &folder, owner).map_err(refused("given to its owner", path.clone()))?;
+    folder
+        .set_permissions(Permissions::from_mode(mode))
         .map_err(refused("given its rights", path))
+}
+
+/// A folder at a path, and never what a link there leads to: that is somebody else's.
+fn itself(path: &Path) -> Result<File, FilesError> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let mut options = OpenOptions::new();
+    let folder = options
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    folder.map_err(|source| match fs::symlink_metadata(path) {
+        Ok(about) if !about.is_dir() => FilesError::NoFolder(path.to_owned()),
+        Ok(_) | Err(_) => refused("opened", path.to_owned())(source),
+    })
 }
 
 /// Makes a folder and those above it. Each is noted before it is made: one that stays
@@ -184,7 +208,7 @@ fn fill(root: &Path, path: &Path, put: &Put, owner: Option<u32>) -> io::Result<(
         .mode(0o600)
         .open(path)?;
     file.write_all(put.content.as_bytes())?;
-    own(root, path, owner)?;
+    own(root, &file, owner)?;
     file.set_permissions(Permissions::from_mode(put.mode))?;
     file.sync_all()
 }
@@ -227,9 +251,9 @@ pub(super) fn beside(path: &Path) -> PathBuf {
 
 /// Gives a file to a user. Below another root, where nobody runs anything, it stays with
 /// whoever writes it when that is not the superuser.
-pub(super) fn own(root: &Path, path: &Path, owner: Option<u32>) -> io::Result<()> {
+fn own(root: &Path, file: &File, owner: Option<u32>) -> io::Result<()> {
     let Some(owner) = owner else { return Ok(()) };
-    match chown(path, Some(owner), None) {
+    match fchown(file, Some(owner), None) {
         Err(error)
             if error.kind() == io::ErrorKind::PermissionDenied
                 && root != Path::new("/") =>
@@ -266,5 +290,39 @@ pub(super) fn refused(
         doing,
         path,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_folder_itself_keeps_its_rights() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| below(root.path(), path);
+        let mut journal = Journal::at(at("/journal"));
+        let mode = |path: &str| {
+            let about = fs::metadata(at(path)).unwrap();
+            about.permissions().mode() & 0o777
+        };
+        fs::create_dir(at("/theirs")).unwrap();
+        fs::write(at("/file"), "").unwrap();
+        symlink(at("/theirs"), at("/link")).unwrap();
+        symlink(at("/file"), at("/other")).unwrap();
+        symlink(at("/nothing"), at("/dangling")).unwrap();
+        let before = ["/theirs", "/file"].map(mode);
+        let mut made =
+            |path: &str| folder(root.path(), path, 0o711, "root", &mut journal);
+        for path in ["/link", "/other", "/dangling", "/file"] {
+            let said = made(path).unwrap_err();
+            assert!(matches!(said, FilesError::NoFolder(_)), "{path}: {said:?}");
+        }
+        made("/link/own").unwrap();
+        made("/own").unwrap();
+        assert_eq!(["/theirs", "/file"].map(mode), before);
+        assert_eq!(["/theirs/own", "/own"].map(mode), [0o711; 2]);
     }
 }
