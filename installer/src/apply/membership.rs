@@ -12,6 +12,7 @@ use std::fmt;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::layout;
 use crate::render;
 use crate::spec::{Cluster, Host, Role};
 
@@ -85,6 +86,15 @@ impl Members {
         pairs.map(owned).collect::<Option<_>>().map(Self)
     }
 
+    /// `https://ADDRESS:PORT` for clients of each, where they are as ours are.
+    pub(super) fn clients(&self) -> impl Iterator<Item = String> {
+        let [peers, clients] = [layout::ETCD_PEER_PORT, layout::ETCD_PORT];
+        self.0.iter().filter_map(move |(_, url)| {
+            let address = url.strip_suffix(&format!(":{peers}"))?;
+            Some(format!("{address}:{clients}"))
+        })
+    }
+
     /// Those of an answer of `etcdctl member list`.
     #[must_use]
     pub fn listed(said: &Value) -> Option<Self> {
@@ -152,7 +162,10 @@ impl fmt::Display for Members {
             true => format!("(not started)={url}"),
             false => format!("{name}={url}"),
         });
-        f.write_str(&all.collect::<Vec<_>>().join(", "))
+        match self.0.is_empty() {
+            true => f.write_str("none"),
+            false => f.write_str(&all.collect::<Vec<_>>().join(", ")),
+        }
     }
 }
 

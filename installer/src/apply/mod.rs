@@ -10,6 +10,7 @@ mod orders;
 mod requests;
 pub mod skew;
 mod stands;
+mod store;
 mod supply;
 mod turn;
 mod work;
@@ -36,6 +37,7 @@ pub use membership::{Changed, Founds, Members};
 pub use orders::{Orders, OrdersError};
 pub use requests::{Request, outstanding, requests};
 pub use stands::Pillar;
+pub use store::{Led, Store};
 use supply::Supply;
 pub use turn::{End, Part, Says, Turns};
 
@@ -94,8 +96,8 @@ pub enum ApplyError {
     #[error(
         "it has a member of etcd, which the description takes from it: the others would count one \
          that is gone; have it leave first (on another member: etcdctl member list, etcdctl member \
-         remove ID), then here: systemctl disable --now etcd.service && mv /var/lib/etcd \
-         /var/lib/etcd.before"
+         remove ID); when that list names the described members, and no others, here: systemctl \
+         disable --now etcd.service && mv /var/lib/etcd /var/lib/etcd.before"
     )]
     Member,
     /// The operator wants to stop.

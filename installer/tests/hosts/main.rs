@@ -15,6 +15,7 @@ mod master;
 mod played;
 mod safe;
 mod secrets;
+mod store;
 mod turns;
 mod watched;
 
@@ -24,7 +25,7 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 24] = [
+const TESTS: [(&str, Test); 26] = [
     (
         "masters_are_started_anew_one_after_the_other",
         turns::in_turn,
@@ -63,7 +64,15 @@ const TESTS: [(&str, Test); 24] = [
     ),
     (
         "members_of_etcd_that_change_are_refused_before_anything_is_touched",
-        safe::members,
+        store::members,
+    ),
+    (
+        "etcd_that_moves_to_other_hosts_founds_none_there",
+        store::moved,
+    ),
+    (
+        "api_servers_are_not_led_to_an_etcd_without_their_objects",
+        store::led,
     ),
     (
         "hosts_without_which_a_cluster_falls_are_not_given_up_unasked",

@@ -1,40 +1,62 @@
-//! Asks the hosts which members of etcd they stand with.
+//! Asks the hosts which members of etcd they stand with, and where their API servers keep what the
+//! cluster is.
+
+use std::thread;
 
 use super::super::reach;
 use super::site::{Lost, Site, Sites};
 use crate::agent::Question;
-use crate::apply::{Members, Transport};
-use crate::facts::{Kind, Wanted};
+use crate::apply::{Members, Store};
+use crate::facts::{Facts, Kind, Wanted};
 use crate::layout;
 use crate::render;
-use crate::spec::{Cluster, Etcd, Role};
+use crate::spec::{Cluster, Etcd};
 use crate::transport::asked;
 
-/// What the members of etcd that stand were started with, by their hosts.
-pub(super) type Stand = Vec<(String, Members)>;
+const API: &str = "kube-apiserver.service";
+const MEMBER: &str = "etcd.service";
 
-/// Asks each host of etcd. One that does not say is lost by itself.
-pub(super) fn stand(cluster: &Cluster, sites: &mut Sites<'_>, lost: &mut Lost) -> Stand {
-    let mut stand = Stand::new();
-    if cluster.etcd != Etcd::Hosts {
-        return stand;
-    }
-    sites.retain(|name, site| {
-        if !site.host.is(Role::Etcd) || site.refused.is_some() {
-            return true;
-        }
-        let founded = founded(&mut site.way);
-        let founded = founded.map_err(|error| lost.insert(name.clone(), error));
-        let said = founded.is_ok();
-        let founded = founded.ok().flatten();
-        stand.extend(founded.map(|members| (name.clone(), members)));
-        said
+/// What stands, by its hosts.
+#[derive(Default)]
+pub(super) struct Stand {
+    /// What the members of etcd were started with.
+    members: Vec<(String, Members)>,
+    /// Where the API servers that have run keep their objects.
+    stores: Vec<(String, Store)>,
+}
+
+/// Asks each host on which units of ours are, whatever it is described as. One that does not say is
+/// lost by itself.
+pub(super) fn stand(sites: &mut Sites<'_>, lost: &mut Lost) -> Stand {
+    let answers: Vec<_> = thread::scope(|scope| {
+        let ours = sites.iter_mut();
+        let ours = ours.filter(|(_, site)| site.machine.system.ours);
+        let tries: Vec<_> = ours
+            .map(|(name, site)| (name.clone(), scope.spawn(|| looked(site))))
+            .collect();
+        let joined = tries.into_iter().map(|(name, one)| {
+            let died = |_| Err("its thread died".to_owned());
+            (name, one.join().unwrap_or_else(died))
+        });
+        joined.collect()
     });
+    let mut stand = Stand::default();
+    for (name, answer) in answers {
+        match answer {
+            Ok((members, store)) => {
+                stand.members.extend(members.map(|one| (name.clone(), one)));
+                stand.stores.extend(store.map(|one| (name, one)));
+            }
+            Err(error) => {
+                sites.remove(&name);
+                lost.insert(name, error);
+            }
+        }
+    }
     stand
 }
 
-/// Nothing where what stands is what is described. Where the hosts were started with others etcd
-/// itself is asked: its members may have been changed by hand since, and then its word counts.
+/// Nothing where what stands is what is described.
 ///
 /// # Errors
 /// With what stands, what is described, and the way out.
@@ -42,6 +64,24 @@ pub(super) fn unchanged(
     cluster: &Cluster,
     sites: &mut Sites<'_>,
     stand: &Stand,
+) -> Result<(), String> {
+    let kept = Store::unchanged(&stand.stores, &stand.members, cluster);
+    let kept = kept.map_err(|led| led.to_string());
+    // Whoever has moved members hears of those first.
+    match cluster.etcd {
+        Etcd::Hosts => members(cluster, sites, &stand.members).and(kept),
+        Etcd::External { .. } => {
+            kept.and_then(|()| members(cluster, sites, &stand.members))
+        }
+    }
+}
+
+/// Where the hosts were started with other members than the described ones etcd itself is asked:
+/// its members may have been changed by hand since, and then its word counts.
+fn members(
+    cluster: &Cluster,
+    sites: &mut Sites<'_>,
+    stand: &[(String, Members)],
 ) -> Result<(), String> {
     let wanted = Members::described(cluster);
     let Err(mut changed) = Members::unchanged(stand, &wanted) else {
@@ -74,26 +114,43 @@ fn listed(site: &mut Site<'_>) -> Option<Members> {
     Members::listed(&said.ok()?)
 }
 
-/// What the member of a host was started with; nothing where it has no data of one.
-fn founded(way: &mut impl Transport) -> Result<Option<Members>, String> {
-    let (data, unit) = (
-        format!("{}/member", layout::ETCD_DATA),
-        format!("{}/etcd.service", layout::UNITS),
-    );
+/// What stands on a host.
+fn looked(site: &mut Site<'_>) -> Result<(Option<Members>, Option<Store>), String> {
+    let data = format!("{}/member", layout::ETCD_DATA);
     let wanted = Wanted {
-        paths: vec![data.clone(), unit.clone()],
+        paths: vec![data.clone(), file(MEMBER), file(API)],
+        units: vec![API.to_owned()],
         ..Wanted::default()
     };
-    let mut facts = asked::looked(way, wanted).map_err(|error| error.to_string())?;
-    let text = facts
-        .entries
-        .remove(&unit)
-        .and_then(|entry| match entry.kind {
-            Kind::File { text, .. } => text,
-            Kind::Folder | Kind::Other => None,
-        });
-    let stands = facts.entries.contains_key(&data);
-    Ok(text
-        .filter(|_| stands)
-        .and_then(|text| Members::of_unit(&text)))
+    let facts =
+        asked::looked(&mut site.way, wanted).map_err(|error| error.to_string())?;
+    let founded = facts.entries.contains_key(&data);
+    let member = text(&facts, MEMBER).filter(|_| founded);
+    let server = text(&facts, API).filter(|_| has_run(&facts, API));
+    Ok((
+        member.and_then(Members::of_unit),
+        server.and_then(|text| Store::of_unit(text, site.host)),
+    ))
+}
+
+fn file(unit: &str) -> String {
+    format!("{}/{unit}", layout::UNITS)
+}
+
+/// The text of a unit of ours.
+fn text<'a>(facts: &'a Facts, unit: &str) -> Option<&'a str> {
+    let path = file(unit);
+    let entry = facts.entries.get(&path)?;
+    match &entry.kind {
+        Kind::File { text, .. } => text.as_deref().filter(|_| facts.laid.contains(&path)),
+        Kind::Folder | Kind::Other => None,
+    }
+}
+
+/// Whether a unit runs, or has come up by what stands there. One that never did, as by a mistake in
+/// a first description, has kept nothing anywhere.
+fn has_run(facts: &Facts, unit: &str) -> bool {
+    let runs = facts.units.get(unit).is_some_and(|one| one.active);
+    let unread = facts.unread.get(unit);
+    runs || !unread.is_some_and(|paths| paths.contains(&file(unit)))
 }

@@ -112,7 +112,7 @@ impl Apply {
         if meant == Meant::Done {
             site::refuse(&mut sites, &blocked);
         }
-        let stand = membership::stand(&cluster, &mut sites, &mut lost);
+        let stand = membership::stand(&mut sites, &mut lost);
         let answered = Answered {
             cluster: &cluster,
             sites,

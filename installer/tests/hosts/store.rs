@@ -1,0 +1,185 @@
+//! What is not begun, since the API would serve another etcd than the one that has the cluster's
+//! objects: members that are only described anew, or an etcd of others in the place of ours.
+
+use std::fs;
+use std::time::SystemTime;
+
+use super::hosts::Hosts;
+use super::safe::{MASTERS, described};
+use super::{Tried, holds};
+
+/// Whom the members of etcd count among themselves, by their own word.
+fn count(hosts: &Hosts, members: &[(&str, &str)]) -> Tried {
+    let member = |(name, address): &(&str, &str)| {
+        format!("{{\"name\":\"{name}\",\"peerURLs\":[\"https://{address}:2380\"]}}")
+    };
+    let all = members.iter().map(member).collect::<Vec<_>>().join(",");
+    hosts.members(&format!("{{\"members\":[{all}]}}"))
+}
+
+/// Members that were only described anew would found a cluster of their own beside the one that
+/// serves.
+pub(super) fn members() -> Tried {
+    let hosts = Hosts::new()?;
+    let line = |at: &str| format!("addresses: [\"{at}\"], roles: ");
+    let (two, three) = (line(MASTERS[1]), line(MASTERS[2]));
+    let role = |of: &str, role: &str| format!("{of}[{role}]");
+    let (master, node) = ("etcd, controlPlane", "node");
+    let as_nodes = [
+        (role(&two, master), role(&two, node)),
+        (role(&three, master), role(&three, node)),
+    ];
+    let pairs = as_nodes.each_ref().map(|(m, n)| (m.as_str(), n.as_str()));
+    hosts.replace(&pairs)?;
+    hosts.run(&["apply"])?.ended(0)?;
+    fs::create_dir_all(hosts.root(MASTERS[0]).join("var/lib/etcd/member"))?;
+    hosts.run(&["apply"])?.ended(0)?;
+    hosts.replace(&pairs.map(|(m, n)| (n, m)))?;
+    let stands = "on m1: m1=https://192.0.2.11:2380\n";
+    let described = "described: m1=https://192.0.2.11:2380, m2=https://192.0.2.12:2380, \
+                     m3=https://192.0.2.13:2380\n";
+    for words in [&["plan"][..], &["apply"], &["apply", "--host", "n1"]] {
+        let said = hosts.run(words)?.ended(1)?;
+        holds(
+            &said,
+            "not begun: the members of etcd are not those of the description",
+        )?;
+        holds(&said, stands)?;
+        holds(&said, described)?;
+        let log = hosts.log()?;
+        let unit = "etc/systemd/system/etcd.service";
+        let unit = hosts.root(MASTERS[1]).join(unit).exists();
+        if unit || log.iter().any(|line| line.contains("start")) {
+            return Err(format!("{words:?} has begun:\n{}", log.join("\n")).into());
+        }
+    }
+    // Who has had etcd take them in goes on: its own word counts.
+    let all = [("m1", MASTERS[0]), ("m2", MASTERS[1]), ("", MASTERS[2])];
+    count(&hosts, &all[..2])?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(
+        &said,
+        "on m1: m1=https://192.0.2.11:2380, m2=https://192.0.2.12:2380\n",
+    )?;
+    // Those that have no data would found a cluster all the same: its list binds nobody.
+    count(&hosts, &all)?;
+    hosts.log()?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(
+        &said,
+        "not begun: started as described, m2, m3 would found a second cluster",
+    )?;
+    if hosts.log()?.iter().any(|line| line.contains("start")) {
+        return Err("m2 has founded one".into());
+    }
+    let joins = "flags: {etcd: {initial-cluster-state: existing}}";
+    hosts.describe(joins)?;
+    // The first of them may be what a majority lacks.
+    fs::write(hosts.root(MASTERS[0]).join("run/alone"), "")?;
+    hosts.run(&["apply"])?.ended(0)?;
+    fs::remove_file(hosts.root(MASTERS[0]).join("run/alone"))?;
+    for host in &MASTERS[1..] {
+        fs::create_dir_all(hosts.root(host).join("var/lib/etcd/member"))?;
+    }
+    hosts.replace(&[(joins, "")])?;
+    hosts.run(&["apply"])?.ended(0)?;
+    // A member is known by its name, too.
+    hosts.replace(&[("{name: m3,", "{name: x3,")])?;
+    count(
+        &hosts,
+        &[("m1", MASTERS[0]), ("m2", MASTERS[1]), ("m3", MASTERS[2])],
+    )?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(&said, "m3=https://192.0.2.13:2380\n")?;
+    holds(&said, "x3=https://192.0.2.13:2380\n")
+}
+
+/// Nothing is begun, and why is said.
+fn untouched(hosts: &Hosts, why: &[&str]) -> Tried {
+    hosts.log()?;
+    for words in [&["plan"][..], &["apply"], &["apply", "--host", "n1"]] {
+        let said = hosts.run(words)?.ended(1)?;
+        why.iter().try_for_each(|why| holds(&said, why))?;
+        let log = hosts.log()?;
+        if log.iter().any(|line| line.contains("start ")) {
+            return Err(format!("{words:?} has begun:\n{}", log.join("\n")).into());
+        }
+    }
+    Ok(())
+}
+
+/// The role alone goes from m1 to n1, which would found an etcd of its own.
+pub(super) fn moved() -> Tried {
+    let hosts = Hosts::new()?;
+    let line = |at: &str, roles: &str| format!("addresses: [\"{at}\"], roles: [{roles}]");
+    let master = "etcd, controlPlane";
+    for at in &MASTERS[1..] {
+        hosts.replace(&[(&line(at, master), &line(at, "node"))])?;
+    }
+    hosts.run(&["apply"])?.ended(0)?;
+    fs::create_dir_all(hosts.root(MASTERS[0]).join("var/lib/etcd/member"))?;
+    let (m1, n1) = (MASTERS[0], "192.0.2.21");
+    hosts.replace(&[
+        (&line(m1, master), &line(m1, "controlPlane")),
+        (&line(n1, "node"), &line(n1, "etcd, node")),
+    ])?;
+    untouched(
+        &hosts,
+        &[
+            "not begun: the members of etcd are not those of the description",
+            "on m1: m1=https://192.0.2.11:2380\n  described: n1=https://192.0.2.21:2380\n",
+        ],
+    )?;
+    // Also when its data was moved away, as somebody may who wants it done.
+    fs::remove_dir_all(hosts.root(m1).join("var/lib/etcd"))?;
+    untouched(
+        &hosts,
+        &["on m1: https://192.0.2.11:2379 (of the hosts), below /registry\n"],
+    )?;
+    match hosts
+        .root(n1)
+        .join("etc/systemd/system/etcd.service")
+        .exists()
+    {
+        true => Err("n1 was begun".into()),
+        false => Ok(()),
+    }
+}
+
+/// Objects lie where they were written: an API server that is led elsewhere finds nothing.
+///
+/// Leaves to `apply/store.rs`: where an etcd of others is what stands, which no host here reaches.
+pub(super) fn led() -> Tried {
+    let hosts = Hosts::new()?;
+    hosts.run(&["apply"])?.ended(0)?;
+    described(&hosts, "flags: {kube-apiserver: {etcd-prefix: /lab}}")?;
+    let why = "not begun: the API servers keep the cluster's objects in another etcd";
+    let wanted = "192.0.2.13:2379 (of the hosts), below /lab\n";
+    untouched(&hosts, &[why, "(of the hosts), below /registry\n", wanted])?;
+    described(&hosts, "")?;
+    let files = "caFile: ca.crt, certFile: client.crt, keyFile: client.key";
+    let endpoint = "https://192.0.2.51:2379";
+    let other = format!("etcd: {{external: {{endpoints: [\"{endpoint}\"], {files}}}}}");
+    hosts.replace(&[("roles: [etcd, controlPlane]", "roles: [controlPlane]")])?;
+    hosts.describe(&other)?;
+    adopt(&hosts)?;
+    let wanted = format!("described: {endpoint} (etcd.external), below /registry\n");
+    let stands = "on m1: https://192.0.2.11:2379 (of the hosts), below /registry\n";
+    untouched(&hosts, &[why, stands, &wanted])
+}
+
+/// What the API servers show to an etcd of others, and whom they trust there.
+fn adopt(hosts: &Hosts) -> Tried {
+    let now = SystemTime::now();
+    let other = pki::Authority::new("other", now)?;
+    let client = other.issue(&pki::Profile::client("k8s", &[]), now)?;
+    let key = client.key_pem.expose().to_owned();
+    for (name, text) in [
+        ("ca.crt", other.certificate_pem()),
+        ("client.crt", &client.certificate_pem),
+        ("client.key", &key),
+    ] {
+        fs::write(hosts.desk().join(name), text)?;
+    }
+    Ok(())
+}
