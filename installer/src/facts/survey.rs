@@ -112,10 +112,12 @@ pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
 fn joined(root: &Path, now: SystemTime) -> bool {
     let read = |path: &str| fs::read_to_string(below(root, path)).ok();
     let known = below(root, &layout::kubeconfig("kubelet")).exists();
-    let shows = read(layout::KUBELET_CLIENT).zip(read(&layout::certificate("ca")));
-    known
-        && shows
-            .is_none_or(|(pem, authority)| judge::stands(&pem, &authority, now).is_ok())
+    // That file only says where the certificate is: with a disk that is lost it is gone.
+    let shows = read(layout::KUBELET_CLIENT).filter(|_| known);
+    let authority = read(&layout::certificate("ca"));
+    shows.is_some_and(|pem| {
+        authority.is_none_or(|authority| judge::stands(&pem, &authority, now).is_ok())
+    })
 }
 
 fn shows(root: &Path) -> Option<String> {
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kubelet_whose_certificate_has_ended_or_is_anothers_has_not_joined() {
+    fn a_kubelet_whose_certificate_is_gone_has_ended_or_is_anothers_has_not_joined() {
         let now = SystemTime::now();
         let root = tempfile::tempdir().unwrap();
         let put = |path: &str, text: &str| {
@@ -247,8 +249,9 @@ mod tests {
         let issued = own.issue(&profile, now).unwrap();
         assert!(!joined(root.path(), now));
         put(&layout::kubeconfig("kubelet"), "");
+        assert!(!joined(root.path(), now));
         put(&layout::certificate("ca"), own.certificate_pem());
-        assert!(joined(root.path(), now));
+        assert!(!joined(root.path(), now));
         // The key stands behind it in one file.
         let pem = format!("{}{}", issued.certificate_pem, issued.key_pem.expose());
         put(layout::KUBELET_CLIENT, &pem);

@@ -280,15 +280,17 @@ fn elsewhere(inputs: Inputs<'_>) -> Vec<Step> {
     }
 }
 
-/// One whose certificate has ended, or is of another cluster, has to come in anew.
+/// One whose certificate is gone, has ended, or is of another cluster, has to come in anew.
 fn has_joined(inputs: Inputs<'_>) -> bool {
     let shows = inputs.facts.certificates.get(layout::KUBELET_CLIENT);
     let authority = inputs.trust.certificate(Authority::Kubernetes);
     let known = layout::kubeconfig("kubelet");
+    let stands = |pem: &str| {
+        authority
+            .is_none_or(|authority| judge::stands(pem, authority, inputs.now).is_ok())
+    };
     inputs.facts.entries.contains_key(&known)
-        && shows.zip(authority).is_none_or(|(shows, authority)| {
-            judge::stands(&shows.pem, authority, inputs.now).is_ok()
-        })
+        && shows.is_some_and(|shows| stands(&shows.pem))
 }
 
 fn install(program: &Program, inputs: Inputs<'_>) -> Option<Step> {

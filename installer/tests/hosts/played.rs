@@ -62,8 +62,12 @@ start | restart)
     sleep "$(cat /run/slow 2>/dev/null || echo 0.05)"
     rm -f /run/slow
     : >"$units/$unit.active"
-    # A kubelet that is let in has its certificate.
-    [ "$unit" != kubelet.service ] || : >/etc/kubernetes/kubelet.conf
+    # A kubelet that is let in has its certificate, for which another of its authority stands.
+    if [ "$unit" = kubelet.service ]; then
+        : >/etc/kubernetes/kubelet.conf
+        mkdir -p /var/lib/kubelet/pki
+        cat /etc/kubernetes/pki/kube-proxy.crt >/var/lib/kubelet/pki/kubelet-client-current.pem
+    fi
     echo "$SP_HOST up $unit" >>FOLDER/log ;;
 stop) rm -f "$units/$unit.active" ;;
 enable) : >"$units/$unit.enabled" ;;
