@@ -81,10 +81,11 @@ impl<E: Effects> Driver<E> {
     fn heeds(&self, from: IpAddr, advert: &Advert) -> bool {
         if advert.priority.is_release() {
             let record = self.record.borrow();
-            return record
-                .heard
-                .as_ref()
-                .is_some_and(|heard| heard.from == from);
+            let is = |known: &Option<Heard>| {
+                known.as_ref().is_some_and(|known| known.from == from)
+            };
+            // One that was followed and then held back from is waited for as a stranger.
+            return is(&record.heard) && !is(&record.rival);
         }
         let by_priority = advert.priority.cmp(&self.machine.priority());
         match self.machine.state() {

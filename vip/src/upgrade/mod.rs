@@ -206,18 +206,18 @@ pub async fn upgrade(
     if let Err(error) = check(&program, config, &waits, listens).await {
         return error;
     }
+    let mut command = Command::new(&program);
+    command.args(env::args_os().skip(1));
+    if let Err(error) = back::forward(&mut command) {
+        return UpgradeError::Where(error);
+    }
     let closer = Closer::start();
     let mut resume = Resume::now(fleet);
     match &closer {
         Ok(closer) => resume.guards.push(closer.pid),
         Err(error) => tracing::warn!("the upgrade waits for its sockets: {error}"),
     }
-    let resume = serde_json::to_string(&resume).unwrap_or_default();
-    let mut command = Command::new(&program);
-    command.args(env::args_os().skip(1)).env(VARIABLE, resume);
-    if let Err(error) = back::forward(&mut command) {
-        return UpgradeError::Where(error);
-    }
+    command.env(VARIABLE, serde_json::to_string(&resume).unwrap_or_default());
     tracing::info!(program = %program.display(), "upgrading in place");
     notify::reloading();
     let error = command.exec();

@@ -38,9 +38,16 @@ impl Step<'_> {
             Event::Stranger { from, advert } if self.came_second(&active, advert) => {
                 return self.step_back(from, advert);
             }
-            // It may have announced them, or just let go of them: hosts are to find us again.
-            Event::Stranger { .. } => self.contradict(&mut active),
-            Event::Start { .. } | Event::Recover | Event::Take | Event::Rise => {
+            // It may have announced them, or has just let go of them: hosts are to find us again.
+            // Of two that both say so, they would find the one and the other in turn.
+            Event::Stranger { from, advert } if self.goes_before(from, advert) => {
+                self.contradict(&mut active);
+            }
+            Event::Start { .. }
+            | Event::Stranger { .. }
+            | Event::Recover
+            | Event::Take
+            | Event::Rise => {
                 self.note(Note::NoMatter);
             }
         }
@@ -117,6 +124,12 @@ impl Step<'_> {
         }
         self.advertise_soon(active);
         self.contradict(active);
+    }
+
+    /// Priority 0 is the lowest.
+    fn goes_before(&self, from: IpAddr, advert: &Advert) -> bool {
+        let by_priority = self.rules.priority.cmp(&advert.priority);
+        by_priority.then(self.rules.source.cmp(&from)).is_gt()
     }
 
     fn contradict(&mut self, active: &mut Active) {

@@ -126,7 +126,8 @@ fn w7_an_active_that_was_handed_the_addresses_came_first() {
     let table = "
         0  | start               | initialize>backup started | backup | 360.9375
         10 | take                | advert 100, acquire, announce, backup>active handedOver | active | 30
-        11 | stranger .14 50 100 | announce | active | 31
+        11 | stranger .14 101 100 | (NoMatter) | active | 30
+        12 | stranger .14 50 100  | announce | active | 32
     ";
     check(settings(), table);
 }

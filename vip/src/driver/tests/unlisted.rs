@@ -89,6 +89,22 @@ async fn the_release_of_who_is_followed_is_believed() {
     assert_eq!(bench.state(), State::Active);
 }
 
+/// Its checks have failed meanwhile: it is held back from, and of its kind a Backup would be here
+/// 99.6 ms after its end.
+#[tokio::test(start_paused = true)]
+async fn the_release_of_who_was_followed_and_fell_below_us_is_believed() {
+    let bench = starts(&unicast(Unlisted::Accept));
+    hears(&bench, PEER, NEAR, 250).await;
+    bench.until(100).await;
+    hears(&bench, PEER, NEAR, 150).await;
+    assert_eq!(held_back_by(&bench), Some(PEER));
+    bench.until(200).await;
+    hears(&bench, PEER, NEAR, 0).await;
+    assert_eq!(held_back_by(&bench), None);
+    bench.until(330).await;
+    assert_eq!(bench.state(), State::Active);
+}
+
 /// Anybody who is routed to us can say that it has our addresses; it is named and keeps them
 /// from nobody. Who is listed may be far away, and configured otherwise.
 #[tokio::test(start_paused = true)]
