@@ -256,9 +256,10 @@ mod tests {
     fn what_was_measured_is_enough_to_say_something() {
         let record = committed();
         for row in Row::ALL {
-            let least = match row.event() {
-                Event::Overload => 2,
-                _ => SOUND,
+            let least = if row.event() == Event::Overload {
+                2
+            } else {
+                SOUND
             };
             for &peer in row.peers() {
                 let sound = record.of(row, peer).filter(|it| !it.void(row)).count();
