@@ -29,6 +29,7 @@ use crate::host::{Host, NamespaceHost, six};
 use crate::process::{Process, Program};
 use crate::requirement;
 use crate::segment::Segment;
+use crate::wait;
 use groups::Groups;
 
 /// From the start until systemd says that it is up.
@@ -110,6 +111,7 @@ impl Machine {
             .args(groups.iter().flat_map(Groups::doors))
             // /proc/sys/net writable; all of /sys would make networkd wait for a udev.
             .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network");
+        unplugged(segment, name)?;
         let host = "machine".to_owned();
         let mut wrapper = segment
             .bridge()
@@ -317,6 +319,16 @@ fn identify(etc: &Path, name: &str, address: Ipv4Addr) -> Result<(), LabError> {
     )?;
     let units = Path::new("/lib/systemd/system");
     wanted(etc, "systemd-networkd.service", units)
+}
+
+/// Waits until a machine of that name has left its port, which the kernel removes some time after
+/// the last of its processes has ended.
+fn unplugged(segment: &Segment, name: &str) -> Result<(), LabError> {
+    let (bridge, port) = (segment.bridge().name(), format!("vb-{name}"));
+    wait::until(&format!("the end of {port}"), SHUTDOWN, || {
+        let shown = run("ip", &["-n", bridge, "link", "show", "dev", &port]);
+        shown.is_err().then_some(())
+    })
 }
 
 fn only_child(of: Pid) -> Result<Pid, LabError> {
