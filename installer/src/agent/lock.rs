@@ -21,6 +21,12 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Octets of the holder's name that are read.
 const NAME: u64 = 256;
 
+/// Where an agent lies until it begins, and how it is called there.
+const LANDS: [&str; 2] = ["/run", "/var/lib/sternpost"];
+const AGENT: &str = "sternpost-agent-";
+/// An agent begins at once when it has arrived; one that lies there for longer was forgotten.
+const BEGUN: Duration = Duration::from_secs(10);
+
 /// The lock of a host, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -90,9 +96,56 @@ impl Lock {
     }
 }
 
+/// Removes agents whose operator was gone before they began. One that runs has removed its own.
+pub(super) fn forgotten(root: &Path) {
+    let folders = LANDS
+        .iter()
+        .filter_map(|at| below(root, at).read_dir().ok());
+    for file in folders.flatten().flatten() {
+        let name = file.file_name();
+        let is_agent = name.to_string_lossy().starts_with(AGENT);
+        let modified = file.metadata().and_then(|about| about.modified());
+        let age = modified.ok().and_then(|at| at.elapsed().ok());
+        if is_agent && age.is_some_and(|age| age > BEGUN) {
+            // Another one may have been as quick.
+            let _ = fs::remove_file(file.path());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_that_never_began_is_removed_and_one_that_arrives_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let old = std::time::SystemTime::now() - BEGUN * 2;
+        let mut kept = Vec::new();
+        for (folder, name, at, stays) in [
+            ("run", "sternpost-agent-1-2", Some(old), false),
+            (
+                "var/lib/sternpost",
+                "sternpost-agent-1-3.new",
+                Some(old),
+                false,
+            ),
+            ("var/lib/sternpost", "sternpost-agent-1-4", None, true),
+            ("var/lib/sternpost", "journal", Some(old), true),
+        ] {
+            let path = root.path().join(folder);
+            fs::create_dir_all(&path).unwrap();
+            let file = File::create(path.join(name)).unwrap();
+            if let Some(at) = at {
+                file.set_modified(at).unwrap();
+            }
+            kept.push((path.join(name), stays));
+        }
+        forgotten(root.path());
+        for (path, stays) in kept {
+            assert_eq!(path.exists(), stays, "{}", path.display());
+        }
+    }
 
     #[test]
     fn the_second_hears_who_was_first_and_gets_it_when_that_one_is_gone() {

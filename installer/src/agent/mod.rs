@@ -204,6 +204,7 @@ impl<S: Services> Agent<S> {
                 // What a run that was broken off has brought.
                 self.leave();
                 files::tidy(&self.root, &self.journal);
+                lock::forgotten(&self.root);
                 Answer::Done
             }
             Err(error @ LockError::Held { .. }) => Answer::Held(chain(&error)),

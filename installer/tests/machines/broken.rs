@@ -1,6 +1,7 @@
 //! Runs that are broken off: killed, stopped by Ctrl-C, left by a host that dies, kept out by
 //! another operator. The next one goes on, and the end is the same.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lab::host::Host;
@@ -12,8 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use super::{BARE, checks, lost};
 use lab::rig::{MASTERS, Rig, Run};
 
-/// Steps begun between two kills, unless `STERNPOST_KILL_EVERY` says another number.
-const EVERY: usize = 40;
+/// Steps that a host ends between two kills, unless `STERNPOST_KILL_EVERY` says another number.
+const EVERY: usize = 13;
 /// Runs until all is done, however often they are killed.
 const RUNS: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,7 +29,7 @@ pub(crate) fn killed() -> Result<(), Failed> {
     let every: usize = every.map_or(Ok(EVERY), |text| text.parse())?;
     let mut kills = 0;
     loop {
-        let run = until_line(&rig, every, Signal::SIGKILL)?;
+        let run = until_step(&rig, every, Signal::SIGKILL)?;
         match run.code {
             Some(0) => break,
             None if kills < RUNS => kills += 1,
@@ -44,16 +45,20 @@ pub(crate) fn killed() -> Result<(), Failed> {
     settled(&rig)
 }
 
-/// The run of `sternpost apply` that gets a signal once it has begun `lines` steps. What is
-/// said about the description, and whom a host waits for, comes before.
-fn until_line(rig: &Rig, lines: usize, signal: Signal) -> Result<Run, Failed> {
-    let mut count = 0;
+/// The run of `sternpost apply` that gets a signal once a host has ended `steps` steps and begins
+/// the next: no run is for nothing. What is said about the description, and whom a host waits for,
+/// comes before.
+fn until_step(rig: &Rig, steps: usize, signal: Signal) -> Result<Run, Failed> {
+    let mut begun = BTreeMap::new();
     rig.watched(|line, pid| {
         let (said_by, step) = line.split_once(": ").unwrap_or_default();
         let by_a_host = MASTERS.iter().any(|master| master.name == said_by);
-        let is_step = by_a_host && !step.starts_with("waits: ");
-        count += usize::from(is_step);
-        if is_step && count == lines {
+        if !by_a_host || step.starts_with("waits: ") {
+            return;
+        }
+        let count = begun.entry(said_by.to_owned()).or_insert(0);
+        *count += 1;
+        if *count == steps + 1 {
             // It may have ended with that line.
             let _ = kill(pid, signal);
         }
@@ -76,7 +81,7 @@ pub(crate) fn stopped() -> Result<(), Failed> {
     let mut rig = Rig::boot("installer-stopped", &MASTERS)?;
     rig.programs()?;
     rig.describe(&MASTERS, BARE)?;
-    let run = until_line(&rig, EVERY, Signal::SIGINT)?.ended(1)?;
+    let run = until_step(&rig, EVERY, Signal::SIGINT)?.ended(1)?;
     checks::holds(&run.said, "stopping after the steps under way")?;
     checks::holds(&run.printed, "m1: FAILED: stopped before")?;
     kept_out(&rig)?;
