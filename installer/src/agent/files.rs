@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -46,7 +46,8 @@ pub enum FilesError {
     /// Something else is where a folder is to be.
     #[error(
         "{} is a link or a file, and is to be a folder: what it leads to keeps its owner and its \
-         rights; mount there what is to be there (mount --bind), or move it away",
+         rights, and is taken as it is only where these are right and the link is root's; mount \
+         there what is to be there (mount --bind), or move it away",
         .0.display()
     )]
     NoFolder(PathBuf),
@@ -105,11 +106,26 @@ pub(super) fn folder(
     let owner = user(root, owner)?;
     made(root, path, journal)?;
     let path = below(root, path);
+    if leads_right(&path, mode, owner) {
+        return Ok(());
+    }
     let folder = itself(&path)?;
     own(root, &folder, owner).map_err(refused("given to its owner", path.clone()))?;
     folder
         .set_permissions(Permissions::from_mode(mode))
         .map_err(refused("given its rights", path))
+}
+
+/// Whether a link of the superuser's leads to a folder that is as it is to be: data on a disk of
+/// its own.
+fn leads_right(path: &Path, mode: u32, owner: Option<u32>) -> bool {
+    let link = fs::symlink_metadata(path);
+    let link = link.is_ok_and(|about| about.is_symlink() && about.uid() == 0);
+    let right = |about: fs::Metadata| {
+        let same = owner.is_none_or(|owner| about.uid() == owner);
+        about.is_dir() && about.mode() & 0o7777 == mode && same
+    };
+    link && fs::metadata(path).is_ok_and(right)
 }
 
 /// A folder at a path, and never what a link there leads to: that is somebody else's.
@@ -321,6 +337,8 @@ mod tests {
             assert!(matches!(said, FilesError::NoFolder(_)), "{path}: {said:?}");
         }
         made("/link/own").unwrap();
+        symlink(at("/theirs/own"), at("/disk")).unwrap();
+        made("/disk").unwrap();
         made("/own").unwrap();
         assert_eq!(["/theirs", "/file"].map(mode), before);
         assert_eq!(["/theirs/own", "/own"].map(mode), [0o711; 2]);
