@@ -39,7 +39,9 @@ impl Part {
         let follows = !host.is(Role::ControlPlane) && plan.steps.iter().any(follows);
         match (Self::of_services(host, plan), follows) {
             (Self::Interrupts, true) => Self::Trails,
-            (_, true) => Self::Follows,
+            // API servers wait for what it brings: its kubelet must not wait for them.
+            (Self::Brings, true) => Self::Brings,
+            (Self::Apart | Self::Follows | Self::Trails, true) => Self::Follows,
             (part, false) => part,
         }
     }

@@ -118,7 +118,8 @@ fn who_follows_begins_after_the_last_master() {
         // What is no master may have a member of etcd.
         (&member, "kubelet", Some("1"), None, Follows),
         (&member, "kubelet", Some("1"), etcd(restart), Part::Trails),
-        (&member, "kubelet", Some("1"), etcd(start), Follows),
+        // The API servers that its kubelet asks wait for its member.
+        (&member, "kubelet", Some("1"), etcd(start), Part::Brings),
         (&member, "etcd", Some("1"), etcd(restart), Interrupts),
         (&master, "kubelet", Some("1"), None, Part::Apart),
     ] {
