@@ -34,7 +34,8 @@ pub struct Store {
 #[error(
     "not begun: the API servers keep the cluster's objects in another etcd than the described \
      one, and apply brings none of them there: all would be gone for it, and kubelets would end \
-     every Pod\n{}  described: {wanted}\ndescribe the one that stands again; where the same \
+     every Pod\n{}  described: {wanted}\ndescribe the one that stands again; where nobody \
+     needs what is there, `sternpost reset` comes first; where the same \
      objects are behind the described one already, docs/troubleshooting.md says what is to be \
      done by hand first, and apply goes on",
     lines(.stand)

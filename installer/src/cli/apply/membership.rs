@@ -87,9 +87,15 @@ fn members(
     let Err(mut changed) = Members::unchanged(stand, &wanted) else {
         return Ok(());
     };
-    let own = stand.iter().find_map(|(name, _)| {
-        let listed = listed(sites.get_mut(name)?)?;
-        Some((name.clone(), listed))
+    // One that has just been taken in may be what a majority lacks; one that is cut off from it
+    // knows what was.
+    let all: [fn(String) -> Question; 2] =
+        [Question::MemberList, Question::MemberListAlone];
+    let own = all.into_iter().find_map(|question| {
+        stand.iter().find_map(|(name, _)| {
+            let listed = listed(sites.get_mut(name)?, question)?;
+            Some((name.clone(), listed))
+        })
     });
     if let Some(own) = own {
         match Members::unchanged(&[own], &wanted) {
@@ -105,12 +111,9 @@ fn members(
 
 /// Those that etcd counts itself, by the member beside an agent: where it listens for others may be
 /// what changes.
-fn listed(site: &mut Site<'_>) -> Option<Members> {
+fn listed(site: &mut Site<'_>, question: fn(String) -> Question) -> Option<Members> {
     let beside = render::store_beside(site.host);
-    let way = &mut site.way;
-    let said = reach::told(way, Question::MemberList(beside.clone()));
-    // One that has just been taken in may be what a majority lacks.
-    let said = said.or_else(|_| reach::told(way, Question::MemberListAlone(beside)));
+    let said = reach::told(&mut site.way, question(beside));
     Members::listed(&said.ok()?)
 }
 
