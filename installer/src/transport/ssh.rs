@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -17,6 +18,9 @@ use crate::spec;
 /// How the far side says that it is of another architecture: nobody else ends with that (sh,
 /// ssh and sudo have 1, 126, 127 and 255).
 const OTHER: i32 = 65;
+/// How often a way that broke without a word is tried again, and after how long each time.
+const AGAIN: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(500);
 /// Becomes root, unless the user is, and goes on with the script that it is given: without a
 /// password, or not at all.
 const PRIVILEGED: &str = "if [ \"$(id -u)\" = 0 ]; then exec sh -c \"$1\"; fi; \
@@ -177,8 +181,12 @@ impl Ssh {
             arrive::script(name, size)
         );
         let mut output = self.copy(program, &script)?;
-        if broke(&output) {
+        for _ in 0..AGAIN {
+            if !broke(&output) {
+                break;
+            }
             // Nothing is half done: what was sent takes its place only when it is whole.
+            thread::park_timeout(PAUSE);
             output = self.copy(program, &script)?;
         }
         let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
