@@ -187,6 +187,12 @@ fn upgrade_and_reload(machine: &Booted) -> Result<(), Failed> {
         return Err(format!("another process: {before}, {after}").into());
     }
     machine.until("vip-daemon status", "handedOver")?;
+    let slow =
+        "journalctl -u vip-daemon | grep 'the upgrade waits for its sockets'; true";
+    let slow = machine.run(slow)?;
+    if !slow.is_empty() {
+        return Err(format!("under the unit nobody closes its sockets: {slow}").into());
+    }
     let edit = "sed -i 's/priority: 200/priority: 190/' /etc/sternpost/vip-daemon.yaml";
     machine.run(&format!("{edit} && systemctl reload vip-daemon"))?;
     machine.until("vip-daemon status", "190/190")?;
