@@ -90,21 +90,22 @@ fn stopped() -> Result<(), Failed> {
 
 fn endpoint() -> Result<(), Failed> {
     let mut seen = Vec::new();
-    for weight in ["-150", "0"] {
+    for (weight, every) in [("-150", "100ms"), ("0", "100ms"), ("-150", "10ms")] {
         for (name, interval) in INTERVALS {
-            let what = format!("endpoint {name} weight {weight}");
-            seen.extend(gather(&what, 1, || dies(&what, weight, interval))?);
+            let what = format!("endpoint {name} weight {weight} every {every}");
+            let died = || dies(&what, weight, every, interval);
+            seen.extend(gather(&what, 1, died)?);
         }
     }
     judge("endpoint", &seen)
 }
 
 /// One death of an endpoint, after which the address has to be elsewhere in time.
-fn dies(what: &str, weight: &str, interval: &str) -> Result<Seen, Failed> {
+fn dies(what: &str, weight: &str, every: &str, interval: &str) -> Result<Seen, Failed> {
     let scene = Scene::new(&what.replace(' ', "-"))?;
     let track = format!(
         "  track:\n  - {{http: {{url: \"http://127.0.0.1:9000/readyz\"}}, \
-         weight: {weight}, interval: 100ms, fall: 2, rise: 2}}\n"
+         weight: {weight}, interval: {every}, fall: 2, rise: 2}}\n"
     );
     let service = Endpoint::start(scene.lab.segment.host("a")?)?;
     let _a = scene.start("a", 200, interval, KEY, &track)?;
