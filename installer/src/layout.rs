@@ -44,6 +44,13 @@ pub const CHANNEL_KEY: &str = "/etc/sternpost/vip-channel-key";
 /// Where they listen for each other beside the adverts.
 pub const CHANNEL_PORT: u16 = 8112;
 
+/// The bridge of a host's Pods, and what flannel's packets of each family come over between hosts.
+pub const BRIDGE: &str = "cni0";
+/// See [`BRIDGE`].
+pub const TUNNEL: &str = "flannel.1";
+/// See [`BRIDGE`].
+pub const TUNNEL_OF_V6: &str = "flannel-v6.1";
+
 /// Clients of etcd.
 pub const ETCD_PORT: u16 = 2379;
 /// Its members among themselves.

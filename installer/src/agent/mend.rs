@@ -11,9 +11,11 @@ use thiserror::Error;
 
 use super::files::{self, FilesError, below};
 use super::journal::{Entry, Journal};
+use super::probe::carried::carried;
 use super::probe::filter;
 use super::swap;
 use crate::facts::tool;
+use crate::flows::Carrying;
 use crate::flows::firewall::{self, Hole, Words, shell};
 use crate::render::{HOSTS, SYSCTLS};
 use crate::resource::Block;
@@ -30,8 +32,8 @@ pub enum Mend {
     Names(Vec<String>),
     /// Let this in.
     Open(Vec<Hole>),
-    /// Let Pods of these networks through.
-    Carry(Vec<String>),
+    /// Let Pods through.
+    Carry(Carrying),
 }
 
 /// Why it is not put right.
@@ -86,7 +88,7 @@ pub(super) fn mend(
         Mend::Kernel(modules) => kernel(root, modules),
         Mend::Names(lines) => names(root, lines, journal),
         Mend::Open(holes) => open(root, holes, journal),
-        Mend::Carry(pods) => say(root, filter::unsaid(root, pods), journal),
+        Mend::Carry(pods) => say(root, carried(root, pods).unsaid, journal),
     }
 }
 
@@ -234,7 +236,10 @@ mod tests {
     /// What was said once is not said again, and each is said back by its journal.
     #[test]
     fn pods_are_let_through_and_a_second_time_nothing_is_said() {
-        let pods = Mend::Carry(vec!["10.244.0.0/16".to_owned()]);
+        let pods = Mend::Carry(Carrying {
+            networks: vec!["10.244.0.0/16".to_owned()],
+            interfaces: vec!["cni0".to_owned()],
+        });
         let on = ("etc/ufw/ufw.conf", "ENABLED=yes\n");
         let drops = "DEFAULT_INPUT_POLICY=\"DROP\"\nDEFAULT_FORWARD_POLICY=\"DROP\"\n";
         let routes = [
@@ -245,7 +250,9 @@ mod tests {
         let source = "--zone=trusted --add-source=10.244.0.0/16";
         let now = format!("firewall-cmd {source}");
         let kept = format!("firewall-cmd --permanent {source}");
-        let rows: [Row<'_>; 5] = [
+        // What is not understood is nobody's but its author's to add to.
+        let by_hand = "-A ufw-before-forward -i cni0 -j ACCEPT\n";
+        let rows: [Row<'_>; 6] = [
             (
                 "ufw",
                 &[on, ("etc/default/ufw", drops)],
@@ -263,6 +270,15 @@ mod tests {
                 "ufw",
                 &[on, ("etc/default/ufw", "DEFAULT_INPUT_POLICY='ACCEPT'\n")],
                 &routes,
+            ),
+            (
+                "ufw",
+                &[
+                    on,
+                    ("etc/default/ufw", drops),
+                    ("etc/ufw/before.rules", by_hand),
+                ],
+                &[],
             ),
             ("firewall-cmd", &[], &[&kept, &now]),
             ("nft", &[("proc/net/ip_tables_names", "filter\n")], &[]),

@@ -12,8 +12,8 @@ use super::members::members;
 use super::reach::{self, Ways};
 use crate::agent::{Answer, Kernel, Order, Probe, Probed, Syncs};
 use crate::facts::hexadecimal;
-use crate::flows::firewall::{Firewall, Words};
-use crate::flows::{self, Ear, Flow, Passage, Reply, Standing, Way};
+use crate::flows::firewall::Firewall;
+use crate::flows::{self, Carried, Ear, Flow, Passage, Reply, Standing, Way};
 use crate::preflight::{Claim, EndpointCall, Round, Sight};
 use crate::render::{self, HOSTS};
 use crate::spec::{Balancer, BetweenPods, Cluster, Host, Role};
@@ -109,7 +109,10 @@ fn sight(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Sight, Strin
     Ok(Sight {
         asked,
         firewall: firewall(way)?,
-        unsaid: unsaid(cluster, host, way)?,
+        carried: {
+            let interface = machine.interface(host.address());
+            carried(cluster, host, interface, way)?
+        },
         kernel: kernel(cluster, host, way)?,
         names: names.unwrap_or_default(),
         syncs: idle.then(|| syncs(way)),
@@ -126,16 +129,20 @@ fn firewall(way: &mut Piped) -> Result<Firewall, String> {
 }
 
 /// Where somebody else lays the network, what passes is theirs to say.
-fn unsaid(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Vec<Words>, String> {
+pub(super) fn carried(
+    cluster: &Cluster,
+    host: &Host,
+    interface: Option<&str>,
+    way: &mut Piped,
+) -> Result<Carried, String> {
     if !host.is(Role::Node) || cluster.networks.between_pods == BetweenPods::None {
-        return Ok(Vec::new());
+        return Ok(Carried::default());
     }
-    let pods = cluster.networks.pods.iter().map(ToString::to_string);
-    let probe = Probe::Carries(pods.collect());
-    let Probed::Carries(unsaid) = probed(way, probe)? else {
+    let probe = Probe::Carries(flows::carrying(cluster, interface));
+    let Probed::Carries(carried) = probed(way, probe)? else {
         return Err(UNASKED_FOR.to_owned());
     };
-    Ok(unsaid)
+    Ok(carried)
 }
 
 fn kernel(cluster: &Cluster, host: &Host, way: &mut Piped) -> Result<Kernel, String> {

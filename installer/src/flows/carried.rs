@@ -3,18 +3,63 @@
 //! Rules of iptables or nf_tables by hand are their author's.
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
+use super::Verdict;
 use super::firewall::{Firewall, Words};
+use super::firewalld::holds;
+use crate::layout::{BRIDGE, TUNNEL, TUNNEL_OF_V6};
+use crate::spec::{BetweenPods, Cluster};
+
+/// What a host hands on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Carrying {
+    /// The networks of Pods.
+    pub networks: Vec<String>,
+    /// The interfaces that their packets come from.
+    pub interfaces: Vec<String>,
+}
+
+/// What a host of a cluster hands on, by the interface with its address: where Pods' own packets
+/// travel between hosts, they come over that.
+#[must_use]
+pub fn carrying(cluster: &Cluster, interface: Option<&str>) -> Carrying {
+    let pods = &cluster.networks.pods;
+    let tunnels = pods.iter().map(|net| match net {
+        IpNet::V4(_) => TUNNEL,
+        IpNet::V6(_) => TUNNEL_OF_V6,
+    });
+    let between: Vec<_> = match cluster.networks.between_pods {
+        BetweenPods::FlannelHostGw => interface.into_iter().collect(),
+        BetweenPods::Flannel | BetweenPods::None => tunnels.collect(),
+    };
+    let interfaces = [BRIDGE].into_iter().chain(between);
+    Carrying {
+        networks: pods.iter().map(ToString::to_string).collect(),
+        interfaces: interfaces.map(str::to_owned).collect(),
+    }
+}
+
+/// What a firewall has yet to be told of that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Carried {
+    /// Command lines without which it does not pass.
+    pub unsaid: Vec<Words>,
+    /// Those without which it may: what was said of it is not understood.
+    pub doubtful: Vec<Words>,
+}
 
 impl Firewall {
-    /// The command lines by which Pods of these networks are let through, one that lasts over a
-    /// boot beside each that does not.
+    /// The command lines by which Pods of these networks are let through, each with its network;
+    /// one that lasts over a boot beside each that does not.
     #[must_use]
-    pub fn carry(&self, pods: &[String]) -> Vec<Words> {
-        let each = |of: fn(&String) -> Vec<String>| -> Vec<Words> {
-            let lines = pods.iter().flat_map(of);
-            lines
-                .map(|line| line.split(' ').map(str::to_owned).collect())
+    pub fn carry<'a>(&self, pods: &'a [String]) -> Vec<(&'a str, Words)> {
+        let each = |of: fn(&str) -> Vec<String>| -> Vec<(&'a str, Words)> {
+            let words = |line: String| line.split(' ').map(str::to_owned).collect();
+            let nets = pods.iter().map(String::as_str);
+            nets.flat_map(|net| of(net).into_iter().map(move |line| (net, words(line))))
                 .collect()
         };
         match self {
@@ -38,23 +83,35 @@ impl Firewall {
     }
 }
 
-/// Whether it was said before: by its own list of rules, or of the sources of that zone.
+/// What ufw does with that, by the rules that it was told (`show added`) and by those of its files
+/// that are for whoever knows how.
 #[must_use]
-pub fn was_said(words: &Words, listed: &str) -> bool {
-    let line = words.join(" ");
-    let source = words
-        .iter()
-        .find_map(|word| word.strip_prefix("--add-source="));
-    match source {
-        Some(source) => listed.split_whitespace().any(|one| holds(one, source)),
-        None => listed.lines().any(|one| one.trim() == line),
+pub fn ufw(words: &Words, pods: &Carrying, added: &str, files: &str) -> Verdict {
+    let (Some(net), Some((_, rule))) = (words.last(), words.split_last()) else {
+        return Verdict::Kept;
+    };
+    let rule = rule.join(" ");
+    let added = || added.lines().map(str::trim);
+    let covers = |line: &str| {
+        let outer = line.strip_prefix(&*rule);
+        outer.is_some_and(|outer| outer.trim() == net || holds(outer.trim(), net))
+    };
+    if added().any(covers) {
+        return Verdict::Passes;
     }
-}
-
-/// Whether a source of a zone is that network, or one around it; it may be none at all.
-fn holds(listed: &str, net: &str) -> bool {
-    let nets = listed.parse::<IpNet>().ok().zip(net.parse::<IpNet>().ok());
-    nets.is_some_and(|(outer, inner)| outer.contains(&inner))
+    let names = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.any(|word| word == net || pods.interfaces.iter().any(|name| name == word))
+    };
+    // Of what passes through, and of the host itself.
+    let same = |line: &&str| line.contains(" route ") == rule.contains(" route ");
+    let mut rules = added().filter(same);
+    let told = rules.any(|line| line.contains(" allow ") && names(line));
+    let mut lines = files.lines().map(str::trim);
+    match told || lines.any(|line| line.starts_with("-A ") && names(line)) {
+        true => Verdict::Perhaps,
+        false => Verdict::Kept,
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +125,7 @@ mod tests {
         let pods = ["10.244.0.0/16".to_owned()];
         let said = |firewall: &Firewall| -> Vec<(String, String)> {
             let all = firewall.carry(&pods).into_iter();
-            all.map(|words| (shell(&words), shell(&closing(&words).unwrap())))
+            all.map(|(_, words)| (shell(&words), shell(&closing(&words).unwrap())))
                 .collect()
         };
         let pair = |open: &str, close: &str| (open.to_owned(), close.to_owned());
@@ -112,23 +169,54 @@ mod tests {
     #[test]
     fn what_was_said_is_known_again() {
         let of = |line: &str| line.split(' ').map(str::to_owned).collect::<Words>();
-        let ufw = of("ufw route allow from 10.244.0.0/16");
-        let added = "Added user rules (see 'ufw status' for running firewall):\n";
-        assert!(was_said(
-            &ufw,
-            &format!("{added}ufw route allow from 10.244.0.0/16\n")
-        ));
-        assert!(!was_said(
-            &ufw,
-            &format!("{added}ufw allow from 10.244.0.0/16\n")
-        ));
-        let source = of("firewall-cmd --zone=trusted --add-source=10.244.0.0/16");
-        assert!(was_said(&source, "192.0.2.0/24 10.244.0.0/16\n"));
-        assert!(was_said(&source, "ipset:x 10.0.0.0/8\n"));
-        assert!(!was_said(
-            &source,
-            "ipset:x 02:00:00:00:00:01 10.244.1.0/24\n"
-        ));
-        assert!(!was_said(&source, "10.244.0.0/17\n"));
+        let pods = Carrying {
+            networks: vec!["10.244.0.0/16".to_owned()],
+            interfaces: vec!["cni0".to_owned()],
+        };
+        let route = of("ufw route allow from 10.244.0.0/16");
+        let host = of("ufw allow from 10.244.0.0/16");
+        let judged = |words: &Words, added: &str, files: &str| {
+            let added = format!(
+                "Added user rules (see 'ufw status' for running firewall):\n{added}\n"
+            );
+            ufw(words, &pods, &added, files)
+        };
+        for (added, of_route, of_host) in [
+            ("", Verdict::Kept, Verdict::Kept),
+            (
+                "ufw route allow from 10.244.0.0/16",
+                Verdict::Passes,
+                Verdict::Kept,
+            ),
+            (
+                "ufw route allow from 10.0.0.0/8",
+                Verdict::Passes,
+                Verdict::Kept,
+            ),
+            (
+                "ufw route allow from 10.244.1.0/24",
+                Verdict::Kept,
+                Verdict::Kept,
+            ),
+            (
+                "ufw route allow in on cni0 out on eth0",
+                Verdict::Perhaps,
+                Verdict::Kept,
+            ),
+            ("ufw route deny in on cni0", Verdict::Kept, Verdict::Kept),
+            ("ufw allow in on cni0", Verdict::Kept, Verdict::Perhaps),
+            (
+                "ufw allow from 10.244.0.0/16",
+                Verdict::Kept,
+                Verdict::Passes,
+            ),
+        ] {
+            assert_eq!(judged(&route, added, ""), of_route, "{added}");
+            assert_eq!(judged(&host, added, ""), of_host, "{added}");
+        }
+        let by_hand = "-A ufw-before-forward -s 10.244.0.0/16 -j ACCEPT\n";
+        assert_eq!(judged(&route, "", by_hand), Verdict::Perhaps);
+        let icmp = "-A ufw-before-forward -p icmp -j ACCEPT\n# -A x -i cni0\n";
+        assert_eq!(judged(&route, "", icmp), Verdict::Kept);
     }
 }

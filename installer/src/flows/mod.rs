@@ -10,6 +10,7 @@
 
 mod carried;
 pub mod firewall;
+mod firewalld;
 mod passage;
 mod table;
 mod zones;
@@ -23,7 +24,8 @@ use serde::{Deserialize, Serialize};
 use crate::layout;
 use crate::spec::{APISERVER_PORT, Balancer, BetweenPods, Cluster, Etcd, Host, Role};
 
-pub use carried::was_said;
+pub use carried::{Carried, Carrying, carrying, ufw};
+pub use firewalld::{Listing, Verdict};
 pub use passage::{Ear, Passage, Reply, Saw, Standing, passage};
 pub use table::table;
 pub use zones::Zones;

@@ -7,6 +7,7 @@ use super::between::shut;
 use super::{Finding, Round, What};
 use crate::agent::{Mend, Order, Put};
 use crate::flows::firewall::{Firewall, Hole, shell};
+use crate::flows::{self, Carrying};
 use crate::render;
 use crate::resource::File;
 use crate::spec::{Cluster, Host};
@@ -59,8 +60,8 @@ pub enum Repair {
     /// Packets of Pods are let through.
     #[serde(rename_all = "camelCase")]
     Carry {
-        /// Their networks.
-        pods: Vec<String>,
+        /// Their networks, and what they come over.
+        pods: Carrying,
         /// By these command lines.
         lines: Vec<String>,
     },
@@ -121,15 +122,12 @@ fn repairs(
         let lines = render::names(cluster).lines;
         all.push(Repair::Names { lines });
     }
-    if !sight.unsaid.is_empty() {
+    let unsaid = &sight.carried.unsaid;
+    if !unsaid.is_empty() {
+        let interface = sight.machine.interface(host.address());
         all.push(Repair::Carry {
-            pods: cluster
-                .networks
-                .pods
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            lines: sight.unsaid.iter().map(|words| shell(words)).collect(),
+            pods: flows::carrying(cluster, interface),
+            lines: unsaid.iter().map(|words| shell(words)).collect(),
         });
     }
     if sight.firewall.is_ours_to_open() {

@@ -10,6 +10,8 @@ use super::packages;
 use super::what::Weight;
 use super::words::are;
 use crate::facts::{DropIn, System};
+use crate::flows::Carried;
+use crate::flows::firewall::{Words, shell};
 use crate::layout;
 use crate::render;
 use crate::resource::Resource;
@@ -32,6 +34,10 @@ pub enum Installed {
     Adds(DropIn),
     /// A firewall that hands on no packet of a Pod before these command lines.
     KeepsPods(Vec<String>),
+    /// One that does until it starts again.
+    ForgetsPods(Vec<String>),
+    /// One of which it is not understood whether it does.
+    MayKeepPods(Vec<String>),
 }
 
 /// Programs of the system that are not there.
@@ -101,12 +107,31 @@ fn drop_ins(resources: &[Resource], system: &System) -> Vec<Installed> {
 }
 
 impl Installed {
+    /// What a firewall does with packets of Pods. What its next start brings alone keeps nobody from
+    /// beginning.
+    pub(super) fn of_pods(carried: &Carried) -> Option<Self> {
+        let lines = |all: &[Words]| all.iter().map(|words| shell(words)).collect();
+        let (unsaid, doubtful) = (&carried.unsaid, &carried.doubtful);
+        let lasts = |words: &Words| words.iter().any(|word| word == "--permanent");
+        Some(match (unsaid.is_empty(), doubtful.is_empty()) {
+            (true, true) => return None,
+            (true, false) => Self::MayKeepPods(lines(doubtful)),
+            (false, _) => match unsaid.iter().all(lasts) {
+                true => Self::ForgetsPods(lines(unsaid)),
+                false => Self::KeepsPods(lines(unsaid)),
+            },
+        })
+    }
+
     /// Whether it can be gone on with.
     #[must_use]
     pub fn weight(&self) -> Weight {
         match self {
             Self::NoTool(_) | Self::RunsElse(_) | Self::KeepsPods(_) => Weight::Blocks,
-            Self::NoTracker(_) | Self::Adds(_) => Weight::Warns,
+            Self::NoTracker(_)
+            | Self::Adds(_)
+            | Self::ForgetsPods(_)
+            | Self::MayKeepPods(_) => Weight::Warns,
         }
     }
 
@@ -116,9 +141,13 @@ impl Installed {
         match self {
             Self::NoTool(found) | Self::NoTracker(found) => found.way_out(),
             Self::RunsElse(found) => masked(found),
-            Self::KeepsPods(lines) => {
+            Self::KeepsPods(lines) | Self::ForgetsPods(lines) => {
                 format!("let them through: {}; --fix does it", lines.join("; "))
             }
+            Self::MayKeepPods(lines) => format!(
+                "nothing, where its rules let Pods' networks through; otherwise: {}",
+                lines.join("; ")
+            ),
             Self::Adds(_) => "nothing, when it is meant; otherwise remove it".to_owned(),
         }
     }
@@ -146,6 +175,13 @@ impl fmt::Display for Installed {
             }
             Self::KeepsPods(_) => f.write_str(
                 "its firewall lets no packets of Pods through, from host to host or to itself",
+            ),
+            Self::ForgetsPods(_) => f.write_str(
+                "its firewall lets packets of Pods through until it starts again",
+            ),
+            Self::MayKeepPods(_) => f.write_str(
+                "its firewall has rules of its own about Pods, which may not let all of their \
+                 packets through",
             ),
             Self::Adds(found) => write!(f, "{} adds to {}", found.path, found.unit),
         }

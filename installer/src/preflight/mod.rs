@@ -27,8 +27,8 @@ use serde::Serialize;
 use crate::agent::{Kernel, Member, Syncs};
 use crate::architecture::Architecture;
 use crate::facts::Machine;
-use crate::flows::firewall::{Firewall, Words};
-use crate::flows::{Flow, Passage, Reply};
+use crate::flows::firewall::Firewall;
+use crate::flows::{Carried, Flow, Passage, Reply};
 use crate::spec::Cluster;
 
 pub use fix::{Fix, Repair, fixes};
@@ -72,7 +72,7 @@ pub struct Sight {
     /// What filters what comes in.
     pub firewall: Firewall,
     /// What has yet to be said to it so that Pods' packets pass; of a host for Pods.
-    pub unsaid: Vec<Words>,
+    pub carried: Carried,
     /// How its kernel is.
     pub kernel: Kernel,
     /// What is in `/etc/hosts`.
@@ -92,7 +92,7 @@ impl Sight {
             machine,
             asked,
             firewall: Firewall::None,
-            unsaid: Vec::new(),
+            carried: Carried::default(),
             kernel: Kernel::default(),
             names: String::new(),
             syncs: None,

@@ -12,7 +12,6 @@ use super::what::{
 use crate::agent::Module;
 use crate::architecture::Architecture;
 use crate::facts::{STORE, System};
-use crate::flows::firewall::shell;
 use crate::layout;
 use crate::render;
 use crate::resource::Resource;
@@ -99,10 +98,7 @@ pub(super) fn own(
     found.extend(strangers(cluster, host, system));
     let installed = installed(cluster, host, system, || resources(cluster, host));
     found.extend(installed.into_iter().map(What::Installed));
-    if !sight.unsaid.is_empty() {
-        let lines = sight.unsaid.iter().map(|words| shell(words)).collect();
-        found.push(What::Installed(Installed::KeepsPods(lines)));
-    }
+    found.extend(Installed::of_pods(&sight.carried).map(What::Installed));
     found.extend(architecture(cluster, host, system, programs));
     found.extend(kernel(cluster, host, sight));
     if render::names(cluster).within(&sight.names) != sight.names {

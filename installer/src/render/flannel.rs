@@ -216,7 +216,7 @@ fn conflist(cluster: &Cluster) -> Value {
         "plugins": [
             {
                 "type": "bridge",
-                "bridge": "cni0",
+                "bridge": layout::BRIDGE,
                 "mtu": MTU,
                 "isDefaultGateway": true,
                 "hairpinMode": true,

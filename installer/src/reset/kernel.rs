@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::removal::below;
 use super::{Inventory, Removal, Step};
+use crate::layout::{BRIDGE, TUNNEL, TUNNEL_OF_V6};
 use crate::render::NETWORK_NAME;
 
 /// Interfaces of flannel and of CNI's bridge, and the one of kube-proxy's mode ipvs.
-pub const INTERFACES: [&str; 4] = ["flannel.1", "flannel-v6.1", "cni0", "kube-ipvs0"];
+pub const INTERFACES: [&str; 4] = [TUNNEL, TUNNEL_OF_V6, BRIDGE, "kube-ipvs0"];
 /// How the network namespaces of Pods are called.
 pub const SPACE: &str = "cni-";
 /// Tables of nftables, with the unit whose they are.

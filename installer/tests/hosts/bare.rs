@@ -73,3 +73,30 @@ pub(super) fn not_begun() -> Tried {
     )?;
     holds(&said, "m3: 0 step(s) done")
 }
+
+/// What `preflight` says of packets of Pods is what `apply` says; where it is not sure of it, the
+/// host is begun.
+pub(super) fn walled() -> Tried {
+    let hosts = Hosts::new()?;
+    let n1 = hosts.root("192.0.2.21");
+    put(&n1, "etc/ufw/ufw.conf", "ENABLED=yes\n")?;
+    let blocks = "n1: blocks: its firewall lets no packets of Pods through, ";
+    let said = hosts.run(&["preflight"])?.ended(1)?;
+    let found = said.lines().find(|line| line.starts_with(blocks));
+    let words = found.ok_or_else(|| format!("no {blocks:?} in\n{said}"))?;
+    let words = words.trim_start_matches("n1: blocks: ");
+    holds(words, "; let them through: ufw route allow from ")?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(&said, &format!("n1: FAILED: not begun: {words}"))?;
+    if n1.join("opt/sternpost").exists() {
+        return Err(format!("n1 was begun:\n{said}").into());
+    }
+    let by_hand = "-A ufw-before-forward -i cni0 -j ACCEPT\n";
+    put(&n1, "etc/ufw/before.rules", by_hand)?;
+    let said = hosts.run(&["preflight"])?.ended(1)?;
+    holds(
+        &said,
+        "n1: warns: its firewall has rules of its own about Pods",
+    )?;
+    hosts.run(&["apply"])?.ended(0).map(drop)
+}

@@ -25,7 +25,7 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 26] = [
+const TESTS: [(&str, Test); 27] = [
     (
         "masters_are_started_anew_one_after_the_other",
         turns::in_turn,
@@ -53,6 +53,10 @@ const TESTS: [(&str, Test); 26] = [
     (
         "what_preflight_blocks_is_not_begun_and_the_other_hosts_go_on",
         bare::not_begun,
+    ),
+    (
+        "a_firewall_that_keeps_pods_is_named_by_apply_as_by_preflight",
+        bare::walled,
     ),
     (
         "a_master_that_the_operator_sits_on_is_not_reached_over_ssh",

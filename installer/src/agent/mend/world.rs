@@ -31,8 +31,9 @@ impl World {
             let at = calls.display();
             let more = match *name {
                 "firewall-cmd" => format!(
-                    "case $* in *--list-sources) sed -n s/.*--add-source=//p {at};; \
-                     *) echo running;; esac"
+                    "case $* in *--list-all-zones) echo trusted; echo '  target: ACCEPT'; \
+                     echo \"  sources:\" $(sed -n s/.*--add-source=//p {at});; \
+                     *--list-all-policies | *--get-all-rules) ;; *) echo running;; esac"
                 ),
                 "ufw" => format!("test \"$1\" != show || grep allow {at}; :"),
                 _ => ":".to_owned(),

@@ -9,15 +9,11 @@ use serde::Deserialize;
 
 use crate::agent::files::below;
 use crate::facts::tool;
-use crate::flows::firewall::{Chain, Firewall, Words};
-use crate::flows::{Zones, was_said};
+use crate::flows::Zones;
+use crate::flows::firewall::{Chain, Firewall};
 
 /// The first version of ufw that is told of VRRP by name, and of no other way.
 const VRRP_BY_NAME: [u16; 3] = [0, 36, 2];
-/// What asks firewalld for the sources of the zone that lets all pass, and ufw for the rules that it was told.
-const TRUSTED: &str = "--zone=trusted";
-const LIST: &str = "--list-sources";
-const ADDED: &[&str] = &["show", "added"];
 
 /// Looks at the machine whose files lie below `root`.
 pub(in crate::agent) fn look(root: &Path) -> Firewall {
@@ -52,39 +48,6 @@ pub(in crate::agent) fn look(root: &Path) -> Firewall {
     }
 }
 
-/// What has yet to be said so that Pods of these networks are let through.
-pub(in crate::agent) fn unsaid(root: &Path, pods: &[String]) -> Vec<Words> {
-    let policies =
-        fs::read_to_string(below(root, "/etc/default/ufw")).unwrap_or_default();
-    let mut all = look(root).carry(pods);
-    all.retain(|words| {
-        let heads: Vec<_> = words.iter().map(String::as_str).collect();
-        let (name, asked, policy): (_, &[&str], _) = match heads.as_slice() {
-            ["firewall-cmd", "--permanent", ..] => {
-                ("firewall-cmd", &["--permanent", TRUSTED, LIST], None)
-            }
-            ["firewall-cmd", ..] => ("firewall-cmd", &[TRUSTED, LIST], None),
-            ["ufw", "route", ..] => ("ufw", ADDED, Some("DEFAULT_FORWARD_POLICY")),
-            _ => ("ufw", ADDED, Some("DEFAULT_INPUT_POLICY")),
-        };
-        let passes = policy.is_some_and(|policy| accepts(&policies, policy));
-        let listed = || said(root, name, asked).unwrap_or_default();
-        !passes && !was_said(words, &listed())
-    });
-    all
-}
-
-/// Whether ufw lets everything pass there: `DEFAULT_FORWARD_POLICY="ACCEPT"`.
-fn accepts(policies: &str, policy: &str) -> bool {
-    let mut set = policies
-        .lines()
-        .filter_map(|line| line.trim().split_once('='));
-    let value = set
-        .find(|(name, _)| *name == policy)
-        .map(|(_, value)| value);
-    value.is_some_and(|value| value.trim_matches(['"', '\'']) == "ACCEPT")
-}
-
 /// `ufw 0.36.1`, in the first line.
 fn ufw(text: &str) -> Option<[u16; 3]> {
     let numbers = text.lines().next()?.split_whitespace().nth(1)?;
@@ -94,7 +57,7 @@ fn ufw(text: &str) -> Option<[u16; 3]> {
 }
 
 /// What a program of the system prints, when it is there and content.
-fn said(root: &Path, program: &str, arguments: &[&str]) -> Option<String> {
+pub(super) fn said(root: &Path, program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(tool(root, program)?)
         .args(arguments)
         .output()

@@ -2,6 +2,7 @@
 //! address, what the kernel can do. Nothing that is tried stays: ears are closed by the next
 //! order or with the agent, the file on the disk is removed.
 
+pub(super) mod carried;
 mod claimants;
 mod dial;
 mod ears;
@@ -18,8 +19,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::flows::firewall::{self, Firewall};
-use crate::flows::{Ear, Reply, Standing};
+use crate::flows::firewall::Firewall;
+use crate::flows::{Carried, Carrying, Ear, Reply, Standing};
 
 pub(super) use ears::Ears;
 pub use kernel::{Kernel, Module};
@@ -32,9 +33,8 @@ pub use syncs::Syncs;
 pub enum Probe {
     /// What filters what comes in.
     Firewall,
-    /// What has yet to be said to a firewall of its own so that Pods of these networks are let
-    /// through.
-    Carries(Vec<String>),
+    /// What has yet to be said to a firewall of its own so that it hands this on.
+    Carries(Carrying),
     /// How the kernel is set, and whether it has these modules.
     Kernel {
         /// Settings, by their names as in sysctl(8).
@@ -75,8 +75,8 @@ pub enum Probe {
 pub enum Probed {
     /// Of [`Probe::Firewall`].
     Firewall(Firewall),
-    /// Of [`Probe::Carries`]: command lines.
-    Carries(Vec<firewall::Words>),
+    /// Of [`Probe::Carries`].
+    Carries(Carried),
     /// Of [`Probe::Kernel`].
     Kernel(Kernel),
     /// Of [`Probe::Syncs`].
@@ -127,7 +127,7 @@ pub(super) fn probe(
 ) -> Result<Probed, ProbeError> {
     Ok(match probe {
         Probe::Firewall => Probed::Firewall(filter::look(root)),
-        Probe::Carries(pods) => Probed::Carries(filter::unsaid(root, pods)),
+        Probe::Carries(pods) => Probed::Carries(carried::carried(root, pods)),
         Probe::Kernel { settings, modules } => {
             Probed::Kernel(kernel::look(root, settings, modules))
         }

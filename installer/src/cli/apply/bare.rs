@@ -2,8 +2,12 @@
 //! touched: on one on which nothing of ours runs yet, all that blocks it in `preflight`; on any,
 //! what would have something else run in the place of ours.
 
+use std::collections::BTreeMap;
+use std::thread;
+
 use super::super::round;
 use super::site::{Lost, Site, Sites};
+use crate::flows::Carried;
 use crate::preflight::{
     Claim, Finding, Installed, Round, Sight, Weight, What, preflight,
 };
@@ -12,8 +16,12 @@ use crate::spec::{Cluster, Role};
 /// The hosts that something blocks, each by itself, with why it is not begun.
 pub(super) fn blocked(cluster: &Cluster, sites: &mut Sites<'_>) -> Lost {
     let claims = claims(cluster, sites);
+    let mut carried = carried(cluster, sites);
     let sight = |(name, site): (&String, &Site<'_>)| {
-        let sight = Sight::of(site.machine.clone(), site.asked);
+        let sight = Sight {
+            carried: carried.remove(name).unwrap_or_default(),
+            ..Sight::of(site.machine.clone(), site.asked)
+        };
         (name.clone(), sight)
     };
     let round = Round {
@@ -43,6 +51,26 @@ fn is_against(site: &Site<'_>, found: &Finding) -> bool {
     let of_all = matches!(found.what, What::OwnClock(_));
     let on_any = matches!(found.what, What::Installed(Installed::RunsElse(_)));
     (own || of_all) && (bare || on_any)
+}
+
+/// What the firewalls of hosts without anything of ours do with packets of Pods, all at once.
+fn carried(cluster: &Cluster, sites: &mut Sites<'_>) -> BTreeMap<String, Carried> {
+    thread::scope(|scope| {
+        let bare = sites.iter_mut();
+        let bare = bare.filter(|(_, site)| !site.machine.system.ours);
+        let asked: Vec<_> = bare
+            .map(|(name, site)| {
+                let (host, way) = (site.host, &mut site.way);
+                let interface = Some(site.known.interface.as_str());
+                let ask = move || round::carried(cluster, host, interface, way);
+                (name, scope.spawn(ask))
+            })
+            .collect();
+        let told = asked
+            .into_iter()
+            .filter_map(|(name, one)| Some((name.clone(), one.join().ok()?.ok()?)));
+        told.collect()
+    })
 }
 
 /// Who has the virtual addresses, where no cluster of ours does: the first master asks. What

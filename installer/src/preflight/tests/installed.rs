@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::architecture::Architecture;
 use crate::facts::DropIn;
-use crate::preflight::{Installed, Lacking, What, fixes, preflight};
+use crate::flows::Carried;
+use crate::flows::firewall::Words;
+use crate::preflight::{Installed, Lacking, Weight, What, fixes, preflight};
 
 use super::{Row, hold};
 
@@ -139,7 +141,7 @@ fn a_firewall_that_keeps_pods_is_told() {
     let mut round = super::round(&cluster);
     let lines = ["ufw allow from 172.30.0.0/16".to_owned()];
     let sight = round.sights.get_mut("n1").unwrap();
-    sight.unsaid = vec![lines[0].split(' ').map(str::to_owned).collect()];
+    sight.carried.unsaid = vec![words(&lines[0])];
     let findings = preflight(&cluster, &round);
     let wanted = Installed::KeepsPods(lines.to_vec());
     assert_eq!(findings[0].what, What::Installed(wanted));
@@ -149,6 +151,61 @@ fn a_firewall_that_keeps_pods_is_told() {
     );
     let fixes = fixes(&cluster, &round, &findings);
     assert_eq!(fixes[0].repair.lines(), lines);
+}
+
+fn words(line: &str) -> Words {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+/// What it does until it starts again, or may do, keeps nobody from beginning; only what is known
+/// to be missing is said by `--fix`.
+#[test]
+fn a_firewall_that_may_let_pods_through_is_warned_of() {
+    let cluster = super::cluster();
+    let add = "--zone=trusted --add-source=172.30.0.0/16";
+    let lasts = format!("firewall-cmd --permanent {add}");
+    let now = format!("firewall-cmd {add}");
+    let found = |unsaid: &[&String], doubtful: &[&String]| {
+        let mut round = super::round(&cluster);
+        let sight = round.sights.get_mut("n1").unwrap();
+        let of = |lines: &[&String]| lines.iter().map(|line| words(line)).collect();
+        sight.carried = Carried {
+            unsaid: of(unsaid),
+            doubtful: of(doubtful),
+        };
+        let findings = preflight(&cluster, &round);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let fixes = fixes(&cluster, &round, &findings).into_iter();
+        let lines: Vec<_> = fixes.flat_map(|fix| fix.repair.lines()).collect();
+        let what = findings.into_iter().next().unwrap().what;
+        (what.weight(), what, lines)
+    };
+    let of =
+        |lines: &[&String]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        found(&[&lasts], &[]),
+        (
+            Weight::Warns,
+            What::Installed(Installed::ForgetsPods(of(&[&lasts]))),
+            of(&[&lasts])
+        )
+    );
+    assert_eq!(
+        found(&[], &[&lasts, &now]),
+        (
+            Weight::Warns,
+            What::Installed(Installed::MayKeepPods(of(&[&lasts, &now]))),
+            Vec::new()
+        )
+    );
+    assert_eq!(
+        found(&[&now], &[&lasts]),
+        (
+            Weight::Blocks,
+            What::Installed(Installed::KeepsPods(of(&[&now]))),
+            of(&[&now])
+        )
+    );
 }
 
 #[test]

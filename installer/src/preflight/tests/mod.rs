@@ -61,7 +61,7 @@ fn sound(cluster: &Cluster, host: &Host) -> Sight {
         },
         asked: UNIX_EPOCH + NOW,
         firewall: Firewall::None,
-        unsaid: Vec::new(),
+        carried: flows::Carried::default(),
         kernel: Kernel {
             settings: settings.map(|(key, is)| (key.into(), is.into())).collect(),
             modules: modules.map(|name| (name.into(), Module::Loaded)).collect(),
