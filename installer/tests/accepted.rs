@@ -5,6 +5,8 @@
 
 #[path = "accepted/containerd.rs"]
 mod containerd;
+#[path = "accepted/registries.rs"]
+mod registries;
 #[path = "accepted/units.rs"]
 mod units;
 
@@ -65,6 +67,16 @@ fn main() {
         "configuration_of_containerd_2",
         &[Requirement::Network],
         containerd::of_two,
+    ));
+    trials.push(trial(
+        "a_registry_on_the_host_itself_is_asked_by_containerd_1",
+        &[Requirement::Runtime, Requirement::Root],
+        registries::of_one,
+    ));
+    trials.push(trial(
+        "a_registry_on_the_host_itself_is_asked_by_containerd_2",
+        &[Requirement::Network, Requirement::Root],
+        registries::of_two,
     ));
     trials.push(trial(
         "the_image_of_pause_has_all_its_names",
@@ -273,15 +285,19 @@ pub(crate) fn for_every_host(
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/spec/{name}.yaml"));
         let cluster = spec::read(&path)?.cluster;
         for host in &cluster.hosts {
-            let known = Known {
-                interface: "ens33".to_owned(),
-                resolv_conf: None,
-                newcomers: Newcomers::Expected,
-            };
-            check(&cluster, host, &render::host(&cluster, host, &known))?;
+            check(&cluster, host, &resources(&cluster, host))?;
         }
     }
     Ok(())
+}
+
+pub(crate) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
+    let known = Known {
+        interface: "ens33".to_owned(),
+        resolv_conf: None,
+        newcomers: Newcomers::Expected,
+    };
+    render::host(cluster, host, &known)
 }
 
 pub(crate) fn file(resources: &[Resource], wanted: &str) -> Option<String> {

@@ -4,7 +4,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::resource::{File, Resource};
-use crate::spec::{Cluster, Mirror};
+use crate::spec::{Cluster, Mirror, is_loopback};
 
 /// The folder that containerd's configuration names.
 pub(super) const CERTS: &str = "/etc/containerd/certs.d";
@@ -67,7 +67,7 @@ pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
         all.push(hosts("_default", None, &[], &ca));
     }
     for (registry, mirrors) in &cluster.mirrors {
-        all.push(hosts(registry, Some(server(registry)), mirrors, &ca));
+        all.push(hosts(registry, server(registry), mirrors, &ca));
     }
     all
 }
@@ -87,11 +87,13 @@ fn hosts(
     File::public(format!("{CERTS}/{registry}/hosts.toml"), text).into()
 }
 
-/// Where a registry is itself. Docker's has another name than its images say.
-fn server(registry: &str) -> String {
+/// Where a registry is itself. Docker's has another name than its images say. Of one on the host
+/// itself, which speaks TLS or does not, containerd has an order of its own: it is left with that.
+fn server(registry: &str) -> Option<String> {
     match registry {
-        "docker.io" => "https://registry-1.docker.io".to_owned(),
-        _ => format!("https://{registry}"),
+        "docker.io" => Some("https://registry-1.docker.io".to_owned()),
+        _ if is_loopback(registry) => None,
+        _ => Some(format!("https://{registry}")),
     }
 }
 
@@ -121,7 +123,7 @@ mod tests {
             mirror("https://a.example.org", false),
         ];
         let ca = ["/etc/containerd/certs.d/_default/house.crt".to_owned()];
-        let server = Some(server("registry.k8s.io"));
+        let server = server("registry.k8s.io");
         let (path, said) = text(hosts("registry.k8s.io", server, &mirrors, &ca));
         assert_eq!(path, "/etc/containerd/certs.d/registry.k8s.io/hosts.toml");
         let heads: Vec<_> = said.lines().filter(|line| line.starts_with('[')).collect();
@@ -141,10 +143,32 @@ mod tests {
         }
     }
 
+    /// containerd's hosts.md: the server is the registry itself where none is named, and one on the
+    /// loopback address is asked without TLS.
+    #[test]
+    fn a_registry_on_the_host_itself_is_asked_as_containerd_does() {
+        for (registry, wanted) in [
+            ("localhost", None),
+            ("localhost:5000", None),
+            ("127.0.0.1:5000", None),
+            ("127.1.2.3", None),
+            (
+                "localhost.example.org:5000",
+                Some("https://localhost.example.org:5000"),
+            ),
+            ("192.0.2.1:5000", Some("https://192.0.2.1:5000")),
+        ] {
+            assert_eq!(server(registry).as_deref(), wanted, "{registry}");
+        }
+        let near = [mirror("https://a.example.org", false)];
+        let (_, said) = text(hosts("localhost:5000", None, &near, &[]));
+        assert!(!said.contains("server"), "{said}");
+    }
+
     #[test]
     fn nothing_is_said_that_nobody_has_written() {
         let near = [mirror("https://a.example.org", false)];
-        let (_, said) = text(hosts("docker.io", Some(server("docker.io")), &near, &[]));
+        let (_, said) = text(hosts("docker.io", server("docker.io"), &near, &[]));
         assert!(said.contains("\"https://registry-1.docker.io\""), "{said}");
         assert!(!said.contains("ca ="), "{said}");
         let (_, said) = text(hosts("_default", None, &[], &["/a".to_owned()]));

@@ -1,7 +1,7 @@
 //! `runtime.mirrors`: where nodes ask for the images of a registry before they ask itself.
 
 use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use config::KeyPath;
 
@@ -66,7 +66,7 @@ impl Reader<'_> {
                 "is no mirror; write \"https://HOST\", with the path behind it below which images lie",
             );
         }
-        if scheme == "http" {
+        if scheme == "http" && !is_loopback(authority) {
             self.warn(
                 at,
                 "is without TLS: whoever is between chooses what runs here; write https://",
@@ -77,6 +77,18 @@ impl Reader<'_> {
             is_whole: path.split('/').any(|part| part == "v2"),
         })
     }
+}
+
+/// Whether it is the host itself, with a port or without.
+pub(crate) fn is_loopback(authority: &str) -> bool {
+    let host = authority
+        .rsplit_once(':')
+        .map_or(authority, |(host, _)| host);
+    let bare = authority
+        .strip_prefix('[')
+        .and_then(|it| it.split_once(']'));
+    let host = bare.map_or(host, |(host, _)| host);
+    host == "localhost" || host.parse().is_ok_and(|at: IpAddr| at.is_loopback())
 }
 
 /// A name or an address in lower case, with a port or without.

@@ -35,6 +35,7 @@ pub use meant::{
     Leases, Networks, Notify, Place, Source, Ssh, VirtualRouter,
 };
 pub use mirrors::Mirror;
+pub(crate) use mirrors::is_loopback;
 pub use schema::schema;
 
 /// What `kind` must say.

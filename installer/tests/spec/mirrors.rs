@@ -56,7 +56,9 @@ fn what_is_no_mirror_is_named_with_its_line() {
 
 #[test]
 fn mirrors_keep_their_order_and_one_without_tls_is_warned_of() {
-    let urls = "\"https://z.example.org/v2/k8s/\", \"http://192.0.2.9:5000\"";
+    // Nobody is between a host and itself.
+    let urls = "\"https://z.example.org/v2/k8s/\", \"http://192.0.2.9:5000\", \
+                \"http://localhost:5000\", \"http://[::1]:5000\"";
     let text = described(&format!("\"registry.example.org:5000\": [{urls}]"));
     let spec = spec::parse("cluster.yaml", &text).unwrap();
     let mirrors = &spec.cluster.mirrors["registry.example.org:5000"];
@@ -67,6 +69,8 @@ fn mirrors_keep_their_order_and_one_without_tls_is_warned_of() {
     let wanted = [
         ("https://z.example.org/v2/k8s", true),
         ("http://192.0.2.9:5000", false),
+        ("http://localhost:5000", false),
+        ("http://[::1]:5000", false),
     ];
     assert_eq!(told, wanted);
     let [warning] = &spec.warnings[..] else {
