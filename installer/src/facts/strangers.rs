@@ -1,5 +1,6 @@
 //! Who runs and listens on a machine that is none of the cluster's: neither a unit that was laid
-//! down here nor a Pod, by the control groups of processes (proc_pid_cgroup(5)).
+//! down here nor a Pod of a kubelet that was, by the control groups of processes
+//! (proc_pid_cgroup(5)).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,8 +10,11 @@ use crate::agent::below;
 
 /// The state of a socket that listens, in `/proc/net/tcp` (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
-/// Where kubelet has its Pods among the control groups.
+/// Where a kubelet has its Pods among the control groups, and the unit whose those of ours are.
 const PODS: &str = "kubepods";
+const KUBELET: &str = "kubelet.service";
+/// What the kernel puts behind the group of a process that has ended, and whose group has gone.
+const GONE: &str = " (deleted)";
 
 /// What is theirs.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,12 +28,16 @@ pub(super) struct Strangers {
 /// Looks at the machine whose files lie below `root`, and by whose units the cluster is.
 pub(super) fn look(root: &Path, is_ours: impl Fn(&str) -> bool) -> Strangers {
     let read = |path: &str| fs::read_to_string(below(root, path)).unwrap_or_default();
+    let tables = || [read("/proc/net/tcp"), read("/proc/net/tcp6")];
     let mut found = Strangers::default();
     let mut held = BTreeSet::new();
+    let before = tables();
     for process in processes(&below(root, "/proc")) {
-        // One may have ended since.
+        // One that has ended since is nobody.
         let read = |name: &str| fs::read_to_string(process.join(name)).ok();
-        let groups = read("cgroup").unwrap_or_default();
+        let Some(groups) = read("cgroup") else {
+            continue;
+        };
         match groups.lines().any(|line| is_of(line, &is_ours)) {
             true => held.extend(sockets(&process)),
             false => {
@@ -38,15 +46,24 @@ pub(super) fn look(root: &Path, is_ours: impl Fn(&str) -> bool) -> Strangers {
             }
         }
     }
-    let tables = [read("/proc/net/tcp"), read("/proc/net/tcp6")];
-    let listening = tables.iter().flat_map(|table| table.lines());
-    let listening = listening.filter_map(listener);
-    let theirs = listening.filter(|(_, socket)| {
+    found.ports = theirs(&before, &tables(), &held);
+    found
+}
+
+/// The ports of sockets that listened before and after processes were looked at, and are held by
+/// none of ours: one that was opened or closed between is of a process that may not have been seen.
+fn theirs(before: &[String], after: &[String], held: &BTreeSet<String>) -> BTreeSet<u16> {
+    let listening = |tables: &[String]| -> BTreeSet<_> {
+        let lines = tables.iter().flat_map(|table| table.lines());
+        lines.filter_map(listener).collect()
+    };
+    let (before, after) = (listening(before), listening(after));
+    let there = before.intersection(&after);
+    let theirs = there.filter(|(_, socket)| {
         let socket = socket.as_ref();
         !socket.is_some_and(|socket| held.contains(socket))
     });
-    found.ports = theirs.map(|(port, _)| port).collect();
-    found
+    theirs.map(|(port, _)| *port).collect()
 }
 
 /// Threads of the kernel are among them, whose names nobody asks for.
@@ -59,13 +76,16 @@ fn processes(proc: &Path) -> Vec<PathBuf> {
     numbers.map(|entry| entry.path()).collect()
 }
 
-/// Whether a line, `0::/system.slice/etcd.service`, is of a unit of ours, or of a Pod.
+/// Whether a line, `0::/system.slice/etcd.service`, is of a unit of ours, or of a Pod of ours.
 fn is_of(line: &str, is_ours: impl Fn(&str) -> bool) -> bool {
     let path = line.splitn(3, ':').nth(2).unwrap_or_default();
+    let path = path.strip_suffix(GONE).unwrap_or(path);
     let is_unit = |name: &&str| name.ends_with(".service");
-    let pods = path.split('/').any(|name| name.starts_with(PODS));
+    if path.split('/').any(|name| name.starts_with(PODS)) {
+        return is_ours(KUBELET);
+    }
     // A machine may be within a service of another.
-    pods || path.split('/').rfind(is_unit).is_some_and(is_ours)
+    path.split('/').rfind(is_unit).is_some_and(is_ours)
 }
 
 /// The numbers of a process' sockets.
@@ -131,19 +151,44 @@ mod tests {
             let names: Vec<_> = found.running.into_iter().collect();
             (found.ports.into_iter().collect::<Vec<_>>(), names.join(" "))
         };
+        // It ended after the list of processes was read.
+        fs::create_dir_all(root.path().join("proc/12")).unwrap();
+        fs::write(root.path().join("proc/12/comm"), "etcd\n").unwrap();
+        assert_eq!(
+            found(|unit| ["etcd.service", "kubelet.service"].contains(&unit)),
+            (vec![3306], "keepalived mysqld sh".to_owned())
+        );
+        // Pods of a kubelet that is none of ours are its own.
         assert_eq!(
             found(|unit| unit == "etcd.service"),
-            (vec![3306], "keepalived mysqld sh".to_owned())
+            (vec![81, 3306], "haproxy keepalived mysqld sh".to_owned())
         );
         assert_eq!(
             found(|_| false),
-            (vec![2379, 3306], "etcd keepalived mysqld sh".to_owned())
+            (
+                vec![81, 2379, 3306],
+                "etcd haproxy keepalived mysqld sh".to_owned()
+            )
         );
+    }
+
+    /// A unit of ours that was started anew meanwhile is nobody else.
+    #[test]
+    fn a_port_that_was_opened_or_closed_meanwhile_is_nobodys() {
+        let [before, after] = ["500 1", "600 1"].map(|socket| {
+            let table = TCP.replace("500 1", socket);
+            [table, String::new()]
+        });
+        let held = BTreeSet::from(["501".to_owned()]);
+        assert_eq!(theirs(&before, &after, &held), BTreeSet::from([81]));
+        assert_eq!(theirs(&after, &before, &held), BTreeSet::from([81]));
+        let all = BTreeSet::from([81, 2379]);
+        assert_eq!(theirs(&before, &before, &held), all);
     }
 
     #[test]
     fn a_group_is_of_the_last_service_in_it() {
-        let etcd = |unit: &str| unit == "etcd.service";
+        let etcd = |unit: &str| ["etcd.service", KUBELET].contains(&unit);
         for (line, wanted) in [
             ("0::/system.slice/etcd.service", true),
             ("1:name=systemd:/system.slice/etcd.service", true),
@@ -151,6 +196,7 @@ mod tests {
             ("0::/system.slice/etcd.service/own", true),
             ("0::/etcd.service/system.slice/other.service", false),
             ("0::/system.slice/other.service", false),
+            ("0::/system.slice/etcd.service (deleted)", true),
             ("9:cpu:/kubepods/burstable/pod1", true),
             ("0::/system.slice/etcd.service.d", false),
             ("0::/", false),
@@ -158,5 +204,7 @@ mod tests {
         ] {
             assert_eq!(is_of(line, etcd), wanted, "{line}");
         }
+        let pod = "0::/kubepods.slice/kubepods-pod1.slice/x.scope";
+        assert!(is_of(pod, etcd) && !is_of(pod, |unit| unit == "etcd.service"));
     }
 }

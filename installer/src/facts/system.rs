@@ -239,6 +239,7 @@ mod tests {
                 "/dev/sda1 / ext4 defaults 0 1\nUUID=5 none swap sw 0 0\n#/x none swap sw\n",
             ),
             ("proc/77/comm", "kubelet\n"),
+            ("proc/77/cgroup", "0::/system.slice/kubelet.service\n"),
             ("proc/self/comm", "nobody\n"),
             ("etc/cni/net.d/10-calico.conflist", "{}"),
             ("var/lib/etcd/member/snap", ""),
