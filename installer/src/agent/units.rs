@@ -148,7 +148,7 @@ impl<S: Services> Agent<S> {
         // A journal that cannot be read hides no start.
         let entries = self.journal.entries();
         programs::is_ours(&self.root, &layout::program(program))
-            && (entries.map_or(true, |all| reset::was_turned(&all, &unit))
+            && (entries.map_or(true, |all| reset::turned(&all).contains(&*unit))
                 || self.is_active(&unit))
     }
 

@@ -86,6 +86,8 @@ pub struct System {
     pub drop_ins: Vec<DropIn>,
     /// Whether units were laid down here by this program.
     pub ours: bool,
+    /// Those of them that were ever started.
+    pub begun: BTreeSet<String>,
     /// Its clock, since 1970.
     pub clock: Duration,
 }
@@ -106,6 +108,9 @@ impl System {
         let laid = |unit: &str| entries.is_none_or(|all| reset::was_laid(all, unit));
         // Names and settings alone are no cluster: units are.
         let ours = entries.is_none_or(reset::has_units);
+        let begun = entries.map(reset::turned).into_iter().flatten();
+        let begun: BTreeSet<_> = begun.map(str::to_owned).collect();
+        let serves = entries.is_none() || !begun.is_empty();
         let paths = entries.map(reset::laid_at);
         let strangers = strangers::look(root, |unit| {
             let file = format!("{}/{unit}", layout::UNITS);
@@ -134,13 +139,14 @@ impl System {
             running: strangers.running,
             leftovers: LEFTOVERS
                 .iter()
-                .filter(|(path, unit)| there(path) && !unit.map_or(ours, laid))
+                .filter(|(path, unit)| there(path) && !unit.map_or(serves, laid))
                 .map(|(path, _)| (*path).to_owned())
                 .collect(),
             networks: names(&below(root, layout::CNI_CONFIG)),
             tools: tools::look(root),
             drop_ins: dropins::look(root),
             ours,
+            begun,
             clock: clock.unwrap_or_default(),
         }
     }
@@ -288,6 +294,37 @@ mod tests {
         assert!(is_ours_after(wrote(path("etcd.service"))));
         let gone = path("etcd.service");
         assert!(!is_ours_after(Entry::Gone { path: gone }));
+    }
+
+    /// Units that only lie there have nothing of theirs beside them yet.
+    #[test]
+    fn what_an_earlier_cluster_has_left_is_none_of_a_host_s_on_which_nothing_began() {
+        let root = tempfile::tempdir().unwrap();
+        let manifest = "/etc/kubernetes/manifests/etcd.yaml";
+        fs::create_dir_all(below(root.path(), "/etc/kubernetes/manifests")).unwrap();
+        fs::write(below(root.path(), manifest), "").unwrap();
+        let mut journal = Journal::at(below(root.path(), JOURNAL));
+        let mut after = |entry: Entry| {
+            journal.note(&entry).unwrap();
+            let system = System::look(root.path());
+            (system.ours, system.begun.len(), system.leftovers)
+        };
+        let unit = "containerd.service".to_owned();
+        let path = format!("{}/{unit}", layout::UNITS);
+        let wrote = Entry::Wrote {
+            path: path.clone(),
+            before: None,
+            after: "sum".to_owned(),
+        };
+        assert_eq!(after(wrote), (true, 0, vec![manifest.to_owned()]));
+        let began = Entry::Unit {
+            name: unit,
+            enabled: false,
+            active: false,
+        };
+        assert_eq!(after(began), (true, 1, Vec::new()));
+        let gone = Entry::Gone { path };
+        assert_eq!(after(gone), (false, 0, vec![manifest.to_owned()]));
     }
 
     /// What a reset has left where it was told to leave it is taken up again; another's is not.

@@ -85,9 +85,9 @@ fn tools(cluster: &Cluster, host: &Host, system: &System) -> Vec<Installed> {
     found
 }
 
-/// What others add to units of ours.
-fn drop_ins(resources: &[Resource], system: &System) -> Vec<Installed> {
-    let units = resources.iter().filter_map(|resource| match resource {
+/// The names of units.
+pub(super) fn units(resources: &[Resource]) -> impl Iterator<Item = &str> {
+    resources.iter().filter_map(|resource| match resource {
         Resource::Unit(unit) => Some(unit.name.as_str()),
         Resource::Folder(_)
         | Resource::File(_)
@@ -95,8 +95,12 @@ fn drop_ins(resources: &[Resource], system: &System) -> Vec<Installed> {
         | Resource::Certificate(_)
         | Resource::Shared(_)
         | Resource::Program(_) => None,
-    });
-    let units: BTreeSet<_> = units.collect();
+    })
+}
+
+/// What others add to units of ours.
+fn drop_ins(resources: &[Resource], system: &System) -> Vec<Installed> {
+    let units: BTreeSet<_> = units(resources).collect();
     let all = system.drop_ins.iter().cloned();
     let ours = all.filter(|one| units.contains(one.unit.as_str()));
     ours.map(|one| match one.runs.iter().any(|key| key == RUNS) {

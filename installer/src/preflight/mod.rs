@@ -33,7 +33,7 @@ use crate::spec::Cluster;
 
 pub use fix::{Fix, Repair, fixes};
 pub use installed::{Installed, Lacking};
-pub use own::programs;
+pub use own::{lacks_units, programs};
 pub use store::{Unserved, unserved};
 pub use what::{Closed, Processor, Room, Setting, Taken, Unanswered, Weight, What};
 

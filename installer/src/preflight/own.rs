@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Sight;
-use super::installed::{Installed, installed};
+use super::installed::{Installed, installed, units};
 use super::store::unserved;
 use super::supported::supported;
 use super::what::{
@@ -122,13 +122,19 @@ fn node(cluster: &Cluster, system: &System) -> Vec<What> {
         let networks = system.networks.iter();
         let foreign = networks.filter(|name| name.as_str() != render::CONFLIST_NAME);
         found.extend(
-            foreign.map(|name| match comes_before(name) && !system.ours {
+            foreign.map(|name| match comes_before(name) && !has_pods(system) {
                 true => What::NetworkBefore(name.clone()),
                 false => What::Network(name.clone()),
             }),
         );
     }
     found
+}
+
+/// Whether a kubelet of ours has begun: whoever has put another network beside it since has Pods that
+/// live by that.
+fn has_pods(system: &System) -> bool {
+    system.begun.contains("kubelet.service")
 }
 
 /// A kubelet refuses to start beside swap, unless it is told otherwise: by its flag, which counts
@@ -265,6 +271,12 @@ pub fn programs(cluster: &Cluster, host: &Host) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// Whether any unit of a host has never been started.
+pub fn lacks_units(cluster: &Cluster, host: &Host, system: &System) -> bool {
+    let resources = resources(cluster, host);
+    units(&resources).any(|unit| !system.begun.contains(unit))
 }
 
 fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {

@@ -155,21 +155,31 @@ pub fn was_laid(entries: &[Entry], unit: &str) -> bool {
     laid(entries).contains(unit)
 }
 
-/// Whether a unit was ever started, or about to be, since there was last none of ours.
+/// The units that were ever started, or about to be, since there was last none of ours.
 #[must_use]
-pub fn was_turned(entries: &[Entry], unit: &str) -> bool {
-    let file = format!("{}/{unit}", layout::UNITS);
-    entries.iter().fold(false, |turned, entry| match entry {
-        Entry::Unit { name, .. } => turned || name == unit,
-        Entry::Gone { path } => turned && *path != file,
-        Entry::Wrote { .. }
-        | Entry::Linked { .. }
-        | Entry::Made { .. }
-        | Entry::Kept { .. }
-        | Entry::Read { .. }
-        | Entry::Opened { .. }
-        | Entry::Closed { .. } => turned,
-    })
+pub fn turned(entries: &[Entry]) -> BTreeSet<&str> {
+    let mut all = BTreeSet::new();
+    for entry in entries {
+        match entry {
+            Entry::Unit { name, .. } => drop(all.insert(name.as_str())),
+            Entry::Gone { path } => {
+                all.remove(unit_of(path).unwrap_or_default());
+            }
+            Entry::Wrote { .. }
+            | Entry::Linked { .. }
+            | Entry::Made { .. }
+            | Entry::Kept { .. }
+            | Entry::Read { .. }
+            | Entry::Opened { .. }
+            | Entry::Closed { .. } => {}
+        }
+    }
+    all
+}
+
+/// The unit whose file that is.
+fn unit_of(path: &str) -> Option<&str> {
+    path.strip_prefix(layout::UNITS)?.strip_prefix('/')
 }
 
 /// Every unit that was ever laid down: what it has written may have outlasted it.
@@ -185,9 +195,7 @@ pub(super) fn laid(entries: &[Entry]) -> BTreeSet<&str> {
         | Entry::Closed { .. }
         | Entry::Gone { .. } => None,
     });
-    let units =
-        paths.filter_map(|path| path.strip_prefix(layout::UNITS)?.strip_prefix('/'));
-    units.collect()
+    paths.filter_map(unit_of).collect()
 }
 
 /// What is known of a unit by one of our names, since its file was laid down.

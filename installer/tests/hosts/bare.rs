@@ -100,3 +100,31 @@ pub(super) fn walled() -> Tried {
     )?;
     hosts.run(&["apply"])?.ended(0).map(drop)
 }
+
+/// What is in the way of what has not begun is named as on a bare host, by both of them.
+pub(super) fn half_laid() -> Tried {
+    let hosts = Hosts::new()?;
+    let n1 = hosts.root("192.0.2.21");
+    let unit = n1.join("etc/systemd/system/kubelet.service");
+    fs::create_dir_all(unit.join("in-the-way"))?;
+    hosts.run(&["apply"])?.ended(1)?;
+    if !n1.join("etc/systemd/system/containerd.service").exists() {
+        return Err("n1 is not half laid".into());
+    }
+    fs::remove_dir_all(unit)?;
+    const NETWORK: &str = "etc/cni/net.d/05-calico.conflist";
+    put(&n1, NETWORK, "{}")?;
+    let why = "/etc/cni/net.d/05-calico.conflist configures another network; rm ";
+    let said = hosts.run(&["preflight"])?.ended(1)?;
+    holds(&said, &format!("n1: blocks: {why}"))?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(&said, &format!("n1: FAILED: not begun: {why}"))?;
+    holds(&said, "m1: 0 step(s) done")?;
+    fs::remove_file(n1.join(NETWORK))?;
+    hosts.run(&["apply"])?.ended(0)?;
+    // Whoever brings another beside a kubelet that has begun is told, and not kept out.
+    put(&n1, NETWORK, "{}")?;
+    let said = hosts.run(&["preflight"])?.ended(1)?;
+    holds(&said, &format!("n1: warns: {why}"))?;
+    hosts.run(&["apply"])?.ended(0).map(drop)
+}

@@ -25,7 +25,7 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 27] = [
+const TESTS: [(&str, Test); 28] = [
     (
         "masters_are_started_anew_one_after_the_other",
         turns::in_turn,
@@ -57,6 +57,10 @@ const TESTS: [(&str, Test); 27] = [
     (
         "a_firewall_that_keeps_pods_is_named_by_apply_as_by_preflight",
         bare::walled,
+    ),
+    (
+        "what_is_in_the_way_of_the_rest_is_named_after_a_run_that_was_broken_off",
+        bare::half_laid,
     ),
     (
         "a_master_that_the_operator_sits_on_is_not_reached_over_ssh",

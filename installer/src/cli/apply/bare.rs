@@ -1,6 +1,7 @@
 //! What speaks against hosts, as far as a look at the machines tells, before the first of them is
-//! touched: on one on which nothing of ours runs yet, all that blocks it in `preflight`; on any,
-//! what would have something else run in the place of ours.
+//! touched: on one on which nothing of ours has begun yet, all that blocks it in `preflight`; where
+//! something has, and something not, such as after a run that was broken off, who was there first;
+//! on any, what would have something else run in the place of ours.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -9,7 +10,7 @@ use super::super::round;
 use super::site::{Lost, Site, Sites};
 use crate::flows::Carried;
 use crate::preflight::{
-    Claim, Finding, Installed, Round, Sight, Weight, What, preflight,
+    Claim, Finding, Installed, Round, Sight, Weight, What, lacks_units, preflight,
 };
 use crate::spec::{Cluster, Role};
 
@@ -33,7 +34,7 @@ pub(super) fn blocked(cluster: &Cluster, sites: &mut Sites<'_>) -> Lost {
     found.retain(|one| one.what.weight() == Weight::Blocks);
     let open = sites.iter().filter(|(_, site)| site.refused.is_none());
     let blocked = open.filter_map(|(name, site)| {
-        let against = found.iter().filter(|one| is_against(site, one));
+        let against = found.iter().filter(|one| is_against(cluster, site, one));
         let words: Vec<_> = against
             .map(|one| format!("{}; {}", one.what, one.what.way_out()))
             .collect();
@@ -44,20 +45,29 @@ pub(super) fn blocked(cluster: &Cluster, sites: &mut Sites<'_>) -> Lost {
     blocked.collect()
 }
 
-fn is_against(site: &Site<'_>, found: &Finding) -> bool {
-    let bare = !site.machine.system.ours;
+fn is_against(cluster: &Cluster, site: &Site<'_>, found: &Finding) -> bool {
     let own = found.host == site.host.name;
     // Where this machine's clock is off, what is signed here would hold on none of them.
     let of_all = matches!(found.what, What::OwnClock(_));
     let on_any = matches!(found.what, What::Installed(Installed::RunsElse(_)));
-    (own || of_all) && (bare || on_any)
+    let stranger = matches!(
+        found.what,
+        What::Port(_) | What::Running(_) | What::Leftover(_) | What::NetworkBefore(_)
+    );
+    let system = &site.machine.system;
+    let in_the_way = stranger && lacks_units(cluster, site.host, system);
+    (own || of_all) && (is_bare(site) || on_any || in_the_way)
 }
 
-/// What the firewalls of hosts without anything of ours do with packets of Pods, all at once.
+/// Whether nothing of ours has begun there yet.
+fn is_bare(site: &Site<'_>) -> bool {
+    site.machine.system.begun.is_empty()
+}
+
+/// What the firewalls of hosts on which nothing of ours has begun do with packets of Pods, all at once.
 fn carried(cluster: &Cluster, sites: &mut Sites<'_>) -> BTreeMap<String, Carried> {
     thread::scope(|scope| {
-        let bare = sites.iter_mut();
-        let bare = bare.filter(|(_, site)| !site.machine.system.ours);
+        let bare = sites.iter_mut().filter(|(_, site)| is_bare(site));
         let asked: Vec<_> = bare
             .map(|(name, site)| {
                 let (host, way) = (site.host, &mut site.way);
@@ -76,7 +86,7 @@ fn carried(cluster: &Cluster, sites: &mut Sites<'_>) -> BTreeMap<String, Carried
 /// Who has the virtual addresses, where no cluster of ours does: the first master asks. What
 /// cannot be asked says nothing; `preflight` says why.
 fn claims(cluster: &Cluster, sites: &mut Sites<'_>) -> Vec<Claim> {
-    if sites.values().any(|site| site.machine.system.ours) {
+    if !sites.values().all(is_bare) {
         return Vec::new();
     }
     let mut masters = cluster.with(Role::ControlPlane);

@@ -234,8 +234,17 @@ const ROWS: &[Row] = &[
     ),
     (
         "n1",
-        |s| (s.networks, s.ours) = (vec!["10-calico.conflist".into()], true),
+        |s| {
+            s.networks = vec!["10-calico.conflist".into()];
+            s.begun = BTreeSet::from(["kubelet.service".into()]);
+        },
         || Some(What::Network("10-calico.conflist".into())),
+    ),
+    (
+        "n1",
+        // Of a run that was broken off.
+        |s| (s.networks, s.ours) = (vec!["10-calico.conflist".into()], true),
+        || Some(What::NetworkBefore("10-calico.conflist".into())),
     ),
     (
         "n1",
