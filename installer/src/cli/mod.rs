@@ -3,6 +3,7 @@
 mod apply;
 mod certs;
 mod diagnose;
+mod drained;
 mod fetch;
 mod heads;
 mod init;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::{self, IsTerminal};
 use std::sync::mpsc::Receiver;
 
 use clap::ValueEnum;
@@ -50,6 +51,15 @@ pub(super) enum Event {
         /// Why.
         error: String,
     },
+    /// Something stays that was touched.
+    #[serde(rename_all = "camelCase")]
+    Keeps {
+        /// Where; outside of the hosts, when it is none of theirs.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// What, and why.
+        keeps: String,
+    },
     /// No host is worked on.
     #[serde(rename_all = "camelCase")]
     Refused {
@@ -65,6 +75,26 @@ pub(super) enum Output {
     Text,
     /// One event a line on standard output.
     Json,
+}
+
+impl Output {
+    /// How what happens is shown to who asked for this.
+    pub(super) fn look(self) -> Look {
+        match self {
+            Self::Json => Look::Json,
+            Self::Text if io::stderr().is_terminal() => Look::Live,
+            Self::Text => Look::Plain,
+        }
+    }
+
+    /// What is left to say in the end.
+    pub(super) fn not_told(self, text: String) -> String {
+        match self {
+            // It was in the events.
+            Self::Json => String::new(),
+            Self::Text => text,
+        }
+    }
 }
 
 /// How events are shown.
@@ -128,7 +158,10 @@ fn line(event: &Event) -> Option<String> {
     match event {
         Event::Step { host, step, .. } => Some(format!("{host}: {step}")),
         Event::Waits { host, waits_for } => Some(format!("{host}: waits: {waits_for}")),
-        Event::Done { .. } | Event::Failed { .. } | Event::Refused { .. } => None,
+        Event::Done { .. }
+        | Event::Failed { .. }
+        | Event::Keeps { .. }
+        | Event::Refused { .. } => None,
     }
 }
 
@@ -156,7 +189,7 @@ impl Board {
                 (host, format!("FAILED: {first}"))
             }
             // That is said below the picture, when it has ended.
-            Event::Refused { .. } => return String::new(),
+            Event::Keeps { .. } | Event::Refused { .. } => return String::new(),
         };
         self.lines.insert(host.clone(), line);
         let mut text = String::new();

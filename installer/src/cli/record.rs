@@ -36,14 +36,15 @@ pub(super) struct Record {
 }
 
 impl Noted {
-    /// Opens the journal of a cluster, and notes who begins. Without it a run goes on, unless
+    /// Opens the journal of a cluster, and notes who begins with what. Without it a run goes on, unless
     /// it was asked for by name.
     pub(super) fn open(
         &self,
         cluster: &str,
         who: &str,
+        command: &str,
     ) -> Result<Option<Record>, Sentence> {
-        match (self.opened(cluster, who), &self.journal) {
+        match (self.opened(cluster, who, command), &self.journal) {
             (Ok(record), _) => Ok(Some(record)),
             (Err(error), Some(_)) => Err(error),
             (Err(error), None) => {
@@ -53,7 +54,12 @@ impl Noted {
         }
     }
 
-    fn opened(&self, cluster: &str, who: &str) -> Result<Record, Sentence> {
+    fn opened(
+        &self,
+        cluster: &str,
+        who: &str,
+        command: &str,
+    ) -> Result<Record, Sentence> {
         let path = match &self.journal {
             Some(path) => path.clone(),
             None => folder()?.join(format!("{cluster}.jsonl")),
@@ -66,8 +72,8 @@ impl Noted {
         };
         let file = open(&path).map_err(failed)?;
         let version = env!("CARGO_PKG_VERSION");
-        let begun =
-            json!({"event": "begun", "cluster": cluster, "by": who, "version": version});
+        let begun = json!({"event": "begun", "command": command, "cluster": cluster,
+                           "by": who, "version": version});
         let mut record = Record { path, file };
         record.line(begun)?;
         Ok(record)
@@ -132,7 +138,10 @@ mod tests {
             journal: Some(path.clone()),
         };
         for steps in 0..2 {
-            let mut record = kept.open("prod", "ada on laptop").unwrap().unwrap();
+            let mut record = kept
+                .open("prod", "ada on laptop", "apply")
+                .unwrap()
+                .unwrap();
             let host = "m1".to_owned();
             record.note(&Event::Done { host, steps }).unwrap();
         }
@@ -142,6 +151,7 @@ mod tests {
         let events: Vec<_> = lines.iter().map(|line| line["event"].clone()).collect();
         assert_eq!(events, ["begun", "done", "begun", "done"]);
         assert_eq!(lines[0]["by"], "ada on laptop");
+        assert_eq!(lines[0]["command"], "apply");
         assert!(lines.iter().all(|line| line["at"].is_string()), "{text}");
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
@@ -151,7 +161,7 @@ mod tests {
             .unwrap()
             .set_len(LONG + 1)
             .unwrap();
-        drop(kept.open("prod", "ada").unwrap());
+        drop(kept.open("prod", "ada", "reset").unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
         assert!(folder.path().join("state/prod.old.jsonl").exists());
     }
@@ -161,7 +171,7 @@ mod tests {
         let kept = Noted {
             journal: Some("/proc/nowhere/x.jsonl".into()),
         };
-        let error = kept.open("prod", "ada").unwrap_err();
+        let error = kept.open("prod", "ada", "apply").unwrap_err();
         assert!(
             error.starts_with("/proc/nowhere/x.jsonl cannot be written: "),
             "{error}"

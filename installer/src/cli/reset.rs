@@ -1,14 +1,20 @@
-//! `sternpost reset`: everything of ours off the hosts, each by its own journal.
+//! `sternpost reset`: everything of ours off the hosts, each by its own journal, each step said
+//! before it is done.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 
 use clap::Args;
 use daemon::exit;
+use serde_json::json;
 
+use super::drained;
 use super::interrupt::Interrupt;
+use super::progress::{Event, Output, Printer};
 use super::reach::{self, Answers, Reach, Ways};
-use super::{Sentence, leaving};
-use crate::agent::{Order, Question};
+use super::{Sentence, leaving, record};
+use crate::agent::Order;
 use crate::apply::Transport;
 use crate::reset::{self, Data, Inventory, Removal};
 use crate::spec::{Cluster, Host, Role};
@@ -22,6 +28,8 @@ const DRAIN: &str =
 pub(super) struct Reset {
     #[command(flatten)]
     reach: Reach,
+    #[command(flatten)]
+    record: record::Noted,
     /// Remove data too: what etcd, kubelet and containerd hold, the audit log, what api-lb has
     /// recorded of failures, and the authorities, without which kept data cannot be read.
     #[arg(long)]
@@ -40,6 +48,15 @@ pub(super) struct Reset {
     /// The name of the cluster, as a word that it is meant.
     #[arg(long, value_name = "CLUSTER", required_unless_present = "dry_run")]
     confirm: Option<String>,
+    /// How progress is shown.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// Whoever is told what happens, and who may ask for a stop.
+struct Told {
+    events: SyncSender<Event>,
+    interrupt: Interrupt,
 }
 
 impl Reset {
@@ -56,33 +73,71 @@ impl Reset {
         let interrupt = Interrupt::listen()
             .map_err(|error| format!("signals cannot be heard: {error}"))?;
         let mut ways = self.reach.ways(&cluster, |_| true);
-        if let Some(refused) = self.refused(&cluster, &mut ways) {
+        if self.dry_run {
+            return self.shown(&cluster, &mut ways);
+        }
+        let record = self.record.open(&cluster.name, &reach::who(), "reset")?;
+        let mut printer = Printer::new(self.output.look(), record);
+        if let Some(error) = self.kept_out(&cluster, &mut ways) {
+            let told = error.clone();
+            printer.tell(&Event::Refused { error: told });
+            return Ok((self.output.not_told(error), exit::FAILED));
+        }
+        // Each host sends a line a step; the printer takes them as fast as a terminal does.
+        let (events, shown) = mpsc::sync_channel(64);
+        let (text, code) = thread::scope(|scope| {
+            scope.spawn(move || printer.all(&shown));
+            let told = Told { events, interrupt };
+            let answers = self.gone(&cluster, ways, &told);
+            self.told(&cluster, &answers, &told)
+        });
+        Ok((self.output.not_told(text), code))
+    }
+
+    /// What would go, on all hosts at once.
+    fn shown(
+        &self,
+        cluster: &Cluster,
+        ways: &mut Ways<'_>,
+    ) -> Result<(String, u8), Sentence> {
+        if let Some(refused) = self.falls(cluster, ways) {
             return Ok((refused, exit::FAILED));
         }
-        let stuck = match self.drain && !self.dry_run {
-            true => self.drained(&cluster),
-            false => BTreeMap::new(),
+        let answers = ways.ask(|_, way| Ok(reset::plan(&inventory(way)?, self.data())));
+        let pending = answers.values().flatten().any(|one| !one.steps.is_empty());
+        let code = match (answers.values().any(Result::is_err), pending) {
+            (true, _) => exit::FAILED,
+            (false, true) => exit::PENDING,
+            (false, false) => exit::DONE,
         };
-        let free = |host: &Host| !stuck.contains_key(&host.name);
-        let removed = |_: &Host, way: &mut Piped| self.removed(way, &interrupt);
-        // An API server that ends writes to etcd, and would wait for it.
-        let first = |host: &Host| free(host) && !is_store_alone(host);
-        let last = |host: &Host| free(host) && is_store_alone(host);
-        let mut answers = ways.ask_of(first, removed);
-        answers.extend(ways.ask_of(last, removed));
-        answers.extend(stuck.into_iter().map(|(host, error)| (host, Err(error))));
-        Ok(self.told(&cluster, answers))
+        let text = match self.output {
+            Output::Json => {
+                let all = json!({"removals": goes(&answers), "failed": failed(&answers)});
+                serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?
+            }
+            Output::Text => self.words(cluster, &answers, |host, removal| {
+                let mut text = reset::show(host, removal);
+                let mut nodes = cluster.with(Role::Node);
+                if self.drain && nodes.any(|one| one.name == host) {
+                    text.push_str(DRAIN);
+                }
+                text
+            }),
+        };
+        Ok((text, code))
     }
 
     /// Why nothing is touched on any host.
-    fn refused(&self, cluster: &Cluster, ways: &mut Ways<'_>) -> Option<String> {
-        if !self.dry_run
-            && let Err((held, holder)) = leaving::locked(cluster, ways)
-        {
+    fn kept_out(&self, cluster: &Cluster, ways: &mut Ways<'_>) -> Option<String> {
+        if let Err((held, holder)) = leaving::locked(cluster, ways) {
             return Some(format!(
                 "not begun: {held} is another operator's for the time being: {holder}"
             ));
         }
+        self.falls(cluster, ways)
+    }
+
+    fn falls(&self, cluster: &Cluster, ways: &mut Ways<'_>) -> Option<String> {
         if self.allow_outage {
             return None;
         }
@@ -93,95 +148,135 @@ impl Reset {
         ))
     }
 
-    /// What goes, or has gone, from a host.
-    fn removed(&self, way: &mut Piped, interrupt: &Interrupt) -> Result<Removal, String> {
-        let data = match self.data {
+    fn data(&self) -> Data {
+        match self.data {
             true => Data::Remove,
             false => Data::Keep,
+        }
+    }
+
+    /// What has gone from each host. API servers go before etcd on hosts of its own: one that ends
+    /// writes to etcd, and would wait for it.
+    fn gone(
+        &self,
+        cluster: &Cluster,
+        mut ways: Ways<'_>,
+        told: &Told,
+    ) -> Answers<Removal> {
+        let stuck = match self.drain {
+            true => self.drained(cluster, told),
+            false => BTreeMap::new(),
         };
-        if self.dry_run {
-            return Ok(reset::plan(&inventory(way)?, data));
-        }
-        reach::lock(way)?;
-        let removal = reset::plan(&inventory(way)?, data);
-        done(way, &removal, interrupt)?;
-        Ok(removal)
-    }
-
-    /// All of it in words, and the exit code.
-    fn told(&self, cluster: &Cluster, answers: Answers<Removal>) -> (String, u8) {
-        let mut code = exit::DONE;
-        let mut text = String::new();
-        let mut masters = cluster.with(Role::ControlPlane);
-        let stays = masters.any(|master| self.reach.chosen(&master.name));
-        let stays = stays.then(|| reset::store(cluster)).flatten();
-        for (host, answer) in answers {
-            match answer {
-                Err(error) => {
-                    code = exit::FAILED;
-                    text.push_str(&format!("{host}: FAILED: {error}\n"));
-                }
-                Ok(removal) => {
-                    if self.dry_run && !removal.steps.is_empty() && code == exit::DONE {
-                        code = exit::PENDING;
-                    }
-                    text.push_str(&reset::show(&host, &removal));
-                    let mut nodes = cluster.with(Role::Node);
-                    let node = nodes.any(|one| one.name == host);
-                    if self.drain && self.dry_run && node {
-                        text.push_str(DRAIN);
-                    }
-                }
+        let free = |host: &Host| !stuck.contains_key(&host.name);
+        let removed = |host: &Host, way: &mut Piped| {
+            reach::lock(way)?;
+            let removal = reset::plan(&inventory(way)?, self.data());
+            done(&host.name, way, &removal, told)?;
+            Ok(removal)
+        };
+        let mut answers = Answers::new();
+        let batches: [&dyn Fn(&Host) -> bool; 2] =
+            [&|host| !is_store_alone(host), &is_store_alone];
+        for batch in batches {
+            let all = ways.ask_of(|host| free(host) && batch(host), removed);
+            for (host, error) in failed(&all) {
+                told.failed(host, error);
             }
+            answers.extend(all);
         }
-        text.extend(stays);
-        (text.trim_end().to_owned(), code)
+        for (host, error) in &stuck {
+            told.failed(host, error);
+        }
+        answers.extend(stuck.into_iter().map(|(host, error)| (host, Err(error))));
+        answers
     }
-}
 
-impl Reset {
-    /// Drains every node that was chosen, by the first master whose API server is ready; why
-    /// those that are not drained are not.
-    fn drained(&self, cluster: &Cluster) -> BTreeMap<String, String> {
+    /// Drains every node that was chosen; why those that are not drained are not.
+    fn drained(&self, cluster: &Cluster, told: &Told) -> BTreeMap<String, String> {
         let nodes = cluster.with(Role::Node);
-        let nodes: Vec<_> = nodes.filter(|host| self.reach.chosen(&host.name)).collect();
+        let nodes = nodes.filter(|host| self.reach.chosen(&host.name));
+        let nodes: Vec<_> = nodes.map(|host| host.name.as_str()).collect();
         let masters = cluster.with(Role::ControlPlane);
         let ways = masters.map(|master| (master.name.as_str(), self.reach.way(master)));
-        let mut way = match ready(ways) {
-            Ok(way) => way,
-            Err(why) => {
-                let all = nodes.iter().map(|host| (host.name.clone(), why.clone()));
-                return all.collect();
+        drained::drained(&nodes, ways, |node| {
+            let waits_for =
+                "its Pods move elsewhere, and the cluster forgets it".to_owned();
+            let host = node.to_owned();
+            told.tell(Event::Waits { host, waits_for });
+            !told.interrupt.asked()
+        })
+    }
+
+    /// All of it in words, and the exit code. What stays is an event, too.
+    fn told(
+        &self,
+        cluster: &Cluster,
+        answers: &Answers<Removal>,
+        told: &Told,
+    ) -> (String, u8) {
+        for (host, removal) in goes(answers) {
+            for kept in &removal.kept {
+                told.tell(Event::Keeps {
+                    host: Some(host.clone()),
+                    keeps: reset::stays(kept),
+                });
             }
+        }
+        if let Some(keeps) = self.store(cluster) {
+            let (host, keeps) = (None, keeps.trim_end().to_owned());
+            told.tell(Event::Keeps { host, keeps });
+        }
+        let code = match answers.values().any(Result::is_err) {
+            true => exit::FAILED,
+            false => exit::DONE,
         };
-        let drain = |host: &&Host| {
-            let done = asked::done(&mut way, Order::Drain(host.name.clone()));
-            let error = done.err()?;
-            Some((host.name.clone(), format!("it is not drained: {error}")))
-        };
-        nodes.iter().filter_map(drain).collect()
+        (self.words(cluster, answers, reset::done), code)
+    }
+
+    fn words(
+        &self,
+        cluster: &Cluster,
+        answers: &Answers<Removal>,
+        shown: impl Fn(&str, &Removal) -> String,
+    ) -> String {
+        let lines = answers.iter().map(|(host, answer)| match answer {
+            Err(error) => format!("{host}: FAILED: {error}\n"),
+            Ok(removal) => shown(host, removal),
+        });
+        let text: String = lines.chain(self.store(cluster)).collect();
+        text.trim_end().to_owned()
+    }
+
+    /// What stays in an etcd of others, where a master goes.
+    fn store(&self, cluster: &Cluster) -> Option<String> {
+        let mut masters = cluster.with(Role::ControlPlane);
+        let goes = masters.any(|master| self.reach.chosen(&master.name));
+        goes.then(|| reset::store(cluster)).flatten()
     }
 }
 
-/// The first way to a master whose API server is ready. One that answers over SSH may have one
-/// that is down.
-fn ready<'a, T: Transport>(
-    ways: impl Iterator<Item = (&'a str, Result<T, String>)>,
-) -> Result<T, String> {
-    let mut why = Vec::new();
-    for (master, way) in ways {
-        let ready = way.and_then(|mut way| {
-            let path = "/readyz".to_owned();
-            reach::told(&mut way, Question::Api { server: None, path })?;
-            Ok(way)
-        });
-        match ready {
-            Ok(way) => return Ok(way),
-            Err(error) => why.push(format!("{master}: {error}")),
-        }
+impl Told {
+    fn tell(&self, event: Event) {
+        // The printer outlives every sender.
+        let _ = self.events.send(event);
     }
-    let why = why.join("; ");
-    Err(format!("it is not drained: no API server is ready: {why}"))
+
+    fn failed(&self, host: &str, error: &str) {
+        let (host, error) = (host.to_owned(), error.to_owned());
+        self.tell(Event::Failed { host, error });
+    }
+}
+
+fn goes(answers: &Answers<Removal>) -> BTreeMap<&String, &Removal> {
+    let all = answers.iter();
+    all.filter_map(|(host, answer)| Some((host, answer.as_ref().ok()?)))
+        .collect()
+}
+
+fn failed(answers: &Answers<Removal>) -> BTreeMap<&String, &String> {
+    let all = answers.iter();
+    all.filter_map(|(host, answer)| Some((host, answer.as_ref().err()?)))
+        .collect()
 }
 
 /// Whether API servers of other hosts are all that a member of etcd is there for.
@@ -195,21 +290,31 @@ fn inventory(way: &mut Piped) -> Result<Inventory, String> {
 
 /// Each step, before which is the place to stop.
 fn done(
+    host: &str,
     way: &mut impl Transport,
     removal: &Removal,
-    interrupt: &Interrupt,
+    told: &Told,
 ) -> Result<(), String> {
-    let steps = removal.steps.len();
+    let of = removal.steps.len();
     for (done, step) in removal.steps.iter().enumerate() {
-        if interrupt.asked() {
-            let left = steps.saturating_sub(done);
+        if told.interrupt.asked() {
+            let left = of.saturating_sub(done);
             return Err(format!(
-                "stopped before {left} of {steps} step(s); reset again to go on"
+                "stopped before {left} of {of} step(s); the others are done, reset again to go on"
             ));
         }
-        let refused = |error| format!("{}: {error}", reset::line(step));
+        let (host, line) = (host.to_owned(), reset::line(step));
+        told.tell(Event::Step {
+            host,
+            number: done.saturating_add(1),
+            of,
+            step: line.clone(),
+        });
+        let refused = |error| format!("{line}: {error}; reset again to go on");
         reach::asked(way, Order::Remove(step.clone())).map_err(refused)?;
     }
+    let host = host.to_owned();
+    told.tell(Event::Done { host, steps: of });
     Ok(())
 }
 
@@ -217,26 +322,23 @@ fn done(
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use serde_json::Value;
-
     use super::*;
     use crate::agent::Answer;
     use crate::apply::TransportError;
 
-    /// A master, and what its kubectl says of the API.
-    #[derive(Debug, PartialEq)]
-    struct Master(&'static str, Result<(), &'static str>);
+    /// One that does as it is told, up to the step of that path.
+    struct Obedient(&'static str);
 
-    impl Transport for Master {
+    impl Transport for Obedient {
         fn bring(&mut self, file: &Path) -> Result<PathBuf, TransportError> {
             Ok(file.to_owned())
         }
 
-        fn ask(&mut self, _: Order) -> Result<Answer, TransportError> {
-            Ok(match self.1 {
-                Ok(()) => Answer::Told(Value::from("ok")),
-                Err(error) => Answer::Failed {
-                    error: error.to_owned(),
+        fn ask(&mut self, order: Order) -> Result<Answer, TransportError> {
+            Ok(match format!("{order:?}").contains(self.0) {
+                false => Answer::Done,
+                true => Answer::Failed {
+                    error: "it is busy".to_owned(),
                     said: Vec::new(),
                 },
             })
@@ -254,31 +356,45 @@ mod tests {
         assert!(!alone(include_str!("../../tests/spec/whole.yaml")).contains(&true));
     }
 
+    fn removal() -> Removal {
+        let step = |path: &str| reset::Step::Folder {
+            path: path.to_owned(),
+        };
+        Removal {
+            steps: vec![step("/etc/x"), step("/etc/y")],
+            ..Removal::default()
+        }
+    }
+
+    fn told(interrupt: Interrupt) -> (Result<(), String>, Vec<Event>) {
+        let (events, shown) = mpsc::sync_channel(8);
+        let told = Told { events, interrupt };
+        let ended = done("m1", &mut Obedient("/etc/y"), &removal(), &told);
+        drop(told);
+        (ended, shown.iter().collect())
+    }
+
     /// Not one step more.
     #[test]
     fn a_stop_is_before_the_next_step() {
-        let path = "/etc/x".to_owned();
-        let removal = Removal {
-            steps: vec![reset::Step::Folder { path }],
-            ..Removal::default()
-        };
-        let mut never = Master("m1", Err("it was asked"));
-        let stopped = done(&mut never, &removal, &Interrupt::at_once());
-        let wanted = "stopped before 1 of 1 step(s); reset again to go on";
-        assert_eq!(stopped, Err(wanted.to_owned()));
+        let (ended, events) = told(Interrupt::at_once());
+        let wanted =
+            "stopped before 2 of 2 step(s); the others are done, reset again to go on";
+        assert_eq!(ended, Err(wanted.to_owned()));
+        assert_eq!(events, []);
     }
 
     #[test]
-    fn a_drain_asks_the_first_api_server_that_is_ready() {
-        let down = || ("m1", Err("it is down".to_owned()));
-        let mute = || ("m2", Ok(Master("m2", Err("connection refused"))));
-        let well = || ("m3", Ok(Master("m3", Ok(()))));
-        let found = ready([down(), mute(), well()].into_iter()).unwrap();
-        assert_eq!(found.0, "m3");
-        let none = ready([down(), mute()].into_iter()).unwrap_err();
-        assert_eq!(
-            none,
-            "it is not drained: no API server is ready: m1: it is down; m2: connection refused"
-        );
+    fn each_step_is_said_before_it_is_done() {
+        let (ended, events) = told(Interrupt::default());
+        let wanted = "remove folder /etc/y: it is busy; reset again to go on";
+        assert_eq!(ended, Err(wanted.to_owned()));
+        let step = |number, path: &str| Event::Step {
+            host: "m1".to_owned(),
+            number,
+            of: 2,
+            step: format!("remove folder {path}"),
+        };
+        assert_eq!(events, [step(1, "/etc/x"), step(2, "/etc/y")]);
     }
 }

@@ -18,7 +18,7 @@ use crate::layout;
 pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
 use ours::{Ours, laid, opened, ours, theirs, units};
 pub use ours::{has_units, kept, laid_at, turned, was_laid};
-pub use show::{line, show, store};
+pub use show::{done, line, show, stays, store};
 pub use step::{Kept, Step, Theirs};
 pub use superfluous::{has_member, superfluous, unwanted};
 

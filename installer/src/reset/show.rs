@@ -27,6 +27,19 @@ pub fn show(host: &str, removal: &Removal) -> String {
     text
 }
 
+/// What was removed from a host, whose steps have been shown one by one, and what stays.
+#[must_use]
+pub fn done(host: &str, removal: &Removal) -> String {
+    let mut text = match removal.steps.len() {
+        0 => format!("{host}: nothing to remove\n"),
+        count => format!("{host}: {count} step(s) done\n"),
+    };
+    for kept in &removal.kept {
+        text.push_str(&format!("  {}\n", stays(kept)));
+    }
+    text
+}
+
 /// What stays in an etcd of others, which no host's journal knows of; nothing where etcd is
 /// ours.
 #[must_use]
@@ -100,7 +113,9 @@ pub fn line(step: &Step) -> String {
     }
 }
 
-fn stays(kept: &Kept) -> String {
+/// What stays in words, with its reason.
+#[must_use]
+pub fn stays(kept: &Kept) -> String {
     match kept {
         Kept::Changed { path } => {
             format!("keep {path}: it is not what was laid down; remove it by hand")

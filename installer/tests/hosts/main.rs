@@ -9,6 +9,7 @@ mod arrive;
 mod at_once;
 mod bare;
 mod docs;
+mod given_up;
 mod guards;
 mod hosts;
 mod master;
@@ -25,7 +26,7 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 28] = [
+const TESTS: [(&str, Test); 29] = [
     (
         "masters_are_started_anew_one_after_the_other",
         turns::in_turn,
@@ -129,6 +130,10 @@ const TESTS: [(&str, Test); 28] = [
     (
         "an_agent_lies_where_it_can_be_executed_and_leaves_nothing",
         arrive::anywhere,
+    ),
+    (
+        "a_reset_says_each_step_and_goes_on_where_it_was_stopped",
+        given_up::stopped,
     ),
     ("no_secret_is_said_or_noted", secrets::nowhere),
     ("the_manuals_commands_work_in_their_order", docs::in_order),

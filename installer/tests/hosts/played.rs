@@ -69,7 +69,10 @@ start | restart)
         cat /etc/kubernetes/pki/kube-proxy.crt >/var/lib/kubelet/pki/kubelet-client-current.pem
     fi
     echo "$SP_HOST up $unit" >>FOLDER/log ;;
-stop) rm -f "$units/$unit.active" ;;
+stop)
+    # Once it takes its time.
+    sleep "$(cat /run/slow-stop 2>/dev/null || echo 0)"
+    rm -f /run/slow-stop "$units/$unit.active" ;;
 enable) : >"$units/$unit.enabled" ;;
 disable) rm -f "$units/$unit.enabled" ;;
 esac

@@ -24,9 +24,13 @@ const SETTLE: &str = "chmod 600 /root/desk/id && \
     sed -i 's/^/from=\"10.79.0.50\" /' /root/.ssh/authorized_keys";
 /// Everything of his that is not to be needed again.
 const LOST: &str = "rm -r /root/desk /root/.local";
-/// What has the name of ours, wherever it may lie; the lab's own logs are none.
-const OURS: &str =
-    "find /etc /opt /usr /var /run /root -name '*sternpost*' -not -path '/root/desk/*'";
+/// What has the name of ours, wherever it may lie; the lab's own logs are none, and what an operator
+/// has brought or noted is his.
+const OURS: &str = "find /etc /opt /usr /var /run /root -name '*sternpost*' -not -path '/root/desk/*' \
+     -not -path '/root/.local/state/sternpost'";
+/// What was noted of the reset, where it was done.
+const NOTED: &str =
+    "grep -c '\"command\":\"reset\"' /root/.local/state/sternpost/lab.jsonl";
 
 #[expect(
     clippy::print_stdout,
@@ -61,6 +65,7 @@ pub(crate) fn laid_down() -> Result<(), Failed> {
     leave::gone_by(&rig, &before, |words| {
         desk.run(&[["reset"].as_slice(), words].concat())
     })?;
+    rig.on("m1", NOTED)?;
     let left = rig.on("m1", OURS)?;
     match left.trim().is_empty() {
         true => Ok(()),

@@ -11,8 +11,6 @@ mod token;
 mod turns;
 mod well;
 
-use std::io::IsTerminal;
-
 use clap::Args;
 use daemon::exit;
 
@@ -20,7 +18,7 @@ use super::Sentence;
 use super::fetch::Kept;
 use super::interrupt::Interrupt;
 use super::outcome::{self, Outcomes};
-use super::progress::{Event, Look, Output, Printer};
+use super::progress::{Event, Output, Printer};
 use super::reach::{self, Reach};
 use super::record;
 use crate::apply::Material;
@@ -93,9 +91,12 @@ impl Apply {
             .map_err(|error| format!("signals cannot be heard: {error}"))?;
         let (meant, record) = match self.dry_run {
             true => (Meant::Shown, None),
-            false => (Meant::Done, self.record.open(&cluster.name, &reach::who())?),
+            false => {
+                let opened = self.record.open(&cluster.name, &reach::who(), "apply");
+                (Meant::Done, opened?)
+            }
         };
-        let mut printer = Printer::new(self.look(), record);
+        let mut printer = Printer::new(self.output.look(), record);
         let (mut sites, mut lost) = site::all(&self.reach, &cluster);
         if meant == Meant::Done
             && let Err((host, holder)) = site::locked(&cluster, &mut sites, &mut lost)
@@ -149,7 +150,7 @@ impl Apply {
             return outcome::planned(&outcomes, &blocked, self.output);
         }
         let (text, code) = outcome::done(&outcomes);
-        Ok((self.not_told(text), code))
+        Ok((self.output.not_told(text), code))
     }
 
     /// What no host can be worked on without.
@@ -205,7 +206,7 @@ impl Apply {
             self.tell(printer, &Event::Failed { host, error: said });
         }
         let (text, code) = outcome::done(&outcomes);
-        (self.not_told(text), code)
+        (self.output.not_told(text), code)
     }
 
     fn nothing_done(
@@ -218,30 +219,13 @@ impl Apply {
         }
         let told = error.clone();
         self.tell(printer, &Event::Refused { error: told });
-        Ok((self.not_told(error), exit::FAILED))
+        Ok((self.output.not_told(error), exit::FAILED))
     }
 
     /// A plan is no event.
     fn tell(&self, printer: &mut Printer, event: &Event) {
         if !self.dry_run {
             printer.tell(event);
-        }
-    }
-
-    /// What is left to say in the end.
-    fn not_told(&self, text: String) -> String {
-        match self.output {
-            // It was in the events.
-            Output::Json => String::new(),
-            Output::Text => text,
-        }
-    }
-
-    fn look(&self) -> Look {
-        match self.output {
-            Output::Json => Look::Json,
-            Output::Text if std::io::stderr().is_terminal() => Look::Live,
-            Output::Text => Look::Plain,
         }
     }
 }
