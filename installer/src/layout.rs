@@ -44,6 +44,9 @@ pub const CHANNEL_KEY: &str = "/etc/sternpost/vip-channel-key";
 /// Where they listen for each other beside the adverts.
 pub const CHANNEL_PORT: u16 = 8112;
 
+/// Programs beside containerd of its own version: none of them goes with another version of it.
+pub const BESIDE_CONTAINERD: [&str; 3] = ["containerd-shim-runc-v2", "ctr", "runc"];
+
 /// The bridge of a host's Pods, and what flannel's packets of each family come over between hosts.
 pub const BRIDGE: &str = "cni0";
 /// See [`BRIDGE`].

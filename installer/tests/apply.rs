@@ -45,7 +45,7 @@ use world::{FOREVER, Wire, World};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 26] = [
+const TESTS: [(&str, Test); 28] = [
     (
         "a_bare_host_gets_it_all_and_a_second_time_nothing",
         everything,
@@ -77,6 +77,14 @@ const TESTS: [(&str, Test); 26] = [
     (
         "an_upgrade_that_fails_leaves_no_other_program_to_the_next_boot",
         back::others,
+    ),
+    (
+        "containerd_has_its_shim_runc_and_ctr_back_with_it",
+        back::beside,
+    ),
+    (
+        "what_was_noted_as_put_back_and_is_not_is_begun_by",
+        back::half_undone,
     ),
     (
         "a_copy_lasts_no_longer_than_until_its_unit_is_up",

@@ -240,7 +240,9 @@ impl<S: Services> Agent<S> {
             Err(error) => return failed(&error),
         };
         facts.laid = reset::laid_at(&entries);
-        facts.unread = unread::unread(&entries, &wanted.units);
+        facts.unread = unread::unread(&entries, &wanted.units, |path| {
+            previous::doubted(&self.root, path)
+        });
         match before::others(&self.root, &wanted.files(), &entries) {
             Ok(others) => facts.others = others,
             Err(error) => return failed(&error),

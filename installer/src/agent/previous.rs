@@ -74,6 +74,18 @@ pub(super) fn put_back(
     Ok(back)
 }
 
+/// What stands at a path of which something is kept: an agent that ended while it put that back may
+/// have noted it, and not have come to it.
+pub(super) fn doubted(root: &Path, path: &str) -> Option<String> {
+    if !copy_of(root, path).exists() {
+        return None;
+    }
+    match before::stands(&below(root, path)).ok()?? {
+        Was::File { sha256, .. } => Some(sha256),
+        Was::Link { to } => Some(inside(root, Path::new(&to))),
+    }
+}
+
 /// Keeps nothing more but of these paths.
 pub(super) fn forget(root: &Path, but: &[String]) -> io::Result<()> {
     let folder = below(root, PREVIOUS);

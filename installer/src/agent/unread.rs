@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::journal::Entry;
 
 /// Of each of these units, the paths that have become others since it last read what it reads; all
-/// that was ever laid down for one that has not been started by us.
+/// that was ever laid down for one that has not been started by us. `doubted` is what stands at a
+/// path where that may be another than what was noted last: a note comes before its file.
 pub(super) fn unread(
     entries: &[Entry],
     units: &[String],
+    doubted: impl Fn(&str) -> Option<String>,
 ) -> BTreeMap<String, BTreeSet<String>> {
     // What is in a path since which place.
     let mut laid: BTreeMap<&str, Vec<(usize, &str)>> = BTreeMap::new();
@@ -47,11 +49,13 @@ pub(super) fn unread(
     }
     let of = |unit: &String| {
         let since = read.get(unit.as_str());
-        let other = |all: &[(usize, &str)]| {
+        let other = |path: &str, all: &[(usize, &str)]| {
             let seen = all.iter().rev().find(|(place, _)| Some(place) < since);
-            seen.map(|(_, content)| content) != all.last().map(|(_, content)| content)
+            let last = all.last().map(|(_, content)| *content);
+            let stands = doubted(path);
+            seen.map(|(_, content)| *content) != stands.as_deref().or(last)
         };
-        let paths = laid.iter().filter(|(_, all)| other(all));
+        let paths = laid.iter().filter(|(path, all)| other(path, all));
         let paths: BTreeSet<_> = paths.map(|(path, _)| (*path).to_owned()).collect();
         (unit.clone(), paths)
     };
@@ -76,7 +80,7 @@ mod tests {
         let mut entries = vec![wrote("/a", None, "1"), wrote("/b", None, "1")];
         let units = ["x".to_owned(), "y".to_owned()];
         let of = |entries: &[Entry], unit: &str| -> Vec<String> {
-            let all = unread(entries, &units);
+            let all = unread(entries, &units, |_| None);
             all.get(unit).into_iter().flatten().cloned().collect()
         };
         assert_eq!(of(&entries, "x"), ["/a", "/b"]);
@@ -94,6 +98,16 @@ mod tests {
         entries.push(wrote("/a", Some("2"), "1"));
         assert!(of(&entries, "x").is_empty());
         assert_eq!(of(&entries, "y"), ["/a"]);
+        // It was to be put back, and was not: neither has read what stands there.
+        let but = |stands: &str| {
+            unread(&entries, &units, |path| {
+                (path == "/a").then(|| stands.to_owned())
+            })
+        };
+        let all = but("3");
+        assert!(units.iter().all(|unit| all.contains_key(unit)), "{all:?}");
+        let all = but("2");
+        assert!(all.contains_key("x") && !all.contains_key("y"), "{all:?}");
         // Others have changed it meanwhile.
         entries.push(wrote("/a", Some("3"), "1"));
         assert_eq!(of(&entries, "x"), ["/a"]);

@@ -8,10 +8,16 @@ use crate::facts::Facts;
 use crate::layout;
 use crate::resource::{OnChange, Unit};
 
+const CONTAINERD: &str = "containerd.service";
+
 /// The files by which a unit runs: its program, its own file, and what it reads, a certificate
-/// with its key.
+/// with its key. Programs that go with its own are put back with it, although another of them alone
+/// does not ask for a restart: containerd runs them for each container.
 pub(crate) fn files(unit: &Unit) -> Vec<String> {
     let mut all = hard(unit).to_vec();
+    if unit.name == CONTAINERD {
+        all.extend(layout::BESIDE_CONTAINERD.map(layout::program));
+    }
     for path in &unit.reads {
         let key = path.strip_suffix(".crt").map(|stem| format!("{stem}.key"));
         all.extend([path.clone()].into_iter().chain(key));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::flags::Flags;
 use super::registries::{self, CERTS};
 use super::unit::Service;
-use crate::layout;
+use crate::layout::{self, BESIDE_CONTAINERD};
 use crate::resource::{File, Folder, OnChange, Owner, Program, Resource, Stage, Unit};
 use crate::spec::{Cluster, Generation};
 
@@ -15,9 +15,9 @@ pub(super) fn resources(cluster: &Cluster) -> Vec<Resource> {
     let unit = format!("{}/containerd.service", layout::UNITS);
     let pause = cluster.version.features().pause;
     let config = toml::to_string(&config(cluster.containerd, pause)).unwrap_or_default();
-    let programs = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
+    let programs = ["containerd"].into_iter().chain(BESIDE_CONTAINERD);
     let programs = programs.map(|name| Resource::from(Program::new(name)));
-    let mut all = programs.to_vec();
+    let mut all: Vec<_> = programs.collect();
     all.extend(registries::resources(cluster));
     // It makes these by itself: what we have made is known to `reset`.
     all.extend(["/opt/containerd/bin", "/opt/containerd/lib"].map(|path| {

@@ -256,3 +256,84 @@ pub(super) fn broken_off() -> Tried {
         false => Err(format!("cut {cut} times, {kept} copies").into()),
     }
 }
+
+/// A containerd that does not come up has its shim, runc and ctr back as well.
+pub(super) fn beside() -> Tried {
+    const ALL: [&str; 4] = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
+    let text = WHOLE.replacen("[etcd, controlPlane]", "[etcd, controlPlane, node]", 1);
+    let material = Material::new(SystemTime::now())?;
+    let mut world = World::of(tempfile::tempdir()?, &text)?;
+    world.apply(&material, FOREVER)?;
+    let there = world.listing()?;
+    for name in ALL {
+        world.bring(name, &format!("this is {name}, a newer one"))?;
+    }
+    world.services.refused.push(Refused {
+        unit: "containerd.service",
+        file: world.root().join("usr/local/bin/containerd"),
+        word: "newer",
+    });
+    let links = ALL.map(|name| format!("/usr/local/bin/{name}"));
+    let wanted = [
+        "restart containerd.service, since /usr/local/bin/containerd",
+        &format!("; {}: put back as before, and it runs", links.join(", ")),
+    ];
+    refused(&mut world, &material, &wanted)?;
+    let mut here = world.listing()?;
+    here.retain(|line| !line.starts_with("opt/sternpost/programs"));
+    let there = there
+        .into_iter()
+        .filter(|line| !line.starts_with("opt/sternpost/programs"));
+    let odd: Vec<_> = here
+        .symmetric_difference(&there.collect())
+        .cloned()
+        .collect();
+    if !odd.is_empty() {
+        return Err(format!("{odd:#?}").into());
+    }
+    // By itself none of them has containerd start anew.
+    world.services.refused.clear();
+    world.apply(&material, FOREVER)?;
+    world.bring("runc", "this is runc, a newer one than that")?;
+    let plan = show(&world.apply(&material, FOREVER)?);
+    match plan.contains("replace runc") && !plan.contains("restart") {
+        true => Ok(()),
+        false => Err(plan.into()),
+    }
+}
+
+/// An agent that ended between the journal's line of what it puts back and the file: what the
+/// journal says is there is not, and the unit has yet to begin by what is.
+pub(super) fn half_undone() -> Tried {
+    let material = Material::new(SystemTime::now())?;
+    let (mut world, _) = world(&material)?;
+    let file = world.root().join(UNITS).join(MANAGER);
+    let sum = |path: &Path| -> Tried<String> {
+        let octets = fs::read(path)?;
+        let sum = ring::digest::digest(&ring::digest::SHA256, &octets);
+        let octets = sum.as_ref().iter();
+        Ok(octets.map(|octet| format!("{octet:02x}")).collect())
+    };
+    let old = sum(&file)?;
+    world.describe(&flagged("kube-controller-manager: {v: \"3\"}"))?;
+    let stopped = world.stopped(&material, |step| matches!(step, Step::Restart { .. }));
+    if stopped.is_ok() {
+        return Err("there was no restart".into());
+    }
+    let path = format!("/{UNITS}/{MANAGER}");
+    let line = serde_json::json!({
+        "wrote": {"path": path, "before": sum(&file)?, "after": old}
+    });
+    let journal = world.root().join("var/lib/sternpost/journal.jsonl");
+    let text = fs::read_to_string(&journal)?;
+    fs::write(&journal, format!("{text}{line}\n"))?;
+    let plan = show(&world.apply(&material, FOREVER)?);
+    let wanted = format!("restart {MANAGER}");
+    if !plan.contains(&wanted) {
+        return Err(format!("no {wanted} in {plan}").into());
+    }
+    match world.apply(&material, FOREVER)?.steps.is_empty() {
+        true => Ok(()),
+        false => Err("it is done again and again".into()),
+    }
+}
