@@ -199,7 +199,7 @@ fn certificates_are_renewed_when_a_third_of_their_life_is_left() {
 fn a_difference_is_shown_line_by_line() {
     let world = World::new("whole", "m1");
     let mut facts = world.done();
-    let path = "/etc/sysctl.d/90-sternpost.conf";
+    let path = "/etc/sysctl.d/zz-sternpost.conf";
     facts.entries.get_mut(path).unwrap().kind = Kind::File {
         sha256: "other".into(),
         text: Some("net.core.somaxconn = 128\n".into()),

@@ -133,7 +133,7 @@ impl Services for Systemd {
         let _ = run("systemctl", &["restart", "systemd-modules-load.service"]);
         run(
             "sysctl",
-            &["--quiet", "--load", "/etc/sysctl.d/90-sternpost.conf"],
+            &["--quiet", "--load", "/etc/sysctl.d/zz-sternpost.conf"],
         )?;
         run("systemctl", &["daemon-reload"])
     }

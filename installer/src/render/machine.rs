@@ -6,8 +6,9 @@ use crate::spec::{Balancer, BetweenPods, Cluster, Host, ProxyMode, Role};
 
 /// Names that are known without a name server, which may be down when it matters.
 pub(crate) const HOSTS: &str = "/etc/hosts";
-/// What kernels are set by, at every start.
-pub(crate) const SYSCTLS: &str = "/etc/sysctl.d/90-sternpost.conf";
+/// What kernels are set by, at every start: of two files that set the same the last by name counts
+/// (sysctl.d(5)), and hardening guides write `99-…`.
+pub(crate) const SYSCTLS: &str = "/etc/sysctl.d/zz-sternpost.conf";
 const LB_USERS: &str = include_str!("../../../packaging/sysusers.d/api-lb.conf");
 const VIP_USERS: &str = include_str!("../../../packaging/sysusers.d/vip-daemon.conf");
 const SIGNER_USERS: &str =

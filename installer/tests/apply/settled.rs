@@ -8,7 +8,7 @@ pub(super) fn alone() -> Tried {
     let material = Material::new(world.now)?;
     world.apply(&material, FOREVER)?;
     for path in [
-        "etc/sysctl.d/90-sternpost.conf",
+        "etc/sysctl.d/zz-sternpost.conf",
         "etc/sysusers.d/sternpost.conf",
     ] {
         let path = world.root().join(path);

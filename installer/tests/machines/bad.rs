@@ -80,7 +80,7 @@ fn mended(rig: &Rig) -> Result<(), Failed> {
     checks::holds(&shown.printed, names)?;
     checks::holds(
         &shown.printed,
-        "m2: fix: write /etc/sysctl.d/90-sternpost.conf: ",
+        "m2: fix: write /etc/sysctl.d/zz-sternpost.conf: ",
     )?;
     let before = rig.on("m2", "cat /etc/hosts 2>/dev/null; true")?;
     if before.contains("sternpost") {
@@ -98,7 +98,7 @@ fn mended(rig: &Rig) -> Result<(), Failed> {
         return Err(format!("something is left:\n{}", again.printed).into());
     }
     let plan = rig.apply(&["--dry-run"])?.ended(3)?;
-    for done in ["/etc/hosts", "90-sternpost.conf"] {
+    for done in ["/etc/hosts", "zz-sternpost.conf"] {
         if plan.printed.contains(done) {
             return Err(format!("{done} is written again:\n{}", plan.printed).into());
         }
