@@ -12,12 +12,13 @@ use std::fmt;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::store::flag;
 use crate::layout;
 use crate::render;
-use crate::spec::{Cluster, Host, Role};
+use crate::spec::{Cluster, Role};
 
 /// The flag of etcd that lists them.
-const FLAG: &str = "--initial-cluster=";
+const FLAG: &str = "initial-cluster";
 
 /// Members, each as `NAME=URL`; one that has not been started yet has no name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,15 +40,6 @@ pub struct Changed {
     /// What is described.
     wanted: Members,
 }
-
-/// A member would found a second cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "not begun: started as described, {0} would found a second cluster beside the members of etcd \
-     that stand; have what has no data join them: write flags: {{etcd: {{initial-cluster-state: \
-     existing}}}} until it is up, as docs/troubleshooting.md says (\"Other members of etcd\")"
-)]
-pub struct Founds(String);
 
 fn lines(stand: &BTreeMap<Members, Vec<String>>) -> String {
     let line = |(members, hosts): (&Members, &Vec<String>)| {
@@ -76,9 +68,7 @@ impl Members {
     /// Those that a member was founded with, by the text of its unit.
     #[must_use]
     pub fn of_unit(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace();
-        let list = words.find_map(|word| word.strip_prefix(FLAG))?;
-        let pairs = list.split(',').map(|one| one.split_once('='));
+        let pairs = flag(text, FLAG)?.split(',').map(|one| one.split_once('='));
         let owned = |pair: Option<(&str, &str)>| {
             let (name, url) = pair?;
             Some((name.to_owned(), url.to_owned()))
@@ -117,21 +107,6 @@ impl Members {
             same || self.0.contains(&(String::new(), url.clone()))
         };
         self.0.len() == wanted.0.len() && wanted.0.iter().all(is)
-    }
-
-    /// Whether those that etcd itself has taken in, and that have no data yet, join it. `stand` are
-    /// the hosts that have data.
-    ///
-    /// # Errors
-    /// With those that do not.
-    pub fn joining(cluster: &Cluster, stand: &[(String, Self)]) -> Result<(), Founds> {
-        let stands = |host: &Host| stand.iter().any(|(name, _)| *name == host.name);
-        let new = cluster.with(Role::Etcd).filter(|host| !stands(host));
-        let new: Vec<_> = new.map(|host| host.name.as_str()).collect();
-        match new.is_empty() || cluster.joins_members() {
-            true => Ok(()),
-            false => Err(Founds(new.join(", "))),
-        }
     }
 
     /// Holds those that hosts stand with, by their names, against what is wanted.
@@ -174,9 +149,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::resource::Resource;
 
     fn members(list: &str) -> Members {
-        Members::of_unit(&format!("etcd \\\n  {FLAG}{list} \\\n  --x=y\n")).unwrap()
+        Members::of_unit(&format!("etcd \\\n  --{FLAG}={list} \\\n  --x=y\n")).unwrap()
     }
 
     #[test]
@@ -217,29 +193,25 @@ mod tests {
     }
 
     #[test]
-    fn who_is_taken_in_joins_and_founds_nothing() {
-        let text = include_str!("../../tests/spec/whole.yaml");
-        let flag = |state: &str| {
-            format!("{text}\nflags: {{etcd: {{initial-cluster-state: {state}}}}}\n")
-        };
-        let of = |text: &str| crate::spec::parse("cluster.yaml", text).unwrap().cluster;
-        let plain = of(text);
-        let stand = |hosts: &[&str]| -> Vec<_> {
-            let all = hosts.iter().map(|host| (*host).to_owned());
-            all.map(|host| (host, Members::described(&plain))).collect()
-        };
-        let founds = |names: &str| Err(Founds(names.to_owned()));
-        for (cluster, hosts, wanted) in [
-            (&plain, &["m1"][..], founds("m2, m3")),
-            (&plain, &["m1", "m2", "m3"], Ok(())),
-            (&of(&flag("new")), &["m1", "m2"], founds("m3")),
-            (&of(&flag("existing")), &["m1"], Ok(())),
-        ] {
-            assert_eq!(
-                Members::joining(cluster, &stand(hosts)),
-                wanted,
-                "{hosts:?}"
-            );
+    fn every_unit_of_ours_is_understood() {
+        let six = include_str!("../../tests/spec/six.yaml");
+        let whole = include_str!("../../tests/spec/whole.yaml");
+        for text in [six, whole] {
+            let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
+            let host = cluster.with(Role::Etcd).next().unwrap();
+            let known = render::Known {
+                interface: String::new(),
+                resolv_conf: None,
+                newcomers: render::Newcomers::None,
+            };
+            let all = render::host(&cluster, host, &known);
+            let units = all.iter().filter_map(|one| match one {
+                Resource::File(file) if file.path.ends_with("/etcd.service") => {
+                    Members::of_unit(&file.content)
+                }
+                _ => None,
+            });
+            assert_eq!(units.collect::<Vec<_>>(), [Members::described(&cluster)]);
         }
     }
 

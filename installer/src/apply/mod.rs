@@ -3,6 +3,7 @@
 
 mod authority;
 mod cause;
+mod founding;
 mod join;
 mod material;
 mod membership;
@@ -31,9 +32,10 @@ use crate::transport::asked::{self, AskedError};
 
 pub use authority::{Held, HeldError, Kept, settle};
 pub(crate) use cause::cause;
+pub use founding::{Founds, Lost};
 pub use join::lets_in;
 pub use material::{Material, MaterialError, PLACE};
-pub use membership::{Changed, Founds, Members};
+pub use membership::{Changed, Members};
 pub use orders::{Orders, OrdersError};
 pub use requests::{Request, outstanding, requests};
 pub use stands::Pillar;
@@ -97,7 +99,7 @@ pub enum ApplyError {
         "it has a member of etcd, which the description takes from it: the others would count one \
          that is gone; have it leave first (on another member: etcdctl member list, etcdctl member \
          remove ID); when that list names the described members, and no others, here: systemctl \
-         disable --now etcd.service && mv /var/lib/etcd /var/lib/etcd.before"
+         disable --now etcd.service && mv /var/lib/etcd/member /var/lib/etcd/member.before"
     )]
     Member,
     /// The operator wants to stop.

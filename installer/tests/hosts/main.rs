@@ -84,6 +84,10 @@ const TESTS: [(&str, Test); 29] = [
         store::led,
     ),
     (
+        "nobody_founds_an_etcd_while_who_has_the_objects_is_down",
+        store::silent,
+    ),
+    (
         "hosts_without_which_a_cluster_falls_are_not_given_up_unasked",
         safe::given_up,
     ),

@@ -62,8 +62,9 @@ start | restart)
     sleep "$(cat /run/slow 2>/dev/null || echo 0.05)"
     rm -f /run/slow
     : >"$units/$unit.active"
+    [ "$unit" != etcd.service ] || mkdir -p /var/lib/etcd/member
     # A kubelet that is let in has its certificate, for which another of its authority stands.
-    if [ "$unit" = kubelet.service ]; then
+    if grep -qs bootstrap-kubeconfig "/etc/systemd/system/$unit"; then
         : >/etc/kubernetes/kubelet.conf
         mkdir -p /var/lib/kubelet/pki
         cat /etc/kubernetes/pki/kube-proxy.crt >/var/lib/kubelet/pki/kubelet-client-current.pem

@@ -168,6 +168,38 @@ pub(super) fn led() -> Tried {
     untouched(&hosts, &[why, stands, &wanted])
 }
 
+/// Who has the objects is down, and others are described in the place of it, as somebody may do for
+/// that very reason.
+pub(super) fn silent() -> Tried {
+    let hosts = Hosts::new()?;
+    let line = |at: &str, roles: &str| format!("addresses: [\"{at}\"], roles: [{roles}]");
+    let (n1, masters) = ("192.0.2.21", "roles: [etcd, controlPlane]");
+    let apart = [(line(n1, "node"), line(n1, "etcd"))];
+    hosts.replace(&[(masters, "roles: [controlPlane]")])?;
+    hosts.replace(&apart.each_ref().map(|(a, b)| (a.as_str(), b.as_str())))?;
+    hosts.run(&["apply"])?.ended(0)?;
+    for at in &MASTERS[1..] {
+        let more = (line(at, "controlPlane"), line(at, "etcd, controlPlane"));
+        hosts.replace(&[(&more.0, &more.1)])?;
+    }
+    hosts.down(&[n1])?;
+    hosts.log()?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    let servers =
+        "not begun: the API servers of m1, m2, m3 keep the cluster's objects in etcd";
+    for why in [
+        servers,
+        "answers: m2, m3, which have none",
+        "bring back n1 first",
+    ] {
+        holds(&said, why)?;
+    }
+    match hosts.log()?.iter().any(|line| line.contains("start ")) {
+        true => Err("an empty etcd was founded".into()),
+        false => Ok(()),
+    }
+}
+
 /// What the API servers show to an etcd of others, and whom they trust there.
 fn adopt(hosts: &Hosts) -> Tried {
     let now = SystemTime::now();

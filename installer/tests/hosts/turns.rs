@@ -233,7 +233,7 @@ pub(super) fn stale() -> Tried {
     fs::create_dir_all(member.join("snap"))?;
     let said = hosts.run(&["apply"])?.ended(1)?;
     holds(&said, "m2: FAILED: /var/lib/etcd/member is there, which")?;
-    holds(&said, "mv /var/lib/etcd /var/lib/etcd.before")?;
+    holds(&said, "mv /var/lib/etcd/member /var/lib/etcd/member.before")?;
     for name in ["m1", "m3", "n1"] {
         let line = |line: &str| line.starts_with(name) && line.ends_with("step(s) done");
         if !said.lines().any(line) {
@@ -245,8 +245,7 @@ pub(super) fn stale() -> Tried {
         return Err(log.join("\n").into());
     }
     // The way out.
-    let lib = hosts.root(MASTERS[1]).join("var/lib");
-    fs::rename(lib.join("etcd"), lib.join("etcd.before"))?;
+    fs::rename(&member, member.with_extension("before"))?;
     hosts.run(&["apply"])?.ended(0)?;
     // Data of ours is no stranger's, also after a reset that was told to leave it.
     fs::create_dir_all(&member)?;

@@ -69,10 +69,21 @@ pub(super) fn unchanged(
     let kept = kept.map_err(|led| led.to_string());
     // Whoever has moved members hears of those first.
     match cluster.etcd {
-        Etcd::Hosts => members(cluster, sites, &stand.members).and(kept),
-        Etcd::External { .. } => {
-            kept.and_then(|()| members(cluster, sites, &stand.members))
+        Etcd::Hosts => {
+            let answering: Vec<_> = sites.keys().cloned().collect();
+            let servers: Vec<_> =
+                stand.stores.iter().map(|(name, _)| name.clone()).collect();
+            let found = Members::found(cluster, &answering, &stand.members, &servers);
+            members(cluster, sites, &stand.members)
+                .and(kept)
+                .and(found.map_err(|lost| lost.to_string()))
         }
+        // Where API servers have gone over, by the manual's hand, a member that is left here is its
+        // own host's to be named with.
+        Etcd::External { .. } => kept.and_then(|()| match stand.stores.is_empty() {
+            true => members(cluster, sites, &stand.members),
+            false => Ok(()),
+        }),
     }
 }
 
@@ -100,7 +111,8 @@ fn members(
     if let Some(own) = own {
         match Members::unchanged(&[own], &wanted) {
             Ok(()) => {
-                let joining = Members::joining(cluster, stand);
+                let answering: Vec<_> = sites.keys().cloned().collect();
+                let joining = Members::joining(cluster, &answering, stand);
                 return joining.map_err(|founds| founds.to_string());
             }
             Err(own) => changed = own,
@@ -130,8 +142,17 @@ fn looked(site: &mut Site<'_>) -> Result<(Option<Members>, Option<Store>), Strin
     let founded = facts.entries.contains_key(&data);
     let member = text(&facts, MEMBER).filter(|_| founded);
     let server = text(&facts, API).filter(|_| has_run(&facts, API));
+    let unread = || {
+        format!(
+            "{}: its --initial-cluster cannot be understood",
+            file(MEMBER)
+        )
+    };
+    let member = member
+        .map(|text| Members::of_unit(text).ok_or_else(unread))
+        .transpose()?;
     Ok((
-        member.and_then(Members::of_unit),
+        member,
         server.and_then(|text| Store::of_unit(text, site.host)),
     ))
 }

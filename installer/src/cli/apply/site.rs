@@ -26,8 +26,8 @@ use crate::transport::asked::{self, Locked};
 /// etcd would come up with it, and serve it as this cluster's.
 const STALE: &str = "/var/lib/etcd/member is there, which this host's journal knows nothing of: \
                      it is another cluster's data; take that one down with the tool that made \
-                     it, or, when nobody needs the data, move it away: mv /var/lib/etcd \
-                     /var/lib/etcd.before; then apply again";
+                     it, or, when nobody needs the data, move it away: mv \
+                     /var/lib/etcd/member /var/lib/etcd/member.before; then apply again";
 
 /// Whether what is planned is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
