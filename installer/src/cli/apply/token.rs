@@ -24,13 +24,15 @@ const PACE: Pace = Pace {
     patience: Duration::from_secs(20),
 };
 
-/// Whether nobody of a host is to join any more; one that is on its way is waited for.
+/// Whether nobody of a host is to join any more; one that is on its way is waited for. A master's
+/// kubelet has its certificate of ours, and joins by no token.
 pub(super) fn has_joined(
     site: &mut Site<'_>,
     stop: &dyn Fn() -> bool,
     waits: impl FnOnce(&str),
 ) -> bool {
-    if !site.host.is(Role::Node) || site.known.newcomers == Newcomers::None {
+    let joins = site.host.is(Role::Node) && !site.host.is(Role::ControlPlane);
+    if !joins || site.known.newcomers == Newcomers::None {
         return true;
     }
     let way = &mut site.way;
