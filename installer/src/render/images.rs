@@ -57,7 +57,7 @@ fn service(words: &[&str], first: &Program) -> Service {
         .iter()
         .chain([&path.as_str()])
         .fold(service, |service, word| service.told(word))
-        .unit("Requires", "containerd.service")
+        .unit("Wants", "containerd.service")
         .unit("After", "containerd.service")
         .unit("Before", "kubelet.service")
         .with(&[("Type", "oneshot"), ("RemainAfterExit", "yes")])

@@ -144,9 +144,10 @@ fn flags(cluster: &Cluster, host: &Host) -> Flags {
 fn service(flags: &Flags) -> Service {
     Service::new("Kubernetes node agent", &layout::program("kubelet"), flags)
         .unit("Documentation", "https://kubernetes.io/docs/")
-        .unit("Wants", "network-online.target")
+        // Not Requires: a containerd that fails to start would take a kubelet with it for good,
+        // which waits for its socket by itself (systemd.unit(5)).
+        .unit("Wants", "network-online.target containerd.service")
         .unit("After", "network-online.target containerd.service")
-        .unit("Requires", "containerd.service")
         .unit("StartLimitIntervalSec", "0")
         .with(&[
             ("Restart", "always"),

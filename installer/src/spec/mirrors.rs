@@ -38,7 +38,8 @@ impl Reader<'_> {
             let mirrors =
                 self.each(urls, &at, |reader, text, at| reader.mirror(text, at));
             for (place, text) in urls.iter().enumerate() {
-                if urls.iter().take(place).any(|one| one == text) {
+                let again = urls.iter().take(place).any(|one| one == text);
+                if again && !text.contains('@') {
                     let problem = "is there twice; write each mirror once";
                     self.refuse::<()>(&at.index(place), problem);
                 }
@@ -51,7 +52,8 @@ impl Reader<'_> {
     fn mirror(&mut self, text: &str, at: &KeyPath) -> Option<Mirror> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if authority.contains('@') {
+        // Anywhere: a password may have a slash in it.
+        if text.contains('@') {
             // At the key above: an error shows its key's value.
             return self.refuse(
                 &at.parent().unwrap_or_else(KeyPath::root),

@@ -30,6 +30,10 @@ fn what_is_no_mirror_is_named_with_its_line() {
             "registry.k8s.io: holds a user or a password in an address",
         ),
         (
+            "registry.k8s.io: [\"https://me:sec/secret@registry.example.org\"]",
+            "registry.k8s.io: holds a user or a password in an address",
+        ),
+        (
             "registry.k8s.io: [\"https://a.example.org\", \"https://a.example.org\"]",
             "registry.k8s.io[1]: \"https://a.example.org\" is there twice",
         ),
@@ -52,6 +56,9 @@ fn what_is_no_mirror_is_named_with_its_line() {
         assert!(!said.contains("secret"), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+    let url = "\"https://me:secret@registry.example.org\"";
+    let said = refused(&described(&format!("registry.k8s.io: [{url}, {url}]")));
+    assert!(!said.contains("secret"), "{said}");
 }
 
 #[test]
