@@ -9,6 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::Way;
 use super::zones::Zones;
 
+const KEPT_IPTABLES: &str = "and keep that rule where yours are kept: /etc/iptables/rules.v4 and \
+                             rules.v6 of netfilter-persistent, /etc/sysconfig/iptables and \
+                             ip6tables";
+const KEPT_NFTABLES: &str = "and write it into the file that nftables.service reads at boot \
+                             (/etc/nftables.conf, /etc/sysconfig/nftables.conf of RHEL-likes), \
+                             without a reload of it on a host that serves: that takes the \
+                             cluster's own tables away too";
+
 /// What was found to filter what comes in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -111,8 +119,8 @@ impl Firewall {
     pub fn keeping(&self) -> Option<&'static str> {
         match self {
             Self::None | Self::Firewalld(_) | Self::Ufw | Self::OldUfw => None,
-            Self::Iptables => Some("and keep it with iptables-save"),
-            Self::Nftables(_) => Some("and write it into /etc/nftables.conf"),
+            Self::Iptables => Some(KEPT_IPTABLES),
+            Self::Nftables(_) => Some(KEPT_NFTABLES),
         }
     }
 }

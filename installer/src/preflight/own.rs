@@ -101,6 +101,10 @@ pub(super) fn own(
     found.extend(Installed::of_pods(&sight.carried).map(What::Installed));
     found.extend(architecture(cluster, host, system, programs));
     found.extend(kernel(cluster, host, sight));
+    // The first line of its templates (cloud-init, templates/hosts.*.tmpl).
+    if sight.names.contains("'manage_etc_hosts' as True") {
+        found.push(What::NamesManaged);
+    }
     if render::names(cluster).within(&sight.names) != sight.names {
         found.push(What::Names);
     }

@@ -98,6 +98,8 @@ pub enum What {
     NoModule(Vec<String>),
     /// Modules that are not loaded.
     Module(Vec<String>),
+    /// What writes the file with the names of the hosts anew at every boot.
+    NamesManaged,
     /// Settings that are otherwise.
     Setting(Vec<Setting>),
     /// `/etc/hosts` has not the names.
@@ -244,6 +246,7 @@ impl What {
             | Self::System(_)
             | Self::OwnDns(_)
             | Self::Advertised(_)
+            | Self::NamesManaged
             | Self::Enforcing => Weight::Warns,
             Self::Module(_) | Self::Setting(_) | Self::Names => Weight::Notes,
         }

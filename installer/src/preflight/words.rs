@@ -25,7 +25,12 @@ const ENDPOINT: &str = "nothing, while it waits for API servers; otherwise let i
 const OWN_DNS: &str = "write a file with the servers that it asks itself, and name it in \
                        flags.kubelet.resolv-conf";
 const ENFORCING: &str = "leave it enforcing; install policycoreutils, by whose restorecon apply \
-                         labels programs, and container-selinux where the host is a node";
+                         labels programs. Containers run unconfined: containerd is not told of \
+                         SELinux";
+/// What user-data says, cloud-init heeds before any file of the host; without the module it is
+/// nobody's to heed.
+const MANAGED: &str = "sed -i /update_etc_hosts/d /etc/cloud/cloud.cfg, which takes that module \
+                       from it, and sed -i /manage_etc_hosts/d /etc/hosts";
 const GROUPS_TOLD: &str =
     "nothing, where flags.kubelet.config-dir says failCgroupV1: false";
 const NO_MODULE: &str = "use a kernel that has them; images for clouds have a package of \
@@ -100,6 +105,7 @@ impl What {
             Self::Endpoint(_) => ENDPOINT.to_owned(),
             Self::Store(found) => found.way_out().to_owned(),
             Self::NoModule(_) => NO_MODULE.to_owned(),
+            Self::NamesManaged => MANAGED.to_owned(),
             Self::Module(_) | Self::Setting(_) | Self::Names => {
                 "apply does it; --fix does it alone".to_owned()
             }
@@ -210,6 +216,10 @@ impl fmt::Display for What {
                 let all: Vec<_> = settings.iter().map(ToString::to_string).collect();
                 f.write_str(&all.join(", "))
             }
+            Self::NamesManaged => f.write_str(
+                "cloud-init writes its /etc/hosts anew at every boot (manage_etc_hosts), without \
+                 the names of the hosts and of the endpoint",
+            ),
             Self::Names => f.write_str("/etc/hosts has not the names of the hosts"),
         }
     }

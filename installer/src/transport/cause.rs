@@ -36,7 +36,9 @@ const SIGNS: &[Sign] = &[
     ),
     sign(
         "connection refused",
-        "it is up, and no sshd listens at that port; correct hosts[].ssh.port, or start it",
+        "it is up, and no sshd listens at that port, or a limit on new connections (ufw limit) \
+         refuses what comes fast: correct hosts[].ssh.port, start sshd, or let this machine in \
+         before the limit (ufw insert 1 allow proto tcp from ADDRESS to any port 22)",
     ),
     sign(
         "no route to host",

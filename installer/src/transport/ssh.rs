@@ -58,6 +58,18 @@ pub enum SshError {
         /// The last line that was said.
         said: String,
     },
+    /// Its sudo wants a terminal, and none is given: a pipe carries the agent's words as they are.
+    #[error(
+        "{host} lets nobody become root without a terminal ({said}); write \"Defaults:USER \
+         !requiretty\" into a file of /etc/sudoers.d there, or write another user into \
+         hosts[].ssh.user"
+    )]
+    Terminal {
+        /// What ssh connects to.
+        host: String,
+        /// The last line that was said.
+        said: String,
+    },
     /// What it is has no program.
     #[error("{host}")]
     Machine {
@@ -227,10 +239,12 @@ impl Ssh {
         let silent = || format!("it said nothing ({})", output.status);
         let said = said.map_or_else(silent, str::to_owned);
         let host = self.host();
-        // "sudo: a password is required", "ops is not in the sudoers file", "sudo: not found"
-        match said.contains("sudo") {
-            true => SshError::Sudo { host, said },
-            false => SshError::Refused { host, said },
+        // "sudo: a password is required", "ops is not in the sudoers file", "sudo: not found";
+        // "sudo: sorry, you must have a tty to run sudo"
+        match (said.contains("sudo"), said.contains("have a tty")) {
+            (true, true) => SshError::Terminal { host, said },
+            (true, false) => SshError::Sudo { host, said },
+            (false, _) => SshError::Refused { host, said },
         }
     }
 

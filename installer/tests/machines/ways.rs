@@ -17,6 +17,8 @@ const USER: &str = "useradd --create-home --shell /bin/sh op && \
                     echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/root.conf && \
                     systemctl reload ssh && ";
 const FREELY: &str = "echo 'op ALL=(root) NOPASSWD: ALL' >/etc/sudoers.d/op";
+const AT_A_TERMINAL: &str = "printf 'Defaults:op requiretty\\nop ALL=(root) NOPASSWD: ALL\\n' \
+                             >/etc/sudoers.d/op";
 const BY_PASSWORD: &str = "echo 'op ALL=(root) ALL' >/etc/sudoers.d/op";
 /// The operator's own machine cannot reach it.
 const HIDDEN: &str = "nft add table inet hidden && \
@@ -32,7 +34,7 @@ pub(crate) fn taken() -> Result<(), Failed> {
     fs::write(&spec, text)?;
     rig.on("m1", &format!("{USER}{FREELY}"))?;
     rig.on("m2", &format!("{USER}{FREELY} && {HIDDEN}"))?;
-    rig.on("m3", &format!("{USER}{BY_PASSWORD}"))?;
+    rig.on("m3", &format!("{USER}{AT_A_TERMINAL}"))?;
     let config = rig.folder.join("ssh_config");
     let direct = fs::read_to_string(&config)?.replace("User root\n", "");
     fs::write(&config, &direct)?;
@@ -40,6 +42,13 @@ pub(crate) fn taken() -> Result<(), Failed> {
     checks::holds(&run.printed, "m2 does not answer")?;
     let jump = format!("{direct}Host 10.79.0.12\n  ProxyJump op@10.79.0.11\n");
     fs::write(&config, jump)?;
+    let run = rig.apply(&["--dry-run"])?.ended(1)?;
+    checks::holds(
+        &run.printed,
+        "lets nobody become root without a terminal (sudo: sorry, you must have a tty to run \
+         sudo); write \"Defaults:USER !requiretty\" into a file of /etc/sudoers.d there",
+    )?;
+    rig.on("m3", BY_PASSWORD)?;
     let run = rig.apply(&["--dry-run"])?.ended(1)?;
     checks::holds(
         &run.printed,

@@ -386,6 +386,11 @@ fn a_slow_disk_and_a_kernel_that_wants_something_are_named() {
     };
     assert_eq!(with(loadable), [What::Module(vec!["overlay".into()])]);
     assert_eq!(with(|sight| sight.names.clear()), [What::Names]);
+    let managed = |sight: &mut Sight| {
+        let head = "# Your system has configured 'manage_etc_hosts' as True.\n";
+        sight.names.insert_str(0, head);
+    };
+    assert_eq!(with(managed), [What::NamesManaged]);
 }
 
 fn forward_key() -> String {
