@@ -7,27 +7,34 @@ use crate::spec::{Cluster, Etcd, Host, Role};
 use crate::transport::Piped;
 use crate::transport::asked::Locked;
 
-/// Keeps other operators from the hosts. What a cluster rests on is locked host by host, in the
-/// order in which `apply` does: a part of it is nobody's.
+/// Keeps other operators from the hosts, and from all that the cluster rests on, also where those
+/// stay: two who each give up a member would take its majority together. Locked host by host, in
+/// the order in which `apply` does: a part of it is nobody's. The ways to those that stay, which
+/// are locked for as long as they are open.
 ///
 /// # Errors
 /// With a host that is another operator's, and what is said of him.
-pub(super) fn locked(
-    cluster: &Cluster,
-    ways: &mut Ways<'_>,
-) -> Result<(), (String, String)> {
+pub(super) fn locked<'a>(
+    cluster: &'a Cluster,
+    ways: &mut Ways<'a>,
+) -> Result<Ways<'a>, String> {
     let rests = |host: &Host| host.is(Role::ControlPlane) || host.is(Role::Etcd);
+    let mut stay = ways.others(cluster, rests);
     for host in cluster.hosts.iter().filter(|host| rests(host)) {
         let this = |one: &Host| one.name == host.name;
-        let answers = ways.ask_of(this, |_, way| reach::locked(way));
-        for answer in answers.into_values() {
+        let goes = ways.ask_of(this, |_, way| reach::locked(way));
+        let stays = stay.ask_of(this, |_, way| reach::locked(way));
+        for answer in goes.into_values().chain(stays.into_values()) {
             // Who does not answer is lost by himself, and says so when he is asked again.
             if let Ok(Locked::Held(holder)) = answer {
-                return Err((host.name.clone(), holder));
+                return Err(format!(
+                    "not begun: {} is another operator's for the time being: {holder}",
+                    host.name
+                ));
             }
         }
     }
-    Ok(())
+    Ok(stay)
 }
 
 /// What falls when hosts go; nothing where the cluster stands without them, lies down already, or

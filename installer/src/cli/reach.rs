@@ -113,7 +113,21 @@ pub(super) struct Ways<'a> {
     hosts: Vec<(&'a Host, Option<Piped>)>,
 }
 
-impl Ways<'_> {
+impl<'a> Ways<'a> {
+    /// The ways to those that `of` takes and these do not lead to, none of them gone yet.
+    pub(super) fn others(
+        &self,
+        cluster: &'a Cluster,
+        of: impl Fn(&Host) -> bool,
+    ) -> Self {
+        let known = |host: &Host| self.hosts.iter().any(|(one, _)| one.name == host.name);
+        let hosts = cluster.hosts.iter().filter(|host| of(host) && !known(host));
+        Self {
+            reach: self.reach,
+            hosts: hosts.map(|host| (host, None)).collect(),
+        }
+    }
+
     /// Those to the hosts that have answered, by their names.
     pub(super) fn open(self) -> BTreeMap<String, Piped> {
         let hosts = self.hosts.into_iter();

@@ -65,22 +65,26 @@ impl Reset {
         let cluster = self.reach.cluster()?;
         if let Some(confirm) = self.confirm.as_ref().filter(|name| **name != cluster.name)
         {
+            let name = &cluster.name;
             return Err(format!(
-                "--confirm {confirm}: the cluster is called {}; nothing was touched",
-                cluster.name
+                "--confirm {confirm}: the cluster is called {name}; nothing was touched"
             ));
         }
-        let interrupt = Interrupt::listen()
-            .map_err(|error| format!("signals cannot be heard: {error}"))?;
+        let deaf = |error| format!("signals cannot be heard: {error}");
+        let interrupt = Interrupt::listen().map_err(deaf)?;
         let mut ways = self.reach.ways(&cluster, |_| true);
         if self.dry_run {
             return self.shown(&cluster, &mut ways);
         }
         let record = self.record.open(&cluster.name, &reach::who(), "reset")?;
         let mut printer = Printer::new(self.output.look(), record);
-        if let Some(error) = self.kept_out(&cluster, &mut ways) {
-            let told = error.clone();
-            printer.tell(&Event::Refused { error: told });
+        // Theirs alone until the end.
+        let held = leaving::locked(&cluster, &mut ways);
+        let refused = held.as_ref().err().cloned();
+        if let Some(error) = refused.or_else(|| self.falls(&cluster, &mut ways)) {
+            printer.tell(&Event::Refused {
+                error: error.clone(),
+            });
             return Ok((self.output.not_told(error), exit::FAILED));
         }
         // Each host sends a line a step; the printer takes them as fast as a terminal does.
@@ -88,8 +92,7 @@ impl Reset {
         let (text, code) = thread::scope(|scope| {
             scope.spawn(move || printer.all(&shown));
             let told = Told { events, interrupt };
-            let answers = self.gone(&cluster, ways, &told);
-            self.told(&cluster, &answers, &told)
+            self.told(&cluster, &self.gone(&cluster, ways, &told), &told)
         });
         Ok((self.output.not_told(text), code))
     }
@@ -117,24 +120,13 @@ impl Reset {
             }
             Output::Text => self.words(cluster, &answers, |host, removal| {
                 let mut text = reset::show(host, removal);
-                let mut nodes = cluster.with(Role::Node);
-                if self.drain && nodes.any(|one| one.name == host) {
+                if self.drain && cluster.with(Role::Node).any(|one| one.name == host) {
                     text.push_str(DRAIN);
                 }
                 text
             }),
         };
         Ok((text, code))
-    }
-
-    /// Why nothing is touched on any host.
-    fn kept_out(&self, cluster: &Cluster, ways: &mut Ways<'_>) -> Option<String> {
-        if let Err((held, holder)) = leaving::locked(cluster, ways) {
-            return Some(format!(
-                "not begun: {held} is another operator's for the time being: {holder}"
-            ));
-        }
-        self.falls(cluster, ways)
     }
 
     fn falls(&self, cluster: &Cluster, ways: &mut Ways<'_>) -> Option<String> {

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::own::release;
 use super::packages;
 use super::what::Weight;
 use super::words::are;
@@ -15,10 +16,13 @@ use crate::flows::firewall::{Words, shell};
 use crate::layout;
 use crate::render;
 use crate::resource::Resource;
-use crate::spec::{Cluster, Host, ProxyMode};
+use crate::spec::{Cluster, Host, ProxyMode, Role};
 
 /// What a unit runs, by systemd's key; what runs before, after and beside it has others.
 const RUNS: &str = "ExecStart";
+/// The first kernel on which kube-proxy writes rules of nftables (pkg/proxy/nftables/supported.go,
+/// which asks for nft 1.0.1 too; systems with the one have the other).
+const BY_NFTABLES: (u32, u32) = (5, 13);
 
 /// Something that is installed, or is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,6 +30,8 @@ const RUNS: &str = "ExecStart";
 pub enum Installed {
     /// Programs of the system that components run are not there.
     NoTool(Lacking),
+    /// A kernel that kube-proxy does not begin on by nftables.
+    OldKernel(String),
     /// One that is not there, which a component can be without.
     NoTracker(Lacking),
     /// A file of others has one of our units run something else.
@@ -70,9 +76,13 @@ fn tools(cluster: &Cluster, host: &Host, system: &System) -> Vec<Installed> {
     let needed = render::tools(cluster, host).into_iter();
     let names: Vec<_> = needed.filter(lacks).map(str::to_owned).collect();
     let of_rules = names.iter().any(|name| name.ends_with("tables"));
-    let nftables = cluster.version.features().nftables;
+    let old = release(&system.kernel).is_some_and(|release| release < BY_NFTABLES);
+    let nftables = cluster.version.features().nftables && !old;
     let young = cluster.networks.proxy == ProxyMode::Iptables && of_rules && nftables;
     let mut found = Vec::new();
+    if old && host.is(Role::Node) && cluster.networks.proxy == ProxyMode::Nftables {
+        found.push(Installed::OldKernel(system.kernel.clone()));
+    }
     if !names.is_empty() {
         let instead = young.then_some("networks.proxy: nftables");
         found.push(Installed::NoTool(Lacking::of(system, names, instead)));
@@ -131,7 +141,10 @@ impl Installed {
     #[must_use]
     pub fn weight(&self) -> Weight {
         match self {
-            Self::NoTool(_) | Self::RunsElse(_) | Self::KeepsPods(_) => Weight::Blocks,
+            Self::NoTool(_)
+            | Self::OldKernel(_)
+            | Self::RunsElse(_)
+            | Self::KeepsPods(_) => Weight::Blocks,
             Self::NoTracker(_)
             | Self::Adds(_)
             | Self::ForgetsPods(_)
@@ -144,6 +157,7 @@ impl Installed {
     pub fn way_out(&self) -> String {
         match self {
             Self::NoTool(found) | Self::NoTracker(found) => found.way_out(),
+            Self::OldKernel(_) => "write networks.proxy: iptables".to_owned(),
             Self::RunsElse(found) => masked(found),
             Self::KeepsPods(lines) | Self::ForgetsPods(lines) => {
                 format!("let them through: {}; --fix does it", lines.join("; "))
@@ -163,6 +177,14 @@ impl fmt::Display for Installed {
             Self::NoTool(found) => {
                 let names = are(&found.names);
                 write!(f, "{names} not there, which components of this host run")
+            }
+            Self::OldKernel(release) => {
+                let (major, minor) = BY_NFTABLES;
+                write!(
+                    f,
+                    "kube-proxy does not begin by nftables on Linux {release}, but from \
+                     {major}.{minor} on"
+                )
             }
             Self::NoTracker(found) => write!(
                 f,

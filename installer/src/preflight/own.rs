@@ -204,7 +204,7 @@ fn disk(sight: &Sight) -> Option<What> {
     (p99 > SYNC).then_some(What::SlowDisk(micros))
 }
 
-fn release(text: &str) -> Option<(u32, u32)> {
+pub(super) fn release(text: &str) -> Option<(u32, u32)> {
     let (major, rest) = text.split_once('.')?;
     let end = rest.find(|c: char| !c.is_ascii_digit());
     let minor = rest.get(..end.unwrap_or(rest.len()))?;

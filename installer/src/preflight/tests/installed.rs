@@ -57,6 +57,21 @@ const ROWS: &[Row] = &[
             })))
         },
     ),
+    // Where nftables would not do either, it is no way out.
+    (
+        "n1",
+        |s| {
+            s.kernel = "5.10.0-32-amd64".into();
+            s.tools.remove("iptables");
+        },
+        || {
+            Some(What::Installed(Installed::NoTool(Lacking {
+                names: vec!["iptables".into()],
+                install: "install iptables".into(),
+                instead: None,
+            })))
+        },
+    ),
     (
         "m1",
         |s| {
@@ -237,6 +252,23 @@ fn the_way_out_names_packages_and_what_may_be_written_instead() {
              /dev/null {folder}/10.conf; systemctl daemon-reload"
         )
     );
+}
+
+#[test]
+fn nftables_asks_for_a_kernel_of_its_own() {
+    let text = super::SPEC.replacen("networks:", "networks:\n  proxy: nftables", 1);
+    let cluster = crate::spec::parse("cluster.yaml", &text).unwrap().cluster;
+    for (release, old) in [("5.10.0-32-amd64", true), ("5.14.0-503.el9", false)] {
+        let mut round = super::round(&cluster);
+        for sight in round.sights.values_mut() {
+            sight.machine.system.kernel = release.to_owned();
+        }
+        let found = preflight(&cluster, &round);
+        let found: Vec<_> = found.iter().map(|one| (&*one.host, &one.what)).collect();
+        let what = What::Installed(Installed::OldKernel(release.to_owned()));
+        let wanted = old.then_some(("n1", &what));
+        assert_eq!(found, wanted.into_iter().collect::<Vec<_>>());
+    }
 }
 
 #[test]
