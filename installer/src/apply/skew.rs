@@ -83,6 +83,18 @@ pub enum Skew {
         /// That of the description.
         wanted: Version,
     },
+    /// One that nobody knows would be left behind, and comes back by itself.
+    #[error(
+        "not begun: the API server of {master} may have {stands} or less, and does not answer: it \
+         would come back two minor versions behind after the next step; mend it first, or take it \
+         out of the description; --allow-outage goes on without it"
+    )]
+    Absent {
+        /// Whose.
+        master: String,
+        /// What the host's own has.
+        stands: Version,
+    },
     /// An API server is older.
     #[error(
         "not begun: its kubelet would be newer than the API server of {master}, which has {stands} \
@@ -170,6 +182,21 @@ pub fn server(
             stands: *stands,
             wanted,
         }),
+    }
+}
+
+/// Whether the API server of a host may take another minor version while the host of another is
+/// silent.
+///
+/// # Errors
+/// With the first of those.
+pub fn absent(own: Version, wanted: Version, silent: &[String]) -> Result<(), Skew> {
+    match silent.first() {
+        Some(master) if own.minor < wanted.minor => Err(Skew::Absent {
+            master: master.clone(),
+            stands: own,
+        }),
+        Some(_) | None => Ok(()),
     }
 }
 

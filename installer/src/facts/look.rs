@@ -153,6 +153,10 @@ fn entry(path: &Path, users: &BTreeMap<u32, String>) -> Result<Option<Entry>, Lo
     let Some(about) = about(path).map_err(failed)? else {
         return Ok(None);
     };
+    // A link of the superuser's to a folder, data on a disk of its own, counts as what it leads to.
+    let led = fs::metadata(path).ok();
+    let led = led.filter(|led| about.is_symlink() && about.uid() == 0 && led.is_dir());
+    let about = led.unwrap_or(about);
     let kind = if about.is_dir() {
         Kind::Folder
     } else if about.is_file() {
@@ -267,10 +271,13 @@ mod tests {
             root.path().join("etc/link"),
         )
         .unwrap();
+        std::os::unix::fs::symlink(root.path().join("opt"), root.path().join("etc/led"))
+            .unwrap();
         let wanted = Wanted {
             paths: [
                 "/etc/a",
                 "/etc/secret",
+                "/etc/led",
                 "/etc/link",
                 "/etc",
                 "/nothing",
@@ -281,7 +288,10 @@ mod tests {
             ..Wanted::default()
         };
         let facts = look(root.path(), &wanted).unwrap();
-        assert_eq!(facts.entries.len(), 4, "{facts:?}");
+        assert_eq!(facts.entries.len(), 5, "{facts:?}");
+        let by_root = fs::metadata(root.path()).unwrap().uid() == 0;
+        let led = if by_root { Kind::Folder } else { Kind::Other };
+        assert_eq!(facts.entries["/etc/led"].kind, led);
         let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
         let file = |text: Option<&str>| Kind::File {
             sha256: hash.into(),

@@ -11,6 +11,7 @@ use super::super::reach;
 use super::planned::{Planned, Plans};
 use super::run::Run;
 use super::site::{Site, Sites};
+use super::stands::Outage;
 use crate::agent::{Kube, Question};
 use crate::apply;
 use crate::apply::skew::{self, Server};
@@ -159,9 +160,18 @@ fn servers(
             Some((name.clone(), said(site, Kube::ApiServer)?))
         }),
     );
+    let silent = run.cluster.with(Role::ControlPlane).map(|host| &host.name);
+    let silent = silent.filter(|name| {
+        let answers = planned.get(*name).is_some_and(Result::is_ok);
+        !answers && !apart.contains_key(*name) && run.outage == Outage::Refused
+    });
+    let silent: Vec<_> = silent.cloned().collect();
     let why = |host: String| {
-        let skewed = skew::server(&host, &all, run.cluster.version).err()?;
-        Some((host, skewed.to_string()))
+        let wanted = run.cluster.version;
+        let own = all.iter().find(|(name, _)| *name == host);
+        let absent = own.map(|(_, own)| skew::absent(*own, wanted, &silent));
+        let skewed = skew::server(&host, &all, wanted).and(absent.unwrap_or(Ok(())));
+        Some((host, skewed.err()?.to_string()))
     };
     brought.into_iter().filter_map(why).collect()
 }
