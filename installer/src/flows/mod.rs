@@ -11,6 +11,7 @@
 mod carried;
 pub mod firewall;
 mod firewalld;
+mod forwards;
 mod passage;
 mod table;
 mod zones;

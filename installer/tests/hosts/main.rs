@@ -26,7 +26,7 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 29] = [
+const TESTS: [(&str, Test); 30] = [
     (
         "masters_are_started_anew_one_after_the_other",
         turns::in_turn,

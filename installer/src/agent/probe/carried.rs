@@ -27,7 +27,10 @@ pub(in crate::agent) fn carried(root: &Path, pods: &Carrying) -> Carried {
     let judge: Judge<'_> = match firewall {
         Firewall::Firewalld(_) => Box::new(firewalld(root, pods)),
         Firewall::Ufw | Firewall::OldUfw => Box::new(of_ufw(root, pods)),
-        Firewall::None | Firewall::Iptables | Firewall::Nftables(_) => return all,
+        Firewall::None | Firewall::Iptables | Firewall::Nftables(_) => {
+            all.doubtful = of_others(root, pods);
+            return all;
+        }
     };
     for (net, words) in firewall.carry(&pods.networks) {
         match judge(net, &words) {
@@ -37,6 +40,20 @@ pub(in crate::agent) fn carried(root: &Path, pods: &Carrying) -> Carried {
         }
     }
     all
+}
+
+/// What rules by hand, or Docker's, drop of what is handed on, unless they name the network; which
+/// rules of theirs let it through all the same is not understood.
+fn of_others(root: &Path, pods: &Carrying) -> Vec<Words> {
+    let drops = filter::drops(root).into_iter();
+    let all = drops.flat_map(|chain| {
+        let table = ["list", "table", &*chain.family, &*chain.table];
+        let rules = filter::said(root, "nft", &table).unwrap_or_default();
+        let fits = pods.networks.iter().filter(|net| chain.sees(net));
+        let lines = fits.flat_map(|net| chain.hand_on(net, &rules));
+        lines.collect::<Vec<_>>()
+    });
+    all.collect()
 }
 
 /// A firewalld has two memories: what holds now, and what its next start brings.

@@ -84,6 +84,7 @@ struct Listed {
     hook: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
+    policy: Option<String>,
 }
 
 /// Tables of kube-proxy and of flannel: what they refuse is no firewall's to let in, and what
@@ -92,12 +93,31 @@ const OF_THE_CLUSTER: [&str; 3] = ["kube-proxy", "flannel-ipv4", "flannel-ipv6"]
 
 /// The chains that see what comes in, of what `nft --json list chains` prints.
 fn inputs(text: &str) -> Vec<Chain> {
+    chains(text, |chain| chain.hook.as_deref() == Some("input"))
+}
+
+/// The chains of this machine that drop what is handed on.
+pub(super) fn drops(root: &Path) -> Vec<Chain> {
+    let text = said(root, "nft", &["--json", "list", "chains"]);
+    text.map(|text| dropping(&text)).unwrap_or_default()
+}
+
+/// Those that drop what is handed on, but what a rule of theirs takes: an accept in another table
+/// does not overrule them (nft(8), "Verdict statements").
+fn dropping(text: &str) -> Vec<Chain> {
+    chains(text, |chain| {
+        let hook = chain.hook.as_deref() == Some("forward");
+        hook && chain.policy.as_deref() == Some("drop")
+    })
+}
+
+fn chains(text: &str, of: impl Fn(&Listed) -> bool) -> Vec<Chain> {
     let Ok(listing) = serde_json::from_str::<Listing>(text) else {
         return Vec::new();
     };
     let chains = listing.nftables.into_iter().filter_map(|item| item.chain);
     let filters = chains.filter(|chain| {
-        chain.hook.as_deref() == Some("input")
+        of(chain)
             && chain.kind.as_deref() == Some("filter")
             && !OF_THE_CLUSTER.contains(&chain.table.as_str())
     });
@@ -127,6 +147,27 @@ mod tests {
     const IPTABLES: &str = r#"{"nftables": [
         {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "handle": 1,
                    "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}}]}"#;
+
+    #[test]
+    fn a_chain_that_drops_what_is_handed_on_is_known() {
+        let chain = |family: &str, table: &str, hook: &str, policy: &str| {
+            format!(
+                r#"{{"chain": {{"family": "{family}", "table": "{table}", "name": "FORWARD",
+                    "type": "filter", "hook": "{hook}", "prio": 0, "policy": "{policy}"}}}}"#
+            )
+        };
+        let all = [
+            chain("ip", "filter", "forward", "drop"),
+            chain("inet", "mine", "forward", "accept"),
+            chain("inet", "mine", "input", "drop"),
+            chain("ip", "kube-proxy", "forward", "drop"),
+        ];
+        let text = format!(r#"{{"nftables": [{}]}}"#, all.join(","));
+        let found = dropping(&text);
+        let found: Vec<_> = found.iter().map(|one| &*one.table).collect();
+        assert_eq!(found, ["filter"]);
+        assert_eq!(dropping("{}"), []);
+    }
 
     /// A machine with these programs and files.
     fn found(programs: &[(&str, &str)], files: &[(&str, &str)]) -> Firewall {
