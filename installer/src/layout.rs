@@ -10,6 +10,8 @@ pub const ETCD_PKI: &str = "/etc/kubernetes/pki/etcd";
 pub const ETCD_DATA: &str = "/var/lib/etcd";
 /// What a kubelet is known to the API by, with its key; it renews both itself.
 pub(crate) const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+/// What a kubelet serves under, renewed in the same way.
+pub(crate) const KUBELET_SERVER: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
 /// kubelet's state.
 pub const KUBELET: &str = "/var/lib/kubelet";
 /// Where kubelet has logind wait for Pods to end before the host goes down.

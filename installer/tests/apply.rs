@@ -25,6 +25,8 @@ use tempfile::TempDir;
 mod authorities;
 #[path = "apply/back.rs"]
 mod back;
+#[path = "apply/elsewhere.rs"]
+mod elsewhere;
 #[path = "apply/killed.rs"]
 mod killed;
 #[path = "apply/leave.rs"]
@@ -102,6 +104,14 @@ const TESTS: [(&str, Test); 28] = [
     (
         "what_is_taken_off_and_broken_off_is_gone_on_with",
         less::broken_off,
+    ),
+    (
+        "a_kubelet_of_another_cluster_is_led_away_from_it",
+        elsewhere::led_away,
+    ),
+    (
+        "what_another_kubelet_renews_meanwhile_is_not_taken_away",
+        elsewhere::changed,
     ),
     ("a_kernel_setting_alone_is_set_at_once", settled::alone),
     (

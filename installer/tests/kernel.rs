@@ -64,6 +64,7 @@ fn of_kernel(step: &Step) -> bool {
         Step::Stop { .. }
         | Step::Containers { .. }
         | Step::Strip { .. }
+        | Step::Aside { .. }
         | Step::Back { .. }
         | Step::File { .. }
         | Step::Link { .. }

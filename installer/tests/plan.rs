@@ -8,15 +8,15 @@
     reason = "tests"
 )]
 
+#[path = "plan/kubelet.rs"]
+mod kubelet;
 #[path = "plan/world.rs"]
 mod world;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sternpost::facts::{self, Entry, Facts, Kind};
+use sternpost::facts::{Entry, Facts, Kind};
 use sternpost::plan::{Change, Inputs, Plan, Step, plan, show};
-use sternpost::resource::Authority;
 
 use world::{Bare, World};
 
@@ -228,79 +228,6 @@ fn a_plan_travels_as_json_without_a_secret() {
     let text = serde_json::to_string(&plan).unwrap();
     assert!(text.contains("\"do\":\"issue\""));
     assert!(!text.contains("PRIVATE KEY"));
-}
-
-/// A kubelet that has its certificate is given no token, whatever becomes of the one it had.
-#[test]
-fn who_has_joined_needs_no_token() {
-    let world = World::new("whole", "n1");
-    let joins = |facts: &Facts| {
-        let steps = world.plan(facts).steps;
-        let paths = steps.into_iter().filter_map(|step| match step {
-            Step::Share { paths } => Some(paths),
-            _ => None,
-        });
-        paths
-            .flatten()
-            .any(|path| path.ends_with("bootstrap-kubelet.conf"))
-    };
-    assert!(joins(&Facts::default()));
-    let mut facts = Facts::default();
-    let entry = Entry {
-        kind: Kind::Other,
-        mode: 0o600,
-        owner: "root".to_owned(),
-    };
-    facts
-        .entries
-        .insert("/etc/kubernetes/kubelet.conf".to_owned(), entry);
-    // That file only says where the certificate is. With one that has ended, or that another cluster gave it, it is a newcomer.
-    let own = &world.authorities[&Authority::Kubernetes];
-    let other = pki::Authority::new("kubernetes", world.now).unwrap();
-    let long_ago = world.now - pki::LEAF_LIFETIME * 2;
-    for (authority, issued, wanted) in [
-        (own, world.now, false),
-        (own, long_ago, true),
-        (&other, world.now, true),
-    ] {
-        let profile = pki::Profile::client("system:node:n1", &["system:nodes"]);
-        let issued = authority.issue(&profile, issued).unwrap();
-        let shown = facts::Certificate {
-            pem: issued.certificate_pem,
-            key_fits: true,
-            key_owner: None,
-        };
-        let path = "/var/lib/kubelet/pki/kubelet-client-current.pem".to_owned();
-        facts.certificates.insert(path, shown);
-        assert_eq!(joins(&facts), wanted);
-    }
-    // While that lasts a kubelet asks for no other: what leads it there goes first.
-    let path = "/etc/kubernetes/kubelet.conf".to_owned();
-    let sha256 = "another".to_owned();
-    let text = None;
-    for (others, wanted) in [(false, 1), (true, 2)] {
-        facts.entries.get_mut(&path).unwrap().kind = Kind::File {
-            sha256: sha256.clone(),
-            text: text.clone(),
-        };
-        facts.others = BTreeSet::from_iter(others.then(|| path.clone()));
-        let steps = world.plan(&facts).steps;
-        let bootstraps = |path: &String| path.ends_with("bootstrap-kubelet.conf");
-        let joins = steps.iter().position(
-            |step| matches!(step, Step::Share { paths } if paths.iter().any(bootstraps)),
-        );
-        let joins = joins.unwrap();
-        let before = &steps[joins - wanted..joins];
-        let removed = Step::Remove {
-            what: sternpost::reset::Step::File {
-                path: path.clone(),
-                sha256: sha256.clone(),
-            },
-        };
-        assert_eq!(before.last(), Some(&removed));
-        let kept = Step::Keep { path: path.clone() };
-        assert_eq!(before.contains(&kept), others);
-    }
 }
 
 /// What others wrote to `/etc/hosts` stays, and what cannot be seen is not written over.

@@ -138,6 +138,7 @@ pub(super) fn remove(root: &Path, step: &Step) -> Result<(), KernelError> {
         | Step::File { .. }
         | Step::Link { .. }
         | Step::Tree { .. }
+        | Step::Aside { .. }
         | Step::Back { .. }
         | Step::Folder { .. }
         | Step::Close { .. }

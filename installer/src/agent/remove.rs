@@ -165,6 +165,7 @@ pub(super) fn remove(
             }
             unlinked(root, path)?
         }
+        Step::Aside { path } => return aside(root, path, journal),
         Step::Back { path, over, was } => {
             if what(root, path)? != *over {
                 return Err(RemoveError::Changed(path.clone()));
@@ -195,6 +196,20 @@ pub(super) fn remove(
     };
     let path = path.clone();
     Ok(journal.note(&Entry::Gone { path })?)
+}
+
+/// Takes away what is kept, and nothing else. That it is kept is all that is noted of it: it comes
+/// back where nothing of ours has taken its place.
+fn aside(root: &Path, path: &str, journal: &Journal) -> Result<(), RemoveError> {
+    let kept = reset::kept(&journal.entries()?);
+    let place = below(root, path);
+    match before::stands(&place)? {
+        None => Ok(()),
+        there if there.as_ref() == kept.get(path) => {
+            Ok(before::gone(&place).map_err(refused("removed", place))?)
+        }
+        Some(_) => Err(RemoveError::Changed(path.to_owned())),
+    }
 }
 
 /// Turns a unit of others as it was. Once it is, that is noted: what they do to it from then on

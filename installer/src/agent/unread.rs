@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::before::Was;
 use super::journal::Entry;
 
 /// Of each of these units, the paths that have become others since it last read what it reads; all
@@ -38,10 +39,14 @@ pub(super) fn unread(
                     all.push((place, after));
                 }
             }
+            // It is about to be taken away, or its place to be taken.
+            Entry::Kept { path, was } => {
+                let (Was::File { sha256: kept, .. } | Was::Link { to: kept }) = was;
+                laid.entry(path).or_default().push((place, kept));
+            }
             Entry::Gone { path } => drop(laid.remove(path.as_str())),
             Entry::Read { unit } => drop(read.insert(unit.as_str(), place)),
             Entry::Made { .. }
-            | Entry::Kept { .. }
             | Entry::Unit { .. }
             | Entry::Opened { .. }
             | Entry::Closed { .. } => {}
@@ -113,6 +118,13 @@ mod tests {
         assert_eq!(of(&entries, "x"), ["/a"]);
         let path = "/a".to_owned();
         entries.push(Entry::Gone { path });
+        assert!(of(&entries, "x").is_empty());
+        // What others had there is taken away.
+        let (path, to) = ("/c".to_owned(), "/d".to_owned());
+        let was = Was::Link { to };
+        entries.push(Entry::Kept { path, was });
+        assert_eq!(of(&entries, "x"), ["/c"]);
+        entries.push(read("x"));
         assert!(of(&entries, "x").is_empty());
     }
 }

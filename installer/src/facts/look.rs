@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::{Certificate, Entry, Facts, Kind};
 use crate::agent::below;
 use crate::layout;
-use crate::resource::{Resource, Shared};
+use crate::resource::{self, Resource};
 
 /// A file longer than this is no configuration: only its checksum is taken, octets.
 const TEXT: usize = 256 * 1024;
@@ -67,16 +67,19 @@ impl Wanted {
                     wanted
                         .paths
                         .extend(shared.paths().into_iter().map(|(path, _)| path));
-                    if *shared == Shared::Join {
-                        wanted.paths.push(layout::kubeconfig("kubelet"));
-                        wanted.rotated.push(layout::KUBELET_CLIENT.to_owned());
-                    }
                 }
                 Resource::Program(program) => {
                     wanted.paths.push(program.path());
                 }
                 Resource::Unit(unit) => wanted.units.push(unit.name.clone()),
             }
+        }
+        if resource::runs(resources, "kubelet") {
+            wanted.paths.push(layout::kubeconfig("kubelet"));
+            let rotated = [layout::KUBELET_CLIENT, layout::KUBELET_SERVER];
+            let rotated = rotated.map(str::to_owned);
+            wanted.paths.extend(rotated.clone());
+            wanted.rotated.extend(rotated);
         }
         wanted
     }

@@ -2,6 +2,7 @@
 //! what is wanted, what is there, the authorities and the time; nothing is done here.
 
 mod content;
+mod joined;
 mod show;
 mod step;
 mod unit;
@@ -10,9 +11,8 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use crate::facts::{Entry, Facts, Kind, sha256};
-use crate::judge::{self, Why, judge};
+use crate::judge::{Why, judge};
 use crate::layout;
-use crate::reset;
 use crate::resource::{
     Authority, Block, Certificate, File, Folder, Owner, Program, Resource, Shared,
 };
@@ -81,12 +81,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
             Resource::File(file) => write(file, inputs.facts),
             Resource::Block(block) => within(block, inputs.facts),
             Resource::Certificate(certificate) => issue(certificate, inputs),
-            Resource::Shared(one) if shared.insert(*one) => {
-                if *one == Shared::Join {
-                    steps.extend(elsewhere(inputs));
-                }
-                share(*one, inputs)
-            }
+            Resource::Shared(one) if shared.insert(*one) => share(*one, inputs),
             Resource::Program(program) => install(program, inputs),
             Resource::Shared(_) | Resource::Unit(_) => None,
         };
@@ -109,6 +104,12 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     let mut units: Vec<_> = units.collect();
     units.sort_by_key(|unit| unit.after);
     for unit in units {
+        let away = joined::elsewhere(unit, inputs);
+        steps.extend(
+            away.iter()
+                .flat_map(|path| joined::away(path, inputs.facts)),
+        );
+        changed.extend(away);
         steps.extend(run(unit, inputs.facts, &changed));
     }
     Plan {
@@ -233,7 +234,7 @@ pub fn why(
 /// What is shared is brought where a file of it is missing, is another, or has the wrong
 /// rights. A kubelet that has its certificate needs no way to a first one.
 fn share(shared: Shared, inputs: Inputs<'_>) -> Option<Step> {
-    if shared == Shared::Join && has_joined(inputs) {
+    if shared == Shared::Join && joined::has(inputs) {
         return None;
     }
     let paths = shared.paths();
@@ -256,41 +257,6 @@ fn share(shared: Shared, inputs: Inputs<'_>) -> Option<Step> {
     });
     let paths = paths.into_iter().map(|(path, _)| path).collect();
     (!right).then_some(Step::Share { paths })
-}
-
-/// Takes off what leads a kubelet into another cluster: while its certificate of that one lasts it
-/// asks nobody for another.
-fn elsewhere(inputs: Inputs<'_>) -> Vec<Step> {
-    let facts = inputs.facts;
-    let path = layout::kubeconfig("kubelet");
-    let shows = facts.certificates.get(layout::KUBELET_CLIENT);
-    let shows = shows.zip(inputs.trust.certificate(Authority::Kubernetes));
-    let other = shows.is_some_and(|(shows, authority)| {
-        judge::stands(&shows.pem, authority, inputs.now) == Err(Why::Authority)
-    });
-    match facts.entries.get(&path).map(|entry| &entry.kind) {
-        Some(Kind::File { sha256, .. }) if other => {
-            let keep = facts.others.contains(&path);
-            let keep = keep.then(|| Step::Keep { path: path.clone() });
-            let sha256 = sha256.clone();
-            let what = reset::Step::File { path, sha256 };
-            keep.into_iter().chain([Step::Remove { what }]).collect()
-        }
-        Some(Kind::File { .. } | Kind::Folder | Kind::Other) | None => Vec::new(),
-    }
-}
-
-/// One whose certificate is gone, has ended, or is of another cluster, has to come in anew.
-fn has_joined(inputs: Inputs<'_>) -> bool {
-    let shows = inputs.facts.certificates.get(layout::KUBELET_CLIENT);
-    let authority = inputs.trust.certificate(Authority::Kubernetes);
-    let known = layout::kubeconfig("kubelet");
-    let stands = |pem: &str| {
-        authority
-            .is_none_or(|authority| judge::stands(pem, authority, inputs.now).is_ok())
-    };
-    inputs.facts.entries.contains_key(&known)
-        && shows.is_some_and(|shows| stands(&shows.pem))
 }
 
 fn install(program: &Program, inputs: Inputs<'_>) -> Option<Step> {

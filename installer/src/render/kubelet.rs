@@ -37,7 +37,12 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
         Unit {
             name: "kubelet.service".into(),
             after: Stage::Nodes,
-            reads: vec![unit, CONFIG.into()],
+            reads: vec![
+                unit,
+                CONFIG.into(),
+                layout::KUBELET_CLIENT.into(),
+                layout::KUBELET_SERVER.into(),
+            ],
             on_change: OnChange::Restart,
         }
         .into(),

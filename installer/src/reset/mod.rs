@@ -16,7 +16,7 @@ use crate::agent::{Entry, LOCK, PREVIOUS};
 use crate::layout;
 
 pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
-use ours::{Ours, laid, opened, ours, theirs, units};
+use ours::{Ours, laid, may_have_written, opened, ours, theirs, units};
 pub use ours::{has_units, kept, laid_at, turned, was_laid};
 pub use show::{done, line, show, stays, store};
 pub use step::{Kept, Step, Theirs};
@@ -154,8 +154,13 @@ pub fn plan(inventory: &Inventory, data: Data) -> Removal {
             None => removal.thing(inventory, path, one, data),
         }
     }
+    for (path, was) in before.iter().filter(|(path, _)| !ours.contains_key(*path)) {
+        removal.aside(inventory, path, was);
+    }
     for (unit, path) in WRITTEN {
-        let its_own = laid.contains(unit) && !removal.gone(path);
+        let its_own = may_have_written(&inventory.entries, unit, path)
+            && !removal.gone(path)
+            && !removal.comes_back(path);
         if let (true, Some(There::File { sha256, .. })) =
             (its_own, inventory.there.get(path))
         {

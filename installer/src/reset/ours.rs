@@ -182,6 +182,23 @@ fn unit_of(path: &str) -> Option<&str> {
     path.strip_prefix(layout::UNITS)?.strip_prefix('/')
 }
 
+/// Whether what stands at a path may be what a unit has written there: the unit was laid down since
+/// the path was last given up, or given back.
+pub(super) fn may_have_written(entries: &[Entry], unit: &str, path: &str) -> bool {
+    let file = format!("{}/{unit}", layout::UNITS);
+    entries.iter().fold(false, |may, entry| match entry {
+        Entry::Wrote { path: at, .. } => may || *at == file,
+        Entry::Gone { path: at } => may && at != path,
+        Entry::Linked { .. }
+        | Entry::Made { .. }
+        | Entry::Kept { .. }
+        | Entry::Unit { .. }
+        | Entry::Read { .. }
+        | Entry::Opened { .. }
+        | Entry::Closed { .. } => may,
+    })
+}
+
 /// Every unit that was ever laid down: what it has written may have outlasted it.
 pub(super) fn laid(entries: &[Entry]) -> BTreeSet<&str> {
     let paths = entries.iter().filter_map(|entry| match entry {

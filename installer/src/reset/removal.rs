@@ -166,6 +166,20 @@ impl Removal {
         }
     }
 
+    /// What was taken away comes back, where nothing stands or what a component has written for
+    /// itself since; but not into a folder that goes.
+    pub(super) fn aside(&mut self, inventory: &Inventory, path: &str, was: &Was) {
+        let over = inventory.there.get(path);
+        if self.gone(path) || over.is_some_and(|over| is(over, was)) {
+            return;
+        }
+        self.steps.push(Step::Back {
+            path: path.to_owned(),
+            over: over.cloned(),
+            was: was.clone(),
+        });
+    }
+
     /// A file of others, in which lines are ours: it goes only when there was none before, and
     /// nothing else is in it. What somebody has taken out himself is out.
     fn edited(&mut self, path: String, one: &Ours, there: &There) {
@@ -219,11 +233,14 @@ impl Removal {
     /// Whether a unit file of ours is gone, or goes, so that one of others by its name counts.
     pub(super) fn uncovers(&self, inventory: &Inventory, unit: &str) -> bool {
         let path = format!("{}/{unit}", layout::UNITS);
+        !inventory.there.contains_key(&path) || self.gone(&path) || self.comes_back(&path)
+    }
+
+    /// Whether a step before this one puts a path back.
+    pub(super) fn comes_back(&self, path: &str) -> bool {
         let back =
-            |step: &Step| matches!(step, Step::Back { path: at, .. } if *at == path);
-        !inventory.there.contains_key(&path)
-            || self.gone(&path)
-            || self.steps.iter().any(back)
+            |step: &Step| matches!(step, Step::Back { path: at, .. } if at == path);
+        self.steps.iter().any(back)
     }
 
     /// Whether a step before this one removes a path.
@@ -242,6 +259,7 @@ impl Removal {
             | Step::Table(_)
             | Step::Chains { .. }
             | Step::Strip { .. }
+            | Step::Aside { .. }
             | Step::Back { .. }
             | Step::Close { .. }
             | Step::Reread

@@ -89,6 +89,11 @@ pub fn line(step: &Step) -> String {
         Step::Strip { path } => format!("take our lines out of {path}"),
         Step::File { path, .. } => format!("remove file {path}"),
         Step::Link { path, .. } => format!("remove link {path}"),
+        Step::Aside { path } => {
+            format!(
+                "take {path} away: it is of another cluster, in which kubelet would go on"
+            )
+        }
         Step::Back { path, .. } => format!("put back what stood at {path} before"),
         Step::Tree { path } => format!("remove folder {path} with all that is in it"),
         Step::Folder { path } => format!("remove folder {path}"),

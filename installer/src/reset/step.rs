@@ -65,6 +65,11 @@ pub enum Step {
         /// Where it leads.
         to: String,
     },
+    /// Take away what stands somewhere, is none of ours, and is kept.
+    Aside {
+        /// Where.
+        path: String,
+    },
     /// Put back what stood somewhere before something of ours did.
     Back {
         /// Where.

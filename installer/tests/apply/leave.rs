@@ -89,7 +89,7 @@ fn run(world: &World) -> Tried {
 }
 
 /// Plans and removes; the wire is cut after `orders`.
-fn reset(world: &mut World, data: Data, orders: usize) -> Tried<Removal> {
+pub(super) fn reset(world: &mut World, data: Data, orders: usize) -> Tried<Removal> {
     let mut wire = Wire {
         agent: Agent::new(&world.folder.path().join("root"), &mut world.services),
         left: orders,

@@ -12,6 +12,7 @@ mod docs;
 mod given_up;
 mod guards;
 mod hosts;
+mod joins;
 mod master;
 mod played;
 mod safe;
@@ -26,7 +27,7 @@ use libtest_mimic::{Arguments, Failed};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 30] = [
+const TESTS: &[(&str, Test)] = &[
     (
         "masters_are_started_anew_one_after_the_other",
         turns::in_turn,
@@ -92,6 +93,10 @@ const TESTS: [(&str, Test); 30] = [
         safe::given_up,
     ),
     (
+        "a_worker_of_another_cluster_joins_this_one",
+        joins::of_another,
+    ),
+    (
         "a_node_that_nobody_would_let_in_is_not_begun",
         guards::newcomer,
     ),
@@ -144,7 +149,7 @@ const TESTS: [(&str, Test); 30] = [
 ];
 
 fn main() {
-    let trials = TESTS.map(|(name, test)| trial(name, &[Requirement::Root], test));
+    let trials = TESTS.iter().map(|(name, test)| trial(*name, &[Requirement::Root], *test));
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
 }
 

@@ -63,11 +63,13 @@ start | restart)
     rm -f /run/slow
     : >"$units/$unit.active"
     [ "$unit" != etcd.service ] || mkdir -p /var/lib/etcd/member
-    # A kubelet that is let in has its certificate, for which another of its authority stands.
+    # A kubelet that is let in has its certificate, for which another of its authority stands; one
+    # that has any goes on with that.
     if grep -qs bootstrap-kubeconfig "/etc/systemd/system/$unit"; then
-        : >/etc/kubernetes/kubelet.conf
+        test -e /etc/kubernetes/kubelet.conf || : >/etc/kubernetes/kubelet.conf
         mkdir -p /var/lib/kubelet/pki
-        cat /etc/kubernetes/pki/kube-proxy.crt >/var/lib/kubelet/pki/kubelet-client-current.pem
+        pem=/var/lib/kubelet/pki/kubelet-client-current.pem
+        test -e $pem || cat /etc/kubernetes/pki/kube-proxy.crt >$pem
     fi
     echo "$SP_HOST up $unit" >>FOLDER/log ;;
 stop)

@@ -1,10 +1,12 @@
 //! What must be so once hosts for Pods are there.
 
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
 
 use lab::rig::Rig;
 use lab::wait;
 use libtest_mimic::Failed;
+use pki::{Name, Profile};
 
 /// From the end of `apply` until what it has set going is there.
 const SOON: Duration = Duration::from_secs(180);
@@ -47,6 +49,32 @@ pub(crate) fn resolves(rig: &Rig, node: &str) -> Result<(), Failed> {
         last.contains("Address: 10.96.0.1\n").then_some(())
     });
     answered.map_err(|error| format!("{error}: {last}").into())
+}
+
+/// A node with what its kubelet was known by in another cluster, and that is good for long.
+pub(crate) fn of_another(rig: &Rig, node: &str, address: IpAddr) -> Result<(), Failed> {
+    let now = SystemTime::now();
+    let other = pki::Authority::new("kubernetes", now)?;
+    let user = format!("system:node:{node}");
+    let client = Profile::client(&user, &["system:nodes"]);
+    let names = vec![Name::dns(node)?, Name::Address(address)];
+    let serving = Profile {
+        organizations: client.organizations.clone(),
+        ..Profile::server(&user, names)
+    };
+    for (which, profile) in [("client", client), ("server", serving)] {
+        let issued = other.issue(&profile, now)?;
+        let pem = issued.certificate_pem + issued.key_pem.expose();
+        let folder = "/var/lib/kubelet/pki";
+        let dated = format!("{folder}/kubelet-{which}-2026-01-01-00-00-00.pem");
+        let current = format!("{folder}/kubelet-{which}-current.pem");
+        let script = format!(
+            "mkdir -p {folder} && umask 077 && cat >{dated} <<'PEM' && ln -s {dated} {current}\n\
+             {pem}PEM\n"
+        );
+        rig.on(node, &script)?;
+    }
+    Ok(())
 }
 
 /// Waits until kubectl on the first master prints `wanted`.

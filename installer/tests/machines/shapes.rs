@@ -80,7 +80,14 @@ pub(crate) fn apart() -> Result<(), Failed> {
     written(&rig, FIRST)?;
     let before = leave::standing(&rig)?;
     println!("preflight: {}", whole::passable(&rig, &[])?);
-    let first = rig.apply(&[])?.ended(0)?;
+    // A worker of another cluster until then.
+    let [_, _, _, n1] = &BOXES;
+    node::of_another(&rig, n1.name, n1.address().into())?;
+    let first = rig.apply(&["--no-preflight"])?.ended(0)?;
+    for which in ["client", "server"] {
+        let away = format!("take /var/lib/kubelet/pki/kubelet-{which}-current.pem away");
+        holds(&first.said, &away)?;
+    }
     let verified = pods::whole(&rig, &["n1"], LOCAL)?;
     holds(&verified.printed, "good: 1/1 take a write")?;
     leave::well(&rig)?;

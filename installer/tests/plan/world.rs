@@ -9,7 +9,7 @@ use sternpost::facts::{self, Entry, Facts, Kind};
 use sternpost::plan::{Inputs, Plan, Trust, plan};
 use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::{Authority, Owner, Resource};
-use sternpost::spec;
+use sternpost::spec::{self, Cluster};
 
 /// A host, what it is to hold, and the authorities that signed for it.
 pub(crate) struct World {
@@ -48,7 +48,14 @@ impl World {
     pub(crate) fn new(spec: &str, host: &str) -> Self {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/spec/{spec}.yaml"));
-        let cluster = spec::read(&path).unwrap().cluster;
+        Self::of(&spec::read(&path).unwrap().cluster, host)
+    }
+
+    pub(crate) fn described(text: &str, host: &str) -> Self {
+        Self::of(&spec::parse("cluster.yaml", text).unwrap().cluster, host)
+    }
+
+    fn of(cluster: &Cluster, host: &str) -> Self {
         let host = cluster.hosts.iter().find(|one| one.name == host).unwrap();
         let known = Known {
             interface: "eth0".into(),
@@ -59,7 +66,7 @@ impl World {
         let made =
             |one: Authority| (one, pki::Authority::new(one.common_name(), now).unwrap());
         Self {
-            wanted: render::host(&cluster, host, &known),
+            wanted: render::host(cluster, host, &known),
             authorities: Authority::ALL.into_iter().map(made).collect(),
             now,
         }
