@@ -41,6 +41,8 @@ pub const ADDONS: &str = "/etc/kubernetes/addons";
 
 /// Where every master keeps the cluster's authorities and keys, in one file.
 pub const AUTHORITIES: &str = "/var/lib/sternpost/authorities.json";
+/// What vip-daemon is told to hold.
+pub(crate) const VIP_DAEMON: &str = "/etc/sternpost/vip-daemon.yaml";
 /// What vip-daemons prove to each other that they are of one cluster with.
 pub const CHANNEL_KEY: &str = "/etc/sternpost/vip-channel-key";
 /// Where they listen for each other beside the adverts.

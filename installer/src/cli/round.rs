@@ -188,7 +188,7 @@ fn claims(
     let interface = own.and_then(|sight| sight.machine.interface(first.address()));
     let mut answers = ways.ask_of(
         |host| host.name == first.name,
-        |_, way| claimed(cluster, first, interface, way),
+        |_, way| claimed(cluster, first, interface, way, |_| true),
     );
     match answers.remove(&first.name) {
         Some(Ok(claims)) => claims,
@@ -200,12 +200,14 @@ fn claims(
     }
 }
 
-/// Who has the virtual addresses, as a master sees it from that interface of its.
+/// Who has those of the virtual addresses that are asked for, as a master sees it from that
+/// interface of its.
 pub(super) fn claimed(
     cluster: &Cluster,
     host: &Host,
     interface: Option<&str>,
     way: &mut Piped,
+    asked_for: impl Fn(&IpAddr) -> bool,
 ) -> Result<Vec<Claim>, String> {
     let Balancer::Own(router) = &cluster.balancer else {
         return Ok(Vec::new());
@@ -224,7 +226,7 @@ pub(super) fn claimed(
         Ok(Claim { asked, address, by })
     };
     let addresses = router.addresses.iter().map(ipnet::IpNet::addr);
-    addresses.map(ask).collect()
+    addresses.filter(asked_for).map(ask).collect()
 }
 
 /// Has every host listen wherever a flow is to come. On one that components run on nothing is

@@ -25,11 +25,11 @@ pub(super) fn between(
         .collect();
     if let Balancer::Own(router) = &cluster.balancer {
         let addresses = router.addresses.iter().map(ipnet::IpNet::addr);
-        let here =
-            addresses.filter(|address| sight.machine.interface(*address).is_some());
-        if !sight.machine.system.ours {
-            found.extend(here.map(What::AddressHere));
-        }
+        let here = addresses.filter(|address| {
+            let nobodys = !sight.machine.system.ours || round.fresh.contains(address);
+            nobodys && sight.machine.interface(*address).is_some()
+        });
+        found.extend(here.map(What::AddressHere));
         let claims = round.claims.iter().filter(|one| one.asked == host.name);
         found.extend(claims.flat_map(|claim| strangers(cluster, claim, round)));
     }
@@ -129,6 +129,7 @@ fn holes(
 fn strangers(cluster: &Cluster, claim: &Claim, round: &Round) -> Vec<What> {
     let ours = |sight: &&Sight| sight.machine.system.ours;
     let a_cluster = round.sights.values().any(|sight| ours(&sight));
+    let is_ours = a_cluster && !round.fresh.contains(&claim.address);
     // A master that does not answer us may hold it, and rightly so.
     let all_seen = round.sights.len() == cluster.hosts.len();
     let strange = claim.by.iter().filter(|hardware| {
@@ -139,7 +140,7 @@ fn strangers(cluster: &Cluster, claim: &Claim, round: &Round) -> Vec<What> {
         };
         let by_a_host = round.sights.values().any(known);
         // That a host has it without vip-daemon is said of that host.
-        !(by_a_host || (a_cluster && (virtually || !all_seen)))
+        !(by_a_host || (is_ours && (virtually || !all_seen)))
     });
     strange
         .map(|hardware| {

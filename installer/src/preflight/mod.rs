@@ -18,7 +18,7 @@ mod tests;
 mod what;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -56,6 +56,9 @@ pub struct Round {
     pub flows: Vec<(Flow, Passage)>,
     /// Who has the virtual addresses.
     pub claims: Vec<Claim>,
+    /// The virtual addresses that no vip-daemon of ours is told to hold, as far as that was
+    /// asked: none of ours may have them.
+    pub fresh: BTreeSet<IpAddr>,
     /// Who could call the endpoint.
     pub calls: Vec<EndpointCall>,
     /// Which processor each program of the folder is for, by whose hosts would get it.

@@ -1,8 +1,11 @@
 //! api-lb and vip-daemon: the address in front of the API servers.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use config::Period;
+use ipnet::IpNet;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Known, yaml};
@@ -45,7 +48,7 @@ pub(super) fn address(
     router: &VirtualRouter,
     known: &Known,
 ) -> Vec<Resource> {
-    let path = format!("{}/vip-daemon.yaml", layout::STERNPOST);
+    let path = layout::VIP_DAEMON.to_owned();
     let mut config = vip_daemon(cluster, host, router, known);
     let mut all = Vec::new();
     if let (Some(channel), Some(map)) = (channel(cluster, host), config.as_object_mut()) {
@@ -58,6 +61,26 @@ pub(super) fn address(
     }
     all.extend(daemon("vip-daemon", VIP_DAEMON, path));
     all
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    routers: Vec<Held>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Held {
+    addresses: Vec<String>,
+}
+
+/// The addresses that a file of vip-daemon tells it to hold; none of a text that is no such file.
+pub(crate) fn held(text: &str) -> BTreeSet<IpAddr> {
+    let told: Told = serde_saphyr::from_str(text).unwrap_or_default();
+    let all = told.routers.iter().flat_map(|router| &router.addresses);
+    let addresses = all.filter_map(|net| net.parse::<IpNet>().ok());
+    addresses.map(|net| net.addr()).collect()
 }
 
 /// What runs scripts beside vip-daemon, which has no right to. It is started before, reloaded
@@ -280,5 +303,24 @@ mod tests {
         let (one, other) = (alias(&long("1")), alias(&long("2")));
         assert_eq!(one.len(), ALIAS);
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn what_is_rendered_says_what_is_held() {
+        let text = include_str!("../../tests/spec/six.yaml");
+        let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
+        let crate::spec::Balancer::Own(router) = &cluster.balancer else {
+            panic!("{:?}", cluster.balancer);
+        };
+        let known = Known {
+            interface: "eth0".to_owned(),
+            resolv_conf: None,
+            newcomers: super::super::Newcomers::None,
+        };
+        let config = vip_daemon(&cluster, &cluster.hosts[0], router, &known);
+        let wanted = ["2001:db8::9", "192.0.2.9"];
+        let wanted = wanted.map(|one| one.parse().unwrap());
+        assert_eq!(held(&yaml::yaml(&config)), BTreeSet::from(wanted));
+        assert!(held("[").is_empty() && held("").is_empty());
     }
 }

@@ -28,6 +28,7 @@ use crate::resource::Resource;
 use crate::spec::{Balancer, BetweenPods, Cluster, Etcd, Host, ProxyMode, Role};
 
 pub use apiserver::encryption;
+pub(crate) use balancer::held;
 pub use flags::Flags;
 pub(crate) use flannel::{CONFLIST_NAME, NETWORK_NAME};
 pub use kubelet::serving_names;

@@ -13,6 +13,8 @@ const MANIFEST: &str = "etc/kubernetes/manifests/kube-apiserver.yaml";
 const ETCD: &str = "usr/local/lib/systemd/system/etcd.service.d/10-other.conf";
 const KUBELET: &str = "etc/systemd/system/kubelet.service.d/10-kubeadm.conf";
 const RUNS: &str = "[Service]\nExecStart=\nExecStart=/usr/bin/other\n";
+/// Where vip-daemon is told what to hold.
+const HELD: &str = "etc/sternpost/vip-daemon.yaml";
 const BESIDE: &str = "[Service]\nExecStartPre=/bin/true\nExecReload=/bin/true\n";
 
 fn put(root: &Path, path: &str, text: &str) -> Tried {
@@ -126,5 +128,38 @@ pub(super) fn half_laid() -> Tried {
     put(&n1, NETWORK, "{}")?;
     let said = hosts.run(&["preflight"])?.ended(1)?;
     holds(&said, &format!("n1: warns: {why}"))?;
+    hosts.run(&["apply"])?.ended(0).map(drop)
+}
+
+/// An address that takes the place of the one of a cluster that serves is asked for, and where it is
+/// somebody's no host is begun.
+pub(super) fn taken() -> Tried {
+    let mut hosts = Hosts::new()?;
+    hosts.describe("balancer: {interface: seg0}")?;
+    hosts.run(&["apply"])?.ended(0)?;
+    hosts.replace(&[("192.0.2.9/24", "192.0.2.10/24")])?;
+    hosts.taken(Some("192.0.2.10"))?;
+    let told = |hosts: &Hosts, address: &str| {
+        let text = fs::read_to_string(hosts.root("192.0.2.13").join(HELD))?;
+        holds(&text, address)
+    };
+    let plan = hosts.run(&["plan"])?.ended(3)?;
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    for name in ["m1", "m2", "m3", "n1"] {
+        let why = "not begun: 192.0.2.10 is taken: ";
+        holds(&plan, &format!("{name}: {why}"))?;
+        holds(&said, &format!("{name}: FAILED: {why}"))?;
+    }
+    told(&hosts, "192.0.2.9/24")?;
+    if hosts.log()?.iter().any(|line| line.contains("start ")) {
+        return Err(format!("something was begun:\n{said}").into());
+    }
+    // One of them alone would be led there as well.
+    hosts.run(&["apply", "--host", "n1"])?.ended(1)?;
+    hosts.taken(None)?;
+    hosts.run(&["apply"])?.ended(0)?;
+    told(&hosts, "192.0.2.10/24")?;
+    // What ours are told to hold is theirs, whoever answers for it.
+    hosts.taken(Some("192.0.2.10"))?;
     hosts.run(&["apply"])?.ended(0).map(drop)
 }

@@ -1,6 +1,7 @@
 //! Hosts that are folders, and an operator's machine that is one as well.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -44,6 +45,35 @@ const OWN: [&str; 5] = ["etc", "var", "run", "opt", "usr/local"];
 /// The operator's folder, and the hosts.
 pub(super) struct Hosts {
     folder: TempDir,
+    neighbour: Option<Neighbour>,
+}
+
+/// Another machine on the segment of the hosts' interface `seg0`. It ends with what it reads.
+pub(super) struct Neighbour(Child);
+
+impl Neighbour {
+    /// One that has an address.
+    fn with(address: &str) -> Tried<Self> {
+        let script = format!(
+            "ip link set lo up && ip address add {address}/32 dev lo && echo up && exec cat"
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", &script]);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let said = child.stdout.as_mut().ok_or("no pipe")?;
+        let mut up = [0; 3];
+        said.read_exact(&mut up)?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        // Gone already, or it goes with its input.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Hosts {
@@ -51,7 +81,8 @@ impl Hosts {
     pub(super) fn new() -> Tried<Self> {
         // Every write is synced, which memory does at once.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
-        let hosts = Self { folder };
+        let neighbour = None;
+        let hosts = Self { folder, neighbour };
         for (_, address) in HOSTS {
             hosts.add(address)?;
         }
@@ -80,6 +111,12 @@ impl Hosts {
         let ports = |at: &&str| format!("{at}:2379\n{at}:6443\n");
         let dead: String = addresses.iter().map(ports).collect();
         Ok(fs::write(self.folder.path().join("dead"), dead)?)
+    }
+
+    /// An address on the hosts' segment is somebody else's, or nobody's.
+    pub(super) fn taken(&mut self, address: Option<&str>) -> Tried {
+        self.neighbour = address.map(Neighbour::with).transpose()?;
+        Ok(())
     }
 
     /// What the members of etcd say when they are asked for their list.
@@ -239,7 +276,13 @@ impl Hosts {
     /// In a network where every host's address is somebody's.
     fn command(&self, words: &[&str]) -> Command {
         let script = "ip link set lo up; for at in $ADDRESSES; do ip address add \"$at/32\" \
-                      dev lo; done; exec \"$@\"";
+                      dev lo; done; if [ -n \"$NEIGHBOUR\" ]; then \
+                      ip link add seg0 type veth peer name p$$ netns \"$NEIGHBOUR\" && \
+                      ip link set seg0 up && \
+                      nsenter --net --target \"$NEIGHBOUR\" ip link set p$$ up || exit 99; fi; \
+                      exec \"$@\"";
+        let neighbour = self.neighbour.as_ref();
+        let neighbour = neighbour.map(|Neighbour(one)| one.id().to_string());
         let program = Path::new(env!("CARGO_BIN_EXE_sternpost"));
         let own = program.parent().unwrap_or(Path::new("/"));
         let path = format!(
@@ -253,6 +296,7 @@ impl Hosts {
             .args(words)
             .current_dir(self.desk())
             .env("ADDRESSES", HOSTS.map(|(_, address)| address).join(" "))
+            .env("NEIGHBOUR", neighbour.unwrap_or_default())
             .env("PATH", path)
             .env("HOME", self.folder.path())
             .env_remove("XDG_STATE_HOME")

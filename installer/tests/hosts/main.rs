@@ -65,6 +65,10 @@ const TESTS: &[(&str, Test)] = &[
         bare::half_laid,
     ),
     (
+        "an_address_that_is_somebodys_is_not_taken_from_him_by_a_change",
+        bare::taken,
+    ),
+    (
         "a_master_that_the_operator_sits_on_is_not_reached_over_ssh",
         master::is_known,
     ),
@@ -149,8 +153,10 @@ const TESTS: &[(&str, Test)] = &[
 ];
 
 fn main() {
-    let trials = TESTS.iter().map(|(name, test)| trial(*name, &[Requirement::Root], *test));
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
+    let trials = TESTS
+        .iter()
+        .map(|(name, test)| trial(*name, &[Requirement::Root], *test));
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
 }
 
 /// What was wanted is in a text.

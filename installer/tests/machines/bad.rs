@@ -168,6 +168,8 @@ fn not_begun(rig: &Rig) -> Result<(), Failed> {
         format!("m1: FAILED: not begun: {VIP} is taken: "),
         "m2: FAILED: not begun: /usr/lib/systemd/system/etcd.service.d/10-other.conf sets"
             .to_owned(),
+        // No other master takes it either.
+        format!("systemctl daemon-reload. {VIP} is taken: "),
         "m3: FAILED: /var/lib/etcd/member is there, which".to_owned(),
     ] {
         checks::holds(&run.printed, &wanted)?;

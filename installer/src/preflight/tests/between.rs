@@ -133,6 +133,21 @@ fn an_address_that_is_somebodys_is_named_and_ours_is_not() {
         holds(round);
     };
     assert_eq!(claimed(m2, serving), []);
+    // One that comes new to a cluster that serves is none of ours to have.
+    fn fresh(round: &mut Round) {
+        ours(round);
+        round.fresh.insert("192.168.220.224".parse().unwrap());
+    }
+    assert_eq!(claimed(stranger, fresh), taken(stranger));
+    assert_eq!(claimed(router, fresh), taken(router));
+    let here = |round: &mut Round| {
+        fresh(round);
+        holds(round);
+    };
+    assert_eq!(
+        claimed(m2, here),
+        [("m2".to_owned(), What::AddressHere(vip))]
+    );
     assert_eq!(claimed(router, ours), []);
     assert_eq!(claimed(stranger, ours), taken(stranger));
     let one_silent = |round: &mut Round| {
