@@ -12,6 +12,8 @@ pub const ETCD_DATA: &str = "/var/lib/etcd";
 pub(crate) const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 /// What a kubelet serves under, renewed in the same way.
 pub(crate) const KUBELET_SERVER: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
+/// What a kubelet is told.
+pub(crate) const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 /// kubelet's state.
 pub const KUBELET: &str = "/var/lib/kubelet";
 /// Where kubelet has logind wait for Pods to end before the host goes down.
@@ -41,6 +43,8 @@ pub const ADDONS: &str = "/etc/kubernetes/addons";
 
 /// Where every master keeps the cluster's authorities and keys, in one file.
 pub const AUTHORITIES: &str = "/var/lib/sternpost/authorities.json";
+/// What flannel reads in etcd, where it is written from.
+pub(crate) const POD_NETWORK: &str = "/etc/sternpost/pod-network.json";
 /// What vip-daemon is told to hold.
 pub(crate) const VIP_DAEMON: &str = "/etc/sternpost/vip-daemon.yaml";
 /// What vip-daemons prove to each other that they are of one cluster with.

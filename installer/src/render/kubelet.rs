@@ -14,7 +14,7 @@ use crate::resource::{
 use crate::spec::{Cluster, Component, Host, Role};
 
 const IDENTITY: &str = "kubelet";
-const CONFIG: &str = "/var/lib/kubelet/config.yaml";
+const CONFIG: &str = layout::KUBELET_CONFIG;
 
 pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
     let unit = format!("{}/kubelet.service", layout::UNITS);

@@ -16,7 +16,7 @@ use crate::spec::{Cluster, Etcd, Host, Role};
 /// What a node shows to etcd.
 const CLIENT: &str = "flannel-etcd-client";
 /// What flannel reads in etcd, where it is written from.
-const NETWORK: &str = "/etc/sternpost/pod-network.json";
+const NETWORK: &str = layout::POD_NETWORK;
 const WRITER: &str = "sternpost-pod-network.service";
 
 /// How flannel comes to the network of its host by etcd.

@@ -93,6 +93,10 @@ const TESTS: &[(&str, Test)] = &[
         store::silent,
     ),
     (
+        "networks_that_a_cluster_was_made_with_are_not_changed",
+        store::networks,
+    ),
+    (
         "hosts_without_which_a_cluster_falls_are_not_given_up_unasked",
         safe::given_up,
     ),

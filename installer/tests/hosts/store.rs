@@ -200,6 +200,51 @@ pub(super) fn silent() -> Tried {
     }
 }
 
+/// What a cluster has given out addresses of stays, and its domain.
+pub(super) fn networks() -> Tried {
+    let hosts = Hosts::new()?;
+    hosts.run(&["apply"])?.ended(0)?;
+    let why =
+        "not begun: a cluster keeps the networks and the domain that it was made with";
+    let (services, pods) = ("services: [\"10.96.0.0/16\"]", "pods: [\"10.244.0.0/16\"]");
+    let domain = format!("domain: lab\n  {services}");
+    for (from, to, key, stands, wanted) in [
+        (
+            services,
+            "services: [\"10.97.0.0/16\"]",
+            "services",
+            "10.96.0.0/16 on m1, m2, m3",
+            "10.97.0.0/16",
+        ),
+        (
+            pods,
+            "pods: [\"10.240.0.0/16\"]",
+            "pods",
+            "10.244.0.0/16 on m1, m2, m3",
+            "10.240.0.0/16",
+        ),
+        (services, &domain, "domain", "cluster.local on n1", "lab"),
+        (
+            services,
+            &domain,
+            "domain",
+            "cluster.local on m1, m2, m3",
+            "lab",
+        ),
+    ] {
+        hosts.replace(&[(from, to)])?;
+        let line = format!("\n  networks.{key}: {stands}, described: {wanted}: ");
+        untouched(&hosts, &[why, &line, "describe those that stand again"])?;
+        hosts.replace(&[(to, from)])?;
+    }
+    hosts.run(&["apply"])?.ended(0)?;
+    let said = hosts.run(&["plan"])?.ended(0)?;
+    match said.contains("not begun") {
+        true => Err(said.into()),
+        false => Ok(()),
+    }
+}
+
 /// What the API servers show to an etcd of others, and whom they trust there.
 fn adopt(hosts: &Hosts) -> Tried {
     let now = SystemTime::now();

@@ -1,12 +1,12 @@
-//! Asks the hosts which members of etcd they stand with, and where their API servers keep what the
-//! cluster is.
+//! Asks the hosts what stands and is not an `apply`'s to change: which members of etcd, where API
+//! servers keep what the cluster is, which networks and which domain it has.
 
 use std::thread;
 
 use super::super::reach;
 use super::site::{Lost, Site, Sites};
 use crate::agent::Question;
-use crate::apply::{Members, Store};
+use crate::apply::{Members, Networks, Store};
 use crate::facts::{Facts, Kind, Wanted};
 use crate::layout;
 use crate::render;
@@ -15,6 +15,10 @@ use crate::transport::asked;
 
 const API: &str = "kube-apiserver.service";
 const MEMBER: &str = "etcd.service";
+const MANAGER: &str = "kube-controller-manager.service";
+const KUBELET: &str = "kubelet.service";
+/// Writes the network of Pods to etcd.
+const WRITER: &str = "sternpost-pod-network.service";
 
 /// What stands, by its hosts.
 #[derive(Default)]
@@ -23,6 +27,15 @@ pub(super) struct Stand {
     members: Vec<(String, Members)>,
     /// Where the API servers that have run keep their objects.
     stores: Vec<(String, Store)>,
+    /// By which networks components run.
+    networks: Vec<(String, Networks)>,
+}
+
+/// What stands on a host.
+struct Looked {
+    members: Option<Members>,
+    store: Option<Store>,
+    networks: Networks,
 }
 
 /// Asks each host on which units of ours are, whatever it is described as. One that does not say is
@@ -43,9 +56,13 @@ pub(super) fn stand(sites: &mut Sites<'_>, lost: &mut Lost) -> Stand {
     let mut stand = Stand::default();
     for (name, answer) in answers {
         match answer {
-            Ok((members, store)) => {
-                stand.members.extend(members.map(|one| (name.clone(), one)));
-                stand.stores.extend(store.map(|one| (name, one)));
+            Ok(one) => {
+                let members = one.members.map(|one| (name.clone(), one));
+                stand.members.extend(members);
+                stand
+                    .stores
+                    .extend(one.store.map(|one| (name.clone(), one)));
+                stand.networks.push((name, one.networks));
             }
             Err(error) => {
                 sites.remove(&name);
@@ -68,7 +85,7 @@ pub(super) fn unchanged(
     let kept = Store::unchanged(&stand.stores, &stand.members, cluster);
     let kept = kept.map_err(|led| led.to_string());
     // Whoever has moved members hears of those first.
-    match cluster.etcd {
+    let kept = match cluster.etcd {
         Etcd::Hosts => {
             let answering: Vec<_> = sites.keys().cloned().collect();
             let servers: Vec<_> =
@@ -84,7 +101,10 @@ pub(super) fn unchanged(
             true => members(cluster, sites, &stand.members),
             false => Ok(()),
         }),
-    }
+    };
+    kept?;
+    let same = Networks::unchanged(&stand.networks, cluster);
+    same.map_err(|renumbered| renumbered.to_string())
 }
 
 /// Where the hosts were started with other members than the described ones etcd itself is asked:
@@ -130,43 +150,56 @@ fn listed(site: &mut Site<'_>, question: fn(String) -> Question) -> Option<Membe
 }
 
 /// What stands on a host.
-fn looked(site: &mut Site<'_>) -> Result<(Option<Members>, Option<Store>), String> {
+fn looked(site: &mut Site<'_>) -> Result<Looked, String> {
     let data = format!("{}/member", layout::ETCD_DATA);
+    let units = [API, MANAGER, KUBELET, WRITER];
+    let configs = [layout::KUBELET_CONFIG, layout::POD_NETWORK].map(str::to_owned);
+    let paths = [data.clone(), file(MEMBER), file(API), file(MANAGER)].into_iter();
     let wanted = Wanted {
-        paths: vec![data.clone(), file(MEMBER), file(API)],
-        units: vec![API.to_owned()],
+        paths: paths.chain(configs).collect(),
+        units: units.map(str::to_owned).to_vec(),
         ..Wanted::default()
     };
     let facts =
         asked::looked(&mut site.way, wanted).map_err(|error| error.to_string())?;
     let founded = facts.entries.contains_key(&data);
-    let member = text(&facts, MEMBER).filter(|_| founded);
-    let server = text(&facts, API).filter(|_| has_run(&facts, API));
+    let member = text(&facts, &file(MEMBER)).filter(|_| founded);
     let unread = || {
         format!(
             "{}: its --initial-cluster cannot be understood",
             file(MEMBER)
         )
     };
-    let member = member
+    let members = member
         .map(|text| Members::of_unit(text).ok_or_else(unread))
         .transpose()?;
-    Ok((
-        member,
-        server.and_then(|text| Store::of_unit(text, site.host)),
-    ))
+    let by =
+        |path: &str, unit: &str| text(&facts, path).filter(|_| has_run(&facts, unit));
+    let server = by(&file(API), API);
+    let mut networks = Networks::default();
+    let kubelet = by(layout::KUBELET_CONFIG, KUBELET);
+    kubelet.into_iter().for_each(|text| networks.kubelet(text));
+    server.into_iter().for_each(|text| networks.server(text));
+    let manager = by(&file(MANAGER), MANAGER);
+    manager.into_iter().for_each(|text| networks.manager(text));
+    let written = by(layout::POD_NETWORK, WRITER);
+    written.into_iter().for_each(|text| networks.leases(text));
+    Ok(Looked {
+        members,
+        store: server.and_then(|text| Store::of_unit(text, site.host)),
+        networks,
+    })
 }
 
 fn file(unit: &str) -> String {
     format!("{}/{unit}", layout::UNITS)
 }
 
-/// The text of a unit of ours.
-fn text<'a>(facts: &'a Facts, unit: &str) -> Option<&'a str> {
-    let path = file(unit);
-    let entry = facts.entries.get(&path)?;
+/// The text of a file of ours.
+fn text<'a>(facts: &'a Facts, path: &str) -> Option<&'a str> {
+    let entry = facts.entries.get(path)?;
     match &entry.kind {
-        Kind::File { text, .. } => text.as_deref().filter(|_| facts.laid.contains(&path)),
+        Kind::File { text, .. } => text.as_deref().filter(|_| facts.laid.contains(path)),
         Kind::Folder | Kind::Other => None,
     }
 }
