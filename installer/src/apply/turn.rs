@@ -17,14 +17,22 @@ pub enum Part {
     Brings,
     /// It takes that away for a moment.
     Interrupts,
+    /// The same, for an API server of another version.
+    Renews,
     /// It takes what must not be newer than any API server.
     Follows,
     /// It does both of the last two.
     Trails,
 }
 
-/// What asks API servers that are to be as new at least.
+/// What others ask, and what asks it, which it is to be as new as at least.
+const SERVER: &str = "kube-apiserver";
 const FOLLOWERS: [&str; 2] = ["kubelet", "kube-proxy"];
+
+/// Whether a step brings an API server in the place of another one.
+fn renews(step: &Step) -> bool {
+    matches!(step, Step::Install { program, before: Some(_), .. } if program == SERVER)
+}
 
 /// Whether a step brings such a program, in the place of another version's or to a new node.
 fn follows(step: &Step) -> bool {
@@ -38,7 +46,8 @@ impl Part {
         // The kubelet of a master asks the API server beside it.
         let follows = !host.is(Role::ControlPlane) && plan.steps.iter().any(follows);
         match (Self::of_services(host, plan), follows) {
-            (Self::Interrupts, true) => Self::Trails,
+            (Self::Interrupts, false) if plan.steps.iter().any(renews) => Self::Renews,
+            (Self::Interrupts | Self::Renews, true) => Self::Trails,
             // API servers wait for what it brings: its kubelet must not wait for them.
             (Self::Brings, true) => Self::Brings,
             (Self::Apart | Self::Follows | Self::Trails, true) => Self::Follows,
@@ -129,7 +138,8 @@ pub enum End {
     Failed,
 }
 
-/// The turns of a run. Where no host interrupts anything, as in the first, all begin at once.
+/// The turns of a run. Where no host interrupts anything, as in the first, all begin at once; where
+/// no API server becomes another, nobody follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Turns {
     brings: BTreeSet<String>,
@@ -144,11 +154,13 @@ impl Turns {
     #[must_use]
     pub fn of(parts: impl IntoIterator<Item = (String, Part)>) -> Self {
         let (mut turns, mut last) = (Self::default(), VecDeque::new());
+        let mut renewed = false;
         for (host, part) in parts {
+            renewed |= part == Part::Renews;
             match part {
                 Part::Apart => {}
                 Part::Brings => drop(turns.brings.insert(host)),
-                Part::Interrupts => turns.interrupts.push_back(host),
+                Part::Interrupts | Part::Renews => turns.interrupts.push_back(host),
                 Part::Follows => drop(turns.follows.insert(host)),
                 Part::Trails => {
                     turns.follows.insert(host.clone());
@@ -159,6 +171,8 @@ impl Turns {
         turns.interrupts.append(&mut last);
         if turns.interrupts.is_empty() {
             turns.brings.clear();
+        }
+        if !renewed {
             turns.follows.clear();
         }
         turns

@@ -66,9 +66,9 @@ fn a_first_run_is_at_once_and_what_is_brought_comes_before_what_is_interrupted()
 /// A kubelet is never newer than an API server.
 #[test]
 fn who_follows_begins_after_the_last_master() {
-    use Part::{Follows, Interrupts};
+    use Part::{Follows, Interrupts, Renews};
     use Says::Begin;
-    let parts = [("m1", Interrupts), ("n1", Follows), ("m2", Interrupts)];
+    let parts = [("m1", Interrupts), ("n1", Follows), ("m2", Renews)];
     let mut turns = Turns::of(parts.map(|(host, part)| (host.to_owned(), part)));
     assert!(turns.follows("n1") && !turns.count_on("n1"));
     assert_eq!(turns.says("n1"), wait("m1"));
@@ -84,9 +84,23 @@ fn who_follows_begins_after_the_last_master() {
         turns.ended("m2", end);
         assert_eq!(turns.says("n1"), wanted, "{end:?}");
     }
-    // Masters that are as they are to be hold nobody up.
-    let alone = Turns::of([("n1".to_owned(), Follows)]);
-    assert_eq!(alone.says("n1"), Begin);
+    // Masters that are as they are to be hold nobody up, nor do those that keep their versions.
+    let parts = [("m1", Interrupts), ("n1", Follows), ("m2", Interrupts)];
+    for others in [&parts[1..2], &parts] {
+        let others = others
+            .iter()
+            .map(|(host, part)| ((*host).to_owned(), *part));
+        let mut turns = Turns::of(others);
+        assert_eq!((turns.says("n1"), turns.follows("n1")), (Begin, false));
+        turns.ended("m1", End::Failed);
+        assert_eq!(turns.says("n1"), Begin);
+    }
+}
+
+/// What is installed says what a host takes, and what of it is turned.
+#[test]
+fn a_part_is_what_programs_come_to_it() {
+    use Part::{Follows, Interrupts, Renews};
     let text = include_str!("../../../tests/spec/whole.yaml");
     let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
     let alone = |host: &&Host| host.roles.len() == 1 && host.is(Role::Node);
@@ -100,6 +114,12 @@ fn who_follows_begins_after_the_last_master() {
     let master = with(&[Role::ControlPlane]);
     let etcd = |begins: fn(String, StageName) -> Step| {
         Some(begins("etcd.service".to_owned(), StageName(Stage::Store)))
+    };
+    let server = |begins: fn(String, StageName) -> Step| {
+        Some(begins(
+            "kube-apiserver.service".to_owned(),
+            StageName(Stage::Api),
+        ))
     };
     let (start, restart) = (
         |unit, stage| Step::Start { unit, stage },
@@ -122,6 +142,15 @@ fn who_follows_begins_after_the_last_master() {
         (&member, "kubelet", Some("1"), etcd(start), Part::Brings),
         (&member, "etcd", Some("1"), etcd(restart), Interrupts),
         (&master, "kubelet", Some("1"), None, Part::Apart),
+        (
+            &master,
+            "kube-apiserver",
+            Some("1"),
+            server(restart),
+            Renews,
+        ),
+        (&master, "etcd", Some("1"), etcd(restart), Interrupts),
+        (&master, "kube-apiserver", None, server(start), Part::Brings),
     ] {
         let step = Step::Install {
             program: program.to_owned(),
@@ -139,11 +168,11 @@ fn who_follows_begins_after_the_last_master() {
 /// Members of etcd on nodes are started anew one by one, too, and after the masters.
 #[test]
 fn who_trails_goes_alone_and_last() {
-    use Part::{Follows, Interrupts, Trails};
+    use Part::{Follows, Renews, Trails};
     use Says::Begin;
     let parts = [
         ("e1", Trails),
-        ("m1", Interrupts),
+        ("m1", Renews),
         ("e2", Trails),
         ("n1", Follows),
     ];
