@@ -2,6 +2,8 @@
 
 #![expect(clippy::panic, reason = "tests")]
 
+#[path = "spec/leases.rs"]
+mod leases;
 #[path = "spec/mirrors.rs"]
 mod mirrors;
 #[path = "spec/traps.rs"]

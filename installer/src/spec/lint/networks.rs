@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::family;
 use crate::spec::file::{BetweenPods, ProxyMode, Role};
-use crate::spec::meant::{Balancer, Cluster};
+use crate::spec::meant::{Balancer, Cluster, Host};
 use crate::spec::reader::Reader;
 
 /// Bits that tell nodes' networks of IPv6 apart, at most: it does not start with more.
@@ -22,6 +22,21 @@ pub(super) fn lint(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
     services(cluster, reader, &networks.key("services"));
     pods(cluster, reader, &networks);
     proxy(cluster, reader, &networks.key("proxy"));
+    leases(cluster, reader, &networks.key("flannel").key("store"));
+}
+
+/// etcd has no rights within itself: what takes a network there may take Secrets as well.
+fn leases(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
+    let apart = |host: &&Host| !host.is(Role::Etcd) && !host.is(Role::ControlPlane);
+    let node = cluster.with(Role::Node).find(apart);
+    if let (Some(_), Some(node)) = (cluster.networks.leases_in_etcd(), node) {
+        let problem = format!(
+            "gives every node a certificate for all of etcd, Secrets too: root on {} is root on \
+             all hosts; with kubernetes it is not",
+            node.name
+        );
+        reader.warn(at, problem);
+    }
 }
 
 /// No two networks may share an address, and no host's may lie in one of the cluster's.
