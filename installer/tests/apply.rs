@@ -47,7 +47,7 @@ use world::{FOREVER, Wire, World};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 28] = [
+const TESTS: [(&str, Test); 29] = [
     (
         "a_bare_host_gets_it_all_and_a_second_time_nothing",
         everything,
@@ -91,6 +91,10 @@ const TESTS: [(&str, Test); 28] = [
     (
         "a_copy_lasts_no_longer_than_until_its_unit_is_up",
         back::stopped,
+    ),
+    (
+        "what_a_unit_ran_by_last_comes_back_and_not_what_was_before",
+        back::outdated,
     ),
     ("what_the_masters_keep_is_taken_up", taken_up),
     (

@@ -177,7 +177,7 @@ impl<S: Services> Agent<S> {
                 done(programs::install(&self.root, &install, &mut self.journal))
             }
             Order::Enable(unit) => self.turned(&unit, S::enable),
-            Order::Retain(paths) => done(previous::retain(&self.root, &paths)),
+            Order::Retain { paths, readers } => self.retain(&paths, &readers),
             Order::Start(run) => self.start(&run),
             Order::Restart(run) => self.restart(&run),
             Order::Reload(unit) => self.reload(&unit),

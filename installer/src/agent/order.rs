@@ -75,8 +75,14 @@ pub enum Order {
     Settle,
     /// Have a unit started at boot.
     Enable(String),
-    /// Keep what stands at these paths until those who read it are well.
-    Retain(Vec<String>),
+    /// Keep what stands at these paths until those who read it are well. What is kept already
+    /// stays, but where they are by what stands.
+    Retain {
+        /// Where.
+        paths: Vec<String>,
+        /// Who reads there.
+        readers: Vec<Run>,
+    },
     /// Start a unit, and wait until it is ready.
     Start(Run),
     /// Start a unit anew, and wait until it is ready.
@@ -176,7 +182,7 @@ impl fmt::Debug for Order {
             Self::Install(install) => write!(f, "Install({})", install.name),
             Self::Settle => f.write_str("Settle"),
             Self::Enable(unit) => write!(f, "Enable({unit})"),
-            Self::Retain(paths) => write!(f, "Retain({paths:?})"),
+            Self::Retain { paths, .. } => write!(f, "Retain({paths:?})"),
             Self::Start(run) => write!(f, "Start({})", run.unit),
             Self::Restart(run) => write!(f, "Restart({})", run.unit),
             Self::Reload(unit) => write!(f, "Reload({unit})"),

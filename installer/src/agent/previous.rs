@@ -25,12 +25,21 @@ struct Previous {
     text: String,
 }
 
-/// Keeps what stands at these paths, but where something is kept already: that is what its
-/// readers ran with when they were last well.
-pub(super) fn retain(root: &Path, paths: &[String]) -> Result<(), FilesError> {
+/// Whether something is kept of a path.
+pub(super) fn is_kept(root: &Path, path: &str) -> bool {
+    copy_of(root, path).exists()
+}
+
+/// Keeps what stands at these paths, but where something is kept already that is not `outdated`:
+/// that is what its readers ran with when they were last well.
+pub(super) fn retain(
+    root: &Path,
+    paths: &[String],
+    outdated: &[&String],
+) -> Result<(), FilesError> {
     for path in paths {
         let copy = copy_of(root, path);
-        if copy.exists() {
+        if copy.exists() && !outdated.contains(&path) {
             continue;
         }
         let place = below(root, path);

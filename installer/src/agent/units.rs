@@ -9,11 +9,36 @@ use super::order::{Otherwise, Run};
 use super::previous;
 use super::programs;
 use super::systemd::{Services, ServicesError};
+use super::unread;
 use super::{Agent, Answer, done, failed};
 use crate::layout;
 use crate::reset;
 
 impl<S: Services> Agent<S> {
+    /// Keeps what stands at paths, for units that do not come up by what is to take its place. A run
+    /// that was killed behind a unit's good start has left what that ran by before.
+    pub(super) fn retain(&mut self, paths: &[String], readers: &[Run]) -> Answer {
+        let entries = match self.journal.entries() {
+            Ok(entries) => entries,
+            Err(error) => return failed(&error),
+        };
+        let units: Vec<_> = readers.iter().map(|run| run.unit.clone()).collect();
+        let unread = unread::unread(&entries, &units);
+        let mut outdated = Vec::new();
+        for path in paths {
+            let mut own = readers.iter().filter(|run| run.reads.contains(path));
+            let read =
+                |unit: &str| !unread.get(unit).is_some_and(|all| all.contains(path));
+            if previous::is_kept(&self.root, path)
+                && own
+                    .all(|run| read(&run.unit) && self.services.stays(&run.unit).is_ok())
+            {
+                outdated.push(path);
+            }
+        }
+        done(previous::retain(&self.root, paths, &outdated))
+    }
+
     /// A unit that does not come up is put back to where it was: not started.
     pub(super) fn start(&mut self, run: &Run) -> Answer {
         let answer = self.anew(&run.unit, S::start);

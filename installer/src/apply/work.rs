@@ -28,9 +28,10 @@ impl Target<'_> {
         about: impl FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<(), ApplyError> {
         transport.announce(self.brought(plan));
-        let replaced = self.replaced(plan);
-        if !replaced.is_empty() {
-            let kept = transport.ask(Order::Retain(replaced))?;
+        let paths = self.replaced(plan);
+        if !paths.is_empty() {
+            let readers = self.units().map(|unit| self.run(&unit.name)).collect();
+            let kept = transport.ask(Order::Retain { paths, readers })?;
             told(kept, || "keep what is there".to_owned())?;
         }
         let (done, worked) = self.steps(plan, material, transport, about);

@@ -219,6 +219,35 @@ pub(super) fn stopped() -> Tried {
     }
 }
 
+/// A run that is killed behind a unit's good start, and before it could say so: what the unit runs
+/// by since is what it gets back, not what was before that.
+pub(super) fn outdated() -> Tried {
+    let material = Material::new(SystemTime::now())?;
+    let restart = format!("restart {SCHEDULER}");
+    let mut counts = [0, 0];
+    for orders in 1..FOREVER {
+        let (mut world, _) = world(&material)?;
+        world.describe(&flagged("kube-scheduler: {v: \"3\"}"))?;
+        world.services.calls.clear();
+        if world.apply(&material, orders).is_ok() {
+            break;
+        }
+        let begun = world.services.calls.contains(&restart);
+        counts[usize::from(begun)] += 1;
+        world.describe(&flagged("kube-scheduler: {no-such-flag: \"1\"}"))?;
+        refused(&mut world, &material, &["and it runs by that"])?;
+        runs(&mut world, SCHEDULER)?;
+        let file = fs::read_to_string(world.root().join(UNITS).join(SCHEDULER))?;
+        if file.contains("--v=3") != begun {
+            return Err(format!("after {orders} orders, begun: {begun}\n{file}").into());
+        }
+    }
+    match counts.iter().all(|count| *count >= 2) {
+        true => Ok(()),
+        false => Err(format!("cut {counts:?} times").into()),
+    }
+}
+
 /// A copy is the superuser's alone, and lasts until its readers are known to be well.
 pub(super) fn broken_off() -> Tried {
     let material = Material::new(SystemTime::now())?;

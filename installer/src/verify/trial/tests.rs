@@ -254,7 +254,7 @@ impl Transport for Fake {
             | Order::Put(_)
             | Order::Install(_)
             | Order::Settle
-            | Order::Retain(_)
+            | Order::Retain { .. }
             | Order::Undo(_)
             | Order::Well(_)
             | Order::Enable(_)
