@@ -231,7 +231,7 @@ pub(super) fn expect(sites: &mut Sites<'_>, material: &impl Trust) {
 }
 
 /// A master's own kubelet is let in without a token.
-fn is_node(host: &Host) -> bool {
+pub(super) fn is_node(host: &Host) -> bool {
     host.is(Role::Node) && !host.is(Role::ControlPlane)
 }
 

@@ -12,10 +12,9 @@ use crate::facts::{Kind, Wanted};
 use crate::render::Newcomers;
 use crate::reset::Step;
 use crate::resource::Shared;
-use crate::spec::Role;
 use crate::transport::asked;
 
-use super::site::Site;
+use super::site::{Site, is_node};
 
 /// From the start of a kubelet until it has its certificate: it asks for it, and bootstrap-signer
 /// decides, in a second or two; not where nothing serves yet.
@@ -25,14 +24,14 @@ const PACE: Pace = Pace {
 };
 
 /// Whether nobody of a host is to join any more; one that is on its way is waited for. A master's
-/// kubelet has its certificate of ours, and joins by no token.
+/// own kubelet never is: it shows what it was given, and has none of its own before that is
+/// renewed.
 pub(super) fn has_joined(
     site: &mut Site<'_>,
     stop: &dyn Fn() -> bool,
     waits: impl FnOnce(&str),
 ) -> bool {
-    let joins = site.host.is(Role::Node) && !site.host.is(Role::ControlPlane);
-    if !joins || site.known.newcomers == Newcomers::None {
+    if !is_node(site.host) || site.known.newcomers == Newcomers::None {
         return true;
     }
     let way = &mut site.way;
