@@ -20,10 +20,40 @@ pub struct Answers {
     pub address: Option<ipnet::IpNet>,
     /// Masters: etcd and the control plane.
     pub masters: Vec<Named>,
+    /// What they are besides.
+    pub besides: Besides,
     /// Hosts for Pods.
     pub nodes: Vec<Named>,
     /// Whom ssh logs in as; none: whom its own configuration says.
     pub user: Option<String>,
+}
+
+/// Whether masters are nodes as well, as kubeadm's are: with a kubelet, and a taint that keeps
+/// Pods away which do not tolerate it. Said as `yes` and `no`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Besides {
+    /// Nothing: a kubelet and a containerd less on each.
+    #[default]
+    Nothing,
+    /// Their API servers reach webhooks and aggregated APIs in Pods.
+    Nodes,
+}
+
+/// Why a text is neither.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("is neither yes nor no")]
+pub struct BesidesError;
+
+impl FromStr for Besides {
+    type Err = BesidesError;
+
+    fn from_str(text: &str) -> Result<Self, BesidesError> {
+        match text.to_ascii_lowercase().as_str() {
+            "yes" | "y" => Ok(Self::Nodes),
+            "no" | "n" => Ok(Self::Nothing),
+            _ => Err(BesidesError),
+        }
+    }
 }
 
 /// A host, as `NAME=ADDRESS`.
@@ -109,10 +139,11 @@ pub fn description(answers: &Answers) -> String {
             serde_json::Value::from(user.as_str())
         )
     });
-    for (hosts, roles) in [
-        (&answers.masters, "etcd, controlPlane"),
-        (&answers.nodes, "node"),
-    ] {
+    let masters = match answers.besides {
+        Besides::Nothing => "etcd, controlPlane",
+        Besides::Nodes => "etcd, controlPlane, node",
+    };
+    for (hosts, roles) in [(&answers.masters, masters), (&answers.nodes, "node")] {
         for Named { name, address } in hosts {
             let _ = writeln!(
                 text,
@@ -123,7 +154,7 @@ pub fn description(answers: &Answers) -> String {
     if answers.nodes.is_empty() {
         let _ = write!(
             text,
-            "# None of them takes Pods yet. A host that does is one more line, also later; then: sternpost apply.\n\
+            "# None of them takes any Pod yet. A host that does is one more line, also later; then: sternpost apply.\n\
              # - {{name: n1, addresses: [\"192.0.2.21\"], roles: [node]{ssh}}}\n"
         );
     }
@@ -154,7 +185,8 @@ fn networks(answers: &Answers) -> String {
         "# Networks that exist inside the cluster alone; neither may overlap the other or the hosts.\n\
          networks:\n  services: [\"{services}\"]\n  pods: [\"{pods}\"]\n{proxy}\n\
          # Roles: etcd (an odd number), controlPlane, node. A host may have several. API servers reach\n\
-         # webhooks and aggregated APIs (metrics-server, …) where their host is a node, too.\n\
+         # webhooks and aggregated APIs in Pods (metrics-server, …) where their host is a node, too; of a\n\
+         # control plane, it takes only Pods that tolerate its taint (`taints: []` on the host: all).\n\
          # {user}\nhosts:\n"
     )
 }
@@ -162,21 +194,32 @@ fn networks(answers: &Answers) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::ProxyMode;
+    use crate::spec::{ProxyMode, Role};
 
     fn named(texts: &[&str]) -> Vec<Named> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
+    /// One master and no host for Pods.
+    fn alone() -> Answers {
+        Answers {
+            name: "prod".to_owned(),
+            version: version(),
+            address: None,
+            masters: named(&["m1=192.0.2.11"]),
+            besides: Besides::Nothing,
+            nodes: Vec::new(),
+            user: None,
+        }
+    }
+
     #[test]
     fn what_is_written_is_good() {
         let three = Answers {
-            name: "prod".to_owned(),
-            version: version(),
             address: Some("192.0.2.9/24".parse().unwrap()),
             masters: named(&["m1=192.0.2.11", "m2=192.0.2.12", "m3=192.0.2.13"]),
             nodes: named(&["n1=192.0.2.21"]),
-            user: None,
+            ..alone()
         };
         let one = Answers {
             address: None,
@@ -208,12 +251,8 @@ mod tests {
     #[test]
     fn a_version_without_nftables_is_left_with_its_own() {
         let old = Answers {
-            name: "prod".to_owned(),
             version: "1.30.9".parse().unwrap(),
-            address: None,
-            masters: named(&["m1=192.0.2.11"]),
-            nodes: Vec::new(),
-            user: None,
+            ..alone()
         };
         let spec = crate::spec::parse("cluster.yaml", &description(&old)).unwrap();
         assert_eq!(spec.cluster.networks.proxy, ProxyMode::Iptables);
@@ -223,12 +262,8 @@ mod tests {
     #[test]
     fn a_cluster_without_nodes_says_how_one_is_added() {
         let mut answers = Answers {
-            name: "prod".to_owned(),
-            version: version(),
-            address: None,
-            masters: named(&["m1=192.0.2.11"]),
-            nodes: Vec::new(),
             user: Some("root".to_owned()),
+            ..alone()
         };
         let hosts = |text: &str| {
             let hosts = crate::spec::parse("cluster.yaml", text)
@@ -249,6 +284,38 @@ mod tests {
         answers.user = Some("a\"b".to_owned());
         let odd = Some("a\"b".to_owned());
         assert_eq!(hosts(&description(&answers))[0].1, odd);
+    }
+
+    #[test]
+    fn masters_may_be_nodes_as_well() {
+        let mut answers = Answers {
+            nodes: named(&["n1=192.0.2.21"]),
+            ..alone()
+        };
+        for (besides, nodes) in [(Besides::Nothing, 1), (Besides::Nodes, 2)] {
+            answers.besides = besides;
+            let spec =
+                crate::spec::parse("cluster.yaml", &description(&answers)).unwrap();
+            assert_eq!(spec.cluster.with(Role::ControlPlane).count(), 1);
+            assert_eq!(spec.cluster.with(Role::Etcd).count(), 1);
+            assert_eq!(spec.cluster.with(Role::Node).count(), nodes);
+            // Of the one without a way to Pods `check` says so.
+            assert_eq!(spec.advice.is_empty(), besides == Besides::Nodes);
+        }
+    }
+
+    #[test]
+    fn what_masters_are_besides_is_yes_or_no() {
+        for (text, wanted) in [
+            ("yes", Ok(Besides::Nodes)),
+            ("Y", Ok(Besides::Nodes)),
+            ("no", Ok(Besides::Nothing)),
+            ("n", Ok(Besides::Nothing)),
+            ("", Err(BesidesError)),
+            ("true", Err(BesidesError)),
+        ] {
+            assert_eq!(text.parse(), wanted, "{text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use super::person::Person;
 use super::{SPEC, Sentence};
-use crate::init::{self, Answers, Named, description};
+use crate::init::{self, Answers, Besides, Named, description};
 use crate::spec;
 use crate::versions::Version;
 
@@ -37,6 +37,16 @@ pub(super) struct Init {
     /// A host for Pods, as NAME=ADDRESS; once for each.
     #[arg(long, value_name = "NAME=ADDRESS")]
     node: Vec<String>,
+    /// Whether masters are nodes as well, as kubeadm's are: webhooks and metrics-server in Pods
+    /// need it. Without a value: yes.
+    #[arg(
+        long,
+        value_name = "yes|no",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "yes"
+    )]
+    masters_are_nodes: Option<String>,
     /// Whom ssh logs in as; empty: whom its own configuration says.
     #[arg(long, value_name = "USER")]
     ssh_user: Option<String>,
@@ -106,6 +116,7 @@ impl Init {
             )?),
             false => self.node.clone(),
         };
+        let besides = self.besides(person)?;
         let user = match &self.ssh_user {
             Some(user) => user.clone(),
             None => person.may_say(
@@ -118,9 +129,24 @@ impl Init {
             version,
             address,
             masters,
+            besides,
             nodes: hosts("--node", &nodes)?,
             user: (!user.trim().is_empty()).then(|| user.trim().to_owned()),
         })
+    }
+
+    /// What masters are besides.
+    fn besides(&self, person: &mut Person<'_>) -> Result<Besides, Sentence> {
+        let flag = "--masters-are-nodes";
+        if let Some(text) = &self.masters_are_nodes {
+            return read(flag, text);
+        }
+        let question = "Whether masters are nodes as well, as kubeadm's are, so that webhooks and \
+                        metrics-server in Pods are reached, yes or no (empty: no): ";
+        match person.may_say(flag, question)?.as_str() {
+            "" => Ok(Besides::Nothing),
+            text => read(flag, text),
+        }
     }
 }
 
@@ -168,31 +194,68 @@ mod tests {
     #[test]
     fn a_person_is_asked_for_what_flags_leave_open() {
         let said = "prod\nm1=192.0.2.11 m2=192.0.2.12 m3=192.0.2.13\n192.0.2.9/24\n\
-                    n1=192.0.2.21 n2=192.0.2.22\nubuntu\n";
+                    n1=192.0.2.21 n2=192.0.2.22\nyes\nubuntu\n";
         let (answers, questions) = asked(&[], said);
         let answers = answers.unwrap();
         assert_eq!(answers.name, "prod");
         assert_eq!(answers.masters.len(), 3);
         assert_eq!(answers.address, Some("192.0.2.9/24".parse().unwrap()));
         assert_eq!(answers.nodes, named(&["n1=192.0.2.21", "n2=192.0.2.22"]));
+        assert_eq!(answers.besides, Besides::Nodes);
         assert_eq!(answers.user.as_deref(), Some("ubuntu"));
-        assert_eq!(questions.matches(": ").count(), 7, "{questions}");
+        assert_eq!(questions.matches(": ").count(), 9, "{questions}");
         let flags = [
             "--name=prod",
             "--master=m1=192.0.2.11",
             "--node=n1=192.0.2.21",
+            "--masters-are-nodes=no",
             "--ssh-user=ubuntu",
         ];
         let (answers, questions) = asked(&flags, "");
         let answers = answers.unwrap();
         assert_eq!(answers.nodes, named(&["n1=192.0.2.21"]));
+        assert_eq!(answers.besides, Besides::Nothing);
         assert_eq!(answers.user.as_deref(), Some("ubuntu"));
         assert_eq!(questions, "");
     }
 
     #[test]
+    fn masters_are_nodes_where_that_is_said() {
+        for (flag, said, wanted) in [
+            (None, "\n", Ok(Besides::Nothing)),
+            (None, "y\n", Ok(Besides::Nodes)),
+            (
+                None,
+                "perhaps\n",
+                Err("--masters-are-nodes \"perhaps\": is neither yes nor no"),
+            ),
+            (Some("--masters-are-nodes"), "", Ok(Besides::Nodes)),
+            (Some("--masters-are-nodes=no"), "", Ok(Besides::Nothing)),
+        ] {
+            let known = [
+                "--name=prod",
+                "--master=m1=192.0.2.11",
+                "--node=n1=192.0.2.21",
+                "--ssh-user=",
+            ];
+            let flags: Vec<_> = known.into_iter().chain(flag).collect();
+            let (answers, _) = asked(&flags, said);
+            let besides = answers.map(|answers| answers.besides);
+            assert_eq!(besides, wanted.map_err(str::to_owned), "{flag:?} {said:?}");
+        }
+    }
+
+    #[test]
+    fn who_asks_nobody_gets_masters_alone() {
+        let words = ["init", "--name=prod", "--master=m1=192.0.2.11"];
+        let init = Command::parse_from(words).init;
+        let answers = init.answers(&mut Person::nobody()).unwrap();
+        assert_eq!(answers.besides, Besides::Nothing);
+    }
+
+    #[test]
     fn nodes_and_the_user_may_be_left_open_and_masters_may_not() {
-        let (answers, _) = asked(&["--name=prod"], "m1=192.0.2.11\n\n \n");
+        let (answers, _) = asked(&["--name=prod"], "m1=192.0.2.11\n\n\n \n");
         let answers = answers.unwrap();
         assert_eq!((answers.nodes, answers.user), (Vec::new(), None));
         let (answers, _) = asked(&["--name=prod"], "\n");
