@@ -9,6 +9,9 @@
     reason = "tests"
 )]
 
+#[path = "render/flags.rs"]
+mod flags;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -16,7 +19,7 @@ use std::{env, fs};
 use sternpost::listing::listing;
 use sternpost::render::{self, Known, Newcomers};
 use sternpost::resource::{Resource, Shared};
-use sternpost::spec::{self, Cluster, Component};
+use sternpost::spec::{self, Cluster};
 
 const SPECS: [&str; 5] = ["whole", "dual", "external", "six", "leases"];
 
@@ -305,89 +308,4 @@ fn a_node_of_the_control_plane_is_told_apart() {
             assert!(text.contains(label), "{text}");
         }
     }
-}
-
-/// Flags that are rendered and that nothing else rests on.
-const CHANGEABLE: &[(&str, &[&str])] = &[
-    (
-        "etcd",
-        &[
-            "initial-cluster-state",
-            "listen-metrics-urls",
-            "quota-backend-bytes",
-            "auto-compaction-mode",
-            "auto-compaction-retention",
-        ],
-    ),
-    (
-        "kube-apiserver",
-        &[
-            "allow-privileged",
-            "authorization-mode",
-            "enable-admission-plugins",
-            "kubelet-preferred-address-types",
-            "service-account-issuer",
-            "audit-policy-file",
-            "audit-log-path",
-            "audit-log-maxage",
-            "audit-log-maxbackup",
-            "audit-log-maxsize",
-            "encryption-provider-config-automatic-reload",
-            "shutdown-delay-duration",
-            "shutdown-send-retry-after",
-            "goaway-chance",
-        ],
-    ),
-    (
-        "kube-controller-manager",
-        &[
-            "allocate-node-cidrs",
-            "cluster-name",
-            "use-service-account-credentials",
-            "controllers",
-            "kube-api-qps",
-            "kube-api-burst",
-            "node-cidr-mask-size",
-            "node-cidr-mask-size-ipv4",
-            "node-cidr-mask-size-ipv6",
-            "bind-address",
-        ],
-    ),
-    ("kube-scheduler", &["bind-address"]),
-    ("kubelet", &["node-labels", "max-pods"]),
-    ("kube-proxy", &[]),
-];
-
-/// A flag of ours is either refused in a description, or it is known that it may be changed.
-#[test]
-fn each_flag_is_ours_or_may_be_changed() {
-    let mut seen = std::collections::BTreeSet::new();
-    for name in SPECS {
-        let cluster = cluster(name);
-        for host in &cluster.hosts {
-            let resources = render::host(&cluster, host, &known());
-            for component in Component::ALL {
-                let unit = format!("/etc/systemd/system/{component}.service");
-                let there = |one: &Resource| matches!(one, Resource::File(file) if file.path == unit);
-                if !resources.iter().any(there) {
-                    continue;
-                }
-                let text = file(&resources, &unit);
-                let words = text.split_whitespace().map(|word| word.trim_matches('"'));
-                let flags =
-                    words.filter_map(|word| word.strip_prefix("--")?.split('=').next());
-                for flag in flags {
-                    let mut lists =
-                        CHANGEABLE.iter().filter(|(of, _)| *of == component.name());
-                    let may = lists.any(|(_, flags)| flags.contains(&flag));
-                    let extra =
-                        cluster.extra_flags(component).any(|(name, _)| name == flag);
-                    let refused = component.refuses(flag).is_some();
-                    assert!(refused != (may || extra), "{component} --{flag}");
-                    seen.insert(format!("{component} {flag}"));
-                }
-            }
-        }
-    }
-    assert!(seen.len() > 60, "{seen:?}");
 }

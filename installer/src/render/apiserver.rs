@@ -200,7 +200,25 @@ fn flags(cluster: &Cluster, host: &Host) -> Flags {
         .set("shutdown-send-retry-after", "true")
         // Long-lived connections spread again after a restart, a few at a time.
         .set("goaway-chance", "0.001");
-    store(cluster, host, flags).and_extra(cluster, Component::Apiserver)
+    called(host, store(cluster, host, flags)).and_extra(cluster, Component::Apiserver)
+}
+
+/// By which address webhooks and aggregated APIs are called. A Service's own leads somewhere
+/// where kube-proxy runs, which is on nodes; from elsewhere the addresses behind it are called:
+/// those of Pods in their hosts' network and of servers outside the cluster are in reach there,
+/// and those of Pods where whoever joins them routes them to all hosts.
+///
+/// One flag is for both: `buildServiceResolver` (cmd/kube-apiserver/app/server.go, the same from
+/// 1.29 to 1.36) makes one resolver by it, for `CreateAggregatorConfig` as for the admission
+/// plugins and the conversion of custom resources; `HookClient` dials what it says
+/// (apiserver/pkg/util/webhook/client.go). A Service without addresses behind it
+/// (`ExternalName`) is refused by that one (`ResolveEndpoint`,
+/// apiserver/pkg/util/proxy/proxy.go).
+fn called(host: &Host, flags: Flags) -> Flags {
+    match host.is(Role::Node) {
+        true => flags,
+        false => flags.set("enable-aggregator-routing", "true"),
+    }
 }
 
 fn store(cluster: &Cluster, host: &Host, flags: Flags) -> Flags {

@@ -110,7 +110,7 @@ fn masters(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
     apart(cluster, reader, &hosts);
 }
 
-/// What leads to Services is on nodes alone, and webhooks and aggregated APIs are Services.
+/// What leads to Pods is on nodes alone, and webhooks and aggregated APIs are most often Pods.
 /// Manifests may bring such; whether anything else does is not to be seen here.
 fn apart(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
     let mut all = cluster.hosts.iter();
@@ -122,9 +122,9 @@ fn apart(cluster: &Cluster, reader: &mut Reader<'_>, at: &KeyPath) {
     let at = at.index(position).key("roles");
     let problem = |bring: &str| {
         format!(
-            "is without node: from there no Service and no Pod is reached, so that its API \
-             server's calls of webhooks and aggregated APIs{bring} time out; add node, whose \
-             Pods it still takes none of"
+            "is without node: from there the hosts' networks are reached and that of Pods is \
+             not, so that its API server's calls of webhooks and aggregated APIs in Pods{bring} \
+             time out; add node, whose Pods it still takes none of"
         )
     };
     match cluster.manifests {
