@@ -23,6 +23,7 @@ pub mod control_plane;
 pub mod daemons;
 pub mod endpoint;
 pub mod error;
+pub mod extension;
 pub mod failures;
 pub mod fault;
 pub mod group;

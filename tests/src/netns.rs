@@ -19,8 +19,8 @@ use crate::error::{Doing, LabError};
 
 /// What every namespace of every run starts with.
 const PREFIX: &str = "sp-";
-/// Where `ip netns` keeps its names.
-const NAMES: &str = "/run/netns";
+/// Where `ip netns` keeps its names, and CNI those of Pods.
+pub(crate) const NAMES: &str = "/run/netns";
 /// Sockets and other short-lived files of a run, beside the namespaces' names.
 const FILES: &str = "/run/sternpost-lab";
 /// One job at a time is ever waited for.
@@ -64,6 +64,15 @@ impl Netns {
     /// When there is no such process.
     pub fn of_machine(name: String, process: Pid) -> Result<Self, LabError> {
         let path = PathBuf::from(format!("/proc/{process}/ns/net"));
+        Self::seated(name, path, Maker::Machine)
+    }
+
+    /// Seats a thread in a network inside a booted machine, such as a Pod's, by the file that
+    /// stands for it.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub(crate) fn inside_machine(name: String, path: PathBuf) -> Result<Self, LabError> {
         Self::seated(name, path, Maker::Machine)
     }
 

@@ -28,12 +28,7 @@ pub fn client(
     identity: Option<Identity<'_>>,
 ) -> Result<Arc<ClientConfig>, LabError> {
     let said = |e: &dyn std::fmt::Display| LabError::Certificates(e.to_string());
-    let mut roots = RootCertStore::empty();
-    for cert in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
-        roots
-            .add(cert.map_err(|e| said(&e))?)
-            .map_err(|e| said(&e))?;
-    }
+    let roots = roots(ca_pem)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -54,6 +49,18 @@ pub fn client(
     };
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// The authorities of a PEM, and no others.
+pub(crate) fn roots(ca_pem: &str) -> Result<RootCertStore, LabError> {
+    let said = |e: &dyn std::fmt::Display| LabError::Certificates(e.to_string());
+    let mut roots = RootCertStore::empty();
+    for cert in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        roots
+            .add(cert.map_err(|e| said(&e))?)
+            .map_err(|e| said(&e))?;
+    }
+    Ok(roots)
 }
 
 /// What a kubeconfig with everything in it says: whom to trust, and as whom to come.

@@ -7,6 +7,7 @@ mod bad;
 mod befallen;
 mod bounds;
 mod broken;
+mod called;
 mod checks;
 mod from_master;
 mod kills;

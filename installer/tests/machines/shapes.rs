@@ -1,6 +1,7 @@
 //! A cluster of another shape: etcd on a host of its own, api-lb on the loopback address of
-//! every host, routes between Pods, and add-ons of the operator's; and a node that goes on when
-//! the master that it uses is gone.
+//! every host, a master that is a node and one that is none, routes between Pods, add-ons of the
+//! operator's, and what API servers call; and a node that goes on when the master that it uses
+//! is gone.
 //!
 //! Leaves to `adopted`: an etcd of others, and a master without a balancer.
 
@@ -14,14 +15,15 @@ use lab::wait;
 use libtest_mimic::Failed;
 
 use super::checks::{self, PATIENCE, holds};
-use super::{leave, node, pods, whole};
+use super::{called, leave, node, pods, whole};
 
 const BOXES: [Box; 4] = [
     Box::new("e1", 31, "etcd"),
-    Box::new("m1", 11, "controlPlane"),
+    Box::new("m1", 11, "controlPlane, node"),
     Box::new("m2", 12, "controlPlane"),
     Box::new("n1", 21, "node"),
 ];
+const NODES: [&str; 2] = ["m1", "n1"];
 /// Where every host finds the API.
 const LOCAL: &str = "127.0.0.1:6443";
 /// Add-ons in the order of their names: the second is of a kind and in a namespace that the
@@ -88,7 +90,7 @@ pub(crate) fn apart() -> Result<(), Failed> {
         let away = format!("take /var/lib/kubelet/pki/kubelet-{which}-current.pem away");
         holds(&first.said, &away)?;
     }
-    let verified = pods::whole(&rig, &["n1"], LOCAL)?;
+    let verified = pods::whole(&rig, &NODES, LOCAL)?;
     holds(&verified.printed, "good: 1/1 take a write")?;
     leave::well(&rig)?;
     println!("apply: {:.1?}, verify: {:.1?}", first.took, verified.took);
@@ -98,6 +100,7 @@ pub(crate) fn apart() -> Result<(), Failed> {
     let second = rig.apply(&[])?.ended(0)?;
     checks::nothing_done(&second, &rig)?;
     changed(&rig)?;
+    called(&rig)?;
     outlived(&mut rig)?;
     leave::gone(&rig, &before)
 }
@@ -187,6 +190,20 @@ fn changed(rig: &Rig) -> Result<(), Failed> {
 fn running(rig: &Rig) -> Result<String, Failed> {
     let hosts = BOXES.iter().map(|one| rig.on(one.name, RUNNING));
     Ok(hosts.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Webhooks and aggregated APIs are called by both kinds of masters.
+#[expect(clippy::print_stdout, reason = "how long belongs to the result")]
+fn called(rig: &Rig) -> Result<(), Failed> {
+    let begun = Instant::now();
+    let [_, m1, m2, n1] = &BOXES;
+    called::answered(rig, n1, &[*m1, *m2])?;
+    println!(
+        "an aggregated API and a webhook in a Pod, and in the hosts' network, called by both \
+         masters: {:.1?}",
+        begun.elapsed()
+    );
+    Ok(())
 }
 
 /// The master that the node's own balancer has led it to dies: the node goes on by the other

@@ -26,6 +26,7 @@ use nix::unistd::Pid;
 use crate::command::run;
 use crate::error::{Doing, LabError};
 use crate::host::{Host, NamespaceHost, six};
+use crate::netns::{NAMES, Netns};
 use crate::process::{Process, Program};
 use crate::requirement;
 use crate::segment::Segment;
@@ -180,6 +181,25 @@ impl Machine {
     /// When the machine has died.
     pub fn network(&self) -> Result<NamespaceHost, LabError> {
         NamespaceHost::of_machine(&self.name, self.address, &self.folder, self.leader)
+    }
+
+    /// The network of a Pod that runs there, by its address.
+    ///
+    /// # Errors
+    /// When none has it.
+    pub fn pod(&self, address: Ipv4Addr) -> Result<Netns, LabError> {
+        let names = self.output("ls", &[NAMES])?;
+        let has = |name: &&str| {
+            let words = ["-n", name, "-o", "-4", "address", "show"];
+            let said = self.output("ip", &words).unwrap_or_default();
+            said.contains(&format!(" inet {address}/"))
+        };
+        let name = names.lines().find(has);
+        let name = name.ok_or_else(|| {
+            LabError::Missing(format!("a Pod with {address} on {}", self.name))
+        })?;
+        let path = format!("/proc/{}/root{NAMES}/{name}", self.leader);
+        Netns::inside_machine(format!("{}-{address}", self.name), path.into())
     }
 
     /// What its files differ in from the root file system, on this machine's disk.
