@@ -36,6 +36,21 @@ pub enum MergeError {
     },
 }
 
+/// Where the current context of a kubeconfig leads; nothing where that is not to be read.
+pub(crate) fn server(text: &str) -> Option<String> {
+    let file = read(text).ok()?;
+    let current = file.get("current-context")?.as_str()?;
+    let named = |list: &'static str, wanted: &str| {
+        let all = entries(&file, list).ok()?.into_iter();
+        let mut all = all.filter(|one| name(one) == Some(wanted));
+        all.next()
+    };
+    let context = named(CONTEXTS, current)?;
+    let cluster = named(CLUSTERS, context.get("context")?.get("cluster")?.as_str()?)?;
+    let server = cluster.get("cluster")?.get("server")?.as_str()?;
+    Some(server.to_owned())
+}
+
 /// `there` with the entries of `added`: those of the same cluster are replaced, all others
 /// stay, and so does the current context where there is one.
 ///
@@ -192,6 +207,18 @@ mod tests {
         assert_eq!(both["users"][0]["name"], "admin");
         let again = merged(&merged(there, ADDED).unwrap(), ADDED).unwrap();
         assert_eq!(value(&again), both, "merged twice");
+    }
+
+    #[test]
+    fn a_kubeconfig_leads_where_its_current_context_does() {
+        let clusters = "clusters: [{name: a, cluster: {server: https://a}}, {name: b, cluster: {server: https://b}}]";
+        let contexts = "contexts: [{name: x, context: {cluster: b, user: c}}, {name: y, context: {cluster: c}}]";
+        for (current, wanted) in [("x", Some("https://b")), ("y", None), ("z", None)] {
+            let text = format!("{clusters}\n{contexts}\ncurrent-context: {current}\n");
+            assert_eq!(server(&text).as_deref(), wanted, "{current}");
+        }
+        assert_eq!(server(""), None);
+        assert_eq!(server(clusters), None);
     }
 
     /// Each row: what is there, and what is said of it; nothing is when the cluster is the same.

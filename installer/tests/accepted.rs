@@ -296,6 +296,7 @@ pub(crate) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
         interface: "ens33".to_owned(),
         resolv_conf: None,
         newcomers: Newcomers::Expected,
+        dials: None,
     };
     render::host(cluster, host, &known)
 }

@@ -10,6 +10,8 @@
 
 #[path = "plan/kubelet.rs"]
 mod kubelet;
+#[path = "plan/over.rs"]
+mod over;
 #[path = "plan/world.rs"]
 mod world;
 

@@ -37,6 +37,7 @@ fn known() -> Known {
         interface: "ens33".to_owned(),
         resolv_conf: Some("/run/systemd/resolve/resolv.conf".to_owned()),
         newcomers: Newcomers::Expected,
+        dials: None,
     }
 }
 

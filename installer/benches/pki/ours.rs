@@ -24,6 +24,7 @@ pub(crate) fn certificates(cluster: &Cluster) -> Vec<Certificate> {
         interface: "eth0".to_owned(),
         resolv_conf: None,
         newcomers: Newcomers::None,
+        dials: None,
     };
     let hosts = cluster.hosts.iter();
     let all = hosts.flat_map(|host| render::host(cluster, host, &known));

@@ -23,7 +23,8 @@ impl<S: Services> Agent<S> {
             Err(error) => return failed(&error),
         };
         let units: Vec<_> = readers.iter().map(|run| run.unit.clone()).collect();
-        let unread = unread::unread(&entries, &units);
+        let doubted = |path: &str| previous::doubted(&self.root, path);
+        let unread = unread::unread(&entries, &units, doubted);
         let mut outdated = Vec::new();
         for path in paths {
             let mut own = readers.iter().filter(|run| run.reads.contains(path));

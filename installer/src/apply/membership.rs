@@ -203,6 +203,7 @@ mod tests {
                 interface: String::new(),
                 resolv_conf: None,
                 newcomers: render::Newcomers::None,
+                dials: None,
             };
             let all = render::host(&cluster, host, &known);
             let units = all.iter().filter_map(|one| match one {

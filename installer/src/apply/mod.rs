@@ -3,6 +3,7 @@
 
 mod authority;
 mod cause;
+pub mod endpoint;
 mod founding;
 mod join;
 mod material;

@@ -246,6 +246,7 @@ mod tests {
             interface: "lo".to_owned(),
             resolv_conf: None,
             newcomers: Newcomers::None,
+            dials: None,
         };
         let all = render::host(cluster, &cluster.hosts[0], &known);
         let text = |end: &str| {

@@ -202,6 +202,7 @@ mod tests {
             interface: "lo".to_owned(),
             resolv_conf: None,
             newcomers: Newcomers::None,
+            dials: None,
         };
         let masters = cluster.with(Role::ControlPlane).map(|host| {
             let all = render::host(cluster, host, &known);

@@ -23,6 +23,8 @@ pub enum Part {
     Follows,
     /// It does both of the last two.
     Trails,
+    /// Its kubelet goes over to where the API is found from then on.
+    Goes,
 }
 
 /// What others ask, and what asks it, which it is to be as new as at least.
@@ -51,6 +53,7 @@ impl Part {
             // API servers wait for what it brings: its kubelet must not wait for them.
             (Self::Brings, true) => Self::Brings,
             (Self::Apart | Self::Follows | Self::Trails, true) => Self::Follows,
+            (Self::Goes, true) => Self::Goes,
             (part, false) => part,
         }
     }
@@ -138,8 +141,8 @@ pub enum End {
     Failed,
 }
 
-/// The turns of a run. Where no host interrupts anything, as in the first, all begin at once; where
-/// no API server becomes another, nobody follows.
+/// The turns of a run. Where no host interrupts anything, as in the first, or goes over, all begin
+/// at once; where no API server becomes another, nobody follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Turns {
     brings: BTreeSet<String>,
@@ -154,7 +157,7 @@ impl Turns {
     #[must_use]
     pub fn of(parts: impl IntoIterator<Item = (String, Part)>) -> Self {
         let (mut turns, mut last) = (Self::default(), VecDeque::new());
-        let mut renewed = false;
+        let (mut renewed, mut going) = (false, BTreeSet::new());
         for (host, part) in parts {
             renewed |= part == Part::Renews;
             match part {
@@ -162,6 +165,7 @@ impl Turns {
                 Part::Brings => drop(turns.brings.insert(host)),
                 Part::Interrupts | Part::Renews => turns.interrupts.push_back(host),
                 Part::Follows => drop(turns.follows.insert(host)),
+                Part::Goes => drop(going.insert(host)),
                 Part::Trails => {
                     turns.follows.insert(host.clone());
                     last.push_back(host);
@@ -169,12 +173,13 @@ impl Turns {
             }
         }
         turns.interrupts.append(&mut last);
-        if turns.interrupts.is_empty() {
+        if going.is_empty() && turns.interrupts.is_empty() {
             turns.brings.clear();
         }
         if !renewed {
             turns.follows.clear();
         }
+        turns.follows.append(&mut going);
         turns
     }
 

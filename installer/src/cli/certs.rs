@@ -149,6 +149,7 @@ pub(super) fn known() -> Known {
         interface: String::new(),
         resolv_conf: None,
         newcomers: Newcomers::None,
+        dials: None,
     }
 }
 

@@ -227,6 +227,7 @@ fn rendered(
         interface,
         resolv_conf: None,
         newcomers: Newcomers::Expected,
+        dials: None,
     };
     let hosts: Vec<_> = match wanted {
         Some(wanted) => vec![host(&cluster, path, wanted)?],

@@ -165,7 +165,7 @@ fn syncs(way: &mut Piped) -> Result<Syncs, String> {
     Ok(syncs)
 }
 
-fn probed(way: &mut Piped, probe: Probe) -> Result<Probed, String> {
+pub(super) fn probed(way: &mut Piped, probe: Probe) -> Result<Probed, String> {
     let answer = reach::asked(way, Order::Probe(probe))?;
     let Answer::Probed(probed) = answer else {
         return Err(format!("the agent answered {answer:?}"));

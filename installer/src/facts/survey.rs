@@ -14,6 +14,7 @@ use super::System;
 use super::look::first;
 use crate::agent::below;
 use crate::judge;
+use crate::kubeconfig;
 use crate::layout;
 
 /// Where systemd-resolved writes the name servers that it asks itself.
@@ -40,6 +41,9 @@ pub struct Machine {
     /// The certificate that its kubelet shows, without the key.
     #[serde(default)]
     pub shows: Option<String>,
+    /// Where its kubelet looks for the API, as its kubeconfig says it.
+    #[serde(default)]
+    pub dials: Option<String>,
     /// Its processor, as its kernel says it (`uname -m`).
     #[serde(default)]
     pub processor: String,
@@ -102,6 +106,7 @@ pub fn survey(root: &Path) -> Result<Machine, SurveyError> {
         system: Box::new(System::look(root)),
         joined: joined(root, SystemTime::now()),
         shows: shows(root),
+        dials: dials(root),
         // An agent runs on the processor that it was built for.
         processor: std::env::consts::ARCH.to_owned(),
     })
@@ -123,6 +128,11 @@ fn joined(root: &Path, now: SystemTime) -> bool {
 fn shows(root: &Path) -> Option<String> {
     let text = fs::read_to_string(below(root, layout::KUBELET_CLIENT)).ok()?;
     first(&text)
+}
+
+fn dials(root: &Path) -> Option<String> {
+    let known = below(root, &layout::kubeconfig("kubelet"));
+    kubeconfig::server(&fs::read_to_string(known).ok()?)
 }
 
 /// The first server of a resolv.conf(5) that nobody but this host can ask.
@@ -256,6 +266,12 @@ mod tests {
         let pem = format!("{}{}", issued.certificate_pem, issued.key_pem.expose());
         put(layout::KUBELET_CLIENT, &pem);
         assert!(joined(root.path(), now));
+        assert_eq!(dials(root.path()), None);
+        let known = "clusters: [{name: a, cluster: {server: \"https://192.0.2.9:6443\"}}]\n\
+                     contexts: [{name: a, context: {cluster: a, user: a}}]\ncurrent-context: a\n";
+        put(&layout::kubeconfig("kubelet"), known);
+        let dials = dials(root.path());
+        assert_eq!(dials.as_deref(), Some("https://192.0.2.9:6443"));
         assert_eq!(shows(root.path()), Some(issued.certificate_pem));
         assert!(!joined(root.path(), now + pki::LEAF_LIFETIME * 2));
         put(&layout::certificate("ca"), other.certificate_pem());

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use crate::facts::{Entry, Facts, Kind, sha256};
 use crate::judge::{Why, judge};
 use crate::layout;
+use crate::reset;
 use crate::resource::{
     Authority, Block, Certificate, File, Folder, Owner, Program, Resource, Shared,
 };
@@ -131,7 +132,13 @@ fn replaced(
         (_, Step::Write { change, .. }) => *change == Change::Rights,
         (_, _) => false,
     };
+    // What a component of ours has written for itself is none of theirs.
+    let own = |path: &String| {
+        let unit = reset::writer(path).map(|unit| format!("{}/{unit}", layout::UNITS));
+        unit.is_some_and(|unit| facts.laid.contains(&unit))
+    };
     let others = paths.iter().filter(|path| facts.others.contains(*path));
+    let others = others.filter(|path| !own(path));
     let keep = |path: &String| Step::Keep { path: path.clone() };
     others.filter(|_| !stays).map(keep).collect()
 }

@@ -288,6 +288,7 @@ fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
         interface: String::new(),
         resolv_conf: None,
         newcomers: render::Newcomers::None,
+        dials: None,
     };
     render::host(cluster, host, &known)
 }

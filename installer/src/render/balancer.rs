@@ -316,6 +316,7 @@ mod tests {
             interface: "eth0".to_owned(),
             resolv_conf: None,
             newcomers: super::super::Newcomers::None,
+            dials: None,
         };
         let config = vip_daemon(&cluster, &cluster.hosts[0], router, &known);
         let wanted = ["2001:db8::9", "192.0.2.9"];

@@ -5,13 +5,35 @@ use serde_json::json;
 
 use super::yaml::yaml;
 use crate::layout;
-use crate::resource::File;
+use crate::resource::{File, Owner};
 use crate::spec::Cluster;
 
 /// `/etc/kubernetes/NAME.conf`, for the identity in `NAME.crt` and `NAME.key` below the
 /// folder of certificates.
 pub(super) fn kubeconfig(cluster: &Cluster, server: &str, name: &str) -> File {
-    let content = yaml(&json!({
+    let (certificate, key) = (layout::certificate(name), layout::key(name));
+    let content = text(cluster, server, name, [&certificate, &key]);
+    File::public(layout::kubeconfig(name), content)
+}
+
+/// The same for an identity that its owner renews, both in one file; with the rights that kubelet
+/// gives it.
+pub(super) fn renewed(cluster: &Cluster, server: &str, name: &str, pem: &str) -> File {
+    File {
+        path: layout::kubeconfig(name),
+        mode: 0o600,
+        owner: Owner::Root,
+        content: text(cluster, server, name, [pem, pem]),
+    }
+}
+
+fn text(
+    cluster: &Cluster,
+    server: &str,
+    name: &str,
+    [certificate, key]: [&str; 2],
+) -> String {
+    yaml(&json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{
@@ -24,8 +46,8 @@ pub(super) fn kubeconfig(cluster: &Cluster, server: &str, name: &str) -> File {
         "users": [{
             "name": name,
             "user": {
-                "client-certificate": layout::certificate(name),
-                "client-key": layout::key(name),
+                "client-certificate": certificate,
+                "client-key": key,
             },
         }],
         "contexts": [{
@@ -33,6 +55,5 @@ pub(super) fn kubeconfig(cluster: &Cluster, server: &str, name: &str) -> File {
             "context": {"cluster": cluster.name, "user": name},
         }],
         "current-context": cluster.name,
-    }));
-    File::public(layout::kubeconfig(name), content)
+    }))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::flags::Flags;
 use super::unit::Service;
-use super::{Known, kubeconfig, server, yaml};
+use super::{Known, elsewhere, kubeconfig, server, yaml};
 use crate::layout::{self, certificate};
 use crate::resource::{
     Authority, Certificate, File, Folder, OnChange, Owner, Program, Resource, Shared,
@@ -22,7 +22,7 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
         Program::new("kubelet").into(),
         Resource::Shared(Shared::Trust(Authority::Kubernetes)),
     ];
-    all.extend(identity(cluster, host));
+    all.extend(identity(cluster, host, known));
     all.extend([
         Resource::Folder(Folder {
             path: layout::KUBELET.into(),
@@ -40,6 +40,7 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
             reads: vec![
                 unit,
                 CONFIG.into(),
+                layout::kubeconfig(IDENTITY),
                 layout::KUBELET_CLIENT.into(),
                 layout::KUBELET_SERVER.into(),
             ],
@@ -52,10 +53,16 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
 
 /// How it comes to its first certificate. No token makes a master: the name of one is none
 /// that bootstrap-signer gives to whoever has a token, so it has its certificate from the
-/// beginning, and renews it as every kubelet does.
-fn identity(cluster: &Cluster, host: &Host) -> Vec<Resource> {
+/// beginning, and renews it as every kubelet does. One that has joined and is to look for the API
+/// elsewhere is told so: a token would not tell it any more.
+fn identity(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Resource> {
     if !host.is(Role::ControlPlane) {
-        return vec![Resource::Shared(Shared::Join)];
+        let over = elsewhere(cluster, host, known).map(|_| {
+            let (server, pem) = (server(cluster, host), layout::KUBELET_CLIENT);
+            kubeconfig::renewed(cluster, &server, IDENTITY, pem).into()
+        });
+        let join = Resource::Shared(Shared::Join);
+        return [join].into_iter().chain(over).collect();
     }
     let user = format!("system:node:{}", host.name);
     vec![

@@ -48,6 +48,8 @@ pub struct Known {
     pub resolv_conf: Option<String>,
     /// Whether a host of the cluster is still to become a node.
     pub newcomers: Newcomers,
+    /// Where its kubelet looks for the API, once it has joined by a token.
+    pub dials: Option<String>,
 }
 
 /// Whether kubelets are to ask for their first certificates.
@@ -114,6 +116,18 @@ pub fn store_beside(host: &Host) -> String {
 #[must_use]
 pub fn peer(host: &Host) -> String {
     etcd::peer(host)
+}
+
+/// Where the kubelet of a host that has joined by a token looks for the API, when that is not where
+/// it is to. It has written that down when it joined, and never does so again.
+pub(crate) fn elsewhere<'a>(
+    cluster: &Cluster,
+    host: &Host,
+    known: &'a Known,
+) -> Option<&'a str> {
+    let joins = host.is(Role::Node) && !host.is(Role::ControlPlane);
+    let dials = known.dials.as_deref().filter(|_| joins)?;
+    (dials != server(cluster, host)).then_some(dials)
 }
 
 /// Where the components of this host find the API: on a control-plane host the API server

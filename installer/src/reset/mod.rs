@@ -117,6 +117,13 @@ const WRITTEN: [(&str, &str); 3] = [
     ("flanneld.service", "/etc/cni/net.d/10-flannel.conflist"),
 ];
 
+/// The unit that writes a file for itself.
+#[must_use]
+pub fn writer(path: &str) -> Option<&'static str> {
+    let mut all = WRITTEN.iter();
+    all.find(|(_, at)| *at == path).map(|(unit, _)| *unit)
+}
+
 /// Paths that are looked at beside those of the journal.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     let all = DATA.into_iter().chain(WRITTEN).map(|(_, path)| path);
@@ -151,6 +158,8 @@ pub fn plan(inventory: &Inventory, data: Data) -> Removal {
     for (path, one) in &ours {
         match before.get(path) {
             Some(was) => removal.back(inventory, path, one, was),
+            // Below: it may have been written anew since.
+            None if writer(path).is_some_and(|unit| laid.contains(unit)) => {}
             None => removal.thing(inventory, path, one, data),
         }
     }

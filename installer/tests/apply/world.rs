@@ -166,6 +166,7 @@ fn rendered(cluster: &Cluster) -> Vec<Resource> {
         interface: "eth0".to_owned(),
         resolv_conf: None,
         newcomers: Newcomers::Expected,
+        dials: None,
     };
     render::host(cluster, &cluster.hosts[0], &known)
 }

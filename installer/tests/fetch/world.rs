@@ -33,6 +33,7 @@ impl World {
             interface: "eth0".to_owned(),
             resolv_conf: None,
             newcomers: Newcomers::None,
+            dials: None,
         };
         let host = cluster.hosts.first().ok_or("no host")?;
         let resources = render::host(&cluster, host, &known);

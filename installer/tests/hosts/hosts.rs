@@ -119,6 +119,11 @@ impl Hosts {
         Ok(())
     }
 
+    /// Somebody takes connections at this address and port, beside every later command.
+    pub(super) fn serve(&self, at: &str) -> Tried {
+        Ok(fs::write(self.folder.path().join("served"), at)?)
+    }
+
     /// What the members of etcd say when they are asked for their list.
     pub(super) fn members(&self, list: &str) -> Tried {
         Ok(fs::write(self.folder.path().join("members"), list)?)
@@ -197,6 +202,7 @@ impl Hosts {
             interface: "lo".to_owned(),
             resolv_conf: None,
             newcomers: Newcomers::Expected,
+            dials: None,
         };
         let binaries = self.desk().join("binaries");
         for host in &cluster.hosts {
@@ -280,9 +286,14 @@ impl Hosts {
                       ip link add seg0 type veth peer name p$$ netns \"$NEIGHBOUR\" && \
                       ip link set seg0 up && \
                       nsenter --net --target \"$NEIGHBOUR\" ip link set p$$ up || exit 99; fi; \
-                      exec \"$@\"";
+                      [ -n \"$SERVED\" ] || exec \"$@\"; \
+                      ip address add \"${SERVED%:*}/32\" dev lo; perl -MIO::Socket::INET -e '
+                          my $all = IO::Socket::INET->new(Listen => 9, LocalAddr => shift) or die;
+                          while (my $one = $all->accept) { close $one }
+                      ' \"$SERVED\" & \"$@\"; code=$?; kill $!; exit $code";
         let neighbour = self.neighbour.as_ref();
         let neighbour = neighbour.map(|Neighbour(one)| one.id().to_string());
+        let served = fs::read_to_string(self.folder.path().join("served"));
         let program = Path::new(env!("CARGO_BIN_EXE_sternpost"));
         let own = program.parent().unwrap_or(Path::new("/"));
         let path = format!(
@@ -298,6 +309,7 @@ impl Hosts {
             .env("ADDRESSES", HOSTS.map(|(_, address)| address).join(" "))
             .env("NEIGHBOUR", neighbour.unwrap_or_default())
             .env("PATH", path)
+            .env("SERVED", served.unwrap_or_default())
             .env("HOME", self.folder.path())
             .env_remove("XDG_STATE_HOME")
             .env_remove("XDG_CACHE_HOME")

@@ -14,6 +14,7 @@ mod guards;
 mod hosts;
 mod joins;
 mod master;
+mod over;
 mod played;
 mod safe;
 mod secrets;
@@ -103,6 +104,18 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_worker_of_another_cluster_joins_this_one",
         joins::of_another,
+    ),
+    (
+        "a_node_goes_over_to_another_address_when_all_masters_serve_there",
+        over::address,
+    ),
+    (
+        "an_address_is_given_up_when_no_node_looks_there_any_more",
+        over::balancer,
+    ),
+    (
+        "a_new_master_takes_no_address_whose_holder_it_would_not_hear",
+        over::heard,
     ),
     (
         "a_node_that_nobody_would_let_in_is_not_begun",

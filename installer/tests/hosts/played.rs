@@ -66,13 +66,17 @@ start | restart)
     # A kubelet that is let in has its certificate, for which another of its authority stands; one
     # that has any goes on with that.
     if grep -qs bootstrap-kubeconfig "/etc/systemd/system/$unit"; then
-        test -e /etc/kubernetes/kubelet.conf || : >/etc/kubernetes/kubelet.conf
+        # It goes on by what has let it in, where it has nothing yet.
+        conf=/etc/kubernetes/kubelet.conf
+        test -s $conf || cat /etc/kubernetes/bootstrap-kubelet.conf >$conf
         mkdir -p /var/lib/kubelet/pki
         pem=/var/lib/kubelet/pki/kubelet-client-current.pem
         test -e $pem || cat /etc/kubernetes/pki/kube-proxy.crt >$pem
     fi
     echo "$SP_HOST up $unit" >>FOLDER/log ;;
+reload) echo "$SP_HOST reload $unit" >>FOLDER/log ;;
 stop)
+    echo "$SP_HOST stop $unit" >>FOLDER/log
     # Once it takes its time.
     sleep "$(cat /run/slow-stop 2>/dev/null || echo 0)"
     rm -f /run/slow-stop "$units/$unit.active" ;;

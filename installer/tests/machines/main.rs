@@ -16,6 +16,7 @@ mod leave;
 mod lost;
 mod node;
 mod objects;
+mod over;
 mod pods;
 mod rolling;
 mod secrets;

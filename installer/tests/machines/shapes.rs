@@ -301,13 +301,13 @@ fn led_to(rig: &Rig, one: &str, other: &str) -> Result<(), Failed> {
 }
 
 /// When its kubelet has last renewed the node's lease.
-fn renewed(rig: &Rig) -> Result<String, Failed> {
+pub(crate) fn renewed(rig: &Rig) -> Result<String, Failed> {
     let asked = "-n kube-node-lease get lease n1 -o jsonpath='{.spec.renewTime}'";
     node::kubectl(rig, asked)
 }
 
 /// Whether the node is ready, and since when.
-fn since(rig: &Rig) -> Result<String, Failed> {
+pub(crate) fn since(rig: &Rig) -> Result<String, Failed> {
     let ready = "{.status.conditions[?(@.type==\"Ready\")]";
     let asked = format!(
         "get node n1 -o jsonpath='{ready}.status}} {ready}.lastTransitionTime}}'"

@@ -1,5 +1,5 @@
 //! The life of a cluster with hosts for Pods, each command of it once: init, preflight, plan,
-//! apply, verify with a Pod on every node, apply again, diagnose, reset.
+//! apply, verify with a Pod on every node, apply again, diagnose, another address, reset.
 //!
 //! Leaves to `pods`: what two nodes have with each other, and what goes wrong.
 
@@ -13,7 +13,7 @@ use libtest_mimic::Failed;
 use super::bounds::Bounds;
 use super::secrets::{CommandLines, Secrets};
 use super::timeline::Timeline;
-use super::{checks, leave, node, pods, shares};
+use super::{checks, leave, node, over, pods, shares};
 
 /// Hosts for Pods, unless `STERNPOST_NODES` says another number.
 const NODES: u64 = 1;
@@ -82,6 +82,7 @@ pub(crate) fn life() -> Result<(), Failed> {
     let secrets = Secrets::of(&rig)?;
     secrets.are_nowhere(&rig, &[&plan, &first, &verified, &second, &found])?;
     lines.are_without(&secrets)?;
+    over::moved(&rig)?;
     leave::gone(&rig, &before)?;
     bounds.kept()
 }

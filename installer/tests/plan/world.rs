@@ -46,21 +46,31 @@ fn seen(content: &str) -> Kind {
 
 impl World {
     pub(crate) fn new(spec: &str, host: &str) -> Self {
+        Self::dialling(spec, host, None)
+    }
+
+    /// One whose kubelet has joined, and looks for the API there.
+    pub(crate) fn dialling(spec: &str, host: &str, dials: Option<&str>) -> Self {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/spec/{spec}.yaml"));
-        Self::of(&spec::read(&path).unwrap().cluster, host)
+        Self::of(&spec::read(&path).unwrap().cluster, host, dials)
     }
 
     pub(crate) fn described(text: &str, host: &str) -> Self {
-        Self::of(&spec::parse("cluster.yaml", text).unwrap().cluster, host)
+        Self::of(
+            &spec::parse("cluster.yaml", text).unwrap().cluster,
+            host,
+            None,
+        )
     }
 
-    fn of(cluster: &Cluster, host: &str) -> Self {
+    fn of(cluster: &Cluster, host: &str, dials: Option<&str>) -> Self {
         let host = cluster.hosts.iter().find(|one| one.name == host).unwrap();
         let known = Known {
             interface: "eth0".into(),
             resolv_conf: None,
             newcomers: Newcomers::Expected,
+            dials: dials.map(str::to_owned),
         };
         let now = SystemTime::now();
         let made =

@@ -165,6 +165,27 @@ fn a_part_is_what_programs_come_to_it() {
     }
 }
 
+/// Also where nothing is interrupted: a kubelet goes over to what serves.
+#[test]
+fn who_goes_over_begins_after_all_masters() {
+    use Part::{Apart, Brings, Goes, Interrupts};
+    use Says::Begin;
+    for part in [Brings, Interrupts] {
+        let parts = [("m1", part), ("n1", Goes), ("n2", Apart)];
+        let mut turns = Turns::of(parts.map(|(host, part)| (host.to_owned(), part)));
+        assert_eq!(
+            ["m1", "n1", "n2"].map(|host| turns.says(host)),
+            [Begin, wait("m1"), Begin]
+        );
+        assert!(turns.count_on("m1") && turns.follows("n1"));
+        let mut failed = turns.clone();
+        turns.ended("m1", End::Well);
+        assert_eq!(turns.says("n1"), Begin);
+        failed.ended("m1", End::Failed);
+        assert_eq!(failed.says("n1"), not_begun("m1"));
+    }
+}
+
 /// Members of etcd on nodes are started anew one by one, too, and after the masters.
 #[test]
 fn who_trails_goes_alone_and_last() {

@@ -8,6 +8,7 @@ use std::thread;
 
 use super::super::progress::Event;
 use super::super::reach;
+use super::over;
 use super::planned::{Planned, Plans};
 use super::run::Run;
 use super::site::{Site, Sites};
@@ -29,10 +30,11 @@ impl Run<'_> {
     /// Those that may be begun.
     pub(super) fn guarded<'a>(
         &self,
-        planned: Plans<'a>,
+        mut planned: Plans<'a>,
         mut apart: Sites<'_>,
         events: &SyncSender<Event>,
     ) -> Plans<'a> {
+        self.put_off(&mut planned, &mut apart, events);
         let against = against(self, &planned, &mut apart);
         let all = planned.into_iter().map(|(name, one)| {
             let one = match against.get(&name) {
@@ -52,6 +54,7 @@ fn against(
     apart: &mut Sites<'_>,
 ) -> BTreeMap<String, String> {
     let mut all = newcomers(run, planned, apart);
+    all.extend(over::against(run, planned, apart));
     let mut skewed = given(run, planned);
     skewed.extend(servers(run, planned, apart));
     let nodes = kubelets(run, planned, apart, &skewed);
@@ -60,7 +63,9 @@ fn against(
     all
 }
 
-fn hosts<'a, 'b>(planned: &'b Plans<'a>) -> impl Iterator<Item = &'b Planned<'a>> {
+pub(super) fn hosts<'a, 'b>(
+    planned: &'b Plans<'a>,
+) -> impl Iterator<Item = &'b Planned<'a>> {
     planned.values().flatten()
 }
 
@@ -89,12 +94,16 @@ fn newcomers(
         return BTreeMap::new();
     }
     let why = format!(
-        "not begun: a new node is let in by what {} would be given, and is left out: leave --host \
-         out, or add --host {}",
+        "not begun: a new node is let in by what {} would be given, and is left out: {}",
         closed.join(", "),
-        closed.join(" --host ")
+        and_those(&closed)
     );
     new.into_iter().map(|host| (host, why.clone())).collect()
+}
+
+/// How hosts that were left out are taken in.
+pub(super) fn and_those(hosts: &[String]) -> String {
+    format!("leave --host out, or add --host {}", hosts.join(" --host "))
 }
 
 /// Programs of another version than the description's, as far as this machine can run them.

@@ -1,8 +1,10 @@
 //! `sternpost apply`: all hosts of a description, each by itself, at once.
 
 mod bare;
+mod behind;
 mod guards;
 mod membership;
+mod over;
 mod planned;
 mod run;
 mod site;

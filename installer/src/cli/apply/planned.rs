@@ -12,7 +12,7 @@ use super::site::{Meant, Site};
 use super::well::Balancer;
 use crate::agent::Kube;
 use crate::apply::{Target, skew};
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::render;
 use crate::resource::{self, Resource};
 use crate::versions::Version;
@@ -23,6 +23,10 @@ pub(super) struct Planned<'a> {
     pub(super) wanted: Vec<Resource>,
     pub(super) now: SystemTime,
     pub(super) plan: Plan,
+    /// What is done when all others have done what they are to do before.
+    pub(super) behind: Vec<Step>,
+    /// So many steps were done before those of the plan.
+    pub(super) before: usize,
     pub(super) stands: Stands,
 }
 
@@ -84,6 +88,8 @@ impl Run<'_> {
             wanted,
             now,
             plan,
+            behind: Vec::new(),
+            before: 0,
             stands,
         })
     }

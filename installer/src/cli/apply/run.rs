@@ -11,6 +11,8 @@ use super::super::interrupt::Interrupt;
 use super::super::outcome::Outcomes;
 use super::super::progress::{Event, Printer};
 use super::super::served::{self, Pace};
+use super::guards;
+use super::over;
 use super::planned::Planned;
 use super::site::{Meant, Sites};
 use super::stands::{self, Outage};
@@ -57,13 +59,14 @@ impl Run<'_> {
                 planned.map_err(|error| self.failed(host, error, &events))
             });
             let planned = self.guarded(planned, apart, &events);
-            let turns = self.turns(&planned);
+            let (turns, awaited) = (self.turns(&planned), self.awaited(&planned));
             let worked = each(planned, |planned| {
                 let planned = planned?;
                 let host = &planned.site.host.name;
                 let worked = self.in_turn(planned, &turns, &events);
                 worked.map_err(|error| self.failed(host, error, &events))
             });
+            let worked = self.behind(worked, &awaited, &events);
             let servers = self.servers(&worked);
             let served = each(worked, |worked| {
                 let mut worked = self.served(worked?, &servers, &events)?;
@@ -168,9 +171,16 @@ impl Run<'_> {
 
     /// Whose turn it is when; nobody has any where nothing is done.
     fn turns(&self, planned: &BTreeMap<String, Result<Planned<'_>, String>>) -> Turns {
+        let one_goes = guards::hosts(planned).any(|one| self.goes(one));
         let part = |host: &Host| {
             let planned = planned.get(&host.name)?.as_ref().ok()?;
-            Some((host.name.clone(), Part::of(host, &planned.plan)))
+            let part = Part::of(host, &planned.plan);
+            let part = match self.goes(planned) {
+                true => part.goes(),
+                false if one_goes && !planned.plan.steps.is_empty() => part.awaited(host),
+                false => part,
+            };
+            Some((host.name.clone(), part))
         };
         let hosts = match self.meant {
             Meant::Shown => [].iter(),
@@ -180,7 +190,7 @@ impl Run<'_> {
     }
 
     /// A host in its turn, which ends when it is well where others wait for that.
-    fn in_turn<'a>(
+    pub(super) fn in_turn<'a>(
         &self,
         mut planned: Planned<'a>,
         turns: &Turns,
@@ -197,11 +207,16 @@ impl Run<'_> {
         });
         let turn = taken.map_err(|failed| match self.interrupt.asked() {
             true => "stopped before it was begun; apply again to go on".to_owned(),
+            false if self.goes(&planned) => over::not_gone(&failed),
             false => match turns.follows(name) {
                 true => not_followed(&failed),
                 false => not_begun(&failed),
             },
         })?;
+        if let Some(why) = self.unserved(&mut planned, events) {
+            turn.left();
+            return Err(why);
+        }
         if let Some(falls) = self.falls(&mut planned, events) {
             turn.left();
             return Err(stands::not_begun(&falls));
@@ -257,6 +272,8 @@ impl Run<'_> {
             wanted,
             now,
             plan,
+            behind,
+            before,
             ..
         } = planned;
         if self.meant == Meant::Shown {
@@ -270,12 +287,13 @@ impl Run<'_> {
             programs: &programs,
             now: *now,
         };
-        let about = self.about(&site.host.name, plan.steps.len(), events);
+        let of = *before + plan.steps.len() + behind.len();
+        let about = self.about(&site.host.name, *before, of, events);
         let applied = target.apply(plan, self.material, &mut site.way, about);
         applied.map_err(|error| chain(&error))
     }
 
-    fn waits(&self, host: &str, waits_for: &str, events: &SyncSender<Event>) {
+    pub(super) fn waits(&self, host: &str, waits_for: &str, events: &SyncSender<Event>) {
         let (host, waits_for) = (host.to_owned(), waits_for.to_owned());
         self.tell(events, Event::Waits { host, waits_for });
     }
@@ -284,10 +302,10 @@ impl Run<'_> {
     fn about(
         &self,
         host: &str,
+        mut number: usize,
         of: usize,
         events: &SyncSender<Event>,
     ) -> impl FnMut(&plan::Step) -> ControlFlow<()> {
-        let mut number = 0;
         move |step| {
             if self.interrupt.asked() {
                 return ControlFlow::Break(());
@@ -321,7 +339,7 @@ fn not_followed(failed: &str) -> String {
 }
 
 /// Does it to all of them at once.
-fn each<T: Send, U: Send>(
+pub(super) fn each<T: Send, U: Send>(
     all: BTreeMap<String, T>,
     work: impl Fn(T) -> Result<U, String> + Sync,
 ) -> BTreeMap<String, Result<U, String>> {

@@ -105,6 +105,7 @@ fn site<'a>(reach: &Reach, host: &'a Host) -> Result<Site<'a>, String> {
             interface,
             resolv_conf: machine.resolv_conf.clone(),
             newcomers,
+            dials: machine.dials.clone().filter(|_| machine.joined),
         },
         newcomer: newcomers,
         machine,
@@ -220,6 +221,7 @@ pub(super) fn expect(sites: &mut Sites<'_>, material: &impl Trust) {
         if authority.is_some_and(|authority| stranger(&site.machine, authority)) {
             site.newcomer = Newcomers::Expected;
             site.known.newcomers = Newcomers::Expected;
+            site.known.dials = None;
         }
     }
     let expected = |site: &Site<'_>| site.known.newcomers == Newcomers::Expected;

@@ -125,3 +125,24 @@ fn a_mask_is_taken_off() {
     ];
     assert_eq!(steps, wanted);
 }
+
+/// What a component writes for itself goes, however often it or we have written it since.
+#[test]
+fn what_a_kubelet_was_led_by_goes_with_it() {
+    let path = "/etc/kubernetes/kubelet.conf";
+    let unit = wrote("/etc/systemd/system/kubelet.service", None, "1");
+    let ours = wrote(path, Some("its own"), "ours");
+    let remove = format!("remove file {path}");
+    for (entries, there, wanted) in [
+        (vec![unit.clone(), ours.clone()], "ours", true),
+        (vec![unit.clone(), ours.clone()], "its own again", true),
+        (vec![unit], "its own", true),
+        // Without a kubelet of ours it was another's.
+        (vec![ours.clone()], "ours", false),
+    ] {
+        let told = shown(entries, &[(path, file(there, false))], &[], Data::Keep);
+        assert_eq!(told.contains(&remove), wanted, "{there}: {told:#?}");
+        let kept = told.iter().any(|line| line.starts_with("keep "));
+        assert_eq!(kept, !wanted, "{there}: {told:#?}");
+    }
+}
