@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use super::record::Record;
 
+/// What is said of a host whose Node is deleted.
+const REPLACES: &str = "have the cluster forget the Node of that name";
+
 /// Something that happened on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "event")]
@@ -34,6 +37,12 @@ pub(super) enum Event {
         host: String,
         /// What for, in words.
         waits_for: String,
+    },
+    /// The cluster forgets a node, so that this host takes its place.
+    #[serde(rename_all = "camelCase")]
+    Replaces {
+        /// Which.
+        host: String,
     },
     /// The host is as it is to be.
     #[serde(rename_all = "camelCase")]
@@ -158,6 +167,7 @@ fn line(event: &Event) -> Option<String> {
     match event {
         Event::Step { host, step, .. } => Some(format!("{host}: {step}")),
         Event::Waits { host, waits_for } => Some(format!("{host}: waits: {waits_for}")),
+        Event::Replaces { host } => Some(format!("{host}: {REPLACES}")),
         Event::Done { .. }
         | Event::Failed { .. }
         | Event::Keeps { .. }
@@ -183,6 +193,7 @@ impl Board {
                 step,
             } => (host, format!("{number:>3}/{of} {step}")),
             Event::Waits { host, waits_for } => (host, format!("waits: {waits_for}")),
+            Event::Replaces { host } => (host, REPLACES.to_owned()),
             Event::Done { host, steps } => (host, format!("done, {steps} step(s)")),
             Event::Failed { host, error } => {
                 let first = error.lines().next().unwrap_or_default();

@@ -54,6 +54,21 @@ impl Reach {
         Ok(cluster)
     }
 
+    /// Holds other names of hosts against the description, and against those that were named.
+    pub(super) fn has(
+        &self,
+        cluster: &Cluster,
+        names: &[String],
+    ) -> Result<(), Sentence> {
+        for name in names {
+            super::host(cluster, &self.spec.spec, name)?;
+            if !self.chosen(name) {
+                return Err(format!("{name} is left out by --host: add --host {name}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Asks every chosen host that `of` takes.
     pub(super) fn each<T: Send>(
         &self,

@@ -129,6 +129,11 @@ impl Hosts {
         Ok(fs::write(self.folder.path().join("members"), list)?)
     }
 
+    /// Where something is that the scripts share.
+    pub(super) fn shared(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// A host's root.
     pub(super) fn root(&self, address: &str) -> PathBuf {
         self.folder.path().join("hosts").join(address)

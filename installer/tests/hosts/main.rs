@@ -16,6 +16,7 @@ mod joins;
 mod master;
 mod over;
 mod played;
+mod returns;
 mod safe;
 mod secrets;
 mod store;
@@ -120,6 +121,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_node_that_nobody_would_let_in_is_not_begun",
         guards::newcomer,
+    ),
+    (
+        "a_host_that_comes_back_takes_its_node_s_place_when_that_is_said",
+        returns::comes_back,
     ),
     (
         "no_version_is_left_out_or_taken_back_and_no_kubelet_is_newest",

@@ -63,15 +63,18 @@ start | restart)
     rm -f /run/slow
     : >"$units/$unit.active"
     [ "$unit" != etcd.service ] || mkdir -p /var/lib/etcd/member
-    # A kubelet that is let in has its certificate, for which another of its authority stands; one
-    # that has any goes on with that.
-    if grep -qs bootstrap-kubeconfig "/etc/systemd/system/$unit"; then
+    # A kubelet that is let in has its certificate, for which another of its authority stands, and
+    # goes on with one that it has; its Node stands from then on, and no token is given the name.
+    pem=/var/lib/kubelet/pki/kubelet-client-current.pem
+    if grep -qs bootstrap-kubeconfig "/etc/systemd/system/$unit" &&
+        { [ -e $pem ] || [ ! -e "FOLDER/nodes/$SP_HOST" ]; }
+    then
         # It goes on by what has let it in, where it has nothing yet.
         conf=/etc/kubernetes/kubelet.conf
         test -s $conf || cat /etc/kubernetes/bootstrap-kubelet.conf >$conf
-        mkdir -p /var/lib/kubelet/pki
-        pem=/var/lib/kubelet/pki/kubelet-client-current.pem
+        mkdir -p /var/lib/kubelet/pki FOLDER/nodes
         test -e $pem || cat /etc/kubernetes/pki/kube-proxy.crt >$pem
+        echo "$SP_HOST" >"FOLDER/nodes/$SP_HOST"
     fi
     echo "$SP_HOST up $unit" >>FOLDER/log ;;
 reload) echo "$SP_HOST reload $unit" >>FOLDER/log ;;
@@ -120,6 +123,15 @@ for at in $(cat FOLDER/dead 2>/dev/null); do
 done
 case "$*" in
 */readyz*) printf ok ;;
+*"delete --raw=/api/v1/nodes/n1"*) rm FOLDER/nodes/* ;;
+*delete\ --raw=*) echo "${*##*=}" >>FOLDER/deleted ;;
+*certificatesigningrequests*) cat FOLDER/requests 2>/dev/null || echo '{"items":[]}' ;;
+*fieldSelector=metadata.name%3Dn1*)
+    at=$(cat FOLDER/nodes/* 2>/dev/null)
+    [ -n "$at" ] || { echo '{"items":[]}'; exit; }
+    of="\"addresses\":[{\"type\":\"InternalIP\",\"address\":\"$at\"}]"
+    ready='"conditions":[{"type":"Ready","status":"True"}]'
+    echo "{\"items\":[{\"metadata\":{\"name\":\"n1\"},\"status\":{$of,$ready}}]}" ;;
 */leases/*) echo "{\"spec\":{\"holderIdentity\":\"m1_1\",\"renewTime\":\"$(date -u +%FT%TZ)\"}}" ;;
 *) echo '{"items":[{"metadata":{"name":"n1"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}]}' ;;
 esac

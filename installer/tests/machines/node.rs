@@ -8,6 +8,8 @@ use lab::wait;
 use libtest_mimic::Failed;
 use pki::{Name, Profile};
 
+use super::checks;
+
 /// From the end of `apply` until what it has set going is there.
 const SOON: Duration = Duration::from_secs(180);
 
@@ -21,6 +23,40 @@ pub(crate) fn ready(rig: &Rig, names: &[&str]) -> Result<(), Failed> {
     let dns = "-n kube-system get deployment coredns -o jsonpath='{.status.readyReplicas} \
                of {.spec.replicas}'";
     settles(rig, dns, "2 of 2")
+}
+
+/// A node that has lost its kubelet's certificate: `apply` says what stands in its way, and lets it
+/// in again when it is told to.
+#[expect(
+    clippy::print_stdout,
+    reason = "how long it took belongs to the result"
+)]
+pub(crate) fn comes_back(rig: &Rig, name: &str) -> Result<(), Failed> {
+    rig.on(
+        name,
+        "rm -r /var/lib/kubelet/pki && systemctl restart kubelet.service",
+    )?;
+    let refused = rig.apply(&[])?.ended(1)?;
+    let reset = format!("If this host was {name}: \"sternpost reset --host {name}\"");
+    for wanted in [
+        format!("{name}: FAILED: not begun: "),
+        format!("and the Node {name} stands"),
+        reset,
+    ] {
+        checks::holds(&refused.printed, &wanted)?;
+    }
+    // A name that was given is kept for two minutes, which nobody who comes back has just had.
+    kubectl(rig, "delete csr --all")?;
+    let words = ["--host", name, "--confirm", "lab"];
+    rig.asked("reset", &words)?.ended(0)?;
+    let back = rig.apply(&["--replace", name])?.ended(0)?;
+    ready(rig, &[name])?;
+    println!("a node that comes back: {:.1?}", back.took);
+    rig.on(
+        name,
+        "test -e /var/lib/kubelet/pki/kubelet-client-current.pem",
+    )
+    .map(drop)
 }
 
 /// A kubelet that is short of room leaves what was brought: no registry would give it again.

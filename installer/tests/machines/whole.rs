@@ -75,6 +75,7 @@ pub(crate) fn life() -> Result<(), Failed> {
     bounds.hold("a second time", second.took, AGAIN);
     checks::nothing_done(&second, &rig)?;
     checks::nothing_left(&rig)?;
+    node::comes_back(&rig, nodes.first().ok_or("no node")?)?;
     leave::well(&rig)?;
     let found = rig.asked("diagnose", &["--to", "all.tar.gz"])?.ended(0)?;
     let of = format!("of {} host(s), secrets masked", boxes.len());

@@ -35,7 +35,10 @@ impl Run<'_> {
         events: &SyncSender<Event>,
     ) -> Plans<'a> {
         self.put_off(&mut planned, &mut apart, events);
-        let against = against(self, &planned, &mut apart);
+        let mut against = against(self, &planned, &mut apart);
+        // The last one: it makes room for those that nothing speaks against.
+        let taken = self.taken(&mut planned, &mut apart, &against, events);
+        against.extend(taken);
         let all = planned.into_iter().map(|(name, one)| {
             let one = match against.get(&name) {
                 Some(why) if one.is_ok() => Err(self.failed(&name, why.clone(), events)),

@@ -6,6 +6,7 @@ mod guards;
 mod membership;
 mod over;
 mod planned;
+mod returns;
 mod run;
 mod site;
 pub(super) mod stands;
@@ -46,6 +47,10 @@ pub(super) struct Apply {
     /// down: etcd is without its majority for that time, or no API server is there.
     #[arg(long)]
     allow_outage: bool,
+    /// This host was the node of its name and has no certificate any more: first have the cluster
+    /// forget that node, whose Pods it makes anew elsewhere.
+    #[arg(long, value_name = "HOST")]
+    replace: Vec<String>,
     /// Begin also on hosts that something blocks, as `preflight` says it.
     #[arg(long)]
     no_preflight: bool,
@@ -80,6 +85,7 @@ impl Apply {
             record: record::Noted::default(),
             dry_run: true,
             allow_outage: false,
+            replace: Vec::new(),
             no_preflight: false,
             output,
         }
@@ -88,6 +94,7 @@ impl Apply {
     /// What came of it, in words, and the exit code.
     pub(super) fn execute(&self) -> Result<(String, u8), Sentence> {
         let cluster = self.reach.cluster()?;
+        self.reach.has(&cluster, &self.replace)?;
         let stock = Kept::local(&cluster)?;
         let interrupt = Interrupt::listen()
             .map_err(|error| format!("signals cannot be heard: {error}"))?;
@@ -142,6 +149,7 @@ impl Apply {
             material: &ready.material,
             interrupt,
             meant,
+            replaced: &self.replace,
             outage: match self.allow_outage {
                 true => Outage::Allowed,
                 false => Outage::Refused,

@@ -10,10 +10,11 @@ use daemon::chain;
 use super::super::interrupt::Interrupt;
 use super::super::outcome::Outcomes;
 use super::super::progress::{Event, Printer};
-use super::super::served::{self, Pace};
+use super::super::served::{self, Missing, Pace};
 use super::guards;
 use super::over;
 use super::planned::Planned;
+use super::returns;
 use super::site::{Meant, Sites};
 use super::stands::{self, Outage};
 use super::token;
@@ -28,6 +29,9 @@ use crate::stock::Stock;
 /// Where to look whether something is missing for long.
 const STATUS: &str = "; \"sternpost status\" shows whether that lasts";
 
+/// A host that was worked on, and whether its kubelet has come in.
+type Joined<'a> = (Planned<'a>, Result<(), Missing>);
+
 /// What all hosts are worked on with.
 pub(super) struct Run<'a> {
     pub(super) cluster: &'a Cluster,
@@ -36,6 +40,8 @@ pub(super) struct Run<'a> {
     pub(super) interrupt: Interrupt,
     pub(super) meant: Meant,
     pub(super) outage: Outage,
+    /// Hosts whose Nodes the cluster is to forget, where they come in anew.
+    pub(super) replaced: &'a [String],
 }
 
 impl Run<'_> {
@@ -73,15 +79,11 @@ impl Run<'_> {
                 let joined = self.joined(&mut worked, &events);
                 Ok((worked, joined))
             });
+            let served = self.without_newcomers(served, &events);
             let mut nodes = self.cluster.with(Role::Node);
-            let joined = nodes.all(|node| {
-                let one = served.get(&node.name);
-                one.is_some_and(|one| one.as_ref().is_ok_and(|(_, joined)| *joined))
-            });
-            let done = each(served, |served| {
-                let (worked, _) = served?;
-                self.done(worked, joined, &events)
-            });
+            let joined =
+                nodes.all(|node| served.get(&node.name).is_some_and(Result::is_ok));
+            let done = each(served, |served| self.done(served?, joined, &events));
             drop(events);
             done
         })
@@ -123,15 +125,51 @@ impl Run<'_> {
         Ok(worked)
     }
 
-    /// Whether a host is no newcomer any more.
-    fn joined(&self, worked: &mut Planned<'_>, events: &SyncSender<Event>) -> bool {
+    /// Nothing when a host is no newcomer any more.
+    fn joined(
+        &self,
+        worked: &mut Planned<'_>,
+        events: &SyncSender<Event>,
+    ) -> Result<(), Missing> {
         if self.meant == Meant::Shown {
-            return false;
+            return Ok(());
         }
         let host = worked.site.host.name.as_str();
         let waits = |lacks: &str| self.waits(host, lacks, events);
         let stop = || self.interrupt.asked();
-        token::has_joined(&mut worked.site, &stop, waits)
+        token::has_joined(&mut worked.site, &token::PACE, &stop, waits)
+    }
+
+    /// Those that have come in, as far as they were to; the others have failed, for the reason that
+    /// a master knows.
+    fn without_newcomers<'a>(
+        &self,
+        mut served: BTreeMap<String, Result<Joined<'a>, String>>,
+        events: &SyncSender<Event>,
+    ) -> BTreeMap<String, Result<Planned<'a>, String>> {
+        let late = served.iter().filter_map(|(host, one)| {
+            let (_, joined) = one.as_ref().ok()?;
+            joined.is_err().then(|| host.clone())
+        });
+        let late: Vec<_> = late.collect();
+        let why = late.into_iter().map(|host| {
+            let all = served.values_mut().flatten();
+            let why = returns::why(&host, all.map(|(worked, _)| worked));
+            (host, why)
+        });
+        let mut why: BTreeMap<_, _> = why.collect();
+        let ended = served.into_iter().map(|(host, one)| {
+            let then = why.remove(&host).unwrap_or_default();
+            let one = one.and_then(|(worked, joined)| {
+                let told =
+                    |missing: Missing| missing.told("joined", &format!("; {then}"));
+                let joined = joined.map_err(told);
+                joined.map_err(|error| self.failed(&host, error, events))?;
+                Ok(worked)
+            });
+            (host, one)
+        });
+        ended.collect()
     }
 
     /// The end of a host; that of a master whose newcomers have all come in is without the token.
@@ -143,7 +181,8 @@ impl Run<'_> {
     ) -> Result<Plan, String> {
         let (host, steps) = (worked.site.host.name.clone(), worked.plan.steps.len());
         let expected = worked.site.known.newcomers == Newcomers::Expected;
-        if joined && expected && worked.site.host.is(Role::ControlPlane) {
+        let done = self.meant == Meant::Done;
+        if done && joined && expected && worked.site.host.is(Role::ControlPlane) {
             token::gone(&mut worked.site.way)
                 .map_err(|error| self.failed(&host, error, events))?;
         }
@@ -162,7 +201,7 @@ impl Run<'_> {
         error
     }
 
-    fn tell(&self, events: &SyncSender<Event>, event: Event) {
+    pub(super) fn tell(&self, events: &SyncSender<Event>, event: Event) {
         if self.meant == Meant::Done {
             // The printer outlives every sender.
             let _ = events.send(event);
