@@ -63,6 +63,7 @@ fn of_kernel(step: &Step) -> bool {
         | Step::Chains { .. } => true,
         Step::Stop { .. }
         | Step::Containers { .. }
+        | Step::Images
         | Step::Strip { .. }
         | Step::Aside { .. }
         | Step::Back { .. }

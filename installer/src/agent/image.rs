@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tar::{Builder, Header};
@@ -14,6 +16,7 @@ use thiserror::Error;
 use super::files::below;
 use crate::facts::sha256;
 use crate::layout;
+use crate::reset;
 
 /// Where the program is in the image.
 pub(super) const PROGRAM: &str = "/sternpost";
@@ -21,7 +24,12 @@ pub(super) const PROGRAM: &str = "/sternpost";
 const SELF: &str = "/proc/self/exe";
 /// Has the dynamic loader say what a program needs, instead of running it (ld.so(8)).
 const TRACE: &str = "LD_TRACE_LOADED_OBJECTS";
-pub(super) const NAMESPACE: [&str; 2] = ["--namespace", "k8s.io"];
+pub(super) const NAMESPACE: [&str; 2] = ["--namespace", reset::NAMESPACE];
+/// What containerd gets to name its namespaces, seconds.
+const SOON: &str = "5";
+/// Until it knows of all containers that have ended, and between two tries.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Why the image is not there.
 #[derive(Debug, Error)]
@@ -62,13 +70,65 @@ pub(super) fn unload(root: &Path, name: &str) -> Result<(), ImageError> {
     ctr(root, &["remove", "--sync", name], &[])
 }
 
+/// The namespaces of containerd; none where it does not run.
+pub(super) fn namespaces(root: &Path) -> Vec<String> {
+    let own = below(root, &layout::program("ctr"));
+    // Ours may be gone, and that of a package be there again.
+    let program = if own.exists() { own } else { "ctr".into() };
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=1", SOON]).arg(program);
+    let output = command.args(["namespaces", "list", "--quiet"]).output();
+    let said = output.ok().filter(|output| output.status.success());
+    let said = said.map(|output| output.stdout).unwrap_or_default();
+    let lines = String::from_utf8_lossy(&said);
+    lines.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Has containerd forget what Kubernetes has there: containers that have ended, then images, with
+/// which their files go; others' are in namespaces of their own.
+pub(super) fn forget_all(root: &Path) -> Result<(), ImageError> {
+    let deadline = Instant::now() + PATIENCE;
+    // It hears a moment later that a container has ended.
+    while let Err(error) = forget(root, "containers", &["remove"]) {
+        if Instant::now() >= deadline {
+            return Err(error);
+        }
+        park_timeout(LOOK);
+    }
+    forget(root, "images", &["remove", "--sync"])?;
+    let [_, name] = NAMESPACE;
+    // What is left in it is none of ours to name, and keeps it.
+    let _ = run(root, &["namespaces", "remove", name], &[]);
+    Ok(())
+}
+
+/// Removes all of a kind.
+fn forget(root: &Path, kind: &str, remove: &[&str]) -> Result<(), ImageError> {
+    let listed = [&NAMESPACE[..], &[kind, "list", "--quiet"]].concat();
+    let listed = run(root, &listed, &[])?;
+    let names: Vec<_> = listed.split_whitespace().collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    run(
+        root,
+        &[&NAMESPACE[..], &[kind], remove, &names].concat(),
+        &[],
+    )
+    .map(drop)
+}
+
 fn ctr(root: &Path, arguments: &[&str], input: &[u8]) -> Result<(), ImageError> {
+    let all = [&NAMESPACE[..], &["images"], arguments].concat();
+    run(root, &all, input).map(drop)
+}
+
+/// What ctr prints.
+fn run(root: &Path, arguments: &[&str], input: &[u8]) -> Result<String, ImageError> {
     let mut child = Command::new(below(root, &layout::program("ctr")))
-        .args(NAMESPACE)
-        .arg("images")
         .args(arguments)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(ImageError::Run)?;
@@ -78,7 +138,7 @@ fn ctr(root: &Path, arguments: &[&str], input: &[u8]) -> Result<(), ImageError> 
     }
     let output = child.wait_with_output().map_err(ImageError::Run)?;
     match output.status.success() {
-        true => Ok(()),
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         false => Err(ImageError::Refused(super::ask::last_line(&output))),
     }
 }

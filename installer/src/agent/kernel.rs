@@ -134,6 +134,7 @@ pub(super) fn remove(root: &Path, step: &Step) -> Result<(), KernelError> {
         }
         Step::Stop { .. }
         | Step::Containers { .. }
+        | Step::Images
         | Step::Strip { .. }
         | Step::File { .. }
         | Step::Link { .. }

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::before;
 use super::files::{self, FilesError, below, refused};
+use super::image::{self, ImageError};
 use super::journal::{Entry, Journal, JournalError};
 use super::kernel::{self, KernelError};
 use super::lock::LOCK;
@@ -46,6 +47,9 @@ pub enum RemoveError {
     /// Something of a node's kernel stays.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// containerd keeps what is of Kubernetes.
+    #[error(transparent)]
+    Images(#[from] ImageError),
     /// A unit does not end.
     #[error(transparent)]
     Services(#[from] ServicesError),
@@ -83,7 +87,13 @@ pub(super) fn inventory(
     }
     let mounts = mounts(root).map_err(KernelError::Mounts)?;
     let mounts = mounts.iter().map(|at| at.to_string_lossy().into_owned());
+    // Before that it is none of ours that would be asked.
+    let laid = reset::was_laid(&entries, "containerd.service");
     Ok(Inventory {
+        namespaces: match laid {
+            true => image::namespaces(root),
+            false => Vec::new(),
+        },
         entries,
         there,
         mounts: mounts.collect(),
@@ -187,6 +197,7 @@ pub(super) fn remove(
             }
             return Ok(());
         }
+        Step::Images => return Ok(image::forget_all(root)?),
         Step::Unmount { .. }
         | Step::Space { .. }
         | Step::Interface { .. }

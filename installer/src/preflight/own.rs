@@ -49,7 +49,9 @@ const FORWARDS: (&str, &str) = ("net.ipv6.conf.all.forwarding", "1");
 /// What a flag takes for no (Go's `strconv.ParseBool`).
 const FALSE: [&str; 6] = ["0", "f", "F", "false", "False", "FALSE"];
 /// Programs that do what ours will, or whose place ours take.
-const BESIDE: [&str; 4] = ["haproxy", "keepalived", "dockerd", "containerd"];
+const BESIDE: [&str; 2] = ["haproxy", "keepalived"];
+/// Who runs containers by containerd, which is another's business where none is laid down.
+const RUNTIMES: [&str; 2] = ["dockerd", "containerd"];
 
 pub(super) fn own(
     cluster: &Cluster,
@@ -227,9 +229,14 @@ fn strangers(cluster: &Cluster, host: &Host, system: &System) -> Vec<What> {
     if !clusters.is_empty() {
         found.push(What::Running(clusters));
     }
-    let beside = running(&BESIDE);
+    let (beside, runtimes) = (running(&BESIDE), running(&RUNTIMES));
     if !beside.is_empty() {
         found.push(What::Beside(beside));
+    }
+    if !runtimes.is_empty() && host.is(Role::Node) {
+        found.push(What::Shares(runtimes));
+    } else if !runtimes.is_empty() {
+        found.push(What::Beside(runtimes));
     }
     let leftovers = system.leftovers.iter().cloned();
     let leftovers = leftovers.filter(|path| !(adopted && path == STORE));

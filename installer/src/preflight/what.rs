@@ -66,6 +66,8 @@ pub enum What {
     Running(Vec<String>),
     /// Others that do what ours will.
     Beside(Vec<String>),
+    /// These run containers, on a host whose containerd will be ours.
+    Shares(Vec<String>),
     /// Something of an earlier cluster.
     Leftover(String),
     /// Another network for Pods.
@@ -238,6 +240,7 @@ impl What {
             | Self::SwapAtBoot(_)
             | Self::Kernel(_)
             | Self::Beside(_)
+            | Self::Shares(_)
             | Self::Network(_)
             | Self::ControlGroupsTold
             | Self::SwapTold(_)

@@ -16,6 +16,9 @@ const SWAP: &str = "swapoff -a, and take its lines out of /etc/fstab; what no li
 const SWAP_TOLD: &str = "nothing, where flags.kubelet.config-dir says failSwapOn: false";
 const OTHER_MACHINE: &str = "correct hosts[].addresses or hosts[].ssh.host";
 const ACCEPTS: &str = "/etc/sysctl.d/91-accept-ra.conf";
+const SHARES: &str = "nothing, when it is meant: what they run goes on by the containerd that is laid down \
+                      here and started in the place of theirs, and reset leaves it; or take \
+                      another host for Pods";
 const MACHINE_ID: &str =
     "rm /etc/machine-id; systemd-machine-id-setup, on the copy; then reboot it";
 const EARLIER: &str = "take the earlier cluster down with the tool that made it, \
@@ -80,6 +83,7 @@ impl What {
                 "stop it, unless what it serves is on other ports and addresses"
                     .to_owned()
             }
+            Self::Shares(_) => SHARES.to_owned(),
             Self::Installed(found) => found.way_out(),
             Self::Network(name) | Self::NetworkBefore(name) => format!(
                 "rm {}/{name} when it is no longer needed: containerd takes the first by name",
@@ -182,7 +186,7 @@ impl fmt::Display for What {
             Self::MachineId(other) => write!(f, "it has the machine-id of {other}"),
             Self::Architecture(found) => write!(f, "{found}"),
             Self::Port(port) => write!(f, "somebody listens on port {port}"),
-            Self::Running(names) | Self::Beside(names) => {
+            Self::Running(names) | Self::Beside(names) | Self::Shares(names) => {
                 write!(f, "{} running that we did not start", are(names))
             }
             Self::Leftover(path) => {

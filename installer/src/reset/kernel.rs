@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::containerd::Users;
 use super::removal::below;
 use super::{Inventory, Removal, Step};
 use crate::layout::{BRIDGE, TUNNEL, TUNNEL_OF_V6};
@@ -88,10 +89,17 @@ impl Removal {
     }
 
     /// What Pods have left: the deepest mounts first, then networks, then packet filters.
-    pub(super) fn kernel(&mut self, inventory: &Inventory, laid: &BTreeSet<&str>) {
+    pub(super) fn kernel(
+        &mut self,
+        inventory: &Inventory,
+        laid: &BTreeSet<&str>,
+        users: &Users,
+    ) {
         let kernel = &inventory.kernel;
         if laid.contains(KUBELET) {
-            let of_pods = |at: &&String| MOUNTS.iter().any(|folder| below(at, folder));
+            let of_pods = |at: &&String| {
+                MOUNTS.iter().any(|folder| below(at, folder)) && users.give_up(at)
+            };
             let mut mounts: Vec<_> = inventory.mounts.iter().filter(of_pods).collect();
             mounts.sort_by(|one, other| other.cmp(one));
             let mounts = mounts.into_iter().cloned();

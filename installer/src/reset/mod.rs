@@ -1,6 +1,7 @@
 //! What is to go so that nothing of ours is left on a host, and everything of others: a
 //! function of the host's journal and of what stands there.
 
+mod containerd;
 mod kernel;
 mod ours;
 mod removal;
@@ -14,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::{Entry, LOCK, PREVIOUS};
 use crate::layout;
+use containerd::Users;
 
+pub use containerd::NAMESPACE;
 pub use kernel::{INTERFACES, Kernel, Route, SPACE, Table, chains};
 use ours::{Ours, laid, may_have_written, opened, ours, theirs, units};
 pub use ours::{has_units, kept, laid_at, turned, was_laid};
@@ -31,6 +34,9 @@ pub struct Inventory {
     pub there: BTreeMap<String, There>,
     /// Where something is mounted.
     pub mounts: Vec<String>,
+    /// The namespaces of a containerd that was laid down here, while it runs.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
     /// What Pods and their networks have left in the kernel.
     #[serde(default)]
     pub kernel: Kernel,
@@ -85,7 +91,7 @@ const DATA: [(&str, &str); 5] = [
     ("etcd.service", layout::ETCD_DATA),
     ("kubelet.service", layout::KUBELET),
     ("kube-apiserver.service", layout::AUDIT_LOG),
-    ("containerd.service", "/var/lib/containerd"),
+    ("containerd.service", containerd::KEEPS),
     // What it has recorded of failures.
     ("api-lb.service", "/var/lib/sternpost/api-lb"),
 ];
@@ -99,7 +105,7 @@ const CNI_OURS: [&str; 2] = ["/var/lib/cni/networks/cbr0", "/var/lib/cni/flannel
 /// What components keep in memory, or of Pods that are gone: of no use without one of them.
 const STATE: [(&[&str], &str); 4] = [
     (&["flanneld.service"], CNI),
-    (&["containerd.service"], "/run/containerd"),
+    (&["containerd.service"], containerd::RUNS),
     (&["flanneld.service"], "/run/flannel"),
     (&["api-lb.service", "bootstrap-signer.service"], RUN),
 ];
@@ -128,6 +134,7 @@ pub fn writer(path: &str) -> Option<&'static str> {
 pub fn paths() -> impl Iterator<Item = &'static str> {
     let all = DATA.into_iter().chain(WRITTEN).map(|(_, path)| path);
     let all = all.chain(STATE.into_iter().map(|(_, path)| path));
+    let all = all.chain(containerd::paths());
     all.chain(CNI_OURS).chain([CNI_NETWORKS, LOCK, PREVIOUS])
 }
 
@@ -138,17 +145,19 @@ pub fn plan(inventory: &Inventory, data: Data) -> Removal {
     let units = units(&ours);
     let mut removal = Removal::default();
     let laid = laid(&inventory.entries);
+    let users = Users::of(inventory);
     for unit in &units {
         // Containers do not end with the one that runs them.
         if unit == CONTAINERD {
             removal.containers(inventory, &laid);
+            removal.images(inventory, &users, data);
         }
         removal.steps.push(Step::Stop { unit: unit.clone() });
     }
     removal.containers(inventory, &laid);
-    removal.kernel(inventory, &laid);
-    removal.data(inventory, &laid, data);
-    removal.state(inventory, &laid);
+    removal.kernel(inventory, &laid, &users);
+    removal.data(inventory, &laid, &users, data);
+    removal.state(inventory, &laid, &users);
     // Keys are among what units ran by before, and none is left that would get it back.
     if !inventory.entries.is_empty() && inventory.there.contains_key(PREVIOUS) {
         let path = PREVIOUS.to_owned();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::containerd::{KEEPS, RUNS, Users};
 use super::ours::Ours;
 use super::{
     CNI, CNI_NETWORKS, CNI_OURS, DATA, Data, Inventory, Kept, Removal, STATE, Step, There,
@@ -20,6 +21,7 @@ impl Removal {
         &mut self,
         inventory: &Inventory,
         laid: &BTreeSet<&str>,
+        users: &Users,
         data: Data,
     ) {
         for (unit, path) in DATA {
@@ -28,6 +30,10 @@ impl Removal {
                 continue;
             };
             if !laid.contains(unit) || (names.is_empty() && data == Data::Keep) {
+                continue;
+            }
+            if let (Users::Others(names), Data::Remove, KEEPS) = (users, data, path) {
+                self.ours_of(inventory, path, names);
                 continue;
             }
             let path = path.to_owned();
@@ -53,19 +59,27 @@ impl Removal {
     }
 
     /// What components keep for themselves alone goes with them.
-    pub(super) fn state(&mut self, inventory: &Inventory, laid: &BTreeSet<&str>) {
+    pub(super) fn state(
+        &mut self,
+        inventory: &Inventory,
+        laid: &BTreeSet<&str>,
+        users: &Users,
+    ) {
         for (units, path) in STATE {
             if !units.iter().any(|unit| laid.contains(unit)) {
                 continue;
             }
-            match path == CNI && shared(inventory) {
-                true => CNI_OURS.iter().for_each(|path| self.tree(inventory, path)),
-                false => self.tree(inventory, path),
+            match (path, users) {
+                (CNI, _) if shared(inventory) => {
+                    CNI_OURS.iter().for_each(|path| self.tree(inventory, path));
+                }
+                (RUNS, Users::Others(names)) => self.ours_of(inventory, path, names),
+                (_, _) => self.tree(inventory, path),
             }
         }
     }
 
-    fn tree(&mut self, inventory: &Inventory, path: &str) {
+    pub(super) fn tree(&mut self, inventory: &Inventory, path: &str) {
         if !matches!(inventory.there.get(path), Some(There::Folder { .. })) {
             return;
         }
@@ -252,6 +266,7 @@ impl Removal {
             Step::Tree { path: gone } => gone == path || below(path, gone),
             Step::Stop { .. }
             | Step::Containers { .. }
+            | Step::Images
             | Step::Unmount { .. }
             | Step::Space { .. }
             | Step::Interface { .. }

@@ -73,6 +73,10 @@ pub fn line(step: &Step) -> String {
         Step::Containers { sandboxes } => {
             format!("end {sandboxes} sandbox(es) of Pods with their containers")
         }
+        Step::Images => {
+            "have containerd forget the containers and images of Kubernetes alone"
+                .to_owned()
+        }
         Step::Unmount { at } => format!("unmount {at}"),
         Step::Space { name } => format!("remove network namespace {name}"),
         Step::Interface { name } => format!("remove interface {name}"),

@@ -20,6 +20,8 @@ pub enum Step {
         /// Sandboxes that there are.
         sandboxes: usize,
     },
+    /// Have containerd forget the containers and images of Kubernetes, and no others.
+    Images,
     /// Unmount what a Pod or its container has mounted.
     Unmount {
         /// Where.

@@ -46,7 +46,7 @@ fn shown(
         entries,
         there: there.collect(),
         mounts: mounts.iter().map(ToString::to_string).collect(),
-        kernel: Kernel::default(),
+        ..Inventory::default()
     };
     told(&inventory, data)
 }
@@ -306,6 +306,7 @@ fn node(units: &[&str]) -> Inventory {
         ]
         .map(str::to_owned)
         .to_vec(),
+        namespaces: Vec::new(),
         kernel: Kernel {
             sandboxes: 2,
             interfaces: vec!["cni0".to_owned()],

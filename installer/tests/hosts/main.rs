@@ -8,6 +8,7 @@
 mod arrive;
 mod at_once;
 mod bare;
+mod beside;
 mod docs;
 mod given_up;
 mod guards;
@@ -125,6 +126,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_host_that_comes_back_takes_its_node_s_place_when_that_is_said",
         returns::comes_back,
+    ),
+    (
+        "what_docker_has_in_containerd_stays_when_a_host_is_given_up",
+        beside::stays,
     ),
     (
         "no_version_is_left_out_or_taken_back_and_no_kubelet_is_newest",

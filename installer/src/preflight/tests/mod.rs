@@ -224,6 +224,17 @@ const ROWS: &[Row] = &[
     ),
     (
         "m1",
+        |s| s.running = BTreeSet::from(["dockerd".into()]),
+        || Some(What::Beside(vec!["dockerd".into()])),
+    ),
+    // What runs there will be run by ours.
+    (
+        "n1",
+        |s| s.running = BTreeSet::from(["dockerd".into(), "containerd".into()]),
+        || Some(What::Shares(vec!["dockerd".into(), "containerd".into()])),
+    ),
+    (
+        "m1",
         |s| (s.running, s.ours) = (BTreeSet::from(["etcd".into()]), true),
         || Some(What::Running(vec!["etcd".into()])),
     ),

@@ -146,3 +146,136 @@ fn what_a_kubelet_was_led_by_goes_with_it() {
         assert_eq!(kept, !wanted, "{there}: {told:#?}");
     }
 }
+
+/// A node whose containerd has a task of Kubernetes, one of Docker's, and what both have mounted.
+fn shared(namespaces: &[&str], tasks: &[&str]) -> Inventory {
+    let mut inventory = super::node(&["containerd.service", "kubelet.service"]);
+    inventory.namespaces = namespaces.iter().map(ToString::to_string).collect();
+    let task = "/run/containerd/io.containerd.runtime.v2.task";
+    for (path, names) in [
+        ("/run/containerd", &["containerd.sock", "s"][..]),
+        ("/var/lib/containerd", &["io.containerd.content.v1.content"]),
+        ("/run/containerd/io.containerd.grpc.v1.cri", &["sandboxes"]),
+        (
+            "/var/lib/containerd/io.containerd.grpc.v1.cri",
+            &["sandboxes"],
+        ),
+        (task, tasks),
+        (&format!("{task}/k8s.io"), &["a"]),
+    ] {
+        inventory.there.insert(path.to_owned(), folder(names));
+    }
+    for name in tasks {
+        inventory.mounts.push(format!("{task}/{name}/a/rootfs"));
+    }
+    inventory
+        .mounts
+        .push("/var/lib/containerd/tmpmounts/b".to_owned());
+    inventory
+}
+
+/// What is said of containerd's folders and images.
+fn of_containerd(inventory: &Inventory, data: Data) -> Vec<String> {
+    let told = super::told(inventory, data).into_iter();
+    let mut told: Vec<_> = told.filter(|line| line.contains("containerd")).collect();
+    told.retain(|line| line != "stop containerd.service");
+    told
+}
+
+/// Docker, nerdctl and BuildKit have theirs in the same containerd.
+#[test]
+fn what_others_have_in_containerd_stays() {
+    let task = "/run/containerd/io.containerd.runtime.v2.task";
+    let unmount = |name: &str| format!("unmount {task}/{name}/a/rootfs");
+    let tree = |path: &str| format!("remove folder {path} with all that is in it");
+    let alone = [
+        "unmount /var/lib/containerd/tmpmounts/b".to_owned(),
+        unmount("k8s.io"),
+        tree("/var/lib/containerd"),
+        tree("/run/containerd"),
+    ];
+    let own = shared(&["k8s.io"], &["k8s.io"]);
+    assert_eq!(of_containerd(&own, Data::Remove), alone);
+    let left = |by: &str, holds: &str| {
+        [
+            format!("keep {by}: it holds {holds} of others"),
+            tree("/run/containerd/io.containerd.grpc.v1.cri"),
+            tree(&format!("{task}/k8s.io")),
+            tree("/var/lib/containerd/io.containerd.grpc.v1.cri"),
+        ]
+    };
+    let forget = "have containerd forget the containers and images of Kubernetes alone";
+    for (namespaces, tasks, holds, forgets) in [
+        (
+            &["k8s.io", "moby"][..],
+            &["k8s.io", "moby"][..],
+            "moby",
+            true,
+        ),
+        (&["buildkit", "k8s.io"], &["k8s.io"], "buildkit", true),
+        // It does not run: by its folders alone.
+        (&[], &["default", "k8s.io", "moby"], "default, moby", false),
+    ] {
+        let there = shared(namespaces, tasks);
+        let told = of_containerd(&there, Data::Remove);
+        for folder in ["/run/containerd", "/var/lib/containerd"] {
+            for line in left(folder, holds) {
+                assert!(told.contains(&line), "no {line} in {told:#?}");
+            }
+        }
+        assert!(told.contains(&unmount("k8s.io")), "{told:#?}");
+        assert_eq!(told.contains(&forget.to_owned()), forgets, "{told:#?}");
+        for line in &alone[2..] {
+            assert!(!told.contains(line), "{told:#?}");
+        }
+        let of_others = ["moby/a", "default/a", "tmpmounts"];
+        let mut mounts = told.iter().filter(|line| line.starts_with("unmount"));
+        let theirs = mounts.find(|line| of_others.iter().any(|one| line.contains(one)));
+        assert_eq!(theirs, None);
+        // A role that is taken off leaves images, and no less of others.
+        let told = of_containerd(&there, Data::Keep);
+        let data = "keep /var/lib/containerd: it is data; --data removes it".to_owned();
+        assert!(
+            told.contains(&data) && !told.contains(&alone[3]),
+            "{told:#?}"
+        );
+        assert!(!told.contains(&forget.to_owned()), "{told:#?}");
+    }
+}
+
+/// What is in its folders may be from before, also when nobody uses it at the moment; and after it
+/// was brought back.
+#[test]
+fn folders_of_a_containerd_that_was_there_before_stay() {
+    let turned = |enabled, active| Entry::Unit {
+        name: "containerd.service".to_owned(),
+        enabled,
+        active,
+    };
+    let gone = || Entry::Gone {
+        path: "/etc/systemd/system/containerd.service".to_owned(),
+    };
+    let kept =
+        "keep /var/lib/containerd: it holds io.containerd.content.v1.content of others";
+    for (entries, stood) in [
+        (vec![turned(true, true), turned(true, true)], true),
+        (vec![turned(false, true)], true),
+        (vec![turned(false, false), turned(true, true)], false),
+        (vec![turned(true, true), gone(), turned(false, false)], true),
+        (
+            vec![turned(false, false), gone(), turned(true, false)],
+            true,
+        ),
+    ] {
+        let mut there = shared(&["k8s.io"], &["k8s.io"]);
+        there.entries.extend(entries.clone());
+        let told = of_containerd(&there, Data::Remove);
+        assert_eq!(
+            told.contains(&kept.to_owned()),
+            stood,
+            "{entries:?}: {told:#?}"
+        );
+        let goes = "remove folder /var/lib/containerd with all that is in it".to_owned();
+        assert_eq!(told.contains(&goes), !stood, "{entries:?}: {told:#?}");
+    }
+}
