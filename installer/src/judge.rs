@@ -9,8 +9,9 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::parse_x509_pem;
 
-/// A certificate is renewed when less than this part of its life is left: one third.
-const LEFT: u32 = 3;
+/// A certificate is renewed when less than this part of its life is left: one half, so that two
+/// runs a year are enough.
+const LEFT: u32 = 2;
 
 /// Why a certificate must be issued anew.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -253,14 +254,11 @@ mod tests {
             judged(&authority, &other, zero),
             Err(Why::Subject("CN=other".into()))
         );
-        // On each side of two thirds of its life, and of its end.
-        let third = LEAF_LIFETIME / 3;
+        // On each side of half of its life, and of its end.
+        let half = LEAF_LIFETIME / 2;
         let day = Duration::from_secs(86_400);
-        assert_eq!(judged(&authority, &wanted, third * 2 - day), Ok(()));
-        assert_eq!(
-            judged(&authority, &wanted, third * 2 + day),
-            Err(Why::Ends(120))
-        );
+        assert_eq!(judged(&authority, &wanted, half - day), Ok(()));
+        assert_eq!(judged(&authority, &wanted, half + day), Err(Why::Ends(181)));
         assert_eq!(
             judged(&authority, &wanted, LEAF_LIFETIME + day),
             Err(Why::Ended)

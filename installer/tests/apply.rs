@@ -177,7 +177,7 @@ fn everything() -> Tried {
     if world.services.calls[0] != "settle" {
         return Err("a file was given to a user before there was one".into());
     }
-    // A third of a certificate's life later some are issued anew, and then again nothing.
+    // Three quarters of a certificate's life later some are issued anew, and then again nothing.
     world.now += pki::LEAF_LIFETIME * 3 / 4;
     let renewed = world.apply(&material, FOREVER)?;
     let issued = renewed

@@ -179,18 +179,18 @@ fn a_unit_that_died_is_started_and_one_that_would_not_come_back_enabled() {
 }
 
 #[test]
-fn certificates_are_renewed_when_a_third_of_their_life_is_left() {
+fn certificates_are_renewed_when_half_of_their_life_is_left() {
     let world = World::new("whole", "n1");
     let facts = world.done();
-    let third = pki::LEAF_LIFETIME / 3;
-    let before = world.plan_at(&facts, world.now + third * 2 - DAY);
+    let half = pki::LEAF_LIFETIME / 2;
+    let before = world.plan_at(&facts, world.now + half - DAY);
     assert_eq!(before.steps, []);
-    let after = world.plan_at(&facts, world.now + third * 2 + DAY);
+    let after = world.plan_at(&facts, world.now + half + DAY);
     assert_eq!(
         words(&after),
         [
-            "issue certificate kube-proxy by kubernetes-ca: it ends in 120 days",
-            "issue certificate flannel by kubernetes-ca: it ends in 120 days",
+            "issue certificate kube-proxy by kubernetes-ca: it ends in 181 days",
+            "issue certificate flannel by kubernetes-ca: it ends in 181 days",
             "restart kube-proxy.service, since /etc/kubernetes/pki/kube-proxy.crt changed",
             "restart flanneld.service, since /etc/kubernetes/pki/flannel.crt changed",
         ]
