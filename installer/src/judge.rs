@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use pki::{KeyKind, Name, Profile, Purpose};
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -52,6 +53,19 @@ pub enum Why {
     /// It has ended.
     #[error("it has ended")]
     Ended,
+}
+
+/// In words.
+impl Serialize for Why {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Whether a certificate is over; one that cannot be read has no end.
+#[must_use]
+pub fn has_ended(pem: &str, now: SystemTime) -> bool {
+    left(pem, now).is_some_and(|left| left <= 0)
 }
 
 /// Judges the certificate in `pem` by what it should say, by the certificate of the authority
@@ -263,6 +277,14 @@ mod tests {
             judged(&authority, &wanted, LEAF_LIFETIME + day),
             Err(Why::Ended)
         );
+        let whole = authority.issue(&wanted, now).unwrap().certificate_pem;
+        for (pem, later, wanted) in [
+            (whole.as_str(), LEAF_LIFETIME - day, false),
+            (&whole, LEAF_LIFETIME, true),
+            ("no", LEAF_LIFETIME, false),
+        ] {
+            assert_eq!(has_ended(pem, now + later), wanted, "{later:?}");
+        }
         let unreadable = judge("no", &wanted, authority.certificate_pem(), now);
         assert_eq!(unreadable, Err(Why::Unreadable));
     }

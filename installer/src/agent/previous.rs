@@ -2,10 +2,12 @@
 //! superuser alone, one a path, until those who read it are well. A unit that does not come up
 //! by what is new gets it back.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,7 @@ use super::before::{self, Was};
 use super::files::{FilesError, below, beside, inside, leads, refused, settled};
 use super::journal::{Entry, Journal};
 use crate::facts::sha256;
+use crate::judge;
 
 /// Where the copies lie, each under the SHA-256 of its path.
 pub(crate) const PREVIOUS: &str = "/var/lib/sternpost/previous";
@@ -60,12 +63,18 @@ pub(super) fn retain(
 }
 
 /// Puts back what is kept of these paths, and keeps it no more; which they were. The journal
-/// knows before anything is there.
+/// knows before anything is there. A certificate that has ended stays away, as its key does: nobody
+/// runs by it.
 pub(super) fn put_back(
     root: &Path,
     paths: &[String],
     journal: &mut Journal,
+    now: SystemTime,
 ) -> Result<Vec<String>, FilesError> {
+    let over: BTreeSet<_> = paths
+        .iter()
+        .filter(|path| is_over(root, path, now))
+        .collect();
     let mut back = Vec::new();
     for path in paths {
         let copy = copy_of(root, path);
@@ -73,7 +82,8 @@ pub(super) fn put_back(
             continue;
         };
         let place = below(root, path);
-        if before::stands(&place)?.as_ref() != Some(&previous.was) {
+        let stands = before::stands(&place)?;
+        if !over.contains(path) && stands.as_ref() != Some(&previous.was) {
             journal.note(&entry(root, path, &previous.was))?;
             before::laid(&place, &previous.was, |_| Ok(previous.text.into_bytes()))?;
             back.push(path.clone());
@@ -93,6 +103,16 @@ pub(super) fn doubted(root: &Path, path: &str) -> Option<String> {
         Was::File { sha256, .. } => Some(sha256),
         Was::Link { to } => Some(inside(root, Path::new(&to))),
     }
+}
+
+/// Whether what is kept of a path is a certificate that has ended, or the key of such a one.
+fn is_over(root: &Path, path: &str, now: SystemTime) -> bool {
+    let stem = path
+        .strip_suffix(".crt")
+        .or_else(|| path.strip_suffix(".key"));
+    let certificate = stem.map(|stem| copy_of(root, &format!("{stem}.crt")));
+    let kept = certificate.and_then(|copy| read(&copy).ok().flatten());
+    kept.is_some_and(|kept| judge::has_ended(&kept.text, now))
 }
 
 /// Keeps nothing more but of these paths.
@@ -155,5 +175,45 @@ fn read(copy: &Path) -> io::Result<Option<Previous>> {
     match fs::read(copy) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         octets => Ok(Some(serde_json::from_slice(&octets?)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_has_ended_stays_away_and_its_key_with_it() {
+        let now = SystemTime::now();
+        let authority = pki::Authority::new("a", now).unwrap();
+        let profile = pki::Profile::client("a", &[]);
+        let issued = authority.issue(&profile, now).unwrap().certificate_pem;
+        let paths = ["/pki/a.crt", "/pki/a.key", "/unit"].map(str::to_owned);
+        for (later, wanted) in [
+            (Duration::ZERO, &paths[..]),
+            (pki::LEAF_LIFETIME, &paths[2..]),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let root = root.path();
+            let lay = |texts: [&str; 3]| {
+                for (path, text) in paths.iter().zip(texts) {
+                    let place = below(root, path);
+                    fs::create_dir_all(place.parent().unwrap()).unwrap();
+                    fs::write(place, text).unwrap();
+                }
+            };
+            lay([&issued, "key", "unit"]);
+            retain(root, &paths).unwrap();
+            lay(["new"; 3]);
+            let mut journal = Journal::at(root.join("journal.jsonl"));
+            let mut back = || put_back(root, &paths, &mut journal, now + later).unwrap();
+            assert_eq!(back(), wanted);
+            // It is kept no more either way.
+            assert_eq!(back(), [""; 0]);
+            let stays = fs::read_to_string(below(root, "/pki/a.key")).unwrap();
+            assert_eq!(stays == "new", wanted.len() == 1);
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Units as an agent turns them. One that does not come up, or does not stay, gets back what it
 //! read before, where that is retained, and is started anew by that.
 
+use std::time::SystemTime;
+
 use daemon::chain;
 
 use super::ask::Kube;
+use super::files::FilesError;
 use super::journal::Entry;
 use super::order::{Otherwise, Run};
 use super::previous;
@@ -79,7 +82,7 @@ impl<S: Services> Agent<S> {
     /// Has a unit run by what is retained of what it reads: whether it does, and what there is to
     /// say about that.
     fn put_back(&mut self, run: &Run) -> (bool, String) {
-        let back = previous::put_back(&self.root, &run.reads, &mut self.journal);
+        let back = self.previous(&run.reads);
         let back = match back {
             Ok(back) if back.is_empty() => return (false, String::new()),
             Ok(back) => back.join(", "),
@@ -98,10 +101,14 @@ impl<S: Services> Agent<S> {
         )
     }
 
+    fn previous(&mut self, paths: &[String]) -> Result<Vec<String>, FilesError> {
+        previous::put_back(&self.root, paths, &mut self.journal, SystemTime::now())
+    }
+
     /// Puts back what is retained of paths by which no unit has begun: the next crash of theirs, or
     /// the next boot, has them run as before. Says which they were.
     pub(super) fn undo(&mut self, paths: &[String]) -> Answer {
-        let back = match previous::put_back(&self.root, paths, &mut self.journal) {
+        let back = match self.previous(paths) {
             Ok(back) => back,
             Err(error) => return failed(&error),
         };

@@ -29,8 +29,8 @@ const SIGNS: &[Sign] = &[
     ),
     sign(
         "certificate has expired or is not yet valid",
-        "the clocks of the hosts differ, or a certificate has ended; compare \"date\" on all \
-         of them",
+        "a certificate has ended (\"sternpost certs check\" names it, and apply issues it anew), or \
+         the clocks of the hosts differ; compare \"date\" on all of them",
     ),
     sign(
         "certificate signed by unknown authority",
@@ -110,7 +110,7 @@ mod tests {
             ),
             (
                 "tls: failed to verify certificate: x509: certificate has expired or is not yet valid",
-                Some("the clocks"),
+                Some("a certificate has ended"),
             ),
             (
                 "write /var/lib/etcd/member/wal/0.tmp: no space left on device; permission denied",

@@ -125,7 +125,7 @@ impl Part {
             Self::Apart | Self::Follows | Self::Goes => Self::Goes,
             Self::Interrupts | Self::Trails => Self::Trails,
             // API servers wait for what it brings, and its own kubelet for none but its own.
-            Self::Brings | Self::Renews => self,
+            Self::Brings | Self::Renews | Self::Raises => self,
         }
     }
 
@@ -139,6 +139,7 @@ impl Part {
             | Self::Brings
             | Self::Interrupts
             | Self::Renews
+            | Self::Raises
             | Self::Follows
             | Self::Trails
             | Self::Goes => self,

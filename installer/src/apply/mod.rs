@@ -43,7 +43,7 @@ pub use networks::{Networks, Renumbered};
 pub use orders::{Orders, OrdersError};
 pub use requests::{Request, outstanding, requests};
 pub use returns::{Answered, Asked, Left, REQUESTS, Stale, Standing, Taken};
-pub use stands::Pillar;
+pub use stands::{Member, Pillar, can_ask, lies_down, renews_member, too_few};
 pub use store::{Led, Store};
 use supply::Supply;
 pub use turn::{End, Part, Says, Turns};

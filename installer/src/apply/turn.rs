@@ -25,6 +25,8 @@ pub enum Part {
     Trails,
     /// Its kubelet goes over to where the API is found from then on.
     Goes,
+    /// It starts a member of etcd anew, which lies down and comes up with others.
+    Raises,
 }
 
 /// What others ask, and what asks it, which it is to be as new as at least.
@@ -35,6 +37,9 @@ const FOLLOWERS: [&str; 2] = ["kubelet", "kube-proxy"];
 fn renews(step: &Step) -> bool {
     matches!(step, Step::Install { program, before: Some(_), .. } if program == SERVER)
 }
+
+/// What members of etcd run as.
+const ETCD: &str = "etcd.service";
 
 /// Whether a step brings such a program, in the place of another version's or to a new node.
 fn follows(step: &Step) -> bool {
@@ -52,9 +57,21 @@ impl Part {
             (Self::Interrupts | Self::Renews, true) => Self::Trails,
             // API servers wait for what it brings: its kubelet must not wait for them.
             (Self::Brings, true) => Self::Brings,
+            (Self::Raises, true) => Self::Raises,
             (Self::Apart | Self::Follows | Self::Trails, true) => Self::Follows,
             (Self::Goes, true) => Self::Goes,
             (part, false) => part,
+        }
+    }
+
+    /// That where etcd lies down: a member that is started anew takes nothing from anybody.
+    #[must_use]
+    pub fn with_etcd_down(self, plan: &Plan) -> Self {
+        let anew =
+            |step: &Step| matches!(step, Step::Restart { unit, .. } if unit == ETCD);
+        match plan.steps.iter().any(anew) {
+            true => Self::Raises,
+            false => self,
         }
     }
 
@@ -96,7 +113,7 @@ impl Part {
 fn serves(host: &Host, unit: &str) -> bool {
     match unit {
         "api-lb.service" => host.is(Role::ControlPlane),
-        "etcd.service"
+        ETCD
         | "vip-daemon.service"
         | "kube-apiserver.service"
         | "kube-controller-manager.service"
@@ -146,6 +163,7 @@ pub enum End {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Turns {
     brings: BTreeSet<String>,
+    raises: BTreeSet<String>,
     interrupts: VecDeque<String>,
     follows: BTreeSet<String>,
     failed: Option<String>,
@@ -159,10 +177,14 @@ impl Turns {
         let (mut turns, mut last) = (Self::default(), VecDeque::new());
         let (mut renewed, mut going) = (false, BTreeSet::new());
         for (host, part) in parts {
-            renewed |= part == Part::Renews;
+            renewed |= matches!(part, Part::Renews | Part::Raises);
             match part {
                 Part::Apart => {}
                 Part::Brings => drop(turns.brings.insert(host)),
+                Part::Raises => {
+                    turns.raises.insert(host.clone());
+                    turns.brings.insert(host);
+                }
                 Part::Interrupts | Part::Renews => turns.interrupts.push_back(host),
                 Part::Follows => drop(turns.follows.insert(host)),
                 Part::Goes => drop(going.insert(host)),
@@ -173,7 +195,8 @@ impl Turns {
             }
         }
         turns.interrupts.append(&mut last);
-        if going.is_empty() && turns.interrupts.is_empty() {
+        let nobody_waits = going.is_empty() && turns.raises.is_empty();
+        if nobody_waits && turns.interrupts.is_empty() {
             turns.brings.clear();
         }
         if !renewed {
@@ -228,6 +251,12 @@ impl Turns {
     #[must_use]
     pub fn follows(&self, host: &str) -> bool {
         self.follows.contains(host)
+    }
+
+    /// Whether a host starts a member of etcd anew beside the others that do.
+    #[must_use]
+    pub fn raises(&self, host: &str) -> bool {
+        self.raises.contains(host)
     }
 
     /// The work on a host has ended. What has not begun by the first failure does not begin.

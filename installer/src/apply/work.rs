@@ -58,8 +58,8 @@ impl Target<'_> {
         both(both(worked, stood), forgot)
     }
 
-    /// How many steps were done, and how the one after them failed.
-    fn steps(
+    /// How many steps were done, and how the one after them failed. What they replace is not kept.
+    pub(crate) fn steps(
         &self,
         plan: &Plan,
         material: &Material,

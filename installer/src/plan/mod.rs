@@ -204,7 +204,7 @@ fn issue(certificate: &Certificate, inputs: Inputs<'_>) -> Option<Step> {
     Some(Step::Issue {
         name: certificate.name.clone(),
         authority: certificate.authority.common_name(),
-        why: why.to_string(),
+        why,
     })
 }
 
@@ -219,6 +219,12 @@ pub fn why(
     let Some(there) = facts.certificates.get(&certificate.name) else {
         return Some(Why::Missing);
     };
+    let signed = trust.signed(&certificate.name);
+    let same = |signed: &Signed| signed.certificate.text == there.pem;
+    // Before all else: one that serves nobody is no reason to be careful.
+    if judge::has_ended(&there.pem, now) && !signed.is_some_and(same) {
+        return Some(Why::Ended);
+    }
     let Some(authority) = trust.certificate(certificate.authority) else {
         return Some(Why::Authority);
     };
@@ -226,10 +232,9 @@ pub fn why(
     if !there.key_fits || !owned {
         return Some(Why::Key);
     }
-    if let Some(signed) = trust.signed(&certificate.name) {
+    if let Some(signed) = signed {
         // Whoever signs says how long it lasts; what he gave is what is to be there.
-        let same = signed.certificate.text == there.pem;
-        return (!same).then_some(Why::Given);
+        return (!same(signed)).then_some(Why::Given);
     }
     let kind = trust.key_kind(certificate.authority);
     if kind.is_some_and(|kind| KeyKind::of_certificate(&there.pem) != Some(kind)) {

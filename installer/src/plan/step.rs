@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::content::Content;
+use crate::judge::Why;
 use crate::reset;
 use crate::resource::Stage;
 
@@ -62,7 +63,7 @@ pub enum Step {
         /// The common name of who signs it.
         authority: &'static str,
         /// Why the one that is there, if any, will not do.
-        why: String,
+        why: Why,
     },
     /// Bring something that every host with it has alike.
     #[serde(rename_all = "camelCase")]

@@ -10,6 +10,8 @@ mod at_once;
 mod bare;
 mod beside;
 mod docs;
+#[path = "../certificates/ended.rs"]
+mod ended;
 mod given_up;
 mod guards;
 mod hosts;
@@ -17,6 +19,7 @@ mod joins;
 mod master;
 mod over;
 mod played;
+mod raised;
 mod returns;
 mod safe;
 mod secrets;
@@ -42,6 +45,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_master_that_fails_leaves_the_others_as_they_are",
         turns::not_begun,
+    ),
+    (
+        "members_of_an_etcd_that_lies_down_are_started_anew_together",
+        raised::together,
     ),
     (
         "a_restart_that_was_broken_off_is_done_by_the_next_run",

@@ -58,6 +58,16 @@ start | restart)
         echo "kube-apiserver has exited" >&2
         exit 1
     fi
+    # A member that lies down comes up with another, or not at all.
+    if [ "$unit" = etcd.service ] && [ -e /run/down ]; then
+        : >"FOLDER/raised.$SP_HOST"
+        tries=0
+        until [ "$(ls FOLDER/raised.* | wc -l)" -gt 1 ]; do
+            tries=$((tries + 1)); [ $tries -lt 100 ] || exit 1
+            sleep 0.1
+        done
+        rm /run/down
+    fi
     # Time in which another host's would come between, were it let; once a long one.
     sleep "$(cat /run/slow 2>/dev/null || echo 0.05)"
     rm -f /run/slow
@@ -95,6 +105,7 @@ pub(super) const ETCDCTL: &str = r#"#!/bin/sh
 echo "$SP_HOST asks etcdctl" >>FOLDER/log
 health=true
 if [ -s /run/ill ]; then sed -i 1d /run/ill; health=false; fi
+[ ! -e /run/down ] || health=false
 case "$*" in
 *"endpoint health"*)
     own=$health

@@ -77,7 +77,10 @@ pub(super) fn well() -> Tried {
     hosts.run(&["apply"])?.ended(0)?;
     hosts.describe(FLAG)?;
     hosts.log()?;
-    fs::write(hosts.root(MASTERS[0]).join("run/ill"), "once\ntwice\n")?;
+    fs::write(
+        hosts.root(MASTERS[0]).join("run/ill"),
+        "once\ntwice\nthrice\n",
+    )?;
     let said = hosts.run(&["apply"])?.ended(0)?;
     holds(
         &said,
@@ -86,7 +89,7 @@ pub(super) fn well() -> Tried {
     let log = hosts.log()?;
     let asked = places(&log, MASTERS[0], "asks etcdctl");
     let began = places(&log, MASTERS[1], "restart");
-    before(&log, asked.get(2), began.first())
+    before(&log, asked.get(3), began.first())
 }
 
 /// One API server that does not come up is enough to know.

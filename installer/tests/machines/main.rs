@@ -9,6 +9,9 @@ mod bounds;
 mod broken;
 mod called;
 mod checks;
+#[path = "../certificates/ended.rs"]
+mod ended;
+mod expired;
 mod from_master;
 mod kills;
 mod leases;
@@ -121,6 +124,11 @@ const LONG: &[Test] = &[
         "what_befalls_a_host_meanwhile_is_named_and_gone_on_from",
         MASTER,
         befallen::hosts,
+    ),
+    (
+        "certificates_that_have_ended_are_issued_anew_and_etcd_comes_up",
+        MASTER,
+        expired::comes_up,
     ),
     (
         "killed_at_any_moment_on_either_side_it_ends_in_the_same_place",

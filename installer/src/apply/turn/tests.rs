@@ -63,6 +63,52 @@ fn a_first_run_is_at_once_and_what_is_brought_comes_before_what_is_interrupted()
     assert_eq!(says(&broken)[0], not_begun("m3"));
 }
 
+/// Where etcd lies down none of its members comes up alone; all else waits for it.
+#[test]
+fn members_of_an_etcd_that_lies_down_begin_together() {
+    use Part::{Brings, Follows, Interrupts, Raises};
+    use Says::Begin;
+    let mut all = turns([Raises, Raises, Interrupts]);
+    assert_eq!(says(&all), [Begin, Begin, wait("m1")]);
+    assert!(all.raises("m2") && !all.raises("m3"));
+    all.ended("m1", End::Well);
+    assert_eq!(says(&all)[2], wait("m2"));
+    let mut broken = all.clone();
+    all.ended("m2", End::Well);
+    assert_eq!(says(&all)[2], Begin);
+    broken.ended("m2", End::Failed);
+    assert_eq!(says(&broken)[2], not_begun("m2"));
+    // Others wait for one that begins with them, also where nothing is interrupted.
+    let mut alone = turns([Raises, Brings, Follows]);
+    assert_eq!(says(&alone), [Begin, Begin, wait("m1")]);
+    assert!(alone.count_on("m1"));
+    alone.ended("m1", End::Well);
+    alone.ended("m2", End::Well);
+    assert_eq!(says(&alone)[2], Begin);
+    // One that fails holds up none of those that it needs itself.
+    let mut failed = turns([Raises; 3]);
+    failed.ended("m1", End::Failed);
+    assert_eq!(says(&failed)[1..], [Begin, Begin]);
+}
+
+#[test]
+fn who_raises_etcd_starts_its_member_anew() {
+    let restart = |unit: &str| Step::Restart {
+        unit: unit.to_owned(),
+        stage: StageName(Stage::Store),
+        because: Vec::new(),
+    };
+    for (unit, wanted) in [
+        ("etcd.service", Part::Raises),
+        ("kube-apiserver.service", Part::Interrupts),
+    ] {
+        let host = "m1".to_owned();
+        let steps = vec![restart(unit)];
+        let plan = Plan { host, steps };
+        assert_eq!(Part::Interrupts.with_etcd_down(&plan), wanted, "{unit}");
+    }
+}
+
 /// A kubelet is never newer than an API server.
 #[test]
 fn who_follows_begins_after_the_last_master() {

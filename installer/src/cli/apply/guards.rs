@@ -63,6 +63,7 @@ fn against(
     let nodes = kubelets(run, planned, apart, &skewed);
     all.extend(skewed);
     all.extend(nodes);
+    all.extend(run.alone(planned, apart));
     all
 }
 

@@ -6,6 +6,7 @@ mod guards;
 mod membership;
 mod over;
 mod planned;
+mod raised;
 mod returns;
 mod run;
 mod site;

@@ -13,7 +13,7 @@ use super::super::progress::{Event, Printer};
 use super::super::served::{self, Missing, Pace};
 use super::guards;
 use super::over;
-use super::planned::Planned;
+use super::planned::{Planned, Plans};
 use super::returns;
 use super::site::{Meant, Sites};
 use super::stands::{self, Outage};
@@ -31,6 +31,15 @@ const STATUS: &str = "; \"sternpost status\" shows whether that lasts";
 
 /// A host that was worked on, and whether its kubelet has come in.
 type Joined<'a> = (Planned<'a>, Result<(), Missing>);
+
+/// Which work on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// What no host's turn is waited for with.
+    Ahead,
+    /// All else.
+    InTurn,
+}
 
 /// What all hosts are worked on with.
 pub(super) struct Run<'a> {
@@ -65,7 +74,14 @@ impl Run<'_> {
                 planned.map_err(|error| self.failed(host, error, &events))
             });
             let planned = self.guarded(planned, apart, &events);
-            let (turns, awaited) = (self.turns(&planned), self.awaited(&planned));
+            let mut planned = each(planned, |planned| {
+                let planned = planned?;
+                let host = &planned.site.host.name;
+                let renewed = self.renewed(planned, &events);
+                renewed.map_err(|error| self.failed(host, error, &events))
+            });
+            let turns = self.turns(&mut planned, &events);
+            let awaited = self.awaited(&planned);
             let worked = each(planned, |planned| {
                 let planned = planned?;
                 let host = &planned.site.host.name;
@@ -209,11 +225,16 @@ impl Run<'_> {
     }
 
     /// Whose turn it is when; nobody has any where nothing is done.
-    fn turns(&self, planned: &BTreeMap<String, Result<Planned<'_>, String>>) -> Turns {
+    fn turns(&self, planned: &mut Plans<'_>, events: &SyncSender<Event>) -> Turns {
+        let down = self.etcd_lies_down(planned, events);
         let one_goes = guards::hosts(planned).any(|one| self.goes(one));
         let part = |host: &Host| {
             let planned = planned.get(&host.name)?.as_ref().ok()?;
             let part = Part::of(host, &planned.plan);
+            let part = match down {
+                true => part.with_etcd_down(&planned.plan),
+                false => part,
+            };
             let part = match self.goes(planned) {
                 true => part.goes(),
                 false if one_goes && !planned.plan.steps.is_empty() => part.awaited(host),
@@ -256,11 +277,11 @@ impl Run<'_> {
             turn.left();
             return Err(why);
         }
-        if let Some(falls) = self.falls(&mut planned, events) {
+        if let Some(falls) = self.falls(&mut planned, turns, events) {
             turn.left();
             return Err(stands::not_begun(&falls));
         }
-        self.host(&mut planned, events)?;
+        self.host(&mut planned, Work::InTurn, events)?;
         if turn.counts() {
             let balancer = planned.balancer();
             let way = &mut planned.site.way;
@@ -281,13 +302,17 @@ impl Run<'_> {
     fn falls(
         &self,
         planned: &mut Planned<'_>,
+        turns: &Turns,
         events: &SyncSender<Event>,
     ) -> Option<String> {
         if self.meant == Meant::Shown || self.outage == Outage::Allowed {
             return None;
         }
         let host = planned.site.host;
-        let shaken = Pillar::shaken(host, &planned.plan);
+        let mut shaken = Pillar::shaken(host, &planned.plan);
+        if turns.raises(&host.name) {
+            shaken.remove(&Pillar::Store);
+        }
         let way = &mut planned.site.way;
         let mut falls = || {
             let mut all = shaken.iter();
@@ -301,9 +326,11 @@ impl Run<'_> {
         }
     }
 
-    fn host(
+    /// The work on a host.
+    pub(super) fn host(
         &self,
         planned: &mut Planned<'_>,
+        work: Work,
         events: &SyncSender<Event>,
     ) -> Result<(), String> {
         let Planned {
@@ -328,7 +355,11 @@ impl Run<'_> {
         };
         let of = *before + plan.steps.len() + behind.len();
         let about = self.about(&site.host.name, *before, of, events);
-        let applied = target.apply(plan, self.material, &mut site.way, about);
+        let way = &mut site.way;
+        let applied = match work {
+            Work::Ahead => target.steps(plan, self.material, way, about).1,
+            Work::InTurn => target.apply(plan, self.material, way, about),
+        };
         applied.map_err(|error| chain(&error))
     }
 

@@ -56,6 +56,11 @@ impl Turns {
         self.state().follows(host)
     }
 
+    /// Whether a host starts a member of etcd anew that does not come up alone.
+    pub(super) fn raises(&self, host: &str) -> bool {
+        self.state().raises(host)
+    }
+
     /// It is whole between two calls, also when a thread has died.
     fn state(&self) -> MutexGuard<'_, apply::Turns> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
