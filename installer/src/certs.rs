@@ -17,6 +17,9 @@ const DAY: i64 = 86_400;
 /// to know.
 const AUTHORITY: i64 = 90 * DAY;
 
+/// An administrator without a way in has no time to look for the reason.
+const PERSON: i64 = 30 * DAY;
+
 /// Who sees to it that there is another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keeper {
@@ -112,6 +115,25 @@ pub fn lines(
     all
 }
 
+/// An administrator's, which a kubeconfig shows: nothing issues another by itself.
+#[must_use]
+pub fn person(user: &str, pem: &str, now: SystemTime) -> Line {
+    let why = match judge::left(pem, now) {
+        None => Some("it cannot be read"),
+        Some(..=0) => Some("it has ended; sternpost kubeconfig --merge brings another"),
+        Some(1..PERSON) => {
+            Some("it ends soon; sternpost kubeconfig --merge brings another")
+        }
+        Some(_) => None,
+    };
+    Line {
+        subject: user.to_owned(),
+        authority: Authority::Kubernetes.common_name(),
+        why: why.map(str::to_owned),
+        ..given(user, user, Some(pem), now)
+    }
+}
+
 fn authority(one: Authority, trust: &dyn Trust, now: SystemTime) -> Line {
     let left = trust.certificate(one).and_then(|pem| judge::left(pem, now));
     let why = match left {
@@ -203,6 +225,35 @@ mod tests {
         );
         let none = at(&Facts::default(), 0);
         assert_eq!(none, (None, Some("there is none".to_owned())));
+    }
+
+    #[test]
+    fn an_administrators_has_its_days_and_the_way_to_another() {
+        let now = SystemTime::now();
+        let authority = pki::Authority::new("kubernetes-ca", now).unwrap();
+        let profile = Profile::client("kubernetes-admin", &[]);
+        let pem = authority.issue(&profile, now).unwrap().certificate_pem;
+        let day = Duration::from_secs(86_400);
+        let life = pki::LEAF_LIFETIME;
+        for (later, days, wanted) in [
+            (life - day * 31, Some(31), ""),
+            (
+                life - day * 29,
+                Some(29),
+                "it ends soon; sternpost kubeconfig",
+            ),
+            (life, Some(0), "it has ended; sternpost kubeconfig --merge"),
+        ] {
+            let line = person("admin@prod", &pem, now + later);
+            let why = line.trouble().unwrap_or_default();
+            assert_eq!((line.days, line.name.as_str()), (days, "admin@prod"));
+            assert!(why.starts_with(wanted) && why.is_empty() == wanted.is_empty());
+        }
+        let line = person("admin@prod", "no", now);
+        assert_eq!(
+            (line.days, line.why.as_deref()),
+            (None, Some("it cannot be read"))
+        );
     }
 
     /// Authorities, what is shown to an etcd of others, and what a kubelet renews by itself.

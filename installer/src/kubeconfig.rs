@@ -1,6 +1,10 @@
 //! A kubeconfig among others: what is added to one that a person has already. A function of
 //! two texts.
 
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -83,6 +87,35 @@ pub fn merged(there: &str, added: &str) -> Result<String, MergeError> {
         }
     }
     Ok(yaml(&Value::Object(there)))
+}
+
+/// The certificates that a kubeconfig shows to a server, by their users' names. What lies in files
+/// of its own is not looked for.
+#[must_use]
+pub fn shown(text: &str, server: &str) -> BTreeMap<String, String> {
+    let config = read(text).unwrap_or_default();
+    let all = |key| entries(&config, key).unwrap_or_default();
+    let field = |one: &Value, within: &str, key: &str| {
+        let text = one.get(within)?.get(key)?.as_str()?;
+        Some(text.to_owned())
+    };
+    let leads = |one: &Value| field(one, "cluster", "server").as_deref() == Some(server);
+    let clusters: Vec<_> = all(CLUSTERS).into_iter().filter(leads).collect();
+    let ours = |context: &Value| {
+        let cluster = field(context, "context", "cluster");
+        clusters.iter().any(|one| name(one) == cluster.as_deref())
+    };
+    let contexts = all(CONTEXTS).into_iter().filter(ours);
+    let users: Vec<_> = contexts
+        .filter_map(|context| field(&context, "context", "user"))
+        .collect();
+    let certificate = |user: Value| {
+        let known = name(&user)?.to_owned();
+        let data = field(&user, "user", "client-certificate-data")?;
+        let pem = String::from_utf8(STANDARD.decode(data).ok()?).ok()?;
+        users.contains(&known).then_some((known, pem))
+    };
+    all(USERS).into_iter().filter_map(certificate).collect()
 }
 
 /// A cluster is known by its authority; one that names a file for it, or none, by where it
@@ -219,6 +252,24 @@ mod tests {
         }
         assert_eq!(server(""), None);
         assert_eq!(server(clusters), None);
+    }
+
+    #[test]
+    fn what_is_shown_to_a_server_is_found_by_way_of_its_contexts() {
+        let text = "clusters:\n- {name: prod, cluster: {server: https://192.0.2.9:6443}}\n\
+            - {name: home, cluster: {server: https://h}}\n\
+            contexts:\n- {name: a, context: {cluster: prod, user: admin@prod}}\n\
+            - {name: b, context: {cluster: home, user: me}}\n\
+            - {name: c, context: {cluster: prod, user: file}}\n\
+            users:\n- {name: me, user: {client-certificate-data: bWluZQ==}}\n\
+            - {name: admin@prod, user: {client-certificate-data: b3Vycw==}}\n\
+            - {name: other, user: {client-certificate-data: b3Vycw==}}\n\
+            - {name: file, user: {client-certificate: file.crt}}\n";
+        let ours = [("admin@prod".to_owned(), "ours".to_owned())];
+        assert_eq!(shown(text, "https://192.0.2.9:6443"), BTreeMap::from(ours));
+        for (text, server) in [(text, "https://other"), ("[]", "https://h"), ("", "")] {
+            assert_eq!(shown(text, server), BTreeMap::new(), "{text}");
+        }
     }
 
     /// Each row: what is there, and what is said of it; nothing is when the cluster is the same.

@@ -9,6 +9,7 @@ use daemon::exit;
 use pki::KeyKind;
 use serde_json::json;
 
+use super::kubeconfig;
 use super::reach::{self, Answers, Reach};
 use super::{Output, Sentence};
 use crate::agent::{Answer, Order};
@@ -65,25 +66,30 @@ impl Certs {
                 .as_ref()
                 .is_ok_and(|lines| lines.iter().all(|line| line.why.is_none()))
         };
-        let code = match answers.values().all(good) {
+        let mut own = kubeconfig::own(&cluster, SystemTime::now());
+        let lasts = own.iter().all(|line| line.why.is_none());
+        let code = match lasts && answers.values().all(good) {
             true => exit::DONE,
             false => exit::FAILED,
         };
         let known: usize = answers.values().flatten().map(Vec::len).sum();
-        for lines in answers.values_mut().flatten() {
+        let known = known + own.len();
+        for lines in answers.values_mut().flatten().chain([&mut own]) {
             lines.retain(|line| self.what.says(line));
         }
         let text = match self.output {
             Output::Text if self.what == What::Check && code == exit::DONE => {
                 format!("{known} certificates, all good")
             }
-            Output::Text => text(&answers),
+            Output::Text => text(&answers, &own),
             Output::Json => {
+                let file = json!({"file": kubeconfig::OWN, "certificates": own});
+                let file = (!own.is_empty()).then_some(file);
                 let hosts = answers.iter().map(|(host, answer)| match answer {
                     Ok(lines) => json!({"host": host, "certificates": lines}),
                     Err(error) => json!({"host": host, "error": error}),
                 });
-                let hosts: Vec<_> = hosts.collect();
+                let hosts: Vec<_> = hosts.chain(file).collect();
                 serde_json::to_string_pretty(&hosts).map_err(|e| e.to_string())?
             }
         };
@@ -153,28 +159,30 @@ pub(super) fn known() -> Known {
     }
 }
 
-fn text(answers: &Answers<Vec<Line>>) -> String {
+fn text(answers: &Answers<Vec<Line>>, own: &[Line]) -> String {
     let mut lines = Vec::new();
     for (host, answer) in answers {
         match answer {
             Err(error) => lines.push(format!("{host}: it does not answer: {error}")),
-            Ok(all) => lines.extend(all.iter().map(|line| {
-                let days = match line.days {
-                    Some(days) => format!("{days} days"),
-                    None => "none".to_owned(),
-                };
-                let verdict = line.why.as_deref().unwrap_or("good");
-                let Line {
-                    name,
-                    subject,
-                    authority,
-                    ..
-                } = line;
-                format!(
-                    "{host}  {name:<26} {days:>10}  {subject} by {authority}: {verdict}"
-                )
-            })),
+            Ok(all) => lines.extend(all.iter().map(|line| said(host, line))),
         }
     }
+    lines.extend(own.iter().map(|line| said(kubeconfig::OWN, line)));
     lines.join("\n")
+}
+
+/// A certificate, and where it is.
+fn said(place: &str, line: &Line) -> String {
+    let days = match line.days {
+        Some(days) => format!("{days} days"),
+        None => "none".to_owned(),
+    };
+    let verdict = line.why.as_deref().unwrap_or("good");
+    let Line {
+        name,
+        subject,
+        authority,
+        ..
+    } = line;
+    format!("{place}  {name:<26} {days:>10}  {subject} by {authority}: {verdict}")
 }

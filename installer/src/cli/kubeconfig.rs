@@ -12,10 +12,14 @@ use pki::{Kubeconfig as Document, Mode, Profile};
 use super::Sentence;
 use super::reach::{self, Reach};
 use crate::apply::{Material, PLACE};
-use crate::kubeconfig::merged;
+use crate::certs::{self, Line};
+use crate::kubeconfig::{self, merged};
 use crate::plan::Trust;
 use crate::resource::Authority;
 use crate::spec::{Cluster, Role};
+
+/// A person's own, by its usual name.
+pub(super) const OWN: &str = "~/.kube/config";
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -103,6 +107,19 @@ impl Kubeconfig {
         let document = Document::new(name, &server, trust, &self.user, &identity);
         Ok(document.to_yaml())
     }
+}
+
+/// The certificates that this person's own file shows to the cluster, as far as it can be read.
+pub(super) fn own(cluster: &Cluster, now: SystemTime) -> Vec<Line> {
+    let text = own_file()
+        .ok()
+        .and_then(|path| fs::read_to_string(path).ok());
+    let server = cluster.server_from_elsewhere();
+    let shown = kubeconfig::shown(&text.unwrap_or_default(), &server);
+    let lines = shown
+        .iter()
+        .map(|(user, pem)| certs::person(user, pem, now));
+    lines.collect()
 }
 
 fn own_file() -> Result<PathBuf, Sentence> {

@@ -2,12 +2,13 @@
 
 use std::io::IsTerminal;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use daemon::exit;
 
 use super::certs;
+use super::kubeconfig;
 use super::reach::{self, Reach};
 use super::{Output, Sentence};
 use crate::agent::{Answer, Order, Question};
@@ -16,7 +17,7 @@ use crate::facts::Wanted;
 use crate::render;
 use crate::resource;
 use crate::spec::{Cluster, Host, Role};
-use crate::status::{self, Said, Seen};
+use crate::status::{self, Said, Seen, Trouble};
 use crate::transport::Piped;
 
 /// Between two looks of `--watch`.
@@ -44,7 +45,8 @@ impl Status {
         let mut ways = self.reach.ways(&cluster, |_| true);
         loop {
             let seen = ways.ask(|host, way| seen(&cluster, host, way));
-            let status = status::status(&seen);
+            let mut status = status::status(&seen);
+            status.troubles.extend(own(&cluster));
             let text = match self.output {
                 Output::Text => status::screen(&status).trim_end().to_owned(),
                 Output::Json => {
@@ -63,6 +65,16 @@ impl Status {
             thread::park_timeout(EVERY);
         }
     }
+}
+
+/// What is wrong with this person's own way in.
+fn own(cluster: &Cluster) -> impl Iterator<Item = Trouble> {
+    let lines = kubeconfig::own(cluster, SystemTime::now()).into_iter();
+    lines.filter_map(|line| {
+        let (host, why) = (kubeconfig::OWN.to_owned(), line.trouble()?);
+        let name = line.name;
+        Some(Trouble::Certificate { host, name, why })
+    })
 }
 
 /// What a host says. A program that does not answer is seen, and holds up nothing else.

@@ -51,6 +51,10 @@ const TESTS: &[(&str, Test)] = &[
         raised::together,
     ),
     (
+        "an_administrators_certificate_that_has_ended_is_named",
+        raised::own_way_in,
+    ),
+    (
         "a_restart_that_was_broken_off_is_done_by_the_next_run",
         turns::broken_off,
     ),

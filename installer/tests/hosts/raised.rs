@@ -6,6 +6,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use sternpost::apply::PLACE;
 
 use super::hosts::Hosts;
@@ -108,4 +111,41 @@ pub(super) fn together() -> Tried {
     described(&hosts, "flags: {etcd: {log-level: error}}")?;
     let said = hosts.run(&["apply"])?.ended(0)?;
     holds(&said, "m2: waits: its turn comes after that of m1")
+}
+
+/// Nobody renews what an administrator shows: it is named in time, with what brings another.
+pub(super) fn own_way_in() -> Tried {
+    let hosts = Hosts::new()?;
+    hosts.run(&["apply"])?.ended(0)?;
+    let merge = ["kubeconfig", "--merge"];
+    hosts.run(&merge)?.ended(0)?;
+    let said = hosts.run(&["certs"])?.ended(0)?;
+    holds(&said, "~/.kube/config  kubernetes-admin")?;
+    let all = all_ended(&hosts)?;
+    let admin = all
+        .iter()
+        .find(|(place, _)| place.ends_with("pki/admin.crt"));
+    let (_, pem) = admin.ok_or("no admin.crt")?;
+    let file = hosts.desk().with_file_name(".kube").join("config");
+    let text = fs::read_to_string(&file)?;
+    let mut config: Value = serde_saphyr::from_str(&text)?;
+    let user = config.pointer_mut("/users/0/user").ok_or("no user")?;
+    user["client-certificate-data"] = STANDARD.encode(pem).into();
+    fs::write(&file, config.to_string())?;
+    let why = "it has ended; sternpost kubeconfig --merge brings another";
+    for (words, wanted) in [
+        (&["certs", "check"][..], "~/.kube/config  kubernetes-admin"),
+        (&["status"], "~/.kube/config: certificate kubernetes-admin"),
+        (
+            &["certs", "check", "-o", "json"],
+            "\"file\": \"~/.kube/config\"",
+        ),
+    ] {
+        let said = hosts.run(words)?.ended(1)?;
+        holds(&said, wanted)?;
+        holds(&said, why)?;
+    }
+    hosts.run(&merge)?.ended(0)?;
+    hosts.run(&["certs", "check"])?.ended(0)?;
+    hosts.run(&["status"])?.ended(0).map(drop)
 }
