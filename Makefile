@@ -94,6 +94,10 @@ demo-netns: ## the same with masters in network namespaces, which boot nothing
 
 # The counts of the tests that it runs, and the Kubernetes that it runs them on.
 e2e := STERNPOST_FULL=1 STERNPOST_MOMENTS=$(or $(KILLS),500) STERNPOST_KILLS=50 STERNPOST_KILL_EVERY=1 STERNPOST_MASTERS=3 STERNPOST_NODES=2
+# What it measures of the newest lies beside what is built until all of it is there: a tree with
+# a change in it is no commit.
+kept := $(abspath $(target))/bench-install.json
+publish = $(if $(KEEP),cp $(kept) $(KEEP) && cp $(kept:.json=.md) $(KEEP:.json=.md))
 oldest := STERNPOST_FULL=1 STERNPOST_MASTERS=3 STERNPOST_NODES=2 STERNPOST_K8S_BIN=$(CURDIR)/.kubernetes/oldest
 
 .PHONY: e2e
@@ -102,13 +106,25 @@ e2e: ## clusters on booted machines in full: 3 masters and 2 nodes, where the ti
 	$(MAKE) -s deps kubernetes build
 	tests/kubernetes/build.sh oldest
 	failed=0
-	$(e2e) cargo test --locked --no-fail-fast --profile lab -p sternpost --test apply --test machines || failed=1
+	rm -f $(kept)
+	$(e2e) STERNPOST_KEEP=$(kept) cargo test --locked --no-fail-fast --profile lab -p sternpost --test apply --test machines || failed=1
+	$(publish)
 	if [[ -x .kubernetes/oldest/kubelet ]]; then
 		$(oldest) cargo test --locked --no-fail-fast --profile lab -p sternpost --test accepted --test machines || failed=1
 	else
 		echo "SKIPPED oldest (needs: kubernetes): the oldest Kubernetes was not built; the lines of make kubernetes above say why" >&2
 	fi
 	exit $$failed
+
+.PHONY: bench-install
+bench-install: ## from bare machines to a verified cluster, and its masters started anew under load: what make e2e measures, alone; KEEP=docs/bench-install.json
+	@$(needs) debian root rust
+	$(MAKE) -s deps kubernetes build
+	rm -f $(kept)
+	for trial in a_control_plane_comes_up a_cluster_with_a_node masters_are_restarted; do
+		$(e2e) STERNPOST_KEEP=$(kept) cargo test --locked --profile lab -p sternpost --test machines -- $$trial
+	done
+	$(publish)
 
 .PHONY: bench
 bench: bench-lb bench-failures bench-failover ## all comparisons with peers

@@ -1,9 +1,9 @@
 //! Bounds of time, which are a 4-core machine's that has nothing else to do.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lab::load::usage;
 use lab::requirement::too_disturbed;
 use lab::stalls::Stalls;
 use libtest_mimic::Failed;
@@ -26,16 +26,11 @@ pub(crate) struct Bounds {
 impl Bounds {
     /// Begins, before anything is started.
     pub(crate) fn begin() -> Result<Self, Failed> {
-        let said = fs::read_to_string("/proc/loadavg")?;
-        let load = said
-            .split(' ')
-            .next()
-            .and_then(|number| number.parse().ok());
         Ok(Self {
             begun: Instant::now(),
             stalls: Stalls::begin()?,
             cores: thread::available_parallelism()?.get(),
-            load: load.ok_or_else(|| format!("/proc/loadavg is {said}"))?,
+            load: usage::load()?,
             missed: Vec::new(),
         })
     }

@@ -13,6 +13,7 @@ mod checks;
 mod ended;
 mod expired;
 mod from_master;
+mod kept;
 mod kills;
 mod leases;
 mod leave;
@@ -21,10 +22,11 @@ mod node;
 mod objects;
 mod over;
 mod pods;
+mod record;
 mod rolling;
 mod secrets;
+mod served;
 mod shapes;
-mod shares;
 mod six;
 mod timeline;
 mod ways;
@@ -36,6 +38,9 @@ use lab::requirement::{Requirement, trial};
 use lab::rig::{MASTERS, Rig};
 use lab::{netns, signals};
 use libtest_mimic::{Arguments, Failed};
+
+use kept::Begun;
+use record::Laid;
 
 type Test = (
     &'static str,
@@ -184,18 +189,15 @@ fn main() {
     reason = "how long it took belongs to the result"
 )]
 fn control_plane() -> Result<(), Failed> {
+    let begun = Begun::now()?;
     let rig = Rig::boot("installer", &MASTERS)?;
     rig.programs()?;
     rig.describe(&MASTERS, BARE)?;
     let before = leave::standing(&rig)?;
     let dry = rig.apply(&["--dry-run"])?.ended(3)?;
     checks::holds(&dry.printed, "start kube-apiserver.service")?;
-    let (first, table) = shares::applied(&rig)?;
-    let first = first.ended(0)?;
-    println!(
-        "bare machines to a control plane: {:.1?}\n{table}",
-        first.took
-    );
+    let served = served::applied(&rig, || {})?;
+    let first = served.run;
     checks::serving(&rig)?;
     checks::one_holder(&rig)?;
     checks::channel(&rig, &MASTERS)?;
@@ -203,7 +205,16 @@ fn control_plane() -> Result<(), Failed> {
         checks::no_secret(run)?;
     }
     let second = rig.apply(&[])?.ended(0)?;
-    println!("again: {:.1?}", second.took);
+    let laid = Laid {
+        nodes: 0,
+        served: served.after.as_secs_f64(),
+        applied: first.took.as_secs_f64(),
+        green: None,
+        again: second.took.as_secs_f64(),
+        hosts: served.timeline.shares(first.took),
+    };
+    println!("bare machines to a control plane:\n{laid}");
+    kept::keep(|record| record.masters = Some(begun.measured(laid)))?;
     checks::nothing_done(&second, &rig)?;
     checks::nothing_left(&rig)?;
     objects::kept(&rig)?;

@@ -1,7 +1,6 @@
 //! Every unit of the masters is restarted, one after the other, the address' owner first, while
 //! a client opens 200 connections a second through the address: none that is opened fails.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,8 @@ use lab::timeline::Timeline;
 use lab::{LabError, tls, wait};
 use libtest_mimic::Failed;
 
+use super::kept::{self, Begun};
+use super::record::{self, Restart};
 use super::{BARE, checks};
 use lab::rig::{MASTERS, Rig, VIP};
 
@@ -50,6 +51,7 @@ struct Scene {
 
 #[expect(clippy::print_stdout, reason = "the table belongs to the result")]
 pub(crate) fn restarts() -> Result<(), Failed> {
+    let kept = Begun::now()?;
     let count = usize::try_from(setting("STERNPOST_MASTERS", COUNT)?)?;
     let rig = Rig::boot("installer-rolling", &MASTERS)?;
     rig.programs()?;
@@ -62,10 +64,7 @@ pub(crate) fn restarts() -> Result<(), Failed> {
     let client = Client::paced(&host, scene.question.clone(), EVERY)?;
     scene.settled(&host)?;
     wait::pass(CALM, || false);
-    let mut table = String::from(
-        "restarted                 asked  failed  slow  slowest   in flight  took\n",
-    );
-    let mut lost = Vec::new();
+    let (mut restarts, mut lost) = (Vec::new(), Vec::new());
     for master in MASTERS.iter().take(count) {
         for role in ROLES {
             let at = Target {
@@ -92,15 +91,20 @@ pub(crate) fn restarts() -> Result<(), Failed> {
                 return Err(too_disturbed(&said));
             }
             let what = at.to_string();
-            let _ = writeln!(
-                table,
-                "{what:<24} {:>6} {:>7} {:>5}  {:>7.1?} {:>10}  {took:.1?}",
-                seen.asked, seen.failed, seen.slow, seen.slowest, seen.in_flight
-            );
             lost.extend(seen.reasons.iter().map(|why| format!("{what}: {why}")));
+            restarts.push(Restart {
+                what,
+                asked: seen.asked,
+                failed: seen.failed,
+                slow: seen.slow,
+                slowest: seen.slowest.as_secs_f64(),
+                in_flight: seen.in_flight,
+                took: took.as_secs_f64(),
+            });
         }
     }
-    println!("{table}");
+    println!("{}", record::restarts(&restarts));
+    kept::keep(|record| record.restarts = Some(kept.measured(restarts)))?;
     let said = format!("{} failed: {lost:#?}", lost.len());
     let late = |why: &String| why.ends_with(LATE);
     match lost.is_empty() {

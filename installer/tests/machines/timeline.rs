@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::record::{Hosts, Kind};
+
 /// What a run has said, and when.
 pub(crate) struct Timeline {
     begun: Instant,
@@ -30,6 +32,42 @@ impl Timeline {
         }
         let steps = self.hosts.entry(host.to_owned()).or_default();
         steps.push((self.begun.elapsed(), step.to_owned()));
+    }
+
+    /// How long each host did what, until all of it `took`.
+    pub(crate) fn shares(&self, took: Duration) -> Hosts {
+        let mut all = Hosts::new();
+        for (host, steps) in &self.hosts {
+            let sums = all.entry(host.clone()).or_default();
+            let first = steps.first().map_or(took, |(at, _)| *at);
+            sums.insert(Kind::Reached, first.as_secs_f64());
+            let ends = steps.iter().skip(1).map(|(at, _)| *at).chain([took]);
+            for ((at, step), end) in steps.iter().zip(ends) {
+                let lasted = end.saturating_sub(*at);
+                *sums.entry(Kind::of(step)).or_default() += lasted.as_secs_f64();
+            }
+        }
+        all
+    }
+}
+
+impl Kind {
+    /// By the words of a step.
+    fn of(step: &str) -> Self {
+        let unit = ["start ", "restart ", "reload "]
+            .into_iter()
+            .find_map(|verb| step.strip_prefix(verb));
+        let Some(unit) = unit else {
+            let program = step.starts_with("install ") || step.starts_with("replace ");
+            return if program { Self::Programs } else { Self::Files };
+        };
+        let ours = ["api-lb", "vip-daemon", "bootstrap-signer"];
+        match unit {
+            _ if unit.starts_with("etcd") => Self::Etcd,
+            _ if unit.starts_with("kube-apiserver") => Self::Apiserver,
+            _ if ours.iter().any(|name| unit.starts_with(name)) => Self::Daemons,
+            _ => Self::Others,
+        }
     }
 }
 

@@ -5,65 +5,45 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lab::rig::{self, Box, Rig, VIP};
 use libtest_mimic::Failed;
 
 use super::bounds::Bounds;
+use super::kept::{self, Begun};
+use super::record::{AGAIN, GREEN, GREEN_NODES, Green, Laid, SERVING};
 use super::secrets::{CommandLines, Secrets};
-use super::timeline::Timeline;
-use super::{checks, leave, node, over, pods, shares};
+use super::{checks, leave, node, over, pods, served};
 
 /// Hosts for Pods, unless `STERNPOST_NODES` says another number.
 const NODES: u64 = 1;
-/// From bare machines until all is verified, with so many nodes.
-const GREEN: Duration = Duration::from_secs(60);
-const GREEN_NODES: usize = 2;
-/// Until the API answers through the address, with no more nodes than that.
-const SERVING: Duration = Duration::from_secs(20);
-/// A run that finds nothing to do.
-const AGAIN: Duration = Duration::from_secs(5);
 
 #[expect(
     clippy::print_stdout,
     reason = "how long it took belongs to the result"
 )]
 pub(crate) fn life() -> Result<(), Failed> {
-    let mut bounds = Bounds::begin()?;
+    let (mut bounds, begun) = (Bounds::begin()?, Begun::now()?);
     let boxes = rig::with_nodes(NODES)?;
     let nodes = boxes.iter().filter(|one| one.is_node());
     let nodes: Vec<_> = nodes.map(|one| one.name).collect();
     let rig = Rig::boot("installer-node", &boxes)?;
     rig.programs()?;
     let before = leave::standing(&rig)?;
-    begun(&rig, &boxes)?;
+    described_by_init(&rig, &boxes)?;
     let looked = passable(&rig, &[])?;
     println!("preflight: {looked}");
     let plan = rig.asked("plan", &[])?.ended(3)?;
     checks::holds(&plan.printed, "start kubelet.service")?;
     let bare = Instant::now();
-    let (mut timeline, mut lines) = (Timeline::begin(), CommandLines::default());
-    let (first, served) = shares::served(&rig, || {
-        rig.watched(|line, _| {
-            timeline.note(line);
-            lines.look();
-        })
-    })?;
-    let first = first.ended(0)?;
-    let served = served.ok_or("the API never answered through the address")?;
+    let mut lines = CommandLines::default();
+    let served = served::applied(&rig, || lines.look())?;
+    let (first, after) = (served.run, served.after);
     let verified = pods::whole(&rig, &nodes, pods::THROUGH)?;
     let green = bare.elapsed();
-    println!(
-        "bare machines to a cluster with {} node(s): {:.1?}, and to a green verify, which takes \
-         {:.1?}: {green:.1?}",
-        nodes.len(),
-        first.took,
-        verified.took
-    );
-    println!("the API through the address after {served:.1?}\n{timeline}");
     if nodes.len() <= GREEN_NODES {
-        bounds.hold("serving through the address", served, SERVING);
+        bounds.hold("serving through the address", after, SERVING);
     }
     if nodes.len() == GREEN_NODES {
         bounds.hold("bare to verified", green, GREEN);
@@ -71,7 +51,22 @@ pub(crate) fn life() -> Result<(), Failed> {
     node::resolves(&rig, nodes.first().ok_or("no node")?)?;
     node::pinned(&rig, nodes.first().ok_or("no node")?)?;
     let second = rig.apply(&[])?.ended(0)?;
-    println!("again: {:.1?}", second.took);
+    let laid = Laid {
+        nodes: nodes.len(),
+        served: after.as_secs_f64(),
+        applied: first.took.as_secs_f64(),
+        green: Some(Green {
+            verify: verified.took.as_secs_f64(),
+            all: green.as_secs_f64(),
+        }),
+        again: second.took.as_secs_f64(),
+        hosts: served.timeline.shares(first.took),
+    };
+    println!(
+        "bare machines to a cluster with {} node(s):\n{laid}\n{}",
+        laid.nodes, served.timeline
+    );
+    kept::keep(|record| record.nodes = Some(begun.measured(laid)))?;
     bounds.hold("a second time", second.took, AGAIN);
     checks::nothing_done(&second, &rig)?;
     checks::nothing_left(&rig)?;
@@ -89,7 +84,7 @@ pub(crate) fn life() -> Result<(), Failed> {
 }
 
 /// What `init` writes, and what only machines of the lab need besides.
-fn begun(rig: &Rig, boxes: &[Box]) -> Result<(), Failed> {
+fn described_by_init(rig: &Rig, boxes: &[Box]) -> Result<(), Failed> {
     let address = format!("{VIP}/24");
     described(rig, &address, boxes, |one| one.address().into())
 }
