@@ -24,7 +24,7 @@ pub(super) const HOSTS: [(&str, &str); 4] = [
     ("n1", "192.0.2.21"),
 ];
 /// The words that describe it.
-const INIT: [&str; 13] = [
+pub(super) const INIT: [&str; 13] = [
     "init",
     "--name",
     "prod",

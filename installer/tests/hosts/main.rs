@@ -6,6 +6,7 @@
 //! Leaves to others: real ssh, systemd and components, on booted machines.
 
 mod arrive;
+mod asked;
 mod at_once;
 mod bare;
 mod beside;
@@ -187,6 +188,10 @@ const TESTS: &[(&str, Test)] = &[
         given_up::stopped,
     ),
     ("no_secret_is_said_or_noted", secrets::nowhere),
+    (
+        "a_person_at_a_terminal_is_asked_and_gets_a_description",
+        asked::at_a_terminal,
+    ),
     ("the_manuals_commands_work_in_their_order", docs::in_order),
 ];
 
