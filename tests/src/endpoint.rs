@@ -1,8 +1,9 @@
-//! What a check asks on the owner's host: a server on 127.0.0.1:9000 that says 200 to whatever
-//! it is asked, until it is dropped. Then its port refuses.
+//! A server on a host that answers one client after the other, until it is dropped. Then its port
+//! refuses. What a check asks on the owner's host is one on 127.0.0.1:9000 that says 200 to
+//! whatever it is asked.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -12,7 +13,7 @@ use crate::error::{Doing, LabError};
 use crate::host::NamespaceHost;
 
 /// Where `vip-daemon` looks for the `api-lb` beside it.
-const AT: &str = "127.0.0.1:9000";
+const AT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9000);
 /// Between two looks for a client: far below any interval of a check.
 const LOOK: Duration = Duration::from_millis(1);
 /// A client that connects and asks nothing must not hold up the next.
@@ -31,15 +32,31 @@ impl Endpoint {
     /// # Errors
     /// When the port is taken.
     pub fn start(host: &NamespaceHost) -> Result<Self, LabError> {
-        let listener = host.run(|| TcpListener::bind(AT))?.doing(AT)?;
-        listener.set_nonblocking(true).doing(AT)?;
+        // A client that goes away before its answer has had none.
+        Self::answering(host, AT.into(), |stream| drop(answer(stream)))
+    }
+
+    /// Starts one that answers so: what it is given blocks, and its reads end after a second.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn answering(
+        host: &NamespaceHost,
+        at: SocketAddr,
+        answer: impl Fn(TcpStream) + Send + 'static,
+    ) -> Result<Self, LabError> {
+        let listener = host.run(move || TcpListener::bind(at))?.doing(at)?;
+        listener.set_nonblocking(true).doing(at)?;
         let ending = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ending);
         let serve = move || {
             while !end.load(Ordering::Relaxed) {
                 match listener.accept() {
-                    // A client that goes away before its answer has had none.
-                    Ok((stream, _)) => drop(answer(stream)),
+                    Ok((stream, _)) => {
+                        if patient(&stream).is_ok() {
+                            answer(stream);
+                        }
+                    }
                     Err(_nobody_yet) => thread::park_timeout(LOOK),
                 }
             }
@@ -64,9 +81,12 @@ impl Drop for Endpoint {
     }
 }
 
-fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+fn patient(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(PATIENCE))
+}
+
+fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     let mut request = [0; 1024];
     let _length = stream.read(&mut request)?;
     stream

@@ -40,6 +40,7 @@ pub mod moments;
 pub mod netns;
 pub mod prober;
 pub mod process;
+pub mod registry;
 pub mod requirement;
 pub mod rig;
 pub mod scenario;

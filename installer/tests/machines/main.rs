@@ -18,6 +18,7 @@ mod kills;
 mod leases;
 mod leave;
 mod lost;
+mod mirror;
 mod node;
 mod objects;
 mod over;

@@ -15,7 +15,7 @@ use lab::wait;
 use libtest_mimic::Failed;
 
 use super::checks::{self, PATIENCE, holds};
-use super::{called, leave, node, pods, whole};
+use super::{called, leave, mirror, node, pods, whole};
 
 const BOXES: [Box; 4] = [
     Box::new("e1", 31, "etcd"),
@@ -72,7 +72,7 @@ const RUNNING: &str = "systemctl show --property=Id,MainPID,NRestarts etcd kube-
 pub(crate) fn apart() -> Result<(), Failed> {
     let mut rig = Rig::boot("installer-shapes", &BOXES)?;
     rig.programs()?;
-    let networks = rig::settings()?
+    let networks = mirror::beside(&rig::settings()?)
         .replace("networks: {", "networks: {betweenPods: flannel-host-gw, ");
     described(
         &rig,
@@ -95,6 +95,7 @@ pub(crate) fn apart() -> Result<(), Failed> {
     leave::well(&rig)?;
     println!("apply: {:.1?}, verify: {:.1?}", first.took, verified.took);
     added(&rig, FIRST)?;
+    mirror::pulled(&rig)?;
     routed(&rig)?;
     sealed(&rig)?;
     let second = rig.apply(&[])?.ended(0)?;
