@@ -2,6 +2,6 @@
 # All that comes from packages, in turn; each part does nothing where its work is done.
 set -eu
 here=$(dirname "$0")
-for part in packages peers runtime machine browser monitoring; do
+for part in packages peers runtime machine firewall browser monitoring; do
     "$here/$part.sh"
 done

@@ -26,7 +26,8 @@ use crate::memory;
 use calm::verdict;
 pub use calm::{too_disturbed, undisturbed};
 pub use places::{
-    browser, containerd, kubernetes, machine, monitoring, network, peer, peers, runtime,
+    browser, containerd, firewall, kubernetes, machine, monitoring, network, peer, peers,
+    runtime,
 };
 
 /// The programs `make deps` unpacks into [`peers`].
@@ -100,6 +101,8 @@ pub enum Requirement {
     /// What boots a machine, systemd-nspawn and a root file system, where one does boot; and
     /// the ssh by which an operator reaches it.
     Machine,
+    /// What filters on a machine as its owner's tool.
+    Firewall,
     /// A browser without a screen.
     Browser,
     /// What reads metrics, rules and tables elsewhere.
@@ -133,13 +136,14 @@ impl std::error::Error for Missing {}
 
 impl Requirement {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Root,
         Self::Kubernetes,
         Self::Network,
         Self::Peers,
         Self::Runtime,
         Self::Machine,
+        Self::Firewall,
         Self::Browser,
         Self::Monitoring,
         Self::Curl,
@@ -157,6 +161,7 @@ impl Requirement {
             Self::Peers => "peers",
             Self::Runtime => "runtime",
             Self::Machine => "machine",
+            Self::Firewall => "firewall",
             Self::Browser => "browser",
             Self::Monitoring => "monitoring",
             Self::Curl => "curl",
@@ -179,6 +184,7 @@ impl Requirement {
             Self::Peers => all_in(&peers().join("bin"), &PEERS, "make deps"),
             Self::Runtime => all_in(&runtime(), &RUNTIME, "make deps"),
             Self::Machine => root().and_then(|()| booting()),
+            Self::Firewall => all_in(&firewall().join("bin"), &["ufw"], "make deps"),
             Self::Browser => all_in(&browser(), &["chromium"], "make deps"),
             Self::Monitoring => all_in(&monitoring(), &MONITORING, "make deps"),
             Self::Curl => in_path("curl"),

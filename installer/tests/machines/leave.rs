@@ -21,7 +21,7 @@ const LISTING: &str = "cd / && find etc opt usr/local usr/libexec var/lib var/lo
     -not -name '*-' -not -path 'etc/*passwd' -not -path 'etc/*shadow' -not -path 'etc/*group' \
     -exec sha256sum '{}' + | sort -k 2; \
     ls /sys/class/net; ls -A /run/netns 2>/dev/null; \
-    nft list ruleset 2>/dev/null | grep -v -x -E '[[:space:]]*(table ip6? (filter|nat|mangle|raw) [{]|\
+    nft --stateless list ruleset 2>/dev/null | grep -v -x -E '[[:space:]]*(table ip6? (filter|nat|mangle|raw) [{]|\
     chain (INPUT|OUTPUT|FORWARD|PREROUTING|POSTROUTING) [{]|type .* hook .* policy accept;|[}])?'; \
     ip route; ip -6 route | grep -v ^fe80; ip -o address show scope global | tr -s ' ' | cut -d ' ' -f 2,4; \
     cut -d ' ' -f 5 /proc/self/mountinfo | grep -v -e ^/run/systemd -e ^/run/credentials | sort";

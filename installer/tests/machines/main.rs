@@ -30,6 +30,7 @@ mod served;
 mod shapes;
 mod six;
 mod timeline;
+mod walls;
 mod ways;
 mod whole;
 
@@ -69,6 +70,14 @@ const ASKED_NODE: &[Requirement] = &[
     Requirement::Network,
     Requirement::Runtime,
     Requirement::Curl,
+];
+
+const WALLED: &[Requirement] = &[
+    Requirement::Machine,
+    Requirement::Kubernetes,
+    Requirement::Network,
+    Requirement::Runtime,
+    Requirement::Firewall,
 ];
 
 const TESTS: &[Test] = &[
@@ -145,6 +154,11 @@ const LONG: &[Test] = &[
         "pods_on_every_node_are_asked_and_nothing_is_left",
         NODE,
         pods::asked,
+    ),
+    (
+        "hosts_that_filter_are_told_what_to_let_in_and_to_forget_it",
+        WALLED,
+        walls::told,
     ),
     (
         "flannel_takes_the_networks_of_hosts_in_etcd",

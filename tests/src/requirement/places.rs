@@ -43,6 +43,12 @@ pub fn machine() -> PathBuf {
     folder("STERNPOST_MACHINE", ".deps/machine")
 }
 
+/// The folder of ufw with what a booted machine lacks for it: `STERNPOST_FIREWALL`, or what
+/// `make deps` fills.
+pub fn firewall() -> PathBuf {
+    folder("STERNPOST_FIREWALL", ".deps/firewall")
+}
+
 /// The folder of the browser: `STERNPOST_BROWSER`, or what `make deps` fills.
 pub fn browser() -> PathBuf {
     folder("STERNPOST_BROWSER", ".deps/browser/bin")

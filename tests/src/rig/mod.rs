@@ -3,6 +3,7 @@
 
 mod boxes;
 mod families;
+mod firewall;
 mod nodes;
 mod run;
 

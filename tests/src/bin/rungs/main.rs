@@ -33,13 +33,14 @@ use ladder::{Counts, Rung};
 use tally::Tally;
 
 /// The names `STERNPOST_REQUIRE` may hold; see `requirement.rs`.
-const REQUIREMENTS: [&str; 14] = [
+const REQUIREMENTS: [&str; 15] = [
     "root",
     "kubernetes",
     "network",
     "peers",
     "runtime",
     "machine",
+    "firewall",
     "browser",
     "monitoring",
     "curl",
