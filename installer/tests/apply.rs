@@ -47,7 +47,7 @@ use world::{FOREVER, Wire, World};
 type Tried<T = ()> = Result<T, Failed>;
 type Test = fn() -> Tried;
 
-const TESTS: [(&str, Test); 29] = [
+const TESTS: [(&str, Test); 31] = [
     (
         "a_bare_host_gets_it_all_and_a_second_time_nothing",
         everything,

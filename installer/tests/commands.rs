@@ -8,7 +8,6 @@
 #[path = "commands/descriptions.rs"]
 mod descriptions;
 
-use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 const SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/spec/whole.yaml");
@@ -322,56 +321,4 @@ fn init_writes_what_check_takes_and_leaves_a_file_that_is_there() {
     let said = text(&run(&outside).stderr);
     assert!(said.contains("is outside the subnet of m1"), "{said}");
     assert!(!folder.path().join("other.yaml").exists());
-}
-
-const MANUALS: [&str; 4] = [
-    include_str!("../../docs/install.md"),
-    include_str!("../../docs/troubleshooting.md"),
-    include_str!("../../docs/config/cluster.md"),
-    include_str!("../README.md"),
-];
-const OURS: [&str; 4] = ["sternpost", "api-lb", "vip-daemon", "bootstrap-signer"];
-
-/// The commands of ours in a manual: lines at a prompt, and words set as code.
-fn commands(manual: &str) -> Vec<&str> {
-    let at_prompt = manual.lines().filter_map(|line| line.strip_prefix("$ "));
-    let at_prompt = at_prompt.filter_map(|line| line.split(['#', '>', '|', '&']).next());
-    let words = manual
-        .lines()
-        .flat_map(|line| line.split('`').skip(1).step_by(2));
-    let ours = |line: &&str| {
-        let first = line.split_once(' ').map(|(first, _)| first);
-        first.is_some_and(|first| OURS.contains(&first))
-    };
-    at_prompt.chain(words).filter(ours).collect()
-}
-
-/// Every command of the manuals is one: with --help it is parsed as far as that, and not run.
-/// `hosts` runs those that do something.
-#[test]
-fn the_manuals_commands_are_known() {
-    let mut seen = BTreeSet::new();
-    for command in MANUALS.iter().flat_map(|manual| commands(manual)) {
-        let mut words = command.split_whitespace();
-        let name = words.next().unwrap();
-        let program = lab::binaries::own(name).unwrap();
-        let output = Command::new(program)
-            .args(words)
-            .arg("--help")
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{command}: {}",
-            text(&output.stderr)
-        );
-        seen.insert(command);
-    }
-    for name in OURS {
-        assert!(
-            seen.iter().any(|one| one.starts_with(name)),
-            "none of {name}"
-        );
-    }
-    assert!(seen.len() > 20, "only {seen:?}");
 }

@@ -205,7 +205,7 @@ mod tests {
                 }
             };
             lay([&issued, "key", "unit"]);
-            retain(root, &paths).unwrap();
+            retain(root, &paths, &[]).unwrap();
             lay(["new"; 3]);
             let mut journal = Journal::at(root.join("journal.jsonl"));
             let mut back = || put_back(root, &paths, &mut journal, now + later).unwrap();

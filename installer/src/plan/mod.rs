@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use crate::facts::{Entry, Facts, Kind, sha256};
-use crate::judge::{Why, judge};
+use crate::judge::{self, Why, judge};
 use crate::layout;
 use crate::reset;
 use crate::resource::{

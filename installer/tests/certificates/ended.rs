@@ -25,6 +25,7 @@ pub(crate) fn of(
         interface: String::new(),
         resolv_conf: None,
         newcomers: Newcomers::None,
+        dials: None,
     };
     let wanted = render::host(cluster, host, &known);
     let mut all = Vec::new();

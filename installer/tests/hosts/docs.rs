@@ -1,6 +1,8 @@
-//! The manuals' commands, in the order in which a reader comes to them.
+//! The manuals' commands: those at a prompt in the order in which a reader comes to them, and
+//! then those that are set among words.
 
 use super::hosts::Hosts;
+use super::said::SAID;
 use super::{Tried, holds};
 
 const INSTALL: &str = include_str!("../../../docs/install.md");
@@ -128,8 +130,12 @@ pub(super) fn in_order() -> Tried {
         one(&hosts, line, 0)?;
         seen += 1;
     }
-    match seen {
-        21.. => Ok(()),
-        few => Err(format!("only {few} commands").into()),
+    if seen < 21 {
+        return Err(format!("only {seen} commands").into());
     }
+    for one in &SAID {
+        let run = hosts.shell(&one.run.replace("LINE", one.command))?;
+        holds(&run.ended(0)?, one.says)?;
+    }
+    Ok(())
 }

@@ -23,6 +23,7 @@ mod played;
 mod raised;
 mod returns;
 mod safe;
+mod said;
 mod secrets;
 mod store;
 mod turns;
@@ -98,6 +99,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "etcd_that_moves_to_other_hosts_founds_none_there",
         store::moved,
+    ),
+    (
+        "a_member_of_etcd_that_is_to_go_is_told_how_it_leaves",
+        store::leaves,
     ),
     (
         "api_servers_are_not_led_to_an_etcd_without_their_objects",

@@ -146,6 +146,34 @@ pub(super) fn moved() -> Tried {
     }
 }
 
+/// A member that is one no more by etcd's word has data still: it is named with the commands, and
+/// when these are done it goes on without.
+pub(super) fn leaves() -> Tried {
+    let hosts = Hosts::new()?;
+    hosts.run(&["apply"])?.ended(0)?;
+    for host in MASTERS {
+        fs::create_dir_all(hosts.root(host).join("var/lib/etcd/member"))?;
+    }
+    let line = |at: &str, roles: &str| format!("addresses: [\"{at}\"], roles: [{roles}]");
+    for at in &MASTERS[1..] {
+        let pair = (line(at, "etcd, controlPlane"), line(at, "controlPlane"));
+        hosts.replace(&[(&pair.0, &pair.1)])?;
+    }
+    count(&hosts, &[("m1", MASTERS[0])])?;
+    let command =
+        "systemctl disable --now etcd.service && mv /var/lib/etcd /var/lib/etcd.before";
+    let said = hosts.run(&["apply"])?.ended(1)?;
+    holds(
+        &said,
+        "m2: FAILED: it has a member of etcd, which the description takes",
+    )?;
+    holds(&said, command)?;
+    for at in &MASTERS[1..] {
+        hosts.shell(&format!("ssh -- {at} '{command}'"))?.ended(0)?;
+    }
+    hosts.run(&["apply"])?.ended(0).map(drop)
+}
+
 /// Objects lie where they were written: an API server that is led elsewhere finds nothing.
 ///
 /// Leaves to `apply/store.rs`: where an etcd of others is what stands, which no host here reaches.

@@ -68,7 +68,15 @@ pub(crate) fn used() -> Result<(), Failed> {
     let after = after.get(THEIRS.name).ok_or("no x1")?;
     leave::differ(&store, after).map_err(|odd| format!("x1: {odd}"))?;
     leave::differ(&process, &rig.on(THEIRS.name, PROCESS)?)?;
-    kept(&rig)
+    kept(&rig)?;
+    // Another cluster may begin there, and what is theirs is theirs.
+    let del = format!("{ETCDCTL} del --prefix /registry/");
+    rig.on(THEIRS.name, &del)?;
+    let all = format!("{ETCDCTL} get --prefix --keys-only /");
+    match rig.on(THEIRS.name, &all)?.trim() {
+        "/theirs/first" => Ok(()),
+        left => Err(format!("there is still {left}").into()),
+    }
 }
 
 /// Somebody's etcd, and who signs for it.

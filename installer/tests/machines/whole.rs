@@ -14,7 +14,7 @@ use super::bounds::Bounds;
 use super::kept::{self, Begun};
 use super::record::{AGAIN, GREEN, GREEN_NODES, Green, Laid, SERVING};
 use super::secrets::{CommandLines, Secrets};
-use super::{checks, leave, node, over, pods, served};
+use super::{checks, leave, manual, node, over, pods, served};
 
 /// Hosts for Pods, unless `STERNPOST_NODES` says another number.
 const NODES: u64 = 1;
@@ -78,6 +78,7 @@ pub(crate) fn life() -> Result<(), Failed> {
     let secrets = Secrets::of(&rig)?;
     secrets.are_nowhere(&rig, &[&plan, &first, &verified, &second, &found])?;
     lines.are_without(&secrets)?;
+    manual::works(&rig)?;
     over::moved(&rig)?;
     leave::gone(&rig, &before)?;
     bounds.kept()

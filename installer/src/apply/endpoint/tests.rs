@@ -39,7 +39,7 @@ fn issue(name: &str) -> Step {
     Step::Issue {
         name: name.to_owned(),
         authority: "kubernetes-ca",
-        why: String::new(),
+        why: crate::judge::Why::Missing,
     }
 }
 

@@ -1,0 +1,70 @@
+//! Commands of ours that the manuals name outside their blocks, and what each is run as on hosts
+//! that a manual's reader has laid down, in this order; `docs` runs them, `tests/manuals.rs`
+//! holds them to the manuals.
+
+pub(crate) struct Said {
+    /// As a manual has it.
+    pub(crate) command: &'static str,
+    /// What is run; `LINE` stands for the command.
+    pub(crate) run: &'static str,
+    /// What it says, where it ends well.
+    pub(crate) says: &'static str,
+}
+
+pub(crate) const SAID: [Said; 11] = [
+    Said {
+        command: "sternpost check --spec FILE",
+        run: "sternpost check --spec cluster.yaml && echo good",
+        says: "good",
+    },
+    Said {
+        command: "sternpost schema",
+        run: "LINE",
+        says: "\"$schema\"",
+    },
+    Said {
+        command: "sternpost render",
+        run: "LINE",
+        says: "kube-apiserver",
+    },
+    Said {
+        command: "sternpost fetch",
+        run: "LINE",
+        says: "  kube-apiserver  ",
+    },
+    Said {
+        command: "sternpost fetch --arch amd64 --arch arm64 --into bundle",
+        run: "LINE && cd bundle && sha256sum --check SHA256SUMS",
+        says: "arm64/kube-apiserver: OK",
+    },
+    Said {
+        command: "sternpost requests",
+        run: "LINE",
+        says: "nothing is to be signed elsewhere",
+    },
+    Said {
+        command: "sternpost apply --agent arm64=./sternpost-arm64",
+        run: "cp \"$(command -v sternpost)\" sternpost-arm64 && LINE",
+        says: "m1: 0 step(s) done",
+    },
+    Said {
+        command: "sternpost apply --host NAME",
+        run: "sternpost apply --host n1",
+        says: "n1: 0 step(s) done",
+    },
+    Said {
+        command: "sternpost reset --host NAME",
+        run: "sternpost reset --host n1 --confirm prod",
+        says: "n1: ",
+    },
+    Said {
+        command: "sternpost reset --confirm NAME",
+        run: "sternpost reset --confirm prod",
+        says: "m1: ",
+    },
+    Said {
+        command: "sternpost reset --data",
+        run: "LINE --confirm prod",
+        says: "m1: ",
+    },
+];
