@@ -245,8 +245,8 @@ mod tests {
     #[test]
     fn a_kubeconfig_leads_where_its_current_context_does() {
         let clusters = "clusters: [{name: a, cluster: {server: https://a}}, {name: b, cluster: {server: https://b}}]";
-        let contexts = "contexts: [{name: x, context: {cluster: b, user: c}}, {name: y, context: {cluster: c}}]";
-        for (current, wanted) in [("x", Some("https://b")), ("y", None), ("z", None)] {
+        let contexts = "contexts: [{name: x, context: {cluster: b, user: c}}, {name: w, context: {cluster: c}}]";
+        for (current, wanted) in [("x", Some("https://b")), ("w", None), ("z", None)] {
             let text = format!("{clusters}\n{contexts}\ncurrent-context: {current}\n");
             assert_eq!(server(&text).as_deref(), wanted, "{current}");
         }

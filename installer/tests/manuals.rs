@@ -45,14 +45,14 @@ const LOST: &str = "## A master that has lost its data";
 /// Run by tests that show something else with them, which name them in these words.
 const BY: [(&str, &str, &str); 5] = [
     (
-        "mv /var/lib/etcd /var/lib/etcd.before",
+        "mv /var/lib/etcd/member /var/lib/etcd/member.before",
         "hosts/turns.rs",
-        "mv /var/lib/etcd /var/lib/etcd.before",
+        "mv /var/lib/etcd/member /var/lib/etcd/member.before",
     ),
     (
-        "systemctl disable --now etcd.service && mv /var/lib/etcd /var/lib/etcd.before",
+        "systemctl disable --now etcd.service && mv /var/lib/etcd/member /var/lib/etcd/member.before",
         "hosts/store.rs",
-        "systemctl disable --now etcd.service && mv /var/lib/etcd /var/lib/etcd.before",
+        "systemctl disable --now etcd.service && mv /var/lib/etcd/member /var/lib/etcd/member.before",
     ),
     (
         "etcdctl del --prefix /registry/",

@@ -206,12 +206,9 @@ mod tests {
                 dials: None,
             };
             let all = render::host(&cluster, host, &known);
-            let units = all.iter().filter_map(|one| match one {
-                Resource::File(file) if file.path.ends_with("/etcd.service") => {
-                    Members::of_unit(&file.content)
-                }
-                _ => None,
-            });
+            let files = all.iter().filter_map(Resource::file);
+            let units = files.filter(|file| file.path.ends_with("/etcd.service"));
+            let units = units.filter_map(|file| Members::of_unit(&file.content));
             assert_eq!(units.collect::<Vec<_>>(), [Members::described(&cluster)]);
         }
     }

@@ -176,6 +176,7 @@ impl Turns {
     pub fn of(parts: impl IntoIterator<Item = (String, Part)>) -> Self {
         let (mut turns, mut last) = (Self::default(), VecDeque::new());
         let (mut renewed, mut going) = (false, BTreeSet::new());
+        let mut trailing = BTreeSet::new();
         for (host, part) in parts {
             renewed |= matches!(part, Part::Renews | Part::Raises);
             match part {
@@ -189,7 +190,7 @@ impl Turns {
                 Part::Follows => drop(turns.follows.insert(host)),
                 Part::Goes => drop(going.insert(host)),
                 Part::Trails => {
-                    turns.follows.insert(host.clone());
+                    trailing.insert(host.clone());
                     last.push_back(host);
                 }
             }
@@ -203,6 +204,7 @@ impl Turns {
             turns.follows.clear();
         }
         turns.follows.append(&mut going);
+        turns.follows.append(&mut trailing);
         turns
     }
 

@@ -34,6 +34,12 @@ const ENFORCING: &str = "leave it enforcing; install policycoreutils, by whose r
 /// nobody's to heed.
 const MANAGED: &str = "sed -i /update_etc_hosts/d /etc/cloud/cloud.cfg, which takes that module \
                        from it, and sed -i /manage_etc_hosts/d /etc/hosts";
+const REWRITTEN: &str = "cloud-init writes its /etc/hosts anew at every boot (manage_etc_hosts), \
+                         without the names of the hosts and of the endpoint";
+const UNWRITABLE: &str = "see that it is mounted, for writing, and has room";
+const OTHER_NAME: &str =
+    "nothing, when it is meant; its node is called as in the description";
+const OLD_GROUPS: &str = "its control groups are of version 1, which kubelet refuses";
 const GROUPS_TOLD: &str =
     "nothing, where flags.kubelet.config-dir says failCgroupV1: false";
 const NO_MODULE: &str = "use a kernel that has them; images for clouds have a package of \
@@ -57,9 +63,7 @@ impl What {
                  under load",
                 SYNC.as_millis()
             ),
-            Self::Unwritable(_) => {
-                "see that it is mounted, for writing, and has room".to_owned()
-            }
+            Self::Unwritable(_) => UNWRITABLE.to_owned(),
             Self::ControlGroupsTold => GROUPS_TOLD.to_owned(),
             Self::ControlGroups => {
                 "boot with systemd.unified_cgroup_hierarchy=1, or choose Kubernetes 1.34"
@@ -89,10 +93,7 @@ impl What {
                 "rm {}/{name} when it is no longer needed: containerd takes the first by name",
                 layout::CNI_CONFIG
             ),
-            Self::Name(_) => {
-                "nothing, when it is meant; its node is called as in the description"
-                    .to_owned()
-            }
+            Self::Name(_) => OTHER_NAME.to_owned(),
             Self::System(_) => format!("use {SYSTEMS}, or try it on a machine to spare"),
             Self::OwnDns(_) => OWN_DNS.to_owned(),
             Self::Advertised(names) => accepted(names),
@@ -172,9 +173,7 @@ impl fmt::Display for What {
             Self::Full(room) | Self::Room(room) => write!(f, "{room}"),
             Self::SlowDisk(micros) => slow(f, *micros),
             Self::Unwritable(error) => write!(f, "etcd's disk: {error}"),
-            Self::ControlGroups | Self::ControlGroupsTold => {
-                f.write_str("its control groups are of version 1, which kubelet refuses")
-            }
+            Self::ControlGroups | Self::ControlGroupsTold => f.write_str(OLD_GROUPS),
             Self::Installed(found) => write!(f, "{found}"),
             Self::Kernel(release) => write!(f, "its kernel is {release}"),
             Self::Clock(off) => {
@@ -207,23 +206,20 @@ impl fmt::Display for What {
             Self::Enforcing => f.write_str("SELinux is enforcing"),
             Self::Closed(closed) => write!(f, "{closed}"),
             Self::AddressTaken(taken) => write!(f, "{taken}"),
-            Self::AddressHere(address) => {
-                write!(f, "it has {address} itself, and not by vip-daemon")
+            Self::AddressHere(at) => {
+                write!(f, "it has {at} itself, and not by vip-daemon")
             }
             Self::Endpoint(found) => write!(f, "{found}"),
             Self::Store(found) => write!(f, "{found}"),
-            Self::NoModule(names) => {
-                write!(f, "its kernel has no {}", names.join(", "))
-            }
+            Self::NoModule(all) => write!(f, "its kernel has no {}", all.join(", ")),
             Self::Module(names) => write!(f, "{} not loaded", are(names)),
-            Self::Setting(settings) => {
-                let all: Vec<_> = settings.iter().map(ToString::to_string).collect();
-                f.write_str(&all.join(", "))
-            }
-            Self::NamesManaged => f.write_str(
-                "cloud-init writes its /etc/hosts anew at every boot (manage_etc_hosts), without \
-                 the names of the hosts and of the endpoint",
+            Self::Setting(all) => f.write_str(
+                &all.iter()
+                    .map(Setting::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", "),
             ),
+            Self::NamesManaged => f.write_str(REWRITTEN),
             Self::Names => f.write_str("/etc/hosts has not the names of the hosts"),
         }
     }

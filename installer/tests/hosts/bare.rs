@@ -136,6 +136,8 @@ pub(super) fn half_laid() -> Tried {
 pub(super) fn taken() -> Tried {
     let mut hosts = Hosts::new()?;
     hosts.describe("balancer: {interface: seg0}")?;
+    // By a name, so that nobody who dials it is led elsewhere.
+    hosts.replace(&[("# name: k8s-api", "name: k8s-api")])?;
     hosts.run(&["apply"])?.ended(0)?;
     hosts.replace(&[("192.0.2.9/24", "192.0.2.10/24")])?;
     hosts.taken(Some("192.0.2.10"))?;

@@ -133,7 +133,7 @@ pub(super) fn in_order() -> Tried {
     if seen < 21 {
         return Err(format!("only {seen} commands").into());
     }
-    for one in &SAID {
+    for one in SAID {
         let run = hosts.shell(&one.run.replace("LINE", one.command))?;
         holds(&run.ended(0)?, one.says)?;
     }

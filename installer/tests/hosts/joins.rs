@@ -84,6 +84,6 @@ pub(super) fn of_another() -> Tried {
     }
     // What a reset leaves of a cluster keeps nobody from the next one.
     fs::remove_file(hosts.root(N1).join(KNOWN))?;
-    hosts.run(&["apply"])?.ended(0)?;
+    hosts.run(&["apply", "--replace", "n1"])?.ended(0)?;
     joined(&hosts)
 }

@@ -11,7 +11,7 @@ pub(crate) struct Said {
     pub(crate) says: &'static str,
 }
 
-pub(crate) const SAID: [Said; 11] = [
+pub(crate) const SAID: &[Said] = &[
     Said {
         command: "sternpost check --spec FILE",
         run: "sternpost check --spec cluster.yaml && echo good",
@@ -53,8 +53,48 @@ pub(crate) const SAID: [Said; 11] = [
         says: "n1: 0 step(s) done",
     },
     Said {
-        command: "sternpost reset --host NAME",
+        command: "sternpost apply --host m1 --host m2 --host m3",
+        run: "LINE",
+        says: "m3: 0 step(s) done",
+    },
+    Said {
+        command: "sternpost apply --host n1",
+        run: "LINE",
+        says: "n1: 0 step(s) done",
+    },
+    Said {
+        command: "sternpost apply --replace N",
+        run: "sternpost apply --replace n1",
+        says: "n1: 0 step(s) done",
+    },
+    Said {
+        command: "sternpost apply --replace NAME",
+        run: "sternpost apply --replace n1",
+        says: "n1: 0 step(s) done",
+    },
+    Said {
+        command: "sternpost init --masters-are-nodes",
+        run: "LINE --name two --master a1=192.0.2.31 --spec two.yaml && grep controlPlane two.yaml",
+        says: "controlPlane, node",
+    },
+    Said {
+        command: "sternpost reset --host N --confirm CLUSTER",
         run: "sternpost reset --host n1 --confirm prod",
+        says: "n1: ",
+    },
+    Said {
+        command: "sternpost reset --host N",
+        run: "sternpost reset --host n1 --confirm prod",
+        says: "n1: nothing to remove",
+    },
+    Said {
+        command: "sternpost reset --host NAME --drain",
+        run: "sternpost reset --host n1 --drain --dry-run",
+        says: "n1: nothing to remove",
+    },
+    Said {
+        command: "sternpost reset --data --host NAME",
+        run: "sternpost reset --data --host n1 --confirm prod",
         says: "n1: ",
     },
     Said {

@@ -160,8 +160,7 @@ pub(super) fn leaves() -> Tried {
         hosts.replace(&[(&pair.0, &pair.1)])?;
     }
     count(&hosts, &[("m1", MASTERS[0])])?;
-    let command =
-        "systemctl disable --now etcd.service && mv /var/lib/etcd /var/lib/etcd.before";
+    let command = "systemctl disable --now etcd.service && mv /var/lib/etcd/member /var/lib/etcd/member.before";
     let said = hosts.run(&["apply"])?.ended(1)?;
     holds(
         &said,

@@ -18,7 +18,7 @@ const AS: &str = "export KUBECONFIG=/etc/kubernetes/admin.conf \
 const ENDED: &str = "lab: it ended with";
 
 pub(crate) fn works(rig: &Rig) -> Result<(), Failed> {
-    for one in &SAID {
+    for one in SAID {
         let line = one.run.replace("LINE", one.command);
         let script = format!("exec 2>&1\n{AS}({line}) || echo {ENDED} $?");
         let said = rig.on(one.host, &script)?;

@@ -30,7 +30,14 @@ const fn said(
 /// Of a unit's lines, one that systemd has written.
 const JOURNAL: &str = "LINE --no-pager | grep -m 1 'systemd\\[1\\]: Start'";
 
-pub(crate) const SAID: [Said; 26] = [
+pub(crate) const SAID: &[Said] = &[
+    said(
+        "m3",
+        "systemctl stop kube-apiserver kube-controller-manager kube-scheduler",
+        "LINE && systemctl start kube-apiserver kube-controller-manager kube-scheduler && \
+         systemctl is-active kube-apiserver",
+        "active",
+    ),
     // What is told with it: Pods are started anew, and have a bridge again.
     said(
         "n1",
@@ -44,6 +51,18 @@ pub(crate) const SAID: [Said; 26] = [
         "LINE --namespace=kube-system pod --selector=k8s-app=kube-dns && \
          kubectl --namespace=kube-system rollout status deployment/coredns",
         "successfully rolled out",
+    ),
+    said(
+        "m1",
+        "kubectl drain n1 --ignore-daemonsets --delete-emptydir-data",
+        "LINE",
+        "node/n1 drained",
+    ),
+    said(
+        "m1",
+        "kubectl uncordon n1",
+        "LINE && kubectl --namespace=kube-system rollout status deployment/coredns",
+        "node/n1 uncordoned",
     ),
     said("m1", "kubectl get pods -A", "LINE", "coredns-"),
     said("m1", "kubectl get csr", "LINE", "Approved,Issued"),
@@ -152,5 +171,52 @@ pub(crate) const SAID: [Said; 26] = [
         "systemctl disable --now kube-apiserver.service etcd.service",
         "LINE && systemctl is-enabled etcd.service; systemctl enable --now etcd.service kube-apiserver.service",
         "disabled",
+    ),
+    said(
+        "m1",
+        "kubectl describe node N",
+        "kubectl describe node n1",
+        "KubeletReady",
+    ),
+    said(
+        "m1",
+        "kubectl --server https://ADDRESS:PORT get --raw /readyz",
+        "kubectl --server https://10.79.0.100:6443 get --raw /readyz",
+        "ok",
+    ),
+    said("m1", "journalctl -u bootstrap-signer", JOURNAL, "Start"),
+    said("n1", "journalctl -u kubelet", JOURNAL, "Start"),
+    said("n1", "nft list tables", "LINE", "table "),
+    said(
+        "n1",
+        "systemctl status kubelet",
+        "LINE --no-pager",
+        "active (running)",
+    ),
+    said(
+        "n1",
+        "systemctl status containerd",
+        "LINE --no-pager",
+        "active (running)",
+    ),
+    said(
+        "n1",
+        "systemctl restart kube-proxy flanneld",
+        "LINE && systemctl is-active kube-proxy flanneld",
+        "active",
+    ),
+    said(
+        "n1",
+        "systemctl disable --now kubelet",
+        "LINE && systemctl is-active kubelet; systemctl enable --now kubelet && \
+         systemctl is-active kubelet",
+        "inactive",
+    ),
+    said(
+        "m1",
+        "kubectl delete node NAME",
+        "printf 'apiVersion: v1\\nkind: Node\\nmetadata: {name: gone}\\n' | kubectl create -f - && \
+         kubectl delete node gone",
+        "node \"gone\" deleted",
     ),
 ];

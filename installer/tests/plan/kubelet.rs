@@ -123,15 +123,8 @@ fn a_kubelet_of_another_cluster_is_led_away_from_it() {
                     ),
                 ]
             };
-            let since: Vec<_> = wanted
-                .iter()
-                .filter(|path| **path != KNOWN)
-                .copied()
-                .collect();
-            let restart = format!(
-                "restart kubelet.service, since {} changed",
-                since.join(", ")
-            );
+            let since = wanted.join(", ");
+            let restart = format!("restart kubelet.service, since {since} changed");
             let mut lines: Vec<_> = wanted.iter().flat_map(away).collect();
             lines.extend((!wanted.is_empty()).then_some(restart));
             let mut said = words(&world.plan(&facts));

@@ -21,8 +21,10 @@ fn a_kubelet_that_has_joined_is_led_to_where_the_api_is() {
         // It asks the API server beside it.
         ("m1", Some(old), false),
     ] {
-        let world = World::dialling("whole", host, dials);
-        let mut facts = World::new("whole", host).done();
+        let mut world = World::new("whole", host);
+        let mut facts = world.done();
+        let wanted_of = |dials| World::dialling("whole", host, dials).wanted;
+        world.wanted = wanted_of(dials);
         let kind = Kind::File {
             sha256: "as kubelet wrote it".to_owned(),
             text: None,
@@ -59,14 +61,14 @@ fn a_kubelet_that_has_joined_is_led_to_where_the_api_is() {
             assert!(content.text().contains(&part), "{}", content.text());
         }
         // Broken off between the two: the file is right, and its unit has not read it.
-        let world = World::dialling("whole", host, Some(server));
+        world.wanted = wanted_of(Some(server));
         let unread = BTreeSet::from([path.to_owned()]);
         facts.unread.insert("kubelet.service".to_owned(), unread);
         let restart = format!("restart kubelet.service, since {path} changed");
         assert_eq!(words(&world.plan(&facts)), [restart]);
         // What others have there is kept.
         facts.laid.clear();
-        let world = World::dialling("whole", host, Some(old));
+        world.wanted = wanted_of(Some(old));
         let kept = words(&world.plan(&facts));
         let keep = format!("keep what stands at {path}: ");
         assert!(kept.iter().any(|line| line.starts_with(&keep)), "{kept:?}");

@@ -109,9 +109,11 @@ impl Run<'_> {
             return Err(put_off(failed, &behind));
         }
         let mut steps = mem::replace(&mut planned.plan.steps, behind);
-        planned.before = steps.len();
+        let ahead = planned.before;
+        planned.before += steps.len();
         let mut planned = self.in_turn(planned, turns, events)?;
         steps.append(&mut planned.plan.steps);
+        planned.before = ahead;
         planned.plan.steps = steps;
         Ok(planned)
     }

@@ -3,6 +3,7 @@
 mod bare;
 mod behind;
 mod guards;
+mod joined;
 mod membership;
 mod over;
 mod planned;

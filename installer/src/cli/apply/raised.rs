@@ -31,9 +31,14 @@ impl Run<'_> {
             return Ok(planned);
         }
         let steps = mem::take(&mut planned.plan.steps);
-        let (ended, left) = steps.into_iter().partition(apply::renews_member);
+        let (ended, left): (Vec<_>, Vec<_>) =
+            steps.into_iter().partition(apply::renews_member);
         planned.plan.steps = ended;
+        // What is left comes after them.
+        let behind = planned.behind.clone();
+        planned.behind.splice(0..0, left.iter().cloned());
         self.host(&mut planned, Work::Ahead, events)?;
+        planned.behind = behind;
         planned.before += planned.plan.steps.len();
         planned.plan.steps = left;
         Ok(planned)

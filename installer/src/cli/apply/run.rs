@@ -10,11 +10,10 @@ use daemon::chain;
 use super::super::interrupt::Interrupt;
 use super::super::outcome::Outcomes;
 use super::super::progress::{Event, Printer};
-use super::super::served::{self, Missing, Pace};
+use super::super::served::{self, Pace};
 use super::guards;
 use super::over;
 use super::planned::{Planned, Plans};
-use super::returns;
 use super::site::{Meant, Sites};
 use super::stands::{self, Outage};
 use super::token;
@@ -28,9 +27,6 @@ use crate::stock::Stock;
 
 /// Where to look whether something is missing for long.
 const STATUS: &str = "; \"sternpost status\" shows whether that lasts";
-
-/// A host that was worked on, and whether its kubelet has come in.
-type Joined<'a> = (Planned<'a>, Result<(), Missing>);
 
 /// Which work on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +69,8 @@ impl Run<'_> {
                 let planned = self.planned(site);
                 planned.map_err(|error| self.failed(host, error, &events))
             });
+            // Also those that are refused in the end: what others put off for them stays.
+            let awaited = self.awaited(&planned);
             let planned = self.guarded(planned, apart, &events);
             let mut planned = each(planned, |planned| {
                 let planned = planned?;
@@ -81,7 +79,6 @@ impl Run<'_> {
                 renewed.map_err(|error| self.failed(host, error, &events))
             });
             let turns = self.turns(&mut planned, &events);
-            let awaited = self.awaited(&planned);
             let worked = each(planned, |planned| {
                 let planned = planned?;
                 let host = &planned.site.host.name;
@@ -141,53 +138,6 @@ impl Run<'_> {
         Ok(worked)
     }
 
-    /// Nothing when a host is no newcomer any more.
-    fn joined(
-        &self,
-        worked: &mut Planned<'_>,
-        events: &SyncSender<Event>,
-    ) -> Result<(), Missing> {
-        if self.meant == Meant::Shown {
-            return Ok(());
-        }
-        let host = worked.site.host.name.as_str();
-        let waits = |lacks: &str| self.waits(host, lacks, events);
-        let stop = || self.interrupt.asked();
-        token::has_joined(&mut worked.site, &token::PACE, &stop, waits)
-    }
-
-    /// Those that have come in, as far as they were to; the others have failed, for the reason that
-    /// a master knows.
-    fn without_newcomers<'a>(
-        &self,
-        mut served: BTreeMap<String, Result<Joined<'a>, String>>,
-        events: &SyncSender<Event>,
-    ) -> BTreeMap<String, Result<Planned<'a>, String>> {
-        let late = served.iter().filter_map(|(host, one)| {
-            let (_, joined) = one.as_ref().ok()?;
-            joined.is_err().then(|| host.clone())
-        });
-        let late: Vec<_> = late.collect();
-        let why = late.into_iter().map(|host| {
-            let all = served.values_mut().flatten();
-            let why = returns::why(&host, all.map(|(worked, _)| worked));
-            (host, why)
-        });
-        let mut why: BTreeMap<_, _> = why.collect();
-        let ended = served.into_iter().map(|(host, one)| {
-            let then = why.remove(&host).unwrap_or_default();
-            let one = one.and_then(|(worked, joined)| {
-                let told =
-                    |missing: Missing| missing.told("joined", &format!("; {then}"));
-                let joined = joined.map_err(told);
-                joined.map_err(|error| self.failed(&host, error, events))?;
-                Ok(worked)
-            });
-            (host, one)
-        });
-        ended.collect()
-    }
-
     /// The end of a host; that of a master whose newcomers have all come in is without the token.
     fn done(
         &self,
@@ -195,7 +145,8 @@ impl Run<'_> {
         joined: bool,
         events: &SyncSender<Event>,
     ) -> Result<Plan, String> {
-        let (host, steps) = (worked.site.host.name.clone(), worked.plan.steps.len());
+        let host = worked.site.host.name.clone();
+        let steps = worked.before + worked.plan.steps.len();
         let expected = worked.site.known.newcomers == Newcomers::Expected;
         let done = self.meant == Meant::Done;
         if done && joined && expected && worked.site.host.is(Role::ControlPlane) {

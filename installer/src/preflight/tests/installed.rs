@@ -255,6 +255,18 @@ fn the_way_out_names_packages_and_what_may_be_written_instead() {
 }
 
 #[test]
+fn names_that_are_gone_at_the_next_boot_are_told_of() {
+    let cluster = super::cluster();
+    let mut round = super::round(&cluster);
+    let head = "# Your system has configured 'manage_etc_hosts' as True.\n";
+    let n1 = round.sights.get_mut("n1").unwrap();
+    n1.names.insert_str(0, head);
+    let found = preflight(&cluster, &round);
+    let found: Vec<_> = found.iter().map(|one| (&*one.host, &one.what)).collect();
+    assert_eq!(found, [("n1", &What::NamesManaged)]);
+}
+
+#[test]
 fn nftables_asks_for_a_kernel_of_its_own() {
     let text = super::SPEC.replacen("networks:", "networks:\n  proxy: nftables", 1);
     let cluster = crate::spec::parse("cluster.yaml", &text).unwrap().cluster;
@@ -262,6 +274,7 @@ fn nftables_asks_for_a_kernel_of_its_own() {
         let mut round = super::round(&cluster);
         for sight in round.sights.values_mut() {
             sight.machine.system.kernel = release.to_owned();
+            sight.machine.system.tools.insert("nft".to_owned());
         }
         let found = preflight(&cluster, &round);
         let found: Vec<_> = found.iter().map(|one| (&*one.host, &one.what)).collect();

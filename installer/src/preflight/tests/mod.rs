@@ -376,10 +376,15 @@ fn a_slow_disk_and_a_kernel_that_wants_something_are_named() {
         with(|sight| sight.syncs = Some(Err("read-only".into()))),
         [What::Unwritable("read-only".into())]
     );
+    let forward = "net.ipv4.ip_forward";
+    let off = |sight: &mut Sight| {
+        let key = "net.ipv4.ip_forward".to_owned();
+        sight.kernel.settings.insert(key, "0".into());
+    };
     assert_eq!(
-        with(|sight| drop(sight.kernel.settings.insert(forward_key(), "0".into()))),
+        with(off),
         [What::Setting(vec![Setting {
-            key: forward_key(),
+            key: forward.into(),
             is: Some("0".into()),
             wanted: "1".into()
         }])]
@@ -397,13 +402,4 @@ fn a_slow_disk_and_a_kernel_that_wants_something_are_named() {
     };
     assert_eq!(with(loadable), [What::Module(vec!["overlay".into()])]);
     assert_eq!(with(|sight| sight.names.clear()), [What::Names]);
-    let managed = |sight: &mut Sight| {
-        let head = "# Your system has configured 'manage_etc_hosts' as True.\n";
-        sight.names.insert_str(0, head);
-    };
-    assert_eq!(with(managed), [What::NamesManaged]);
-}
-
-fn forward_key() -> String {
-    "net.ipv4.ip_forward".to_owned()
 }
