@@ -2,6 +2,7 @@
 //! whom by that is in `cli/apply/over.rs`.
 
 use super::turn::Part;
+use crate::judge::Why;
 use crate::layout;
 use crate::plan::{self, Plan, Step};
 use crate::spec::{Host, Role};
@@ -28,8 +29,10 @@ pub fn serves(plan: &Plan) -> bool {
         step.turns()
             .is_some_and(|unit| [BALANCER, ADDRESS].contains(&unit))
     };
-    let writes =
-        |step: &Step| plan::touched(step).iter().any(|path| files.contains(path));
+    // One that lasts for so long yet is shown all the same.
+    let writes = |step: &Step| {
+        !lasts(step) && plan::touched(step).iter().any(|path| files.contains(path))
+    };
     !plan.steps.iter().any(|step| turns(step) || writes(step))
 }
 
@@ -40,7 +43,7 @@ pub fn lets_go(plan: &Plan) -> bool {
         Step::Reload { unit, .. } | Step::Restart { unit, .. } => {
             [BALANCER, ADDRESS].contains(&unit.as_str())
         }
-        Step::Issue { name, .. } => name == SHOWN,
+        Step::Issue { name, .. } => name == SHOWN && !lasts(step),
         Step::Remove { .. }
         | Step::Folder { .. }
         | Step::Keep { .. }
@@ -50,6 +53,17 @@ pub fn lets_go(plan: &Plan) -> bool {
         | Step::Enable { .. }
         | Step::Start { .. } => ends(step),
     })
+}
+
+/// Whether a certificate is issued anew for its age alone.
+fn lasts(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Issue {
+            why: Why::Ends(_),
+            ..
+        }
+    )
 }
 
 fn ends(step: &Step) -> bool {
@@ -123,7 +137,7 @@ impl Part {
     pub fn goes(self) -> Self {
         match self {
             Self::Apart | Self::Follows | Self::Goes => Self::Goes,
-            Self::Interrupts | Self::Trails => Self::Trails,
+            Self::Interrupts | Self::Trails | Self::Leaves => Self::Leaves,
             // API servers wait for what it brings, and its own kubelet for none but its own.
             Self::Brings | Self::Renews | Self::Raises => self,
         }
@@ -142,6 +156,7 @@ impl Part {
             | Self::Raises
             | Self::Follows
             | Self::Trails
+            | Self::Leaves
             | Self::Goes => self,
         }
     }

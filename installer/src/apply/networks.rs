@@ -169,6 +169,9 @@ impl Networks {
         if described(cluster, Component::Apiserver, ISSUER.0).is_some() {
             wanted.remove(&Settled::Issuer);
         }
+        if described(cluster, Component::ControllerManager, "cluster-cidr").is_some() {
+            wanted.remove(&Settled::Pods);
+        }
         let mut others: Vec<Other> = Vec::new();
         for (what, wanted) in &wanted {
             for (host, Self(known)) in stand {

@@ -25,6 +25,8 @@ pub enum Part {
     Trails,
     /// Its kubelet goes over to where the API is found from then on.
     Goes,
+    /// That, and it takes something off for a moment.
+    Leaves,
     /// It starts a member of etcd anew, which lies down and comes up with others.
     Raises,
 }
@@ -59,7 +61,7 @@ impl Part {
             (Self::Brings, true) => Self::Brings,
             (Self::Raises, true) => Self::Raises,
             (Self::Apart | Self::Follows | Self::Trails, true) => Self::Follows,
-            (Self::Goes, true) => Self::Goes,
+            (part @ (Self::Goes | Self::Leaves), true) => part,
             (part, false) => part,
         }
     }
@@ -176,7 +178,6 @@ impl Turns {
     pub fn of(parts: impl IntoIterator<Item = (String, Part)>) -> Self {
         let (mut turns, mut last) = (Self::default(), VecDeque::new());
         let (mut renewed, mut going) = (false, BTreeSet::new());
-        let mut trailing = BTreeSet::new();
         for (host, part) in parts {
             renewed |= matches!(part, Part::Renews | Part::Raises);
             match part {
@@ -189,8 +190,12 @@ impl Turns {
                 Part::Interrupts | Part::Renews => turns.interrupts.push_back(host),
                 Part::Follows => drop(turns.follows.insert(host)),
                 Part::Goes => drop(going.insert(host)),
+                Part::Leaves => {
+                    going.insert(host.clone());
+                    last.push_back(host);
+                }
                 Part::Trails => {
-                    trailing.insert(host.clone());
+                    turns.follows.insert(host.clone());
                     last.push_back(host);
                 }
             }
@@ -204,7 +209,6 @@ impl Turns {
             turns.follows.clear();
         }
         turns.follows.append(&mut going);
-        turns.follows.append(&mut trailing);
         turns
     }
 

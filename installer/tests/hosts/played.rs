@@ -133,7 +133,7 @@ for at in $(cat FOLDER/dead 2>/dev/null); do
     case "$*" in *"--server=https://$at "*) echo 'connection refused' >&2; exit 1 ;; esac
 done
 case "$*" in
-*/readyz*) printf ok ;;
+*/readyz*) [ ! -e /run/down ] || exit 1; printf ok ;;
 *"delete --raw=/api/v1/nodes/n1"*) rm FOLDER/nodes/* ;;
 *delete\ --raw=*) echo "${*##*=}" >>FOLDER/deleted ;;
 *certificatesigningrequests*) cat FOLDER/requests 2>/dev/null || echo '{"items":[]}' ;;

@@ -124,7 +124,7 @@ fn what_is_put_off_is_taken_out_of_a_plan_whole() {
 
 #[test]
 fn masters_are_awaited_by_nodes_that_go_over() {
-    use Part::{Apart, Brings, Follows, Goes, Interrupts, Trails};
+    use Part::{Apart, Brings, Follows, Goes, Interrupts, Leaves, Trails};
     let text = include_str!("../../../tests/spec/whole.yaml");
     let cluster = crate::spec::parse("cluster.yaml", text).unwrap().cluster;
     let host = |name: &str| cluster.hosts.iter().find(|host| host.name == name);
@@ -132,11 +132,25 @@ fn masters_are_awaited_by_nodes_that_go_over() {
     for (part, goes, awaited) in [
         (Apart, Goes, Brings),
         (Brings, Brings, Brings),
-        (Interrupts, Trails, Interrupts),
+        (Interrupts, Leaves, Interrupts),
         (Follows, Goes, Follows),
-        (Trails, Trails, Trails),
+        (Trails, Leaves, Trails),
     ] {
         assert_eq!((part.goes(), part.awaited(master)), (goes, awaited));
         assert_eq!(part.awaited(node), part);
+    }
+}
+
+/// What is issued for its age alone is shown until then.
+#[test]
+fn a_certificate_that_lasts_keeps_nobody_from_where_it_is_shown() {
+    let old = Step::Issue {
+        name: "apiserver".to_owned(),
+        authority: "kubernetes-ca",
+        why: crate::judge::Why::Ends(181),
+    };
+    for (step, lasts) in [(old, true), (issue("apiserver"), false)] {
+        let plan = plan(&[step]);
+        assert_eq!((serves(&plan), lets_go(&plan)), (lasts, !lasts));
     }
 }

@@ -232,6 +232,18 @@ fn who_goes_over_begins_after_all_masters() {
     }
 }
 
+/// One whose member is started anew as well waits for its turn, and goes nowhere beside a master
+/// that was left as it is.
+#[test]
+fn who_leaves_goes_alone_and_beside_nobody_who_was_left() {
+    use Part::{Interrupts, Leaves};
+    let parts = [("e1", Leaves), ("m1", Interrupts)];
+    let mut turns = Turns::of(parts.map(|(host, part)| (host.to_owned(), part)));
+    assert_eq!(turns.says("e1"), wait("m1"));
+    turns.ended("m1", End::Left);
+    assert_eq!(turns.says("e1"), not_begun("m1"));
+}
+
 /// Members of etcd on nodes are started anew one by one, too, and after the masters.
 #[test]
 fn who_trails_goes_alone_and_last() {

@@ -40,6 +40,8 @@ impl Run<'_> {
                     ([], true) => {
                         one.behind.extend(endpoint::without_address(&mut one.plan));
                     }
+                    // It is to be done, and who runs it is told why it is not.
+                    (_, _) if self.meant == Meant::Shown => {}
                     (all, _) => {
                         let _left = endpoint::without_address(&mut one.plan);
                         self.waits(name, &unheard_of(all), events);

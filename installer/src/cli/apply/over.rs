@@ -182,7 +182,10 @@ fn in_turn(run: &Run<'_>, planned: &Plans<'_>) -> BTreeMap<String, String> {
     let masters: Vec<_> = masters.collect();
     let waits = |one: &&&Planned<'_>| {
         let part = Part::of(one.site.host, &one.plan);
-        matches!(part, Part::Interrupts | Part::Renews | Part::Trails)
+        matches!(
+            part,
+            Part::Interrupts | Part::Renews | Part::Trails | Part::Leaves
+        )
     };
     let slow = masters.iter().find(waits);
     let moved = masters.iter().any(|one| endpoint::lets_go(&one.plan));

@@ -63,11 +63,23 @@ impl Run<'_> {
                 let takes = takes.get(host.name.as_str()).copied();
                 Member::of(plan.map(|one| &one.plan), takes)
             });
-            apply::lies_down(&members.collect::<Vec<_>>()).then(|| DOWN.to_owned())
+            let down = apply::lies_down(&members.collect::<Vec<_>>());
+            (down && !self.is_read(planned)).then(|| DOWN.to_owned())
         };
         let waits = |why: &str| self.waits(&first, why, events);
         let stop = || self.interrupt.asked();
         served::until(&stands::PACE, &stop, waits, down).is_err()
+    }
+
+    /// Whether an API server is ready: where a member only has an alarm, or is slow to write, etcd
+    /// is read, and that would end.
+    fn is_read(&self, planned: &mut Plans<'_>) -> bool {
+        let masters = planned.values_mut().flatten();
+        let mut masters = masters.filter(|one| one.site.host.is(Role::ControlPlane));
+        masters.next().is_some_and(|one| {
+            let told = stands::servers(&mut one.site.way, self.cluster);
+            told.iter().any(|(_, ready)| *ready)
+        })
     }
 
     fn concerned(&self) -> bool {

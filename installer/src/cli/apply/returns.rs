@@ -31,12 +31,22 @@ impl Run<'_> {
         let new = new.filter(|one| one.site.newcomer == Newcomers::Expected);
         let hosts: Vec<_> = new.map(|one| (one.site.host, left(&one.plan))).collect();
         let free = |(host, _): &(&Host, Left)| !against.contains_key(&host.name);
-        let mut ways = masters(planned, apart);
-        let taken = hosts.into_iter().filter(free).filter_map(|(host, left)| {
-            let why = self.let_in(host, left, &mut ways, events).err()?;
-            Some((host.name.clone(), why))
+        let hosts: Vec<_> = hosts.into_iter().filter(free).collect();
+        let mut taken = BTreeMap::new();
+        if let Some(master) = answering(masters(planned, apart)) {
+            let all = hosts.into_iter().filter_map(|(host, left)| {
+                let why = self.let_in(host, left, master, events).err()?;
+                Some((host.name.clone(), why))
+            });
+            taken.extend(all);
+        }
+        // A kubelet that an earlier run has started may have come in since the first look.
+        taken.retain(|name, _| {
+            let planned = planned.get_mut(name).and_then(|one| one.as_mut().ok());
+            let machine = planned.map(|one| reach::machine(&mut one.site.way));
+            !machine.is_some_and(|one| one.is_ok_and(|machine| machine.joined))
         });
-        taken.collect()
+        taken
     }
 
     /// Makes room for a host, as far as that is asked for. Where no API answers nothing is known of
@@ -45,11 +55,12 @@ impl Run<'_> {
         &self,
         host: &Host,
         left: Left,
-        ways: &mut [&mut Piped],
+        master: &mut Piped,
         events: &SyncSender<Event>,
     ) -> Result<(), String> {
-        let Some((master, list)) = told(ways, &Standing::path(&host.name)) else {
-            return Ok(());
+        let list = match told(&mut [&mut *master], &Standing::path(&host.name)) {
+            Some((_, list)) => list,
+            None => return Ok(()),
         };
         if let Some(standing) = Standing::listed(&list, &host.name) {
             let stale = match self.replaced.contains(&host.name) {
@@ -135,6 +146,16 @@ fn masters<'a>(
     let others = apart.values_mut().filter(|site| master(site.host));
     let ways = known.map(|one| &mut one.site.way);
     ways.chain(others.map(|site| &mut site.way)).collect()
+}
+
+/// The way to the first whose API server answers.
+fn answering(ways: Vec<&mut Piped>) -> Option<&mut Piped> {
+    let any = Standing::path("");
+    ways.into_iter().find_map(|way| {
+        let (server, path) = (None, any.clone());
+        reach::told(way, Question::Api { server, path }).ok()?;
+        Some(way)
+    })
 }
 
 /// What the first API server that answers says, and the way to it.
