@@ -38,11 +38,12 @@ pub(crate) const SAID: &[Said] = &[
          systemctl is-active kube-apiserver",
         "active",
     ),
-    // What is told with it: Pods are started anew, and have a bridge again.
+    // What is told with it: Pods are started anew, and have a bridge again. A node without any has
+    // none yet.
     said(
         "n1",
         "ip link delete cni0",
-        "LINE && ! ip link show cni0 2>/dev/null && echo deleted",
+        "{ ip link show cni0 || ip link add cni0 type bridge; } >/run/lab.link && LINE && ! ip link show cni0 2>/dev/null && echo deleted",
         "deleted",
     ),
     said(
