@@ -75,37 +75,17 @@ fn ends(step: &Step) -> bool {
 /// among those hears nothing of it.
 #[must_use]
 pub fn is_unheard(plan: &Plan) -> bool {
-    plan.steps.iter().any(|step| match step {
-        Step::Reload { unit, because, .. } | Step::Restart { unit, because, .. } => {
-            unit == ADDRESS && because.contains(&list())
-        }
-        Step::Folder { .. }
-        | Step::Keep { .. }
-        | Step::Write { .. }
-        | Step::Issue { .. }
-        | Step::Share { .. }
-        | Step::Install { .. }
-        | Step::Enable { .. }
-        | Step::Start { .. }
-        | Step::Remove { .. } => false,
-    })
+    let tells = |step: &Step| {
+        matches!(step, Step::Reload { unit, because, .. } | Step::Restart { unit, because, .. }
+            if unit == ADDRESS && because.contains(&list()))
+    };
+    plan.steps.iter().any(tells)
 }
 
 /// Takes the start of a vip-daemon out of a plan.
 #[must_use]
 pub fn without_address(plan: &mut Plan) -> Vec<Step> {
-    let is_start = |step: &Step| match step {
-        Step::Enable { unit } | Step::Start { unit, .. } => unit == ADDRESS,
-        Step::Folder { .. }
-        | Step::Keep { .. }
-        | Step::Write { .. }
-        | Step::Issue { .. }
-        | Step::Share { .. }
-        | Step::Install { .. }
-        | Step::Restart { .. }
-        | Step::Reload { .. }
-        | Step::Remove { .. } => false,
-    };
+    let is_start = |step: &Step| matches!(step, Step::Enable { unit } | Step::Start { unit, .. } if unit == ADDRESS);
     plan.steps.extract_if(.., |step| is_start(step)).collect()
 }
 
