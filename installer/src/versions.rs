@@ -41,6 +41,12 @@ pub struct Features {
     pub refuses_cgroup_v1: bool,
     /// containerd 1.x is too old for its kubelet, since 1.36.
     pub needs_containerd_2: bool,
+    /// kube-apiserver asks etcd again where a leader's change cost it an answer to a read, as
+    /// etcd's client does by itself: since 1.34. Before, what measures its calls (the gate
+    /// `APIServerTracing`, on since 1.27) takes the place of what repeats them
+    /// (`newETCD3Client`, apiserver/pkg/storage/storagebackend/factory/etcd3.go), and clients
+    /// are told 500, "etcdserver: leader changed".
+    pub asks_etcd_again: bool,
     /// The sandbox image that this version was released with: `PauseVersion` of its kubeadm
     /// (cmd/kubeadm/app/constants).
     pub pause: &'static str,
@@ -57,6 +63,7 @@ impl Version {
             ipvs_deprecated: self.minor >= 35,
             refuses_cgroup_v1: self.minor >= 35,
             needs_containerd_2: self.minor >= 36,
+            asks_etcd_again: self.minor >= 34,
             pause: match self.minor {
                 ..=30 => "registry.k8s.io/pause:3.9",
                 31..=33 => "registry.k8s.io/pause:3.10",
@@ -179,6 +186,7 @@ mod tests {
             assert_eq!(features.nftables, nftables, "1.{minor}");
             assert_eq!(features.ipvs_deprecated, ipvs_deprecated, "1.{minor}");
             assert_eq!(features.refuses_cgroup_v1, minor >= 35, "1.{minor}");
+            assert_eq!(features.asks_etcd_again, minor >= 34, "1.{minor}");
             assert_eq!(features.needs_containerd_2, containerd_2, "1.{minor}");
         }
         let pauses = (OLDEST..=NEWEST).map(|minor| (minor, at(minor).pause));

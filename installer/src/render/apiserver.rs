@@ -17,6 +17,7 @@ use crate::spec::{APISERVER_PORT, Cluster, Component, Etcd, Host, Role};
 /// The group whose rights kubeadm binds to `cluster-admin`.
 const ADMINS: &str = "kubeadm:cluster-admins";
 const AUDIT_POLICY: &str = "/etc/kubernetes/audit-policy.yaml";
+const TRACING: &str = "APIServerTracing";
 const ENCRYPTION: &str = "/etc/kubernetes/encryption.yaml";
 
 pub(super) fn resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
@@ -200,7 +201,26 @@ fn flags(cluster: &Cluster, host: &Host) -> Flags {
         .set("shutdown-send-retry-after", "true")
         // Long-lived connections spread again after a restart, a few at a time.
         .set("goaway-chance", "0.001");
-    called(host, store(cluster, host, flags)).and_extra(cluster, Component::Apiserver)
+    let flags = called(host, store(cluster, host, flags));
+    asking_again(cluster, flags.and_extra(cluster, Component::Apiserver))
+}
+
+/// What keeps a version from asking etcd again ([`Features::asks_etcd_again`]) is off, unless the
+/// operator wants it: a gate that is named, or calls that are traced.
+///
+/// [`Features::asks_etcd_again`]: crate::versions::Features::asks_etcd_again
+fn asking_again(cluster: &Cluster, flags: Flags) -> Flags {
+    let theirs = flags.get("feature-gates").unwrap_or_default();
+    let wanted = theirs.contains(TRACING) || flags.get("tracing-config-file").is_some();
+    if cluster.version.features().asks_etcd_again || wanted {
+        return flags;
+    }
+    let off = format!("{TRACING}=false");
+    let gates = match theirs {
+        "" => off,
+        theirs => format!("{theirs},{off}"),
+    };
+    flags.set("feature-gates", gates)
 }
 
 /// By which address webhooks and aggregated APIs are called. A Service's own leads somewhere

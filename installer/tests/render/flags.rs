@@ -23,6 +23,35 @@ fn an_api_server_beside_no_kubelet_calls_what_is_behind_a_service() {
     }
 }
 
+/// Until 1.33 the gate is what takes the repeated question from etcd's client.
+#[test]
+fn an_api_server_asks_etcd_again_unless_it_is_to_trace() {
+    let off = Some("--feature-gates=APIServerTracing=false");
+    let on = "--feature-gates=APIServerTracing=true";
+    let both = "--feature-gates=AllAlpha=false,APIServerTracing=false";
+    let rows = [
+        ("1.29.9", "", off),
+        ("1.33.0", "", off),
+        ("1.34.0", "", None),
+        ("1.33.0", "feature-gates=AllAlpha=false", Some(both)),
+        ("1.33.0", "feature-gates=APIServerTracing=true", Some(on)),
+        ("1.33.0", "tracing-config-file=/etc/traces.yaml", None),
+    ];
+    for (version, theirs, wanted) in rows {
+        let mut cluster = cluster("external");
+        cluster.version = version.parse().unwrap();
+        let theirs = theirs.split_once('=').into_iter();
+        let theirs = theirs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        cluster.flags.insert(Component::Apiserver, theirs.collect());
+        let host = cluster.with(Role::ControlPlane).next().unwrap();
+        let resources = render::host(&cluster, host, &known());
+        let text = file(&resources, "/etc/systemd/system/kube-apiserver.service");
+        let mut words = text.split_whitespace().map(|word| word.trim_matches('"'));
+        let gates = words.find(|word| word.starts_with("--feature-gates"));
+        assert_eq!(gates, wanted, "{version}");
+    }
+}
+
 /// Flags that are rendered and that nothing else rests on.
 const CHANGEABLE: &[(&str, &[&str])] = &[
     (
@@ -53,6 +82,7 @@ const CHANGEABLE: &[(&str, &[&str])] = &[
             "shutdown-delay-duration",
             "shutdown-send-retry-after",
             "goaway-chance",
+            "feature-gates",
         ],
     ),
     (
