@@ -2,6 +2,11 @@
 
 use crate::sign::{Sign, behind, sign};
 
+/// Behind an end that sshd puts to what has begun.
+const CLOSED: &str = "it boots, its sshd has more connections begun than it takes (MaxStartups, \
+    also of a host on the way), or it lets this user in no more (AllowUsers, an account that has \
+    ended); \"journalctl -u ssh\" on it says which (-u sshd on RHEL)";
+
 /// The more telling ones first.
 const SIGNS: &[Sign] = &[
     sign(
@@ -39,6 +44,19 @@ const SIGNS: &[Sign] = &[
         "it is up, and no sshd listens at that port, or a limit on new connections (ufw limit) \
          refuses what comes fast: correct hosts[].ssh.port, start sshd, or let this machine in \
          before the limit (ufw insert 1 allow proto tcp from ADDRESS to any port 22)",
+    ),
+    sign(
+        "not permitted to log in",
+        "it boots or goes down, or somebody keeps all but root out; wait until it is there, or \
+         remove /run/nologin and /etc/nologin",
+    ),
+    sign("connection closed by", CLOSED),
+    sign("connection reset by", CLOSED),
+    sign("kex_exchange_identification", CLOSED),
+    sign(
+        "it said nothing (exit status: 255)",
+        "your ssh is told to be quiet (LogLevel in its configuration); \"ssh -v\" to that host says \
+         why",
     ),
     sign(
         "no route to host",
@@ -84,6 +102,26 @@ mod tests {
             (
                 "cat: write error: No space left on device",
                 Some("its /run"),
+            ),
+            (
+                "\"System is going down. Unprivileged users are not permitted to log in anymore.\"",
+                Some("it boots or goes down"),
+            ),
+            (
+                "Connection closed by 192.0.2.1 port 22",
+                Some("it boots, its sshd"),
+            ),
+            (
+                "kex_exchange_identification: Connection closed by remote host",
+                Some("it boots, its sshd"),
+            ),
+            (
+                "Connection reset by 192.0.2.1 port 22",
+                Some("it boots, its sshd"),
+            ),
+            (
+                "192.0.2.1 refused: it said nothing (exit status: 255)",
+                Some("your ssh is told to be quiet"),
             ),
             ("killed (signal: 9)", None),
         ];

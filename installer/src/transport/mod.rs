@@ -6,6 +6,7 @@ mod arrive;
 pub mod asked;
 mod cause;
 mod courier;
+mod ended;
 mod here;
 mod ssh;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::ended::{broke, said};
 use super::{Agents, Piped, arrive};
 use crate::apply::TransportError;
 use crate::architecture::{Architecture, ArchitectureError};
@@ -18,7 +19,7 @@ use crate::spec;
 /// How the far side says that it is of another architecture: nobody else ends with that (sh,
 /// ssh and sudo have 1, 126, 127 and 255).
 const OTHER: i32 = 65;
-/// How often a way that broke without a word is tried again, and after how long each time.
+/// How often a way that broke is tried again, and after how long each time.
 const AGAIN: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Becomes root, unless the user is, and goes on with the script that it is given: without a
@@ -145,7 +146,7 @@ impl Ssh {
     /// # Errors
     /// When it cannot be read here or written there.
     pub fn send(&self, from: &Path, to: &str) -> Result<(), SshError> {
-        let output = self.copy(from, &receive(to))?;
+        let output = self.bring(from, &receive(to))?;
         match output.status.success() {
             true => Ok(()),
             false => Err(self.refusal(&output)),
@@ -192,15 +193,7 @@ impl Ssh {
             "if [ \"$(uname -m)\" != {machine} ]; then uname -m; exit {OTHER}; fi\n{}",
             arrive::script(name, size)
         );
-        let mut output = self.copy(program, &script)?;
-        for _ in 0..AGAIN {
-            if !broke(&output) {
-                break;
-            }
-            // Nothing is half done: what was sent takes its place only when it is whole.
-            thread::park_timeout(PAUSE);
-            output = self.copy(program, &script)?;
-        }
+        let output = self.bring(program, &script)?;
         let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         if output.status.success() {
             return Ok(Ok(said));
@@ -209,6 +202,19 @@ impl Ssh {
             return Ok(Err(said));
         }
         Err(self.refusal(&output))
+    }
+
+    /// Copies a file, again where the way broke: what arrived in part is written anew.
+    fn bring(&self, from: &Path, script: &str) -> Result<Output, SshError> {
+        let mut output = self.copy(from, script)?;
+        for _ in 0..AGAIN {
+            if !broke(&output) {
+                break;
+            }
+            thread::park_timeout(PAUSE);
+            output = self.copy(from, script)?;
+        }
+        Ok(output)
     }
 
     fn copy(&self, from: &Path, script: &str) -> Result<Output, SshError> {
@@ -234,10 +240,9 @@ impl Ssh {
     }
 
     fn refusal(&self, output: &Output) -> SshError {
-        let text = String::from_utf8_lossy(&output.stderr);
-        let said = text.lines().rev().find(|line| !line.trim().is_empty());
+        let said = said(&output.stderr);
         let silent = || format!("it said nothing ({})", output.status);
-        let said = said.map_or_else(silent, str::to_owned);
+        let said = said.unwrap_or_else(silent);
         let host = self.host();
         // "sudo: a password is required", "ops is not in the sudoers file", "sudo: not found";
         // "sudo: sorry, you must have a tty to run sudo"
@@ -267,12 +272,6 @@ fn unread(path: &Path) -> impl FnOnce(io::Error) -> SshError {
     |source| SshError::Read { path, source }
 }
 
-/// Whether the way broke without a word, as it does while a host's sshd begins anew: ssh's own
-/// errors are 255 (ssh(1), EXIT STATUS).
-fn broke(output: &Output) -> bool {
-    output.status.code() == Some(255) && output.stderr.is_empty()
-}
-
 /// Takes a file from standard input.
 fn receive(to: &str) -> String {
     format!(
@@ -287,8 +286,6 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::ExitStatus;
-
     use super::*;
 
     fn way(user: Option<&str>, port: Option<u16>) -> Ssh {
@@ -344,19 +341,5 @@ mod tests {
                 .unwrap();
             assert_eq!(String::from_utf8_lossy(&output.stdout), script);
         }
-    }
-
-    #[test]
-    fn a_way_that_broke_without_a_word_is_told_from_a_refusal() {
-        use std::os::unix::process::ExitStatusExt as _;
-        let ended = |code: i32, said: &str| Output {
-            status: ExitStatus::from_raw(code << 8),
-            stdout: Vec::new(),
-            stderr: said.into(),
-        };
-        assert!(broke(&ended(255, "")));
-        assert!(!broke(&ended(255, "Permission denied (publickey).")));
-        assert!(!broke(&ended(1, "")));
-        assert!(!broke(&ended(0, "")));
     }
 }

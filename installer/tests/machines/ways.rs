@@ -10,8 +10,10 @@ use libtest_mimic::Failed;
 use super::{BARE, checks};
 use lab::rig::{MASTERS, Rig};
 
-/// Has the user `op`, with the operator's key; and who may become root how.
-const USER: &str = "useradd --create-home --shell /bin/sh op && \
+/// Has the user `op`, with the operator's key; and who may become root how. A host that boots lets
+/// in nobody but root until that unit has started (pam_nologin(8)).
+const USER: &str = "systemctl start systemd-user-sessions.service && \
+                    useradd --create-home --shell /bin/sh op && \
                     install -d -m 700 -o op -g op /home/op/.ssh && \
                     install -m 600 -o op -g op /root/.ssh/authorized_keys /home/op/.ssh/ && \
                     echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/root.conf && \
