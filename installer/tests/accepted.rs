@@ -100,7 +100,7 @@ fn main() {
 /// of a wrong shape, and then runs nothing.
 fn flags(component: &str) -> Result<(), Failed> {
     let mut seen = 0;
-    for_every_host(|_, _, resources| {
+    hosts_of(Some(version()?), |_, _, resources| {
         let unit = format!("/etc/systemd/system/{component}.service");
         let Some(text) = file(resources, &unit) else {
             return Ok(());
@@ -112,6 +112,14 @@ fn flags(component: &str) -> Result<(), Failed> {
         return Err(format!("no host runs {component}").into());
     }
     Ok(())
+}
+
+/// The version of the programs that are asked; descriptions are as if they were of that.
+fn version() -> Result<Version, Failed> {
+    let program = requirement::kubernetes().join("kubelet");
+    let said = Command::new(program).arg("--version").output()?;
+    let said = String::from_utf8(said.stdout)?;
+    Version::said(&said).ok_or_else(|| format!("no version: {said}").into())
 }
 
 /// The test above can fail.
@@ -138,11 +146,9 @@ fn proxy() -> Result<(), Failed> {
         folder.path().join("written.yaml"),
     );
     let program = requirement::kubernetes().join("kube-proxy");
-    let said = Command::new(&program).arg("--version").output()?;
-    let said = String::from_utf8(said.stdout)?;
-    let version: Version = said.trim().trim_start_matches("Kubernetes ").parse()?;
+    let version = version()?;
     let mut seen = 0;
-    for_every_host(|cluster, host, resources| {
+    hosts_of(Some(version), |cluster, host, resources| {
         let Some(text) = file(resources, "/etc/kubernetes/kube-proxy.yaml") else {
             return Ok(());
         };
@@ -278,12 +284,21 @@ fn pause() -> Result<(), Failed> {
 }
 
 pub(crate) fn for_every_host(
+    check: impl FnMut(&Cluster, &Host, &[Resource]) -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    hosts_of(None, check)
+}
+
+/// Of another version than what is described, where one is given.
+fn hosts_of(
+    version: Option<Version>,
     mut check: impl FnMut(&Cluster, &Host, &[Resource]) -> Result<(), Failed>,
 ) -> Result<(), Failed> {
     for name in SPECS {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/spec/{name}.yaml"));
-        let cluster = spec::read(&path)?.cluster;
+        let mut cluster = spec::read(&path)?.cluster;
+        cluster.version = version.unwrap_or(cluster.version);
         for host in &cluster.hosts {
             check(&cluster, host, &resources(&cluster, host))?;
         }
