@@ -125,6 +125,8 @@ fn bounded(stream: &TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use socket2::{Domain, Socket, Type};
+
     use super::*;
 
     #[test]
@@ -157,10 +159,11 @@ mod tests {
 
     #[test]
     fn nobody_is_named_with_the_reason() {
-        let server = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        // Bound and not listening: nobody else is given its port meanwhile.
+        let mute = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        mute.bind(&any.into()).unwrap();
+        let server = mute.local_addr().unwrap().as_socket().unwrap();
         let said = daemon::chain(&get(server).unwrap_err());
         let wanted = format!("{server} takes no connection: ");
         assert!(said.starts_with(&wanted), "{said}");

@@ -171,10 +171,10 @@ fn member(outcome: Outcome) -> Member {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
     use std::time::SystemTime;
 
     use pki::{Authority, Profile};
+    use socket2::{Domain, Socket, Type};
 
     use super::*;
 
@@ -222,14 +222,17 @@ mod tests {
     /// Nobody listens there; what is shown is looked at before that.
     #[test]
     fn who_is_not_there_is_silent_and_a_key_of_another_is_named() {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-        let port = free.unwrap().port();
+        // Bound and not listening: nobody else is given its port meanwhile.
+        let mute = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        mute.bind(&any.into()).unwrap();
+        let at = mute.local_addr().unwrap().as_socket().unwrap();
         let now = SystemTime::now();
         let authority = Authority::new("theirs", now).unwrap();
         let issue = || authority.issue(&Profile::client("a", &[]), now).unwrap();
         let (own, other) = (issue(), issue());
         let store = |key: &str| Store {
-            endpoints: vec![format!("https://127.0.0.1:{port}")],
+            endpoints: vec![format!("https://{at}")],
             authority: authority.certificate_pem().to_owned(),
             certificate: own.certificate_pem.clone(),
             key: key.to_owned(),
