@@ -45,11 +45,13 @@ pub(crate) fn killed() -> Result<(), Failed> {
     settled(&rig)
 }
 
-/// The run of `sternpost apply` that gets a signal once a host has ended `steps` steps and begins
-/// the next: no run is for nothing. What is said about the description, and whom a host waits for,
-/// comes before.
+/// The run of `sternpost apply` that gets a signal once the first of its hosts has ended `steps`
+/// steps and begins the next: no run is for nothing. It gets it once, whatever the others say in
+/// the meantime: a second Ctrl-C is an order of its own. What is said about the description, and
+/// whom a host waits for, comes before.
 fn until_step(rig: &Rig, steps: usize, signal: Signal) -> Result<Run, Failed> {
     let mut begun = BTreeMap::new();
+    let mut sent = false;
     rig.watched(|line, pid| {
         let (said_by, step) = line.split_once(": ").unwrap_or_default();
         let by_a_host = MASTERS.iter().any(|master| master.name == said_by);
@@ -58,9 +60,10 @@ fn until_step(rig: &Rig, steps: usize, signal: Signal) -> Result<Run, Failed> {
         }
         let count = begun.entry(said_by.to_owned()).or_insert(0);
         *count += 1;
-        if *count == steps + 1 {
+        if *count > steps && !sent {
             // It may have ended with that line.
             let _ = kill(pid, signal);
+            sent = true;
         }
     })
 }
