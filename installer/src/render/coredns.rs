@@ -5,6 +5,11 @@ use serde_json::{Value, json};
 use crate::spec::Cluster;
 
 pub(super) const IMAGE: &str = "registry.k8s.io/coredns/coredns:v1.14.2";
+/// Seconds between two looks at whether it is ready. At kubelet's 10 a cluster is without names
+/// for up to so long after they could be had: it has no answer yet at the first look.
+const READY_EVERY: u32 = 2;
+/// Seconds without an answer until it is asked no more: what kubelet waits unless told otherwise.
+const READY_FOR: u32 = 30;
 
 /// CoreDNS: its rights, its file, two Pods of it, and the Service that Pods ask.
 pub(super) fn objects(cluster: &Cluster) -> Vec<Value> {
@@ -116,7 +121,11 @@ fn pod() -> Value {
                 "timeoutSeconds": 5,
                 "failureThreshold": 5,
             },
-            "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}},
+            "readinessProbe": {
+                "httpGet": {"path": "/ready", "port": 8181},
+                "periodSeconds": READY_EVERY,
+                "failureThreshold": READY_FOR / READY_EVERY,
+            },
             "securityContext": {
                 "allowPrivilegeEscalation": false,
                 "readOnlyRootFilesystem": true,
