@@ -12,6 +12,17 @@ pub const ETCD_DATA: &str = "/var/lib/etcd";
 pub(crate) const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 /// What a kubelet serves under, renewed in the same way.
 pub(crate) const KUBELET_SERVER: &str = "/var/lib/kubelet/pki/kubelet-server-current.pem";
+
+/// What is there as soon as the node is, or a moment before: the first certificate that its
+/// kubelet was given. That of a master is a client's from the beginning, and is given the one
+/// that it serves with when its node is there.
+pub(crate) const fn node_certificate(is_master: bool) -> &'static str {
+    if is_master {
+        KUBELET_SERVER
+    } else {
+        KUBELET_CLIENT
+    }
+}
 /// What a kubelet is told.
 pub(crate) const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 /// kubelet's state.

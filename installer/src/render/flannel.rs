@@ -101,16 +101,12 @@ pub(super) fn resources(cluster: &Cluster, host: &Host, known: &Known) -> Vec<Re
     all
 }
 
-/// Before its node is there flannel only looks again every few seconds, or ends. The node is
-/// there a moment after its kubelet has its first certificate; that of a master has one from
-/// the beginning, and is given the one that it serves with when its node is there.
+/// Before its node is there flannel only looks again every few seconds, or ends.
 fn joined(host: &Host) -> String {
-    let kind = match host.is(Role::ControlPlane) {
-        true => "server",
-        false => "client",
-    };
-    let certificate = format!("{}/pki/kubelet-{kind}-current.pem", layout::KUBELET);
-    format!("until test -e {certificate}; do sleep 0.1; done")
+    format!(
+        "until test -e {}; do sleep 0.1; done",
+        layout::node_certificate(host.is(Role::ControlPlane))
+    )
 }
 
 /// How flannel comes to the network of its host.
