@@ -59,10 +59,13 @@ pub(crate) const SAID: &[Said] = &[
         "LINE",
         "node/n1 drained",
     ),
+    // A Deployment's status is of before, where who writes it has just been started anew.
     said(
         "m1",
         "kubectl uncordon n1",
-        "LINE && kubectl --namespace=kube-system rollout status deployment/coredns",
+        "LINE && timeout 120 sh -c 'until kubectl --namespace=kube-system get pods --no-headers \
+         --selector=k8s-app=kube-dns 2>&1 | grep -q Running; do sleep 1; done' && \
+         kubectl --namespace=kube-system rollout status deployment/coredns",
         "node/n1 uncordoned",
     ),
     said("m1", "kubectl get pods -A", "LINE", "coredns-"),
